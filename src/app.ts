@@ -1,0 +1,101 @@
+import express, { type Express, type Request, type RequestHandler, type Response } from 'express'
+import { GatewayFault } from './faults.ts'
+import { requireKey, requireOpsKey, type KeyRing } from './http/auth.ts'
+import { beginRequest, refuseLoops } from './http/begin.ts'
+import type { Drain } from './http/drain.ts'
+import { errorHandler } from './http/errors.ts'
+import { limitPerCaller } from './http/rateLimits.ts'
+import { addPath } from './http/routes.ts'
+import { submitBatch } from './jobs/batch.ts'
+import type { JobDeps } from './jobs/deps.ts'
+import { fleetInfo, fleetResources } from './jobs/fleetInfo.ts'
+import type { Follower } from './jobs/follow/follower.ts'
+import { readJobs } from './jobs/results.ts'
+import { addressList, putStatus } from './jobs/status.ts'
+import { streamJob } from './jobs/stream.ts'
+import { submitJob } from './jobs/submit.ts'
+import {
+  lookupAddress,
+  lookupAddresses,
+  lookupContainers,
+  lookupResources,
+  type LookupDeps,
+} from './lookup/addresses.ts'
+
+/** Pages for operators and for whatever watches over the process. */
+export interface Pages {
+  /** Always open: load balancers and orchestrators ask them. */
+  readonly open: Readonly<Record<string, RequestHandler>>
+  /** Behind `OPS_KEY`. */
+  readonly guarded: Readonly<Record<string, RequestHandler>>
+}
+
+export interface AppDeps {
+  readonly jobs: JobDeps
+  readonly follower: Follower
+  readonly lookup: LookupDeps
+  readonly pages: Pages
+  readonly drain: Drain
+  readonly apiKeys: KeyRing
+  readonly opsKey: KeyRing
+  readonly trustProxy: false | number | readonly string[]
+  readonly lookupLimitPerMinute: number
+  readonly proxyLimitPerMinute: number
+  readonly statusAllowedIps: readonly string[]
+  readonly onClosed: (req: Request, res: Response) => void
+  readonly onUntrustedForwarding: (peer: string) => void
+}
+
+/** All routes, in order. */
+export function createApp(deps: AppDeps): Express {
+  const { jobs, follower, lookup, pages, drain } = deps
+  const app = express()
+  app.disable('x-powered-by').disable('etag')
+  app.set('trust proxy', deps.trustProxy)
+  app.use(beginRequest(deps))
+
+  const { refuseNewWork } = drain
+  const noLoop = refuseLoops(jobs.via)
+  const withKey = requireKey(deps.apiKeys)
+  const proxyLimit = limitPerCaller(deps.proxyLimitPerMinute)
+  /** What every call at the one base URL goes through. */
+  const client = [noLoop, withKey, proxyLimit]
+  const work = [refuseNewWork, ...client]
+
+  addPath(app, '/api/jobs', { POST: [...work, submitJob(jobs)], GET: [...client, readJobs(jobs)] })
+  addPath(app, '/api/jobs/stream', { POST: [...work, streamJob(jobs)] })
+  addPath(app, '/api/jobs/batch', { POST: [...work, submitBatch(jobs)] })
+  const isStatusAllowed = addressList(deps.statusAllowedIps)
+  addPath(app, '/api/status', { PUT: [...work, putStatus(jobs, follower, isStatusAllowed)] })
+  addPath(app, '/info', { GET: [...client, fleetInfo(jobs)] })
+  addPath(app, '/resources', { GET: [...client, fleetResources(jobs, lookup.resources)] })
+
+  const lookups: Record<string, RequestHandler> = {
+    '/api/v1/ips': lookupAddresses(lookup),
+    '/api/v1/ip': lookupAddress(lookup),
+    '/api/v1/containers': lookupContainers(lookup),
+    '/api/v1/resources': lookupResources(lookup),
+  }
+  for (const [path, handler] of Object.entries(lookups)) {
+    // Each endpoint has a budget of its own.
+    const limit = limitPerCaller(deps.lookupLimitPerMinute, { showHeaders: true })
+    addPath(app, path, { GET: [refuseNewWork, noLoop, limit, handler] })
+  }
+
+  addPages(app, pages.open, [])
+  addPages(app, pages.guarded, [requireOpsKey(deps.opsKey)])
+
+  app.use((req) => {
+    throw new GatewayFault('ERR_NOT_FOUND', `Nothing is at ${req.path.slice(0, 200)}`)
+  })
+  app.use(errorHandler)
+  return app
+}
+
+function addPages(
+  app: Express,
+  pages: Readonly<Record<string, RequestHandler>>,
+  before: readonly RequestHandler[],
+): void {
+  for (const [path, handler] of Object.entries(pages)) addPath(app, path, { GET: [...before, handler] })
+}

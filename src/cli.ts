@@ -1,0 +1,83 @@
+#!/usr/bin/env node
+// Imports nothing statically and keeps to old syntax, so that an old Node gets as far as the line that says so.
+
+const oldestNode = 24
+
+const usage = `Usage: infernet-gateway [option]
+
+One address for a fleet of Infernet nodes and OpenAI-compatible services.
+
+  --check      check the settings and exit
+  --settings   print the settings as a Markdown table and exit
+  --version    print the version and exit
+  --help       print this help and exit
+
+Settings are variables with these defaults. They are read in rising order from config/<NODE_ENV>.json,
+the JSON file named by CONFIG_FILE, a .env file in the working directory, and the environment.
+`
+
+const options = ['--check', '--settings', '--version', '--help']
+
+function fail(line: string, exitCode: number): void {
+  console.error(line)
+  process.exitCode = exitCode
+}
+
+async function printVersion(): Promise<void> {
+  const { readFileSync } = await import('node:fs')
+  const manifest = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
+  console.log((JSON.parse(manifest) as { version: string }).version)
+}
+
+/** One line for people; the stack too where `debug` asks for it. */
+function describe(error: unknown, debug: boolean): string {
+  if (!(error instanceof Error)) return String(error)
+  if (debug && error.stack) return error.stack
+  return (error.message || error.name).replace(/\n.*/s, '')
+}
+
+async function start(checkOnly: boolean): Promise<void> {
+  const { loadSettings, SettingsError } = await import('./config/settings.ts')
+  let settings
+  try {
+    settings = loadSettings()
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error
+    return fail(error.message, 1)
+  }
+  if (checkOnly) return console.log('settings are valid')
+
+  const { createLogger } = await import('./observability/logger.ts')
+  const logger = createLogger({ level: settings.logLevel, format: settings.logFormat })
+  try {
+    const { run } = await import('./main.ts')
+    await run(settings, logger)
+  } catch (error) {
+    fail(`cannot start: ${describe(error, logger.isDebug)}`, 1)
+    await logger.flush()
+    // What was opened before the fault must not keep a half-started gateway alive.
+    process.exit()
+  }
+}
+
+async function main(args: string[]): Promise<void> {
+  if (Number(process.versions.node.split('.')[0]) < oldestNode) {
+    return fail(`infernet-gateway needs Node ${oldestNode} or newer; this is ${process.versions.node}`, 1)
+  }
+  const unknown = args.find((arg) => !options.includes(arg))
+  if (unknown !== undefined) return fail(`unknown option ${unknown}; --help lists the options`, 2)
+  if (args.includes('--help')) {
+    const { settingsHelp } = await import('./config/settings.ts')
+    return console.log(`${usage}\n${settingsHelp()}`)
+  }
+  if (args.includes('--version')) return printVersion()
+  if (args.includes('--settings')) {
+    const { settingsTable } = await import('./config/settings.ts')
+    return console.log(settingsTable())
+  }
+  return start(args.includes('--check'))
+}
+
+main(process.argv.slice(2)).catch((error: unknown) => {
+  fail(`cannot start: ${describe(error, process.env['LOG_LEVEL'] === 'debug')}`, 1)
+})

@@ -1,0 +1,194 @@
+import type { FormatName, FormatOptions } from './formats.ts'
+
+/** One row of the schema. The documentation line is Markdown and ends without a full stop. */
+interface Setting<Value> extends FormatOptions {
+  doc: string
+  format: FormatName
+  default: Value
+  /** How the tables show the default, where its plain text would not do. */
+  defaultText?: string
+  /** Never shown in an error: the value is a secret or may hold one. */
+  sensitive?: boolean
+}
+
+const setting = <Value>(row: Setting<Value>): Setting<Value> => row
+
+/** One millisecond; less would be rounded to 0, which HTTP libraries take for "no time-out". */
+const shortest = 0.001
+const hour = 3600
+const day = 86_400
+const megabyte = 1024 ** 2
+const gigabyte = 1024 ** 3
+const manyRequests = 1_000_000_000
+
+/** Every setting under its variable, in the order in which they are documented. Times are in seconds. */
+export const schema = {
+  PORT: setting({
+    doc: 'port to listen on; 0 takes a free one, and the log says which',
+    format: 'whole-number',
+    min: 0,
+    max: 65_535,
+    default: 4000,
+  }),
+  HOST: setting({ doc: 'address to listen on', format: 'host', default: '0.0.0.0' }),
+  IPS_FILE: setting({
+    doc: 'file of node addresses, one a line (see `config/ips.txt.example`); reread when it changes',
+    format: 'text',
+    default: 'ips.txt',
+  }),
+  API_URL: setting({
+    doc: 'Node Explorer to ask for more nodes: an http(s) URL',
+    format: 'http-url',
+    default: '',
+    sensitive: true,
+  }),
+  DISCOVERY_ALLOW_PRIVATE: setting({
+    doc: "whether the explorer's addresses may lie in loopback, link-local or private ranges",
+    format: 'true-or-false',
+    default: false,
+  }),
+  SERVICES_FILE: setting({
+    doc: 'JSON file of OpenAI-compatible backends; reread when it changes',
+    format: 'text',
+    optional: true,
+    default: '',
+  }),
+  REFRESH_INTERVAL: setting({
+    doc: 'seconds between two polls of a node',
+    format: 'seconds',
+    min: shortest,
+    max: hour,
+    default: 30,
+  }),
+  RATELIMIT_REQS_PER_MIN: setting({
+    doc: 'requests a minute per caller on each look-up endpoint; 0 is no limit',
+    format: 'whole-number',
+    min: 0,
+    max: manyRequests,
+    default: 10,
+  }),
+  PROXY_RATELIMIT_REQS_PER_MIN: setting({
+    doc: 'requests a minute per caller over all forwarded calls; 0 is no limit',
+    format: 'whole-number',
+    min: 0,
+    max: manyRequests,
+    default: 600,
+  }),
+  MAX_JOBS_PER_CALLER: setting({
+    doc: 'unfinished jobs that one caller may have; 0 is no limit',
+    format: 'whole-number',
+    min: 0,
+    max: manyRequests,
+    default: 1000,
+  }),
+  CONNECT_TIMEOUT: setting({
+    doc: 'seconds that connecting to a node may take',
+    format: 'seconds',
+    min: shortest,
+    max: hour,
+    default: 1,
+  }),
+  PROXY_TIMEOUT: setting({
+    doc: "seconds to the first byte of a node's answer",
+    format: 'seconds',
+    min: shortest,
+    max: day,
+    default: 300,
+  }),
+  STREAM_IDLE_TIMEOUT: setting({
+    doc: 'seconds between two pieces of an answer',
+    format: 'seconds',
+    min: shortest,
+    max: day,
+    default: 300,
+  }),
+  MAX_BODY: setting({
+    doc: 'largest request body (`512kb`, `10mb`, or bytes); larger ones get 413',
+    format: 'size',
+    min: 1,
+    max: gigabyte,
+    default: 10 * megabyte,
+    defaultText: '10mb',
+  }),
+  TRUST_PROXY: setting<false | number | string[]>({
+    doc: 'whose `X-Forwarded-For` to believe: a number of proxies, addresses, CIDR ranges, `loopback`, `linklocal` or `uniquelocal`',
+    format: 'trust-proxy',
+    max: 100,
+    default: false,
+    defaultText: '',
+  }),
+  STATE_URL: setting({
+    doc: 'where jobs are kept: `memory:` or `sqlite:FILE`',
+    format: 'state-url',
+    default: 'sqlite:data/gateway.db',
+    sensitive: true,
+  }),
+  STATE_MAX_BYTES: setting({
+    doc: 'most room for kept requests and results; the oldest finished jobs go first',
+    format: 'size',
+    min: 1,
+    max: 1024 * 1024 * gigabyte,
+    default: gigabyte,
+    defaultText: '1gb',
+  }),
+  JOB_TTL: setting({
+    doc: 'seconds for which a finished job can still be asked for',
+    format: 'seconds',
+    min: shortest,
+    max: 365 * day,
+    default: day,
+  }),
+  JOB_FAILOVER: setting({
+    doc: 'whether a job lost with its node is run again elsewhere',
+    format: 'true-or-false',
+    default: true,
+  }),
+  JOB_TIMEOUT: setting({
+    doc: 'seconds after which a job with no final state and no node to ask is `failed`',
+    format: 'seconds',
+    min: shortest,
+    max: 7 * day,
+    default: 900,
+  }),
+  STATUS_ALLOWED_IPS: setting<string[]>({
+    doc: 'who may call `PUT /api/status`: comma-separated addresses or CIDR ranges',
+    format: 'addresses',
+    default: ['127.0.0.1', '::1'],
+  }),
+  API_KEYS: setting<string[]>({
+    doc: 'comma-separated keys; where set, forwarded calls and `/route/` need one',
+    format: 'keys',
+    default: [],
+    sensitive: true,
+  }),
+  OPS_KEY: setting({
+    doc: 'where set, `/stats`, `/services`, `/metrics` and `/dashboard` need it as Bearer token',
+    format: 'key',
+    default: '',
+    sensitive: true,
+  }),
+  DRAIN_TIMEOUT: setting({
+    doc: 'seconds that running requests have to finish after SIGTERM or SIGINT',
+    format: 'seconds',
+    min: 0,
+    max: day,
+    default: 30,
+  }),
+  LOG_LEVEL: setting<'error' | 'warn' | 'info' | 'debug'>({
+    doc: 'least level that is logged: `error`, `warn`, `info` or `debug`',
+    format: 'choice',
+    choices: ['error', 'warn', 'info', 'debug'],
+    default: 'info',
+  }),
+  LOG_FORMAT: setting<'json' | 'pretty'>({
+    doc: '`json` (one object a line) or `pretty` (for people); `pretty` by default on a terminal',
+    format: 'choice',
+    choices: ['json', 'pretty'],
+    default: 'json',
+  }),
+}
+
+/** The variable that sets a setting: its name in the environment, and in a settings file. */
+export type Variable = keyof typeof schema
+
+export const variables = Object.keys(schema) as Variable[]

@@ -1,0 +1,140 @@
+import { fileURLToPath } from 'node:url'
+import convict from 'convict'
+import { SettingsError } from './errors.ts'
+import { canonicalAddresses } from './formats.ts'
+import type { Variable } from './schema.ts'
+import { schema, variables } from './schema.ts'
+import type { Environment } from './sources.ts'
+import { readConfigFile, readEnvironment, readStageFile } from './sources.ts'
+
+export { SettingsError } from './errors.ts'
+export { settingsHelp, settingsTable } from './table.ts'
+
+/** Everything that can be set, frozen. What each means stands in the schema; units are in the names. */
+export interface Settings {
+  readonly port: number
+  readonly host: string
+  readonly ipsFile: string
+  /** Without trailing slash; empty where there is no explorer. */
+  readonly apiUrl: string
+  readonly discoveryAllowPrivate: boolean
+  /** Empty where there are no services. */
+  readonly servicesFile: string
+  readonly refreshIntervalSeconds: number
+  readonly lookupLimitPerMinute: number
+  readonly proxyLimitPerMinute: number
+  readonly maxJobsPerCaller: number
+  readonly connectTimeoutSeconds: number
+  readonly proxyTimeoutSeconds: number
+  readonly streamIdleTimeoutSeconds: number
+  readonly maxBodyBytes: number
+  /** As Express takes it: nobody, a number of hops (at least 1), or addresses, CIDR ranges and Express's named ranges. */
+  readonly trustProxy: false | number | readonly string[]
+  /** `memory:` or `sqlite:FILE`. */
+  readonly stateUrl: string
+  readonly stateMaxBytes: number
+  /** Up to a year, which is more than a timer holds. */
+  readonly jobTtlSeconds: number
+  readonly jobFailover: boolean
+  readonly jobTimeoutSeconds: number
+  /** Addresses and CIDR ranges; an IPv4-mapped address is written as IPv4. */
+  readonly statusAllowedIps: readonly string[]
+  /** Empty where no key is needed. */
+  readonly apiKeys: readonly string[]
+  /** Empty where no key is needed. */
+  readonly opsKey: string
+  readonly drainTimeoutSeconds: number
+  readonly logLevel: 'error' | 'warn' | 'info' | 'debug'
+  readonly logFormat: 'json' | 'pretty'
+}
+
+/** Where settings are read from. */
+export interface SettingsSources {
+  environment: Environment
+  workingDirectory: string
+  /** The folder that holds `config/`. */
+  packageRoot: string
+  /** Whether standard output is a terminal, which makes `pretty` the default log format. */
+  isTerminal: boolean
+}
+
+const processSources = (): SettingsSources => ({
+  environment: process.env,
+  workingDirectory: process.cwd(),
+  packageRoot: fileURLToPath(new URL('../../', import.meta.url)),
+  isTerminal: process.stdout.isTTY,
+})
+
+type Values = { [V in Variable]: (typeof schema)[V]['default'] }
+
+function createConfig(environment: Record<string, string>): convict.Config<Values> {
+  const rows = Object.fromEntries(variables.map((variable) => [variable, { ...schema[variable], env: variable }]))
+  return convict(rows as unknown as convict.Schema<Values>, { env: environment, args: [] })
+}
+
+/** Convict's `NAME: must be …: value was …` as `NAME must be …, not …`. */
+const readable = (line: string) => line.replace(/^([A-Z_]+): /, '$1 ').replace(/: value was (.*)$/, ', not $1')
+
+function validate(config: convict.Config<Values>): void {
+  try {
+    config.validate({ allowed: 'strict' })
+  } catch (error) {
+    throw new SettingsError((error as Error).message.split('\n').map(readable).join('\n'))
+  }
+}
+
+const unique = (items: readonly string[]) => [...new Set(items)]
+
+/** Nobody, where no proxy is named or their number is 0. */
+function trustedProxies(value: Values['TRUST_PROXY']): Settings['trustProxy'] {
+  if (typeof value === 'object') return value.length > 0 && unique(value)
+  return value !== 0 && value
+}
+
+function toSettings(values: Values): Settings {
+  return {
+    port: values.PORT,
+    host: values.HOST,
+    ipsFile: values.IPS_FILE,
+    apiUrl: values.API_URL,
+    discoveryAllowPrivate: values.DISCOVERY_ALLOW_PRIVATE,
+    servicesFile: values.SERVICES_FILE,
+    refreshIntervalSeconds: values.REFRESH_INTERVAL,
+    lookupLimitPerMinute: values.RATELIMIT_REQS_PER_MIN,
+    proxyLimitPerMinute: values.PROXY_RATELIMIT_REQS_PER_MIN,
+    maxJobsPerCaller: values.MAX_JOBS_PER_CALLER,
+    connectTimeoutSeconds: values.CONNECT_TIMEOUT,
+    proxyTimeoutSeconds: values.PROXY_TIMEOUT,
+    streamIdleTimeoutSeconds: values.STREAM_IDLE_TIMEOUT,
+    maxBodyBytes: values.MAX_BODY,
+    trustProxy: trustedProxies(values.TRUST_PROXY),
+    stateUrl: values.STATE_URL,
+    stateMaxBytes: values.STATE_MAX_BYTES,
+    jobTtlSeconds: values.JOB_TTL,
+    jobFailover: values.JOB_FAILOVER,
+    jobTimeoutSeconds: values.JOB_TIMEOUT,
+    statusAllowedIps: canonicalAddresses(values.STATUS_ALLOWED_IPS),
+    apiKeys: unique(values.API_KEYS),
+    opsKey: values.OPS_KEY,
+    drainTimeoutSeconds: values.DRAIN_TIMEOUT,
+    logLevel: values.LOG_LEVEL,
+    logFormat: values.LOG_FORMAT,
+  }
+}
+
+function frozen(settings: Settings): Settings {
+  Object.values(settings).forEach(Object.freeze)
+  return Object.freeze(settings)
+}
+
+/** Reads all sources in rising order: defaults, stage file, `CONFIG_FILE`, environment. Throws `SettingsError`. */
+export function loadSettings(sources: SettingsSources = processSources()): Settings {
+  const { workingDirectory, packageRoot } = sources
+  const environment = readEnvironment(sources.environment, workingDirectory)
+  const config = createConfig(environment)
+  if (sources.isTerminal) config.load({ LOG_FORMAT: 'pretty' })
+  config.load(readStageFile(packageRoot, environment['NODE_ENV']))
+  config.load(readConfigFile(workingDirectory, environment['CONFIG_FILE']))
+  validate(config)
+  return frozen(toSettings(config.getProperties()))
+}

@@ -1,0 +1,91 @@
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
+import dotenv from 'dotenv'
+import { variables } from './schema.ts'
+import { SettingsError } from './errors.ts'
+
+/** Variables by name. */
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/** What a settings file sets: variable to value as JSON gave it. */
+export type FileSettings = Record<string, unknown>
+
+/** The file's text; undefined where there is none; any other trouble is a `SettingsError` that starts with `label`. */
+function readIfThere(file: string, label: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
+    throw new SettingsError(`${label} cannot be read (${code})`)
+  }
+}
+
+function withoutEmpty(environment: Environment): Record<string, string> {
+  const trimmed = Object.entries(environment).map(([name, value]) => [name, value?.trim() ?? ''] as const)
+  return Object.fromEntries(trimmed.filter(([, value]) => value !== ''))
+}
+
+/**
+ * The environment together with the `.env` of the working directory, over which the real environment wins. Empty
+ * values count as unset, so that `KEY=${KEY:-}` in a compose file means the default.
+ */
+export function readEnvironment(environment: Environment, workingDirectory: string): Record<string, string> {
+  const text = readIfThere(path.join(workingDirectory, '.env'), '.env')
+  const fromFile = text === undefined ? {} : dotenv.parse(text)
+  return { ...withoutEmpty(fromFile), ...withoutEmpty(environment) }
+}
+
+const folded = (name: string) => name.replaceAll('_', '').toLowerCase()
+const variableOf = new Map(variables.map((variable) => [folded(variable), variable]))
+
+/** Where the JSON parser stopped. Its message is not shown: it quotes the text, which may hold secrets. */
+function placeOf(error: unknown): string {
+  const place = /\(line \d+ column \d+\)|at position \d+/.exec(String(error))
+  return place ? ` ${place[0]}` : ''
+}
+
+function parseObject(text: string, label: string): Record<string, unknown> {
+  let value: unknown
+  try {
+    value = JSON.parse(text.replace(/^\uFEFF/, ''))
+  } catch (error) {
+    throw new SettingsError(`${label} is not JSON${placeOf(error)}`)
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new SettingsError(`${label} must hold one JSON object, such as {"PORT": 4000}`)
+  }
+  return value as Record<string, unknown>
+}
+
+/** Settings by variable. Names count in any case and with or without underscores: `LOG_LEVEL`, `logLevel`. */
+function nameVariables(values: Record<string, unknown>, label: string): FileSettings {
+  const settings: FileSettings = {}
+  for (const [name, value] of Object.entries(values)) {
+    const variable = variableOf.get(folded(name))
+    if (variable === undefined) throw new SettingsError(`${label} sets ${JSON.stringify(name)}, which is no setting`)
+    if (variable in settings) throw new SettingsError(`${label} sets ${variable} twice`)
+    if (typeof value === 'object' && !Array.isArray(value)) {
+      throw new SettingsError(`${label} sets ${variable} to ${value === null ? 'null' : 'an object'}`)
+    }
+    settings[variable] = value
+  }
+  return settings
+}
+
+/** The settings of `config/<NODE_ENV>.json` in the package; none where there is no such file. */
+export function readStageFile(packageRoot: string, stage: string | undefined): FileSettings {
+  if (stage === undefined || !/^[\w-]+$/.test(stage)) return {}
+  const label = `config/${stage}.json`
+  const text = readIfThere(path.join(packageRoot, 'config', `${stage}.json`), label)
+  return text === undefined ? {} : nameVariables(parseObject(text, label), label)
+}
+
+/** The settings of the file named by `CONFIG_FILE`, which must be there; a relative name counts from the working directory. */
+export function readConfigFile(workingDirectory: string, file: string | undefined): FileSettings {
+  if (file === undefined) return {}
+  const label = `CONFIG_FILE ${file}`
+  const text = readIfThere(path.resolve(workingDirectory, file), label)
+  if (text === undefined) throw new SettingsError(`${label} does not exist`)
+  return nameVariables(parseObject(text, label), label)
+}

@@ -1,0 +1,97 @@
+import { isIP } from 'node:net'
+
+/** What kind of backend an address leads to. */
+export type NodeKind = 'infernet' | 'openai'
+
+/** One backend as a source lists it. */
+export interface NodeSpec {
+  /** Identity: two spellings of one address have the same key. */
+  readonly key: string
+  readonly kind: NodeKind
+  /** The spelling that people see, exactly as it was listed. */
+  readonly name: string
+  /** `http://host:port`, without a path. */
+  readonly origin: string
+  /** Path that all of its calls begin with: empty, or `/base` without a trailing slash. */
+  readonly basePath: string
+  /** How many jobs it runs at once, where its operator says. */
+  readonly concurrency?: number
+  /** Share relative to others: divides the routing score. */
+  readonly weight?: number
+  /** An OpenAI-compatible service's own list of models; wins over what it reports. */
+  readonly models?: readonly string[]
+  /** Sent upstream in place of the client's credentials. Never logged. */
+  readonly apiKey?: string
+}
+
+/** Why a line or an entry cannot be used; the text is for the operator's log. */
+export class AddressError extends Error {}
+
+const HOST_NAME = /^(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?$/
+
+/**
+ * Reads one address: `ip:port`, `[ipv6]:port`, `host`, `http(s)://host[:port][/base]`.
+ * Without a port it is 80, for https 443, as two-step clients read it.
+ *
+ * @throws AddressError naming what is wrong
+ */
+export function parseAddress(name: string, more: Partial<NodeSpec> = {}): NodeSpec {
+  const hasScheme = /^https?:\/\//i.test(name)
+  if (!hasScheme && name.includes('://')) throw new AddressError('only http:// and https:// are understood')
+  if (!hasScheme && name.includes('/')) throw new AddressError('a path needs http:// or https:// before the host')
+  if (!hasScheme && isIP(name) === 6) throw new AddressError('an IPv6 address needs brackets, as in [::1]:4000')
+  const url = toUrl(hasScheme ? name : `http://${name}`)
+  if (url.username || url.password) throw new AddressError('user names and passwords are not allowed')
+  if (url.search || url.hash || name.includes('?') || name.includes('#')) {
+    throw new AddressError('queries and fragments are not allowed')
+  }
+  if (!isHost(url.hostname)) throw new AddressError('the host is not a name or an address')
+  if (url.port === '0') throw new AddressError('the port must be from 1 to 65535')
+  const basePath = url.pathname.replace(/\/+$/, '')
+  const port = url.port || (url.protocol === 'https:' ? '443' : '80')
+  return {
+    kind: 'infernet',
+    ...more,
+    key: `${url.protocol}//${url.hostname}:${port}${basePath}`,
+    name,
+    origin: url.origin,
+    basePath,
+  }
+}
+
+function toUrl(text: string): URL {
+  try {
+    return new URL(text)
+  } catch {
+    throw new AddressError('not an address: expected ip:port, [ipv6]:port, host or http(s)://host[:port][/base]')
+  }
+}
+
+function isHost(hostname: string): boolean {
+  return hostname.startsWith('[') ? isIP(hostname.slice(1, -1)) === 6 : isIP(hostname) === 4 || HOST_NAME.test(hostname)
+}
+
+/**
+ * Reads one line of the addresses' file: an address, then optionally `concurrency=4`.
+ * `undefined` for blank lines and comments.
+ *
+ * @throws AddressError naming what is wrong
+ */
+export function parseAddressLine(line: string): NodeSpec | undefined {
+  const text = line.replace(/(^|\s)#.*$/, '').trim()
+  if (!text) return undefined
+  const [address = '', ...options] = text.split(/\s+/)
+  const more: { concurrency?: number } = {}
+  for (const option of options) {
+    const [name, value = ''] = option.split('=')
+    if (name !== 'concurrency') throw new AddressError(`unknown option "${option}"; allowed: concurrency=N`)
+    if (!/^[1-9]\d{0,5}$/.test(value)) throw new AddressError('concurrency must be a whole number from 1 to 999999')
+    more.concurrency = Number(value)
+  }
+  return parseAddress(address, more)
+}
+
+/** The full URL of a node, as tickets and `/services` show it. */
+export function urlOf(spec: NodeSpec): string {
+  return spec.origin + spec.basePath
+}

@@ -1,0 +1,280 @@
+import { EventEmitter } from 'node:events'
+import type { NodeKind, NodeSpec } from './address.ts'
+import { findImageConflicts, type ImageConflict } from './conflicts.ts'
+import { Limit } from './limit.ts'
+import { DEFAULT_CONSTANTS, type PolicyConstants } from './load/constants.ts'
+import { FleetLoad } from './load/fleetLoad.ts'
+import { NodeLoad } from './load/nodeLoad.ts'
+import { TrackedNode } from './node.ts'
+import { Poller } from './poller.ts'
+import { Prober, type ProbeResult } from './probe.ts'
+import type { NodeSource } from './sources/source.ts'
+
+const POLL_TIMEOUT_SECONDS = 3
+const MAX_POLLS_AT_ONCE = 32
+
+export interface FleetOptions {
+  readonly sources: readonly NodeSource[]
+  /** Seconds between two polls of a node. */
+  readonly refreshIntervalSeconds: number
+  /** `Via` value of this gateway's own calls. */
+  readonly via: string
+  readonly constants?: PolicyConstants
+  /** Monotonic seconds. */
+  readonly now?: () => number
+}
+
+/** What the fleet tells whoever listens. */
+export interface FleetEvents {
+  'node:up': [node: TrackedNode]
+  'node:down': [node: TrackedNode, reason: string]
+  'node:added': [node: TrackedNode]
+  'node:removed': [node: TrackedNode]
+  'node:ejected': [node: TrackedNode, reason: string]
+  'image:conflict': [conflict: ImageConflict]
+}
+
+/**
+ * Who the backends are and how they are: merges what the sources list, polls everyone, keeps what is known of those that stay.
+ * Knows nothing of requests; see `Selector` for who gets one.
+ */
+export class Fleet extends EventEmitter<FleetEvents> {
+  /** Listed nodes by key, in the order of the sources. */
+  readonly nodes = new Map<string, TrackedNode>()
+  readonly load: FleetLoad
+  readonly now: () => number
+  /** Rises whenever who can do what may have changed. */
+  version = 0
+  conflicts: readonly ImageConflict[] = []
+  readonly #options: FleetOptions
+  readonly #lists = new Map<NodeSource, readonly NodeSpec[]>()
+  readonly #pollers = new Map<TrackedNode, Poller>()
+  readonly #prober: Prober
+  readonly #limit = new Limit(MAX_POLLS_AT_ONCE)
+  readonly #retired = new Map<string, TrackedNode>()
+  #sourcesLoaded = false
+  /** Once ready, always ready: later on an empty fleet is an answer too. */
+  #isReady = false
+  #ready = Promise.withResolvers<void>()
+
+  constructor(options: FleetOptions) {
+    super()
+    this.#options = options
+    this.now = options.now ?? (() => performance.now() / 1000)
+    this.load = new FleetLoad(options.constants ?? DEFAULT_CONSTANTS)
+    this.#prober = new Prober({ timeoutSeconds: POLL_TIMEOUT_SECONDS, via: options.via })
+  }
+
+  /** Starts all sources; resolves when each has delivered its first list or failed to. */
+  async start(): Promise<void> {
+    await Promise.all(
+      this.#options.sources.map((source) =>
+        source.start((specs) => {
+          this.#lists.set(source, specs)
+          this.#refresh()
+        }),
+      ),
+    )
+    this.#sourcesLoaded = true
+    this.#checkReady()
+  }
+
+  stop(): void {
+    for (const source of this.#options.sources) source.stop()
+    for (const poller of this.#pollers.values()) poller.stop()
+    this.#prober.close()
+  }
+
+  /** True once there is someone healthy, or nobody left whose first poll has not ended. */
+  get isReady(): boolean {
+    return (this.#isReady ||= this.#findReady())
+  }
+
+  #findReady(): boolean {
+    if (!this.#sourcesLoaded && this.nodes.size === 0) return false
+    let allKnown = this.#sourcesLoaded
+    for (const node of this.nodes.values()) {
+      if (node.health.isHealthy) return true
+      allKnown &&= node.isKnown
+    }
+    return allKnown
+  }
+
+  /** Waits until `isReady`, but no longer than `seconds`. Returns whether it is. */
+  async whenReady(seconds: number): Promise<boolean> {
+    if (this.isReady) return true
+    const timer = Promise.withResolvers<void>()
+    const handle = setTimeout(timer.resolve, seconds * 1000)
+    await Promise.race([this.#ready.promise, timer.promise])
+    clearTimeout(handle)
+    return this.isReady
+  }
+
+  /** Nodes that may be shown as healthy. */
+  healthy(kind?: NodeKind): TrackedNode[] {
+    const now = this.now()
+    return [...this.nodes.values()].filter((node) => node.isHealthy(now) && (!kind || node.spec.kind === kind))
+  }
+
+  /** Origins of all nodes, those included that only have jobs left. */
+  origins(): Set<string> {
+    return new Set([...this.nodes.values(), ...this.#retired.values()].map((node) => node.spec.origin))
+  }
+
+  /** A node by key, also one that is no longer listed but still has jobs. */
+  find(key: string): TrackedNode | undefined {
+    return this.nodes.get(key) ?? this.#retired.get(key)
+  }
+
+  /** A retired stand-in for a node that no list names any more, so that its jobs of an earlier run can be followed. */
+  adopt(spec: NodeSpec): TrackedNode {
+    const known = this.find(spec.key)
+    if (known) return known
+    const node = this.#create(spec)
+    node.isRetired = true
+    this.#retired.set(node.key, node)
+    return node
+  }
+
+  /** Forgets a retired node, once nothing of it is followed any more. */
+  release(node: TrackedNode): void {
+    if (node.isRetired) this.#retired.delete(node.key)
+  }
+
+  /** Evidence from traffic: any answer at all, whatever its status. */
+  answered(node: TrackedNode): void {
+    node.isRefusing = false
+    node.contact.answered(this.now())
+    node.load.succeeded(this.now())
+  }
+
+  /** Evidence from traffic: refused, reset, silent or broken off. Brings the next poll forward, so that health follows soon. */
+  failed(node: TrackedNode, reason: string, { refused = false, lost = false } = {}): void {
+    const now = this.now()
+    node.isRefusing = refused
+    if (lost) node.contact.failed(now)
+    const wasEjected = node.load.isEjected(now)
+    node.load.failed(now)
+    if (!wasEjected && node.load.isEjected(now)) this.emit('node:ejected', node, reason)
+    if (refused) this.#observe(node, false, reason)
+    this.#pollers.get(node)?.pollSoon()
+  }
+
+  /** After look-ups: polls the node earlier where the policy wishes it. */
+  reconsiderPoll(node: TrackedNode): void {
+    const at = node.load.earlyPollAt(this.now())
+    if (at !== undefined) this.#pollers.get(node)?.pollBy(at)
+  }
+
+  #refresh(): void {
+    const specs = new Map<string, NodeSpec>()
+    for (const source of this.#options.sources) {
+      for (const spec of this.#lists.get(source) ?? []) if (!specs.has(spec.key)) specs.set(spec.key, spec)
+    }
+    for (const node of [...this.nodes.values()]) if (!specs.has(node.key)) this.#retire(node)
+    const before = new Map(this.nodes)
+    this.nodes.clear()
+    for (const spec of specs.values()) this.nodes.set(spec.key, this.#listed(spec, before))
+    this.version++
+    this.#findConflicts()
+    this.#checkReady()
+  }
+
+  #listed(spec: NodeSpec, before: ReadonlyMap<string, TrackedNode>): TrackedNode {
+    const known = before.get(spec.key) ?? this.#retired.get(spec.key)
+    const node = known ?? this.#create(spec)
+    node.spec = spec
+    node.load.configure({ concurrency: spec.concurrency, weight: spec.weight })
+    if (spec.models && node.isKnown) node.models = new Set(spec.models)
+    if (before.has(spec.key)) return node
+    node.isRetired = false
+    this.#retired.delete(spec.key)
+    const poller = new Poller(node, {
+      intervalSeconds: this.#options.refreshIntervalSeconds,
+      prober: this.#prober,
+      limit: this.#limit,
+      now: this.now,
+      onResult: (...result) => this.#polled(...result),
+    })
+    this.#pollers.set(node, poller)
+    this.emit('node:added', node)
+    poller.start()
+    return node
+  }
+
+  #create(spec: NodeSpec): TrackedNode {
+    return new TrackedNode(spec, new NodeLoad(this.load, { concurrency: spec.concurrency, weight: spec.weight }))
+  }
+
+  #retire(node: TrackedNode): void {
+    this.#pollers.get(node)?.stop()
+    this.#pollers.delete(node)
+    node.isRetired = true
+    this.#retired.set(node.key, node)
+    this.emit('node:removed', node)
+  }
+
+  #polled(node: TrackedNode, result: ProbeResult, startedAt: number): void {
+    const now = this.now()
+    node.isKnown = true
+    if (result.outcome === 'failed') this.#pollFailed(node, result, now)
+    else this.#pollSucceeded(node, result, startedAt)
+    this.#checkReady()
+  }
+
+  #pollFailed(node: TrackedNode, result: ProbeResult & { outcome: 'failed' }, now: number): void {
+    node.isRefusing = result.refused
+    if (result.answered) node.contact.answered(now)
+    else node.contact.failed(now)
+    this.#observe(node, false, result.reason)
+  }
+
+  #pollSucceeded(node: TrackedNode, result: Exclude<ProbeResult, { outcome: 'failed' }>, startedAt: number): void {
+    const now = this.now()
+    node.isRefusing = false
+    node.contact.answered(now)
+    if (result.outcome === 'pushback') return
+    if (result.outcome === 'info') {
+      const changed = JSON.stringify(node.info?.containers) !== JSON.stringify(result.info.containers)
+      const chainChanged = node.info?.chain.enabled !== result.info.chain.enabled
+      node.info = result.info
+      node.load.polled(startedAt, node.pending)
+      if (changed) {
+        node.containers = new Map(result.info.containers.map((container) => [container.id, container]))
+        this.#findConflicts()
+      }
+      if (changed || chainChanged) this.version++
+    } else {
+      node.models = new Set(result.models)
+      node.prefix = result.prefix
+      this.version++
+    }
+    this.#observe(node, true)
+  }
+
+  #observe(node: TrackedNode, ok: boolean, reason = ''): void {
+    const wasTold = node.reason !== undefined
+    if (!ok) node.reason = reason
+    const flipped = node.health.observe(ok)
+    if (flipped) this.version++
+    if (ok) {
+      if (!node.health.isHealthy) return
+      node.reason = undefined
+      if (flipped) this.emit('node:up', node)
+    } else if (flipped || (!wasTold && !node.health.isHealthy)) {
+      this.emit('node:down', node, reason)
+    }
+  }
+
+  #findConflicts(): void {
+    const before = new Set(this.conflicts.map((conflict) => JSON.stringify(conflict)))
+    this.conflicts = findImageConflicts(this.nodes.values())
+    for (const conflict of this.conflicts) {
+      if (!before.has(JSON.stringify(conflict))) this.emit('image:conflict', conflict)
+    }
+  }
+
+  #checkReady(): void {
+    if (this.isReady) this.#ready.resolve()
+  }
+}

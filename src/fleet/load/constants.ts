@@ -1,0 +1,109 @@
+/**
+ * Every constant of the routing policy. Names end in their unit; all that end in `Seconds` are times and are what
+ * {@link scaledBy} scales. The values were found with the simulator in `test/kit/simulator`.
+ */
+export interface PolicyConstants {
+  /** Jobs that a backend is assumed to run at once until its operator says. Too low costs less than too high. */
+  readonly assumedConcurrencyJobs: number
+
+  /** Service time taken for granted before any job of the fleet has ended. */
+  readonly firstServiceSeconds: number
+  /** How many jobs the fleet's mean counts for in a node's own mean: few enough to learn fast, enough to calm noise. */
+  readonly servicePriorJobs: number
+  /** A node's evidence is halved above this many jobs, so that it follows a node that becomes slower. */
+  readonly serviceMemoryJobs: number
+  /** What was learnt of a node that ends no jobs fades towards the fleet's mean. */
+  readonly serviceMemorySeconds: number
+  /** Completions over which the fleet's mean service time is taken. */
+  readonly fleetMemoryJobs: number
+  /** Below this much evidence of our own, two polls also tell a service time: else pure look-up traffic learns none. */
+  readonly pollEvidenceJobs: number
+
+  /** Share of a poll's surprise that is taken for steady load from elsewhere. */
+  readonly steadyLoadGainRatio: number
+  /** A node's record of a job expires after this, so a stream that was left counts as pending for so long at most. */
+  readonly cancelledStreamSeconds: number
+
+  /** A node is polled early after this many look-ups sent to it, since its load is then mostly a guess. */
+  readonly earlyPollLookups: number
+  /** Clients need this long to hand in the job after the look-up; an earlier poll would not show it. */
+  readonly earlyPollDelaySeconds: number
+  /** A node is not polled more often than this. */
+  readonly shortestPollGapSeconds: number
+
+  /** Below saturation load hardly matters: this much breaks ties between equally fast nodes. */
+  readonly idleTiltRatio: number
+  /** How strongly a large job prefers a fast node. Higher values starve small jobs there. */
+  readonly costHintRatio: number
+
+  /** Weight of the newest outcome in the failure level. */
+  readonly failureGainRatio: number
+  /** The failure level fades by itself with this time constant. */
+  readonly failureMemorySeconds: number
+  /** A node that always fails scores as if this many mean latencies slower: last, yet not out of reach. */
+  readonly failurePenaltyLatencies: number
+  /** Failures in a row that eject a node. */
+  readonly ejectAfterFailures: number
+  /** The first ejection; each further one without a success between is twice as long. */
+  readonly firstEjectionSeconds: number
+  readonly longestEjectionSeconds: number
+
+  /** Suspicion at which a node counts as a black hole: it shows nothing pending although jobs were sent. */
+  readonly suspicionLimitPolls: number
+  /** With this much predicted unseen load, an empty poll counts in full. */
+  readonly suspicionFullJobs: number
+  /** What the score of a suspected node is multiplied with. */
+  readonly suspicionPenaltyRatio: number
+
+  /** Up to this many candidates all are scored. */
+  readonly fullScanNodes: number
+  /** Above that, so many are drawn with probability proportional to their throughput. */
+  readonly sampledNodes: number
+  /** Age at which the table that they are drawn from is built anew. */
+  readonly sampleTableSeconds: number
+  /** Age up to which a score may be reused where a ranking covers more than {@link fullScanNodes}. */
+  readonly cachedScoreSeconds: number
+
+  /** From this many nodes on, a majority that looks unhealthy points at the gateway's own network. */
+  readonly panicNodes: number
+}
+
+export const DEFAULT_CONSTANTS: PolicyConstants = {
+  assumedConcurrencyJobs: 3,
+  firstServiceSeconds: 1,
+  servicePriorJobs: 4,
+  serviceMemoryJobs: 200,
+  serviceMemorySeconds: 300,
+  fleetMemoryJobs: 2000,
+  pollEvidenceJobs: 8,
+  steadyLoadGainRatio: 0.1,
+  cancelledStreamSeconds: 900,
+  earlyPollLookups: 4,
+  earlyPollDelaySeconds: 0.5,
+  shortestPollGapSeconds: 1,
+  idleTiltRatio: 0.001,
+  costHintRatio: 0.5,
+  failureGainRatio: 0.3,
+  failureMemorySeconds: 30,
+  failurePenaltyLatencies: 100,
+  ejectAfterFailures: 3,
+  firstEjectionSeconds: 5,
+  longestEjectionSeconds: 160,
+  suspicionLimitPolls: 3,
+  suspicionFullJobs: 2,
+  suspicionPenaltyRatio: 20,
+  fullScanNodes: 100,
+  sampledNodes: 5,
+  sampleTableSeconds: 1,
+  cachedScoreSeconds: 0.25,
+  panicNodes: 4,
+}
+
+/** The same policy in a world whose time runs `factor` times as long: 0.1 for a benchmark at a tenth of real time. */
+export function scaledBy(factor: number, constants: PolicyConstants = DEFAULT_CONSTANTS): PolicyConstants {
+  const scaled = Object.entries(constants).map(([name, value]: [string, number]) => [
+    name,
+    name.endsWith('Seconds') ? value * factor : value,
+  ])
+  return Object.fromEntries(scaled) as PolicyConstants
+}

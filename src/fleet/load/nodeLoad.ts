@@ -1,0 +1,313 @@
+import { CancelledStreams } from './cancelledStreams.ts'
+import type { PolicyConstants } from './constants.ts'
+import { Ejection } from './ejection.ts'
+import { FailureLevel } from './failureLevel.ts'
+import type { FleetLoad } from './fleetLoad.ts'
+import { Lookups } from './lookups.ts'
+import { RunningMean } from './runningMean.ts'
+import { costHintSeconds, waitingSeconds } from './score.ts'
+import { ServiceTime } from './serviceTime.ts'
+import { Suspicion } from './suspicion.ts'
+import { UnseenLoad } from './unseenLoad.ts'
+
+/** How work at a node ended. What that tells of the node's health is said by {@link NodeLoad.succeeded} and
+ * {@link NodeLoad.failed}.
+ * - `success`: it was served to the end.
+ * - `failure`: it was not: the node broke, refused or failed it.
+ * - `pushback`: 429 or 503, the node wants no more for now.
+ * - `cancelled`: the client left. The time served counts all the same, since slow nodes are where clients leave. */
+export type WorkOutcome = 'success' | 'failure' | 'pushback' | 'cancelled'
+
+export interface WorkEnd {
+  readonly outcome: WorkOutcome
+  /** Asynchronous jobs: mean seconds between the end of a job and hearing of it. */
+  readonly lagSeconds?: number
+  /** What {@link NodeLoad.started} returned: with it, the time of work that was not served is taken back exactly. */
+  readonly mark?: number
+}
+
+/** What the operator says of a backend. */
+export interface NodeCapacity {
+  /** Jobs that it runs at once. */
+  readonly concurrency?: number | undefined
+  /** Divides the score: 2 draws about twice the load of 1. */
+  readonly weight?: number | undefined
+}
+
+/** The state of a node's load, for people. Times are seconds of the caller's clock. */
+export interface NodeLoadSnapshot {
+  readonly load: number
+  readonly inFlight: number
+  readonly unseenJobs: number
+  readonly steadyUnseenJobs: number
+  readonly pending: number | undefined
+  readonly serviceSeconds: number
+  readonly responseSeconds: number | undefined
+  readonly concurrency: number
+  readonly failureLevel: number
+  readonly suspicion: number
+  readonly ejectedUntil: number | undefined
+}
+
+/** The least load that the share of a job in the node is reckoned with. */
+const LEAST_LOAD = 0.3
+/** Requests over which a node's own mean latency is taken. */
+const LATENCY_MEMORY = 100
+
+/** What the gateway knows of one node's load. All times (`now`) are seconds of one monotonic clock that the caller
+ * reads; nothing here reads a clock, sets a timer or waits. */
+export class NodeLoad {
+  readonly #fleet: FleetLoad
+  readonly #constants: PolicyConstants
+  readonly #cancelledStreams: CancelledStreams
+  readonly #latency = new RunningMean(LATENCY_MEMORY)
+  #service: ServiceTime
+  #unseen = new UnseenLoad()
+  #lookups: Lookups
+  #failures: FailureLevel
+  #ejection: Ejection
+  #suspicion: Suspicion
+  #concurrency = 0
+  #weight = 1
+  #own = 0
+  #pending: number | undefined
+  /** As of when `#unseen` and the time served are reckoned. */
+  #at = 0
+  /** Seconds of service that a job which has been here from the beginning would have had. */
+  #servedSeconds = 0
+  /** Unseen jobs that the last poll showed, and how many of them it takes to have been running. */
+  #polledUnseen = 0
+  #polledUnseenRunning = 0
+  #cachedScore = 0
+  #cachedUntil = -Infinity
+
+  constructor(fleet: FleetLoad, capacity: NodeCapacity = {}) {
+    this.#fleet = fleet
+    this.#constants = fleet.constants
+    this.#cancelledStreams = new CancelledStreams(this.#constants.cancelledStreamSeconds)
+    this.#service = new ServiceTime(fleet)
+    this.#lookups = new Lookups(this.#constants)
+    this.#failures = new FailureLevel(this.#constants)
+    this.#ejection = new Ejection(this.#constants)
+    this.#suspicion = new Suspicion(this.#constants)
+    this.configure(capacity)
+  }
+
+  /** Takes over what the operator says; what they do not say goes back to its default. */
+  configure({ concurrency, weight = 1 }: NodeCapacity): void {
+    this.#concurrency = concurrency ?? this.#constants.assumedConcurrencyJobs
+    this.#weight = weight
+    this.#cachedUntil = -Infinity
+  }
+
+  /** Jobs and requests of ours that are under way. */
+  get inFlight(): number {
+    return this.#own
+  }
+
+  /** Pending jobs that the last poll showed. */
+  get pending(): number | undefined {
+    return this.#pending
+  }
+
+  get concurrency(): number {
+    return this.#concurrency
+  }
+
+  /** A request goes to this node. Call {@link ended} exactly once for it, with the mark that this returns. */
+  started(now: number): number {
+    this.#advance(now)
+    this.#own++
+    this.#ejection.started(now)
+    return this.#servedSeconds
+  }
+
+  /** A job of an earlier run of the gateway is still there. */
+  restored(now: number): number {
+    this.#advance(now)
+    this.#own++
+    return this.#servedSeconds
+  }
+
+  /** The work that {@link started} or {@link restored} began is over: for async jobs when the job is. */
+  ended(now: number, { outcome, lagSeconds = 0, mark }: WorkEnd): void {
+    this.#advance(now)
+    if (outcome === 'success') this.#served(now, lagSeconds)
+    else if (outcome !== 'cancelled' && mark !== undefined) this.#service.notBusyFor(this.#servedSeconds - mark)
+    this.#own = Math.max(0, this.#own - 1)
+    this.#ejection.trialEnded()
+  }
+
+  /** Evidence from traffic that the node works: it answered. Pushbacks and clients that leave are no evidence. */
+  succeeded(now: number): void {
+    this.#failures.succeeded(now)
+    this.#ejection.succeeded()
+  }
+
+  /** Evidence from traffic that it does not: refused, reset, silent or broken off. */
+  failed(now: number): void {
+    this.#failures.failed(now)
+    this.#ejection.failed(now)
+  }
+
+  /** A two-step client got this node as its first answer. `weight` is the hinted cost of its job over the mean. */
+  lookedUp(now: number, weight = 1): void {
+    this.#advance(now)
+    this.#unseen.expect(weight)
+    this.#lookups.handedOut(now)
+  }
+
+  /** A client left a stream: the node may count it as pending until its record expires. */
+  cancelledStream(now: number): void {
+    this.#cancelledStreams.add(now)
+  }
+
+  /** A poll showed so many pending jobs, off-chain and on-chain, ours among them. */
+  polled(now: number, pending: number): void {
+    this.#advance(now)
+    const counted = Math.max(0, pending - this.#cancelledStreams.count(now))
+    this.#suspicion.polled(pending, this.#lookups.count, this.#unseen.jobs)
+    const sincePoll = this.#pending === undefined ? 0 : now - this.#lookups.lastPollAt
+    this.#unseen.observed(counted - this.#own, sincePoll, this.#service.seconds(now), this.#constants)
+    this.#learnFromPolls(now, counted, sincePoll)
+    this.#lookups.polled(now)
+    this.#pending = pending
+  }
+
+  /** A request was answered after so many seconds, queueing included. */
+  latencyObserved(seconds: number): void {
+    this.#latency.add(seconds)
+    this.#fleet.latencyObserved(seconds)
+  }
+
+  /** The node came back: nothing learnt of it before holds any more, except that our unfinished requests are ours. */
+  recovered(now: number): void {
+    this.#advance(now)
+    this.#service = new ServiceTime(this.#fleet)
+    this.#unseen = new UnseenLoad()
+    this.#lookups = new Lookups(this.#constants)
+    this.#failures = new FailureLevel(this.#constants)
+    this.#ejection = new Ejection(this.#constants)
+    this.#suspicion = new Suspicion(this.#constants)
+    this.#pending = undefined
+  }
+
+  /** When the node should be polled ahead of its turn; undefined when there is no need. */
+  earlyPollAt(_now: number): number | undefined {
+    return this.#lookups.earlyPollAt
+  }
+
+  /** Jobs that are thought to be on the node, ours and others'. */
+  load(now: number): number {
+    const unseen = this.#unseen
+    // Mostly true for nodes that only we use; spares reckoning the service time.
+    if (unseen.isSteady) return this.#own + unseen.jobs
+    return this.#own + unseen.jobsAfter(now - this.#at, this.#own, this.#service.seconds(now), this.#concurrency)
+  }
+
+  /** Seconds of service that a job takes here. */
+  serviceSeconds(now: number): number {
+    return this.#service.seconds(now)
+  }
+
+  /** Jobs per second that the node is thought to get done; what sampling goes by. */
+  throughput(now: number): number {
+    return (this.#weight * this.#concurrency) / this.#service.seconds(now)
+  }
+
+  /** What sending one more job here would cost, in seconds; the lowest wins.
+   * @param costRatio the job's hinted cost over the mean one */
+  score(now: number, costRatio = 1): number {
+    const serviceSeconds = this.#service.seconds(now)
+    let unseenJobs = this.#unseen.jobs
+    if (!this.#unseen.isSteady) {
+      unseenJobs = this.#unseen.jobsAfter(now - this.#at, this.#own, serviceSeconds, this.#concurrency)
+    }
+    let seconds = waitingSeconds(this.#own + unseenJobs, this.#concurrency, serviceSeconds, this.#constants)
+    if (costRatio !== 1) seconds += costHintSeconds(costRatio, serviceSeconds, this.#constants)
+    const { failurePenaltyLatencies, suspicionPenaltyRatio } = this.#constants
+    const failureLevel = this.#failures.value(now)
+    if (failureLevel > 0) seconds += failurePenaltyLatencies * failureLevel * this.#fleet.meanLatencySeconds
+    if (this.#suspicion.isBlackHole) seconds = (seconds + this.#fleet.meanLatencySeconds) * suspicionPenaltyRatio
+    return seconds / this.#weight
+  }
+
+  /** The score as of some moment of the last 250 ms, but never older than the last event on this node. */
+  cachedScore(now: number): number {
+    if (now >= this.#cachedUntil) {
+      this.#cachedScore = this.score(now)
+      this.#cachedUntil = now + this.#constants.cachedScoreSeconds
+    }
+    return this.#cachedScore
+  }
+
+  isEjected(now: number): boolean {
+    return this.#ejection.isEjected(now)
+  }
+
+  /** False while ejected; afterwards one request at a time until one succeeds. */
+  admits(now: number): boolean {
+    return this.#ejection.admits(now)
+  }
+
+  get isBlackHole(): boolean {
+    return this.#suspicion.isBlackHole
+  }
+
+  snapshot(now: number): NodeLoadSnapshot {
+    const load = this.load(now)
+    return {
+      load,
+      inFlight: this.#own,
+      unseenJobs: load - this.#own,
+      steadyUnseenJobs: this.#unseen.steadyJobs,
+      pending: this.#pending,
+      serviceSeconds: this.serviceSeconds(now),
+      responseSeconds: this.#latency.value,
+      concurrency: this.#concurrency,
+      failureLevel: this.#failures.value(now),
+      suspicion: this.#suspicion.level,
+      ejectedUntil: this.#ejection.until(now),
+    }
+  }
+
+  /** Brings the estimates to `now`; whatever changes the load must call it first, so that they hold in between. */
+  #advance(now: number): void {
+    this.#cachedUntil = -Infinity
+    const seconds = now - this.#at
+    if (seconds <= 0) return
+    this.#at = now
+    if (this.#own > 0) {
+      const served = seconds * this.#runningShare()
+      this.#servedSeconds += served
+      this.#service.busyFor(served * this.#own)
+    }
+    if (this.#unseen.isSteady) return
+    this.#unseen.drain(seconds, this.#own, this.#service.seconds(now), this.#concurrency)
+  }
+
+  /** The share of the jobs here that run, the others being queued. */
+  #runningShare(): number {
+    return Math.min(1, this.#concurrency / Math.max(this.#own + this.#unseen.jobs, LEAST_LOAD))
+  }
+
+  #served(now: number, lagSeconds: number): void {
+    if (lagSeconds > 0) this.#service.notBusyFor(lagSeconds * this.#runningShare())
+    this.#service.completed(now)
+    this.#suspicion.clear()
+  }
+
+  /** What went in by look-ups and is no longer there at the next poll has been served in between. Only for nodes of
+   * which our own requests tell little: it is a coarse measure. */
+  #learnFromPolls(now: number, pending: number, sincePoll: number): void {
+    const unseen = Math.max(0, pending - this.#own)
+    const running = pending > 0 ? (Math.min(pending, this.#concurrency) * unseen) / pending : 0
+    const ended = this.#lookups.count + this.#polledUnseen - unseen
+    if (this.#lookups.count > 0 && this.#service.evidenceJobs(now) < this.#constants.pollEvidenceJobs) {
+      this.#service.busyFor((sincePoll * (running + this.#polledUnseenRunning)) / 2)
+      if (ended > 0) this.#service.completed(now, ended)
+    }
+    this.#polledUnseen = unseen
+    this.#polledUnseenRunning = running
+  }
+}

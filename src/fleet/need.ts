@@ -1,0 +1,32 @@
+import type { TrackedNode } from './node.ts'
+
+/** What a request asks of a node. Needs with the same key are the same need. */
+export interface Need {
+  readonly key: string
+  fits(node: TrackedNode): boolean
+}
+
+/** Any Infernet node. */
+export const ANY_NODE: Need = { key: 'any', fits: (node) => node.isInfernet }
+
+/** A node that runs all of these containers; the first must be external, for only such may begin a job. */
+export function needContainers(containers: readonly string[]): Need {
+  return {
+    key: `containers:${containers.join('\n')}`,
+    fits: (node) =>
+      node.isInfernet &&
+      containers.every((id) => node.containers.has(id)) &&
+      node.containers.get(containers[0] ?? '')?.external === true,
+  }
+}
+
+/** A service that has this model. */
+export function needModel(model: string): Need {
+  return { key: `model:${model}`, fits: (node) => !node.isInfernet && node.models.has(model) }
+}
+
+/** A chain-enabled node. */
+export const CHAIN_NODE: Need = {
+  key: 'chain',
+  fits: (node) => node.isInfernet && node.info?.chain.enabled === true,
+}

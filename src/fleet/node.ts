@@ -1,0 +1,101 @@
+import type { NodeSpec } from './address.ts'
+import { Contact, Health } from './health.ts'
+import type { ContainerInfo, NodeInfo } from './info.ts'
+import type { NodeLoad } from './load/nodeLoad.ts'
+
+/** How a node has served us so far, for operators. */
+export interface NodeCounts {
+  requests: number
+  errors: number
+  /** Moving mean of the time to the first byte of an answer, seconds. */
+  responseSeconds: number
+}
+
+const RESPONSE_MEAN_WEIGHT = 0.1
+/** Rests kept per node; past this the ended ones are dropped. */
+const MAX_RESTS = 10_000
+
+/** One backend and all that is known of it. */
+export class TrackedNode {
+  spec: NodeSpec
+  readonly key: string
+  readonly load: NodeLoad
+  readonly health = new Health()
+  readonly contact = new Contact()
+  readonly counts: NodeCounts = { requests: 0, errors: 0, responseSeconds: 0 }
+  /** What `/info` said last; kept while the node is unhealthy. */
+  info: NodeInfo | undefined
+  /** Containers by id, of the last `/info`. */
+  containers: ReadonlyMap<string, ContainerInfo> = new Map()
+  /** Models of an OpenAI-compatible service. */
+  models: ReadonlySet<string> = new Set()
+  /** Path prefix of a service's calls: `/v1`, or empty where only `/models` answered. */
+  prefix = '/v1'
+  /** Requests that are open at this node right now. */
+  inFlight = 0
+  /** True after the first poll has ended, well or not. */
+  isKnown = false
+  /** Why it is unhealthy, for logs and `/stats`. */
+  reason: string | undefined
+  /** The last contact was refused: nothing listens there. */
+  isRefusing = false
+  /** Taken out of every list: gets no new work, its jobs are followed to their end. */
+  isRetired = false
+  /** Address of our own side of the sockets to this node, as the node sees us unless something translates it. */
+  localAddress: string | undefined
+  #target: URL | undefined
+  readonly #rests = new Map<string, number>()
+
+  constructor(spec: NodeSpec, load: NodeLoad) {
+    this.spec = spec
+    this.key = spec.key
+    this.load = load
+  }
+
+  get name(): string {
+    return this.spec.name
+  }
+
+  /** The origin as a URL object, parsed once. */
+  get target(): URL {
+    return (this.#target ??= new URL(this.spec.origin))
+  }
+
+  get isInfernet(): boolean {
+    return this.spec.kind === 'infernet'
+  }
+
+  /** True when it may be shown as healthy: by its polls, and not ejected for failing traffic. */
+  isHealthy(now: number): boolean {
+    return this.health.isHealthy && !this.isRetired && !this.load.isEjected(now)
+  }
+
+  get pending(): number {
+    return this.info ? this.info.pending.offchain + this.info.pending.onchain : 0
+  }
+
+  /** After a pushback: no more of this (endpoint and caller) until `until`, seconds. */
+  rest(what: string, until: number, now: number): void {
+    if (this.#rests.size >= MAX_RESTS) {
+      for (const [key, end] of this.#rests) if (end <= now) this.#rests.delete(key)
+      if (this.#rests.size >= MAX_RESTS) return
+    }
+    this.#rests.set(what, until)
+  }
+
+  /** Seconds that `what` still has to rest here; 0 when it may be tried. */
+  restsFor(what: string, now: number): number {
+    if (this.#rests.size === 0) return 0
+    const until = this.#rests.get(what)
+    if (until === undefined) return 0
+    if (until > now) return until - now
+    this.#rests.delete(what)
+    return 0
+  }
+
+  responded(seconds: number): void {
+    const { counts } = this
+    counts.responseSeconds +=
+      counts.responseSeconds === 0 ? seconds : RESPONSE_MEAN_WEIGHT * (seconds - counts.responseSeconds)
+  }
+}

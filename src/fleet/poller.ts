@@ -1,0 +1,100 @@
+import { jittered } from './jitter.ts'
+import type { Limit } from './limit.ts'
+import type { TrackedNode } from './node.ts'
+import type { Prober, ProbeResult } from './probe.ts'
+
+/** A node that failed is asked again after this long, then twice as long, up to the interval. Seconds. */
+const FIRST_RETRY_SECONDS = 1
+/** Traffic that failed brings the next poll forward to this far after the last one, seconds. */
+const SOONEST_SECONDS = 0.5
+/** Below this many remaining calls no poll is made ahead of time. */
+const SPARE_CALLS = 3
+
+export interface PollerOptions {
+  readonly intervalSeconds: number
+  readonly prober: Prober
+  /** Shared by all pollers: how many polls may run at once. */
+  readonly limit: Limit
+  /** Monotonic seconds. */
+  readonly now: () => number
+  readonly onResult: (node: TrackedNode, result: ProbeResult, startedAt: number) => void
+}
+
+/** Polls one node for ever. The next poll is set when the last one has ended, so they never overlap. */
+export class Poller {
+  readonly #node: TrackedNode
+  readonly #options: PollerOptions
+  #timer: NodeJS.Timeout | undefined
+  #dueAt = Infinity
+  #lastEndedAt = -Infinity
+  #failures = 0
+  #polling = false
+  #stopped = false
+  #notBefore = 0
+  #spareCalls = Infinity
+
+  constructor(node: TrackedNode, options: PollerOptions) {
+    this.#node = node
+    this.#options = options
+  }
+
+  start(): void {
+    this.#schedule(0)
+  }
+
+  stop(): void {
+    this.#stopped = true
+    clearTimeout(this.#timer)
+  }
+
+  /** Brings the next poll forward, as after failed traffic: still half a second after the last one at the soonest. */
+  pollSoon(): void {
+    this.pollBy(this.#lastEndedAt + Math.min(SOONEST_SECONDS, this.#options.intervalSeconds))
+  }
+
+  /** Brings the next poll forward to `at` (monotonic seconds), unless the node wants to be left alone. */
+  pollBy(at: number): void {
+    if (this.#polling || this.#stopped || at >= this.#dueAt || this.#spareCalls < SPARE_CALLS) return
+    this.#schedule(Math.max(at, this.#notBefore) - this.#options.now())
+  }
+
+  #schedule(seconds: number): void {
+    clearTimeout(this.#timer)
+    const delay = Math.max(0, seconds)
+    this.#dueAt = this.#options.now() + delay
+    this.#timer = setTimeout(() => void this.#poll(), delay * 1000)
+    this.#timer.unref()
+  }
+
+  async #poll(): Promise<void> {
+    this.#polling = true
+    const { limit, prober, now, onResult } = this.#options
+    const [result, startedAt] = await limit.run(async () => {
+      const at = now()
+      return [await prober.probe(this.#node), at] as const
+    })
+    this.#polling = false
+    this.#lastEndedAt = now()
+    if (this.#stopped) return
+    onResult(this.#node, result, startedAt)
+    this.#schedule(this.#delayAfter(result))
+  }
+
+  #delayAfter(result: ProbeResult): number {
+    const { intervalSeconds } = this.#options
+    this.#spareCalls = result.outcome === 'info' ? (result.rateLimitRemaining ?? Infinity) : Infinity
+    this.#notBefore = 0
+    if (result.outcome === 'pushback') {
+      this.#notBefore = this.#options.now() + result.retryAfterSeconds
+      return Math.max(result.retryAfterSeconds, jittered(intervalSeconds))
+    }
+    if (result.outcome === 'failed') {
+      const delay = Math.min(intervalSeconds, FIRST_RETRY_SECONDS * 2 ** this.#failures)
+      this.#failures++
+      return jittered(delay)
+    }
+    this.#failures = 0
+    if (this.#node.health.isWavering) return Math.min(intervalSeconds, FIRST_RETRY_SECONDS)
+    return jittered(intervalSeconds)
+  }
+}

@@ -1,0 +1,137 @@
+import axios, { type AxiosResponse } from 'axios'
+import http from 'node:http'
+import https from 'node:https'
+import { urlOf } from './address.ts'
+import { InfoShapeError, readInfo, type NodeInfo } from './info.ts'
+import type { TrackedNode } from './node.ts'
+
+const MAX_ANSWER_BYTES = 2_000_000
+/** A node closes idle connections after 5 s; ours go first, so that none is used while it closes. */
+const IDLE_SOCKET_MS = 4000
+
+/** What one poll found. */
+export type ProbeResult =
+  | { readonly outcome: 'info'; readonly info: NodeInfo; readonly rateLimitRemaining: number | undefined }
+  | { readonly outcome: 'models'; readonly models: readonly string[]; readonly prefix: string }
+  | { readonly outcome: 'pushback'; readonly retryAfterSeconds: number }
+  | { readonly outcome: 'failed'; readonly reason: string; readonly refused: boolean; readonly answered: boolean }
+
+export interface ProberOptions {
+  /** Most time one poll may take, seconds. */
+  readonly timeoutSeconds: number
+  /** `Via` value by which a gateway that polls itself is told. */
+  readonly via: string
+}
+
+/** Asks nodes and services how they are. Never follows redirects, never reads more than 2 MB. */
+export class Prober {
+  readonly #options: ProberOptions
+  readonly #httpAgent = new http.Agent({ keepAlive: true, timeout: IDLE_SOCKET_MS })
+  readonly #httpsAgent = new https.Agent({ keepAlive: true, timeout: IDLE_SOCKET_MS })
+
+  constructor(options: ProberOptions) {
+    this.#options = options
+  }
+
+  async probe(node: TrackedNode): Promise<ProbeResult> {
+    try {
+      return node.isInfernet ? await this.#askInfo(node) : await this.#askModels(node)
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      return { outcome: 'failed', reason: reasonOf(error), refused: code === 'ECONNREFUSED', answered: false }
+    }
+  }
+
+  close(): void {
+    this.#httpAgent.destroy()
+    this.#httpsAgent.destroy()
+  }
+
+  async #askInfo(node: TrackedNode): Promise<ProbeResult> {
+    const answer = await this.#get(node, '/info')
+    const common = commonResult(answer)
+    if (common) return common
+    try {
+      return { outcome: 'info', info: readInfo(parse(answer)), rateLimitRemaining: remaining(answer) }
+    } catch (error) {
+      if (!(error instanceof InfoShapeError)) throw error
+      return { outcome: 'failed', reason: `/info is not a node's: ${error.message}`, refused: false, answered: true }
+    }
+  }
+
+  async #askModels(node: TrackedNode): Promise<ProbeResult> {
+    let prefix = '/v1'
+    let answer = await this.#get(node, '/v1/models')
+    if (answer.status === 404) {
+      prefix = ''
+      answer = await this.#get(node, '/models')
+    }
+    // A service that names its models itself needs no list; that it answers at all is its health.
+    if (node.spec.models && answer.status === 404) return { outcome: 'models', models: node.spec.models, prefix: '/v1' }
+    const common = commonResult(answer)
+    if (common) return common
+    const models = node.spec.models ?? modelIds(parse(answer))
+    if (models) return { outcome: 'models', models, prefix }
+    return { outcome: 'failed', reason: 'the model list is not {"data":[{"id"}]}', refused: false, answered: true }
+  }
+
+  #get(node: TrackedNode, path: string): Promise<AxiosResponse<string>> {
+    const timeout = this.#options.timeoutSeconds * 1000
+    const { apiKey } = node.spec
+    return axios.get<string>(urlOf(node.spec) + path, {
+      headers: {
+        Accept: 'application/json',
+        Via: this.#options.via,
+        ...(apiKey && { Authorization: `Bearer ${apiKey}` }),
+      },
+      httpAgent: this.#httpAgent,
+      httpsAgent: this.#httpsAgent,
+      timeout,
+      // The client's own time-out covers only parts of a call; this one covers all of it.
+      signal: AbortSignal.timeout(timeout),
+      maxRedirects: 0,
+      maxContentLength: MAX_ANSWER_BYTES,
+      responseType: 'text',
+      transformResponse: (data: string) => data,
+      validateStatus: () => true,
+      proxy: false,
+    })
+  }
+}
+
+function commonResult(answer: AxiosResponse<string>): ProbeResult | undefined {
+  if (answer.status === 429) {
+    const seconds = Number(answer.headers['retry-after'])
+    return { outcome: 'pushback', retryAfterSeconds: Number.isFinite(seconds) ? Math.max(seconds, 1) : 1 }
+  }
+  if (answer.status === 200) return undefined
+  return { outcome: 'failed', reason: `answered ${answer.status}`, refused: false, answered: true }
+}
+
+function parse(answer: AxiosResponse<string>): unknown {
+  try {
+    return JSON.parse(answer.data)
+  } catch {
+    throw new InfoShapeError('the answer is not JSON')
+  }
+}
+
+function remaining(answer: AxiosResponse<string>): number | undefined {
+  const value = Number(answer.headers['ratelimit-remaining'] ?? NaN)
+  return Number.isFinite(value) ? value : undefined
+}
+
+function modelIds(body: unknown): string[] | undefined {
+  const data = (body as { data?: unknown } | null)?.data
+  if (!Array.isArray(data)) return undefined
+  const ids = data.map((model) => (model as { id?: unknown } | null)?.id)
+  return ids.every((id): id is string => typeof id === 'string') ? ids : undefined
+}
+
+function reasonOf(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException
+  if (code === 'ERR_CANCELED' || code === 'ECONNABORTED' || code === 'ETIMEDOUT') return 'no answer in time'
+  if (code === 'ECONNREFUSED') return 'connection refused'
+  if (error instanceof InfoShapeError) return message
+  return code ?? message
+}

@@ -1,0 +1,93 @@
+import type { Fleet } from './fleet.ts'
+import { isInPanic, rank, SELECTION_POLICIES, type SelectNode } from './load/selection.ts'
+import type { Need } from './need.ts'
+import type { TrackedNode } from './node.ts'
+
+/** Needs whose candidates are remembered; past this all are forgotten and found anew. */
+const MAX_REMEMBERED_NEEDS = 1000
+
+export interface PickOptions {
+  /** Nodes that were tried already. */
+  readonly except?: ReadonlySet<TrackedNode> | undefined
+  /** What may be resting after a pushback; see `TrackedNode.rest`. */
+  readonly restKey?: string | undefined
+  /** The job's cost by the client's hint, in the client's own unit. */
+  readonly cost?: number | undefined
+}
+
+/** The answer to "who gets this request?". */
+export interface Pick {
+  readonly node: TrackedNode | undefined
+  /** Where there is no node: least seconds until one of those that rest may be asked again, or 0 if none rests. */
+  readonly restsForSeconds: number
+}
+
+/** Chooses among the healthy nodes of a fleet by one policy; the same for requests, look-ups and tickets. */
+export class Selector {
+  readonly #fleet: Fleet
+  readonly #policy: SelectNode
+  readonly #random: () => number
+  #version = -1
+  readonly #healthy = new Map<string, readonly TrackedNode[]>()
+
+  constructor(fleet: Fleet, policy: SelectNode = SELECTION_POLICIES.score, random: () => number = Math.random) {
+    this.#fleet = fleet
+    this.#policy = policy
+    this.#random = random
+  }
+
+  /** The best node for a request. Takes nothing: see `Lease`. */
+  pick(need: Need, options: PickOptions = {}): Pick {
+    const now = this.#fleet.now()
+    const { except, restKey, cost } = options
+    let restsForSeconds = Infinity
+    const isFree = (node: TrackedNode): boolean => {
+      if (except?.has(node)) return false
+      const rests = restKey === undefined ? 0 : node.restsFor(restKey, now)
+      if (rests > 0) restsForSeconds = Math.min(restsForSeconds, rests)
+      return rests === 0
+    }
+    const costRatio = cost === undefined ? 1 : this.#fleet.load.costRatio(cost)
+    const context = { now, fleet: this.#fleet.load, random: this.#random, costRatio }
+    const allows = (node: TrackedNode): boolean => node.load.admits(now) && isFree(node)
+    const healthy = this.candidates(need)
+    const node =
+      this.#policy(healthy, { ...context, allows }) ??
+      // Where everybody is ejected for failing traffic, a try is still better than a refusal.
+      this.#policy(healthy, { ...context, allows: isFree }) ??
+      this.#policy(this.#whenNobodyIsHealthy(need, now), { ...context, allows: isFree })
+    return { node, restsForSeconds: node || restsForSeconds === Infinity ? 0 : restsForSeconds }
+  }
+
+  /** Best first, for look-ups: only nodes that may be shown as healthy. */
+  rank(need: Need, n: number, offset: number): TrackedNode[] {
+    const now = this.#fleet.now()
+    const healthy = this.candidates(need).filter((node) => !node.load.isEjected(now))
+    return rank(healthy, { now, fleet: this.#fleet.load, random: this.#random }, n, offset)
+  }
+
+  /** Healthy nodes that fit, ejected ones included, in the order of the lists; the same array until the fleet changes. */
+  candidates(need: Need): readonly TrackedNode[] {
+    if (this.#version !== this.#fleet.version || this.#healthy.size > MAX_REMEMBERED_NEEDS) {
+      this.#healthy.clear()
+      this.#version = this.#fleet.version
+    }
+    let found = this.#healthy.get(need.key)
+    if (!found) {
+      found = [...this.#fleet.nodes.values()].filter((node) => node.health.isHealthy && need.fits(node))
+      this.#healthy.set(need.key, found)
+    }
+    return found
+  }
+
+  /**
+   * If most of the fleet looks unhealthy at once, our own network is the likelier culprit: whoever fits and
+   * does not plainly refuse may be tried. Never for look-ups, and nobody is shown as healthy for it.
+   */
+  #whenNobodyIsHealthy(need: Need, now: number): readonly TrackedNode[] {
+    const all = [...this.#fleet.nodes.values()]
+    const unhealthy = all.filter((node) => !node.isHealthy(now)).length
+    if (!isInPanic(all.length, unhealthy)) return []
+    return all.filter((node) => !node.isRefusing && need.fits(node))
+  }
+}

@@ -1,0 +1,97 @@
+import axios from 'axios'
+import ipaddr from 'ipaddr.js'
+import { isIP } from 'node:net'
+import { parseAddress, type NodeSpec } from '../address.ts'
+import { jittered } from '../jitter.ts'
+import type { Logger, NodeSource } from './source.ts'
+
+const TIMEOUT_MS = 10_000
+const MAX_ANSWER_BYTES = 5_000_000
+/** A node listed without a port listens on Infernet's own. */
+const DEFAULT_PORT = 4000
+
+export interface ExplorerOptions {
+  /** Base URL of the Node Explorer. */
+  readonly apiUrl: string
+  readonly intervalSeconds: number
+  /** Whether listed addresses may lie in loopback, link-local or private ranges. */
+  readonly allowPrivate: boolean
+}
+
+/** Addresses from a Node Explorer. An outage or nonsense keeps the last good list; an empty list is an answer. */
+export class Explorer implements NodeSource {
+  readonly name = 'explorer'
+  readonly #options: ExplorerOptions
+  readonly #logger: Logger
+  #timer: NodeJS.Timeout | undefined
+  #stopped = false
+  #failing = false
+
+  constructor(options: ExplorerOptions, logger: Logger) {
+    this.#options = options
+    this.#logger = logger
+  }
+
+  async start(onList: (specs: readonly NodeSpec[]) => void): Promise<void> {
+    await this.#ask(onList)
+    if (this.#stopped) return
+    this.#timer = setTimeout(() => void this.start(onList), jittered(this.#options.intervalSeconds) * 1000)
+    this.#timer.unref()
+  }
+
+  stop(): void {
+    this.#stopped = true
+    clearTimeout(this.#timer)
+  }
+
+  async #ask(onList: (specs: readonly NodeSpec[]) => void): Promise<void> {
+    try {
+      const answer = await axios.get<unknown>(`${this.#options.apiUrl.replace(/\/+$/, '')}/api/nodes`, {
+        params: { minutes_past: 60 },
+        timeout: TIMEOUT_MS,
+        signal: AbortSignal.timeout(TIMEOUT_MS),
+        maxRedirects: 0,
+        maxContentLength: MAX_ANSWER_BYTES,
+        proxy: false,
+      })
+      const specs = this.#read(answer.data)
+      if (this.#failing) this.#logger.info('explorer answers again', { nodes: specs.length })
+      this.#failing = false
+      if (!this.#stopped) onList(specs)
+    } catch (error) {
+      if (this.#failing || this.#stopped) return
+      this.#failing = true
+      this.#logger.warn('explorer gave no usable list, keeping the last good one', { error })
+    }
+  }
+
+  #read(body: unknown): NodeSpec[] {
+    const data = (body as { data?: unknown } | null)?.data
+    if (!Array.isArray(data)) throw new Error('explorer answer has no list "data"')
+    const specs: NodeSpec[] = []
+    let skipped = 0
+    for (const entry of data as unknown[]) {
+      const spec = this.#spec(entry)
+      if (spec) specs.push(spec)
+      else skipped++
+    }
+    if (data.length > 0 && skipped === data.length && !data.some(hasIp)) {
+      throw new Error('no entry of the explorer answer has an "ip"')
+    }
+    if (skipped > 0) this.#logger.debug('explorer entries skipped', { skipped })
+    return specs
+  }
+
+  #spec(entry: unknown): NodeSpec | undefined {
+    if (!hasIp(entry)) return undefined
+    const { ip, port = DEFAULT_PORT } = entry
+    const number = Number(port)
+    if (isIP(ip) === 0 || !Number.isInteger(number) || number < 1 || number > 65535) return undefined
+    if (!this.#options.allowPrivate && ipaddr.process(ip).range() !== 'unicast') return undefined
+    return parseAddress(isIP(ip) === 6 ? `[${ip}]:${number}` : `${ip}:${number}`)
+  }
+}
+
+function hasIp(entry: unknown): entry is { ip: string; port?: unknown } {
+  return typeof (entry as { ip?: unknown } | null)?.ip === 'string'
+}

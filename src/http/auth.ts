@@ -1,0 +1,71 @@
+import type { Request, RequestHandler } from 'express'
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { GatewayFault } from '../faults.ts'
+import { contextOf } from './context.ts'
+
+const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
+
+/** A set of secrets that answers in the same time whatever is asked. Digests make all lengths equal. */
+export class KeyRing {
+  readonly #keys: readonly { readonly digest: Buffer; readonly caller: string }[]
+
+  constructor(keys: readonly string[]) {
+    this.#keys = keys.map((key) => {
+      const hash = digest(key)
+      return { digest: hash, caller: `key:${hash.toString('hex').slice(0, 16)}` }
+    })
+  }
+
+  get isEmpty(): boolean {
+    return this.#keys.length === 0
+  }
+
+  /** The caller that a key stands for; never the key itself, so that it cannot leak into logs or the ledger. */
+  callerOf(candidate: string | undefined): string | undefined {
+    if (candidate === undefined) return undefined
+    const asked = digest(candidate)
+    let found: string | undefined
+    for (const key of this.#keys) if (timingSafeEqual(key.digest, asked)) found = key.caller
+    return found
+  }
+}
+
+/** The key that a request shows: `Authorization: Bearer`, else `X-API-Key`. */
+export function shownKey(req: Request): string | undefined {
+  const bearer = /^Bearer +(.+?) *$/i.exec(req.headers.authorization ?? '')?.[1]
+  if (bearer !== undefined) return bearer
+  const header = req.headers['x-api-key']
+  return typeof header === 'string' ? header : undefined
+}
+
+export function unauthorized(): GatewayFault {
+  return new GatewayFault('ERR_UNAUTHORIZED', undefined, {
+    headers: { 'WWW-Authenticate': 'Bearer realm="infernet-gateway"' },
+  })
+}
+
+/** Marks the request as its key's; the caller of jobs and limits from here on. */
+export function admitCaller(req: Request, caller: string): void {
+  const context = contextOf(req)
+  context.caller = caller
+  context.credentialsAreOurs = true
+}
+
+/** Lets through only requests with one of the keys. Without keys, everybody. */
+export function requireKey(ring: KeyRing): RequestHandler {
+  return (req, _res, next) => {
+    if (ring.isEmpty) return next()
+    const caller = ring.callerOf(shownKey(req))
+    if (caller === undefined) throw unauthorized()
+    admitCaller(req, caller)
+    next()
+  }
+}
+
+/** As `requireKey`, for operators' pages: the caller stays who it is. */
+export function requireOpsKey(ring: KeyRing): RequestHandler {
+  return (req, _res, next) => {
+    if (!ring.isEmpty && ring.callerOf(shownKey(req)) === undefined) throw unauthorized()
+    next()
+  }
+}

@@ -1,0 +1,43 @@
+import type { Request, RequestHandler, Response } from 'express'
+import { GatewayFault } from '../faults.ts'
+import { hasPassed } from './via.ts'
+import { contextOf } from './context.ts'
+import type { Drain } from './drain.ts'
+
+export interface BeginOptions {
+  readonly drain: Drain
+  /** Called once for each request when its response has closed. */
+  readonly onClosed: (req: Request, res: Response) => void
+  /** Called once, when a peer whom nobody trusts sends `X-Forwarded-For`. */
+  readonly onUntrustedForwarding: (peer: string) => void
+}
+
+/** The first thing that happens to a request: it gets its id, is counted, and will be reported when it has ended. */
+export function beginRequest({ drain, onClosed, onUntrustedForwarding }: BeginOptions): RequestHandler {
+  let hasWarned = false
+  return (req, res, next) => {
+    const context = contextOf(req)
+    res.setHeader('X-Request-Id', context.requestId)
+    if (drain.isDraining) res.setHeader('Connection', 'close')
+    drain.track(res)
+    res.once('close', () => onClosed(req, res))
+    if (!hasWarned && req.headers['x-forwarded-for'] !== undefined && !trustsPeer(req)) {
+      hasWarned = true
+      onUntrustedForwarding(context.clientAddress)
+    }
+    next()
+  }
+}
+
+function trustsPeer(req: Request): boolean {
+  const trust = req.app.get('trust proxy fn') as (address: string | undefined, hop: number) => boolean
+  return trust(req.socket.remoteAddress, 0)
+}
+
+/** Refuses what already came through this gateway: a node that is the gateway itself. */
+export function refuseLoops(via: string): RequestHandler {
+  return (req, _res, next) => {
+    if (hasPassed(req.headers.via, via)) throw new GatewayFault('ERR_LOOP')
+    next()
+  }
+}

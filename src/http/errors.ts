@@ -1,0 +1,41 @@
+import type { ErrorRequestHandler } from 'express'
+import type { ServerResponse } from 'node:http'
+import { FAULTS, GatewayFault } from '../faults.ts'
+import { contextOf } from './context.ts'
+
+/** The one shape of every error body: `{"error", "params"?}`. */
+export function errorBody(fault: GatewayFault): string {
+  return JSON.stringify({ error: fault.message, ...(fault.params && { params: fault.params }) })
+}
+
+/** Whatever was thrown, as a fault that a client may see. Only our own faults speak; anything else is an internal error. */
+export function toFault(error: unknown): GatewayFault {
+  if (error instanceof GatewayFault) return error
+  const code = (error as { code?: unknown } | null)?.code
+  if (code === 'ERR_LEDGER')
+    return new GatewayFault('ERR_LEDGER', undefined, { headers: { 'Retry-After': '5' }, cause: error })
+  // Express throws these for a path with a broken percent escape.
+  if (error instanceof URIError) return new GatewayFault('ERR_BAD_REQUEST', 'The path is not properly encoded')
+  return new GatewayFault('ERR_INTERNAL', undefined, { cause: error })
+}
+
+/** Answers with a fault, or cuts the connection where an answer has begun: a cut is the only honest signal left. */
+export function sendFault(res: ServerResponse, fault: GatewayFault): void {
+  if (res.headersSent) {
+    res.destroy()
+    return
+  }
+  const body = errorBody(fault)
+  res.statusCode = FAULTS[fault.code].status
+  for (const [name, value] of Object.entries(fault.headers ?? {})) res.setHeader(name, value)
+  res.setHeader('Content-Type', 'application/json')
+  res.setHeader('Content-Length', Buffer.byteLength(body))
+  res.end(body)
+}
+
+/** Express's last handler: every error leaves as JSON, and is noted for the log. */
+export const errorHandler: ErrorRequestHandler = (error: unknown, req, res, _next) => {
+  const fault = toFault(error)
+  contextOf(req).fault = fault
+  sendFault(res, fault)
+}

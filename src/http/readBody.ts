@@ -1,0 +1,80 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { GatewayFault } from '../faults.ts'
+
+/** A body that is refused is still read this far, so that a client busy sending sees the answer. */
+const DRAIN_FACTOR = 4
+const DRAIN_SECONDS = 10
+
+const AWAITS_CONTINUE = Symbol('awaits 100 Continue')
+type MayAwaitContinue = IncomingMessage & { [AWAITS_CONTINUE]?: ServerResponse }
+
+/** Remembers that the client waits for `100 Continue`; it is sent when the body is first wanted, so refusals come before the upload. */
+export function holdContinue(req: IncomingMessage, res: ServerResponse): void {
+  ;(req as MayAwaitContinue)[AWAITS_CONTINUE] = res
+}
+
+/**
+ * The whole request body.
+ *
+ * @throws GatewayFault ERR_BODY_TOO_LARGE over `maxBytes`, ERR_BODY_ENCODED for a compressed one, ERR_CLIENT_GONE
+ */
+export function readBody(req: IncomingMessage, maxBytes: number): Promise<Buffer> {
+  const encoding = req.headers['content-encoding']
+  if (encoding !== undefined && encoding !== '' && encoding.toLowerCase() !== 'identity') {
+    drain(req, maxBytes)
+    return Promise.reject(
+      new GatewayFault('ERR_BODY_ENCODED', undefined, { headers: { 'Accept-Encoding': 'identity' } }),
+    )
+  }
+  if (Number(req.headers['content-length']) > maxBytes) {
+    drain(req, maxBytes)
+    return Promise.reject(tooLarge(maxBytes))
+  }
+  const held = (req as MayAwaitContinue)[AWAITS_CONTINUE]
+  held?.writeContinue()
+  return collect(req, maxBytes)
+}
+
+function collect(req: IncomingMessage, maxBytes: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    let size = 0
+    const done = (act: () => void): void => {
+      req.off('data', onData).off('end', onEnd).off('close', onGone).off('error', onGone)
+      act()
+    }
+    const onData = (chunk: Buffer): void => {
+      size += chunk.length
+      if (size <= maxBytes) {
+        chunks.push(chunk)
+        return
+      }
+      done(() => reject(tooLarge(maxBytes)))
+      drain(req, maxBytes)
+    }
+    const onEnd = (): void =>
+      done(() => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size)))
+    const onGone = (): void => done(() => reject(new GatewayFault('ERR_CLIENT_GONE')))
+    req.on('data', onData).on('end', onEnd).on('close', onGone).on('error', onGone)
+  })
+}
+
+function tooLarge(maxBytes: number): GatewayFault {
+  return new GatewayFault('ERR_BODY_TOO_LARGE', `The body is larger than ${maxBytes} bytes`, {
+    params: { max_bytes: maxBytes },
+  })
+}
+
+/** Reads and forgets the rest, up to a bound in size and time; past it the connection is cut. */
+function drain(req: IncomingMessage, maxBytes: number): void {
+  let left = Math.max(maxBytes * DRAIN_FACTOR, 1_000_000)
+  const timer = setTimeout(() => req.destroy(), DRAIN_SECONDS * 1000)
+  timer.unref()
+  req.on('data', (chunk: Buffer) => {
+    left -= chunk.length
+    if (left < 0) req.destroy()
+  })
+  req.on('close', () => clearTimeout(timer))
+  req.on('end', () => clearTimeout(timer))
+  req.on('error', () => clearTimeout(timer))
+}

@@ -1,0 +1,26 @@
+import type { Express, RequestHandler, Router } from 'express'
+import { GatewayFault } from '../faults.ts'
+
+export type Method = 'GET' | 'POST' | 'PUT'
+
+/** Handlers of one path by method. HEAD is answered as GET. */
+export type PathHandlers = Partial<Record<Method, readonly RequestHandler[]>>
+
+/** Registers a path: its methods, OPTIONS (204), and for every other method 405, both with `Allow`. */
+export function addPath(app: Express | Router, path: string | string[], handlers: PathHandlers): void {
+  const route = app.route(path)
+  if (handlers.GET) route.get(...handlers.GET)
+  if (handlers.POST) route.post(...handlers.POST)
+  if (handlers.PUT) route.put(...handlers.PUT)
+  const methods = Object.keys(handlers)
+  const allow = [...methods, ...(handlers.GET ? ['HEAD'] : []), 'OPTIONS'].join(', ')
+  route.options((_req, res) => {
+    res.status(204).setHeader('Allow', allow)
+    res.end()
+  })
+  route.all((req) => {
+    throw new GatewayFault('ERR_METHOD_NOT_ALLOWED', `${req.method} is not allowed here; allowed: ${allow}`, {
+      headers: { Allow: allow },
+    })
+  })
+}

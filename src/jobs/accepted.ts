@@ -1,0 +1,83 @@
+import { randomUUID } from 'node:crypto'
+import type { Lease } from '../fleet/lease.ts'
+import { memberOf, scanObject, splice, stringAt } from '../json/index.ts'
+import { GatewayFault } from '../faults.ts'
+import type { JobOptions } from './jobOptions.ts'
+import type { JobKind, JobRecord, KeptAnswer } from './ledger/ledger.ts'
+import type { LiveJob, LiveJobs, NewJob } from './liveJobs.ts'
+
+/** Who submitted a job, and how. */
+export interface Submitter {
+  readonly caller: string
+  readonly clientAddress: string
+  readonly options: JobOptions
+}
+
+/** Longest id that is taken from a node. */
+const MAX_ID_LENGTH = 200
+
+/** The id in a node's `{"id": …}`; `undefined` where there is none, as for subscriptions. */
+export function idIn(body: Buffer): { id: string; start: number; end: number } | undefined {
+  try {
+    const member = memberOf(scanObject(body), 'id')
+    if (member?.kind !== 'string') return undefined
+    const id = stringAt(body, member)
+    return id.length > 0 && id.length <= MAX_ID_LENGTH ? { id, start: member.start, end: member.end } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** The ledger's record of a job that a node has just accepted. */
+export function recordOf(
+  nodeJobId: string,
+  kind: JobKind,
+  containers: readonly string[],
+  lease: Lease,
+  by: Submitter,
+): JobRecord {
+  const now = Date.now()
+  return {
+    id: nodeJobId,
+    nodeJobId,
+    kind,
+    containers,
+    caller: by.caller,
+    clientAddress: by.clientAddress,
+    node: lease.node.key,
+    localAddress: lease.node.localAddress ?? '',
+    runs: 1,
+    runStartedAt: now,
+    createdAt: now,
+    state: 'running',
+    failover: by.options.failover,
+    ...(by.options.cost !== undefined && { cost: by.options.cost }),
+  }
+}
+
+/**
+ * Records one accepted job. Should its id be taken, because a node hands out ids twice, the job gets one of ours: the
+ * older job must neither be lost nor seen by somebody else.
+ *
+ * @returns the answer's bytes, with the id that is valid here
+ */
+export async function acceptJob(live: LiveJobs, job: NewJob, body: Buffer, answer?: KeptAnswer): Promise<Buffer> {
+  try {
+    await live.accept([job], answer)
+    return body
+  } catch (error) {
+    if (!isDuplicate(error)) throw error
+    const id = randomUUID()
+    const span = idIn(body)
+    if (!span) throw new GatewayFault('ERR_NODE_NONSENSE', undefined, { cause: error })
+    const own = splice(body, span, Buffer.from(JSON.stringify(id)))
+    await live.accept([{ ...job, record: { ...job.record, id } }], answer && { ...answer, body: own })
+    return own
+  }
+}
+
+export function isDuplicate(error: unknown): boolean {
+  return (error as { code?: unknown } | null)?.code === 'ERR_DUPLICATE'
+}
+
+export type { LiveJob }

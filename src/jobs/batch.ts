@@ -1,0 +1,88 @@
+import type { Request, Response } from 'express'
+import { GatewayFault } from '../faults.ts'
+import { contextOf } from '../http/context.ts'
+import { errorBody } from '../http/errors.ts'
+import { readBody } from '../http/readBody.ts'
+import { joinArray } from '../json/index.ts'
+import { writeAnswer } from '../proxy/forwarder.ts'
+import type { Submitter } from './accepted.ts'
+import { BatchRun, type BatchItem } from './batchRun.ts'
+import { BATCH_PATH, type JobDeps } from './deps.ts'
+import { hashBody } from './idempotency.ts'
+import { readJobOptions } from './jobOptions.ts'
+import { readBatch } from './shape.ts'
+import { keptAnswerOf, writeKept } from './submit.ts'
+
+/** `POST /api/jobs/batch`: each item to the node that suits it, answered in order; a bad item gets its error in place. */
+export function submitBatch(deps: JobDeps) {
+  return async (req: Request, res: Response): Promise<void> => {
+    const options = readJobOptions(req, { allowsKey: true })
+    const body = await readBody(req, deps.maxBodyBytes)
+    const items = readBatch(body)
+    const { caller, clientAddress } = contextOf(req)
+    const by: Submitter = { caller, clientAddress, options }
+    await deps.whenReady()
+    if (options.idempotencyKey === undefined) return submit(deps, req, res, body, items, by)
+
+    const use = { caller, path: BATCH_PATH, key: options.idempotencyKey, bodyHash: hashBody(body) }
+    const kept = await deps.idempotency.once(use, (accept) =>
+      submit(deps, req, res, body, items, by, async (answer) => {
+        const keptAnswer = keptAnswerOf({ status: 200, headers: {}, body: answer }, use, undefined)
+        await deps.ledger.insert([], keptAnswer)
+        accept(keptAnswer)
+      }),
+    )
+    if (kept) writeKept(res, kept)
+  }
+}
+
+async function submit(
+  deps: JobDeps,
+  req: Request,
+  res: Response,
+  body: Buffer,
+  readItems: ReturnType<typeof readBatch>,
+  by: Submitter,
+  keep?: (answer: Buffer) => Promise<void>,
+): Promise<void> {
+  const items: BatchItem[] = readItems.map((item) => ({
+    bytes: body.subarray(item.start, item.end),
+    ...(item.fault ? { result: faultResult(item.fault) } : { submission: item.submission }),
+  }))
+  const jobs = items.filter((item) => item.submission?.kind === 'job')
+  const giveBack = deps.live.admit(by.caller, jobs.length)
+  try {
+    await new BatchRun(deps, req, by).run(items)
+  } finally {
+    for (const job of jobs) if (job.isOurs !== true) giveBack()
+  }
+  const common = commonFault(items, deps)
+  if (common) throw common
+  const answer = joinArray(items.map((item) => item.result?.body ?? errorBytes(new GatewayFault('ERR_INTERNAL'))))
+  if (items.some((item) => item.isAccepted === true)) await keep?.(answer)
+  const nodes = [...new Set(items.map((item) => item.node).filter((node) => node !== undefined))]
+  contextOf(req).node = nodes.join(', ') || undefined
+  writeAnswer(
+    res,
+    { status: 200, headers: { 'content-type': 'application/json' }, body: answer },
+    nodes.join(', ') || undefined,
+  )
+}
+
+/** Where nothing could be accepted, and all for one reason that is not the client's, that reason is the answer: a 200 would hide it. */
+function commonFault(items: readonly BatchItem[], { fleet }: KeptDeps): GatewayFault | undefined {
+  const first = items[0]?.result?.fault
+  if (!first || first.fault.source === 'client') return undefined
+  if (first.code === 'ERR_NO_NODE' && fleet.healthy('infernet').length > 0) return undefined
+  return items.every((item) => item.result?.fault?.code === first.code) ? first : undefined
+}
+
+type KeptDeps = Pick<JobDeps, 'fleet'>
+
+export function errorBytes(fault: GatewayFault): Buffer {
+  return Buffer.from(errorBody(fault))
+}
+
+export function faultResult(fault: GatewayFault): { body: Buffer; fault: GatewayFault } {
+  return { body: errorBytes(fault), fault }
+}

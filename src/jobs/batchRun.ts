@@ -1,0 +1,231 @@
+import type { Request } from 'express'
+import type { Lease } from '../fleet/lease.ts'
+import { GatewayFault } from '../faults.ts'
+import { errorBody, toFault } from '../http/errors.ts'
+import { joinArray, scanArray } from '../json/index.ts'
+import { collect, type Answer } from '../proxy/attempt.ts'
+import { retryAfterSeconds, Tries } from '../proxy/exchange.ts'
+import { headersForBackend } from '../proxy/headers.ts'
+import { mayMoveOn, noteFailure, tryNodes } from '../proxy/tryNodes.ts'
+import { acceptJob, idIn, isDuplicate, recordOf, type Submitter } from './accepted.ts'
+import { BATCH_PATH, JOBS_PATH, type JobDeps } from './deps.ts'
+import type { NewJob } from './liveJobs.ts'
+import { isNodeSpecificRefusal } from './needs.ts'
+import type { Submission } from './shape.ts'
+import { submissionExchange } from './submit.ts'
+
+/** One item of a batch, as the bytes that came, and what became of it. */
+export interface BatchItem {
+  readonly bytes: Buffer
+  /** Missing where the item was refused before anything was sent. */
+  readonly submission?: Submission
+  result?: { readonly body: Buffer; readonly fault?: GatewayFault }
+  node?: string
+  /** A node has taken it. */
+  isAccepted?: boolean
+  /** It is a job in the ledger. */
+  isOurs?: boolean
+}
+
+/** An item on its way. */
+interface Travelling {
+  readonly item: BatchItem
+  readonly tries: Tries
+  readonly canRunTwice: boolean
+  lease?: Lease
+}
+
+/** Splits a batch by container and load, sends the parts side by side, and moves what a node could not take to the next. */
+export class BatchRun {
+  readonly #deps: JobDeps
+  readonly #req: Request
+  readonly #by: Submitter
+
+  constructor(deps: JobDeps, req: Request, by: Submitter) {
+    this.#deps = deps
+    this.#req = req
+    this.#by = by
+  }
+
+  /** Settles with every item having its result. Never rejects for an item's sake. */
+  async run(items: readonly BatchItem[]): Promise<void> {
+    const open = items.filter((item) => item.submission && !item.result)
+    const jobs = open.filter((item) => item.submission?.kind === 'job').map((item) => this.#travelling(item))
+    const subscriptions = open.filter((item) => item.submission?.kind === 'subscription')
+    await Promise.all([this.#sendJobs(jobs), ...subscriptions.map((item) => this.#sendSubscription(item))])
+  }
+
+  #travelling(item: BatchItem): Travelling {
+    const { fleet, selector } = this.#deps
+    const exchange = this.#exchange(item, BATCH_PATH)
+    return { item, tries: new Tries(exchange, fleet, selector), canRunTwice: exchange.retry === 'untilAnswered' }
+  }
+
+  #exchange(item: BatchItem, path: string): ReturnType<typeof submissionExchange> {
+    return submissionExchange(this.#deps, this.#req, path, item.bytes, item.submission as Submission, this.#by)
+  }
+
+  /** A subscription is sent once, on its own: one that a node cannot serialise would spoil a whole batch. */
+  async #sendSubscription(item: BatchItem): Promise<void> {
+    const { fleet, selector } = this.#deps
+    const exchange = this.#exchange(item, JOBS_PATH)
+    const outcome = await tryNodes(this.#deps, exchange, new Tries(exchange, fleet, selector))
+    if (outcome.kind === 'fault') {
+      conclude(item, outcome.fault)
+    } else if (outcome.kind !== 'streamed') {
+      item.result = { body: itemBody(outcome.answer) }
+      item.isAccepted = outcome.answer.status === 200
+      if (outcome.kind === 'answer') {
+        item.node = outcome.lease.node.name
+        outcome.lease.exchangeEnded(item.isAccepted ? 'success' : 'pushback')
+      }
+    }
+  }
+
+  async #sendJobs(jobs: readonly Travelling[]): Promise<void> {
+    const groups = new Map<Lease['node'], Travelling[]>()
+    for (const job of jobs) {
+      const lease = job.tries.next()
+      if (!lease) {
+        const end = job.tries.conclusion()
+        if (end instanceof GatewayFault) conclude(job.item, end)
+        else job.item.result = { body: itemBody(end.answer) }
+        continue
+      }
+      job.lease = lease
+      const group = groups.get(lease.node) ?? []
+      groups.set(lease.node, group)
+      group.push(job)
+    }
+    // Each group goes on by itself, so that a slow node holds up nobody else's items.
+    await Promise.all(
+      [...groups.values()].map(async (group) => {
+        const unsettled = await this.#sendGroup(group)
+        if (unsettled.length > 0) await this.#sendJobs(unsettled)
+      }),
+    )
+  }
+
+  /** Sends one group to its node; returns the items that have to go elsewhere. */
+  async #sendGroup(group: readonly Travelling[]): Promise<readonly Travelling[]> {
+    const { fleet, transport, via } = this.#deps
+    const { node } = group[0]?.lease as Lease
+    const result = await collect(transport, node, {
+      method: 'POST',
+      path: node.spec.basePath + BATCH_PATH,
+      headers: headersForBackend(this.#req, { via, contentType: 'application/json' }),
+      body: joinArray(group.map(({ item }) => item.bytes)),
+    })
+    if (result.kind !== 'answer') {
+      const fault = result.kind === 'fault' ? result.fault : new GatewayFault('ERR_INTERNAL')
+      noteFailure(fleet, node, fault, result.kind === 'fault' && result.refused)
+      return group.filter((job) => this.#failed(job, fault))
+    }
+    fleet.answered(node)
+    try {
+      return await this.#answered(group, result.answer)
+    } catch (error) {
+      for (const { item, lease } of group) {
+        lease?.exchangeEnded('cancelled')
+        if (!item.result) conclude(item, toFault(error))
+      }
+      return []
+    }
+  }
+
+  #failed(job: Travelling, fault: GatewayFault): boolean {
+    job.lease?.exchangeEnded('failure')
+    job.tries.lastFault = fault
+    if (mayMoveOn(job.canRunTwice, job.tries, fault)) return true
+    conclude(job.item, fault)
+    return false
+  }
+
+  async #answered(group: readonly Travelling[], answer: Answer): Promise<readonly Travelling[]> {
+    if (answer.status === 429 || answer.status === 503) return group.map((job) => this.#pushedBack(job, answer))
+    const parts = answer.status === 200 ? partsOf(answer.body) : undefined
+    if (answer.status === 200 && parts?.length !== group.length) {
+      throw new GatewayFault('ERR_NODE_NONSENSE', 'The node did not answer each item of the batch')
+    }
+    const elsewhere: Travelling[] = []
+    const accepted: { job: Travelling; body: Buffer; id: string }[] = []
+    group.forEach((job, index) => {
+      const body = parts?.[index]
+      const id = body && idIn(body)?.id
+      if (body && id !== undefined) accepted.push({ job, body, id })
+      else if (body && isNodeSpecificRefusal(405, body))
+        elsewhere.push(this.#pushedBack(job, { ...answer, status: 405, body }))
+      else this.#passOn(job, body ?? itemBody(answer))
+    })
+    await this.#record(accepted)
+    return elsewhere
+  }
+
+  #pushedBack(job: Travelling, answer: Answer): Travelling {
+    const { fleet } = this.#deps
+    const { node } = job.lease as Lease
+    job.lease?.exchangeEnded('pushback')
+    if (answer.status === 429) {
+      const seconds = retryAfterSeconds(answer.headers['retry-after'], Date.now())
+      node.rest(`${BATCH_PATH} ${this.#by.caller}`, fleet.now() + seconds, fleet.now())
+      job.tries.leastRetrySeconds = Math.min(job.tries.leastRetrySeconds, seconds)
+    } else {
+      job.tries.lastPushback = { answer, node }
+    }
+    return job
+  }
+
+  #passOn(job: Travelling, body: Buffer): void {
+    job.item.result = { body }
+    job.item.node = job.lease?.node.name ?? ''
+    job.lease?.exchangeEnded('pushback')
+  }
+
+  async #record(accepted: readonly { job: Travelling; body: Buffer; id: string }[]): Promise<void> {
+    if (accepted.length === 0) return
+    const { live } = this.#deps
+    const jobs: NewJob[] = accepted.map(({ job, id }) => {
+      const lease = job.lease as Lease
+      const containers = job.item.submission?.kind === 'job' ? job.item.submission.containers : []
+      return { record: recordOf(id, 'job', containers, lease, this.#by), request: job.item.bytes, lease }
+    })
+    let bodies: readonly Buffer[] = accepted.map(({ body }) => body)
+    try {
+      await live.accept(jobs)
+    } catch (error) {
+      if (!isDuplicate(error)) throw error
+      bodies = await Promise.all(jobs.map((job, index) => acceptJob(live, job, bodies[index] as Buffer)))
+    }
+    accepted.forEach(({ job }, index) => {
+      job.item.result = { body: bodies[index] as Buffer }
+      job.item.node = job.lease?.node.name ?? ''
+      job.item.isAccepted = true
+      job.item.isOurs = true
+      job.lease?.exchangeEnded('success')
+    })
+  }
+}
+
+function conclude(item: BatchItem, fault: GatewayFault): void {
+  item.result = { body: Buffer.from(errorBody(fault)), fault }
+}
+
+/** A node's answer to the whole, as the answer to one item: its own JSON error where it is one. */
+function itemBody(answer: Answer): Buffer {
+  if (answer.status === 200 || answer.body[0] === 0x7b) return trimmed(answer.body)
+  return Buffer.from(errorBody(new GatewayFault('ERR_NODE_NONSENSE', `The node answered ${answer.status}`)))
+}
+
+function trimmed(body: Buffer): Buffer {
+  let end = body.length
+  while (end > 0 && (body[end - 1] as number) <= 0x20) end--
+  return body.subarray(0, end)
+}
+
+function partsOf(body: Buffer): Buffer[] | undefined {
+  try {
+    return scanArray(body).map((span) => body.subarray(span.start, span.end))
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,29 @@
+import type { Fleet } from '../fleet/fleet.ts'
+import type { Selector } from '../fleet/selector.ts'
+import type { Logger } from '../fleet/sources/source.ts'
+import type { Forwarder } from '../proxy/forwarder.ts'
+import type { Transport } from '../proxy/transport.ts'
+import type { Idempotency } from './idempotency.ts'
+import type { Ledger } from './ledger/ledger.ts'
+import type { LiveJobs } from './liveJobs.ts'
+
+/** What the job calls work with. */
+export interface JobDeps {
+  readonly fleet: Fleet
+  readonly selector: Selector
+  readonly transport: Transport
+  readonly forwarder: Forwarder
+  readonly ledger: Ledger
+  readonly live: LiveJobs
+  readonly idempotency: Idempotency
+  readonly logger: Logger
+  readonly maxBodyBytes: number
+  readonly via: string
+  /** Resolves once nodes are known, or rejects with ERR_NOT_READY. */
+  readonly whenReady: () => Promise<void>
+}
+
+/** Paths at a node; also what pushbacks rest on. */
+export const JOBS_PATH = '/api/jobs'
+export const BATCH_PATH = '/api/jobs/batch'
+export const STREAM_PATH = '/api/jobs/stream'

@@ -1,0 +1,49 @@
+import type { Request, Response } from 'express'
+import type { ContainerInfo } from '../fleet/info.ts'
+import type { NodeResources, Resources } from '../proxy/resources.ts'
+import type { JobDeps } from './deps.ts'
+
+/** `GET /info`: the fleet as one node. Answered from the polls alone. */
+export function fleetInfo({ fleet, whenReady }: JobDeps) {
+  return async (_req: Request, res: Response): Promise<void> => {
+    await whenReady()
+    const nodes = fleet.healthy('infernet')
+    const containers = new Map<string, ContainerInfo>()
+    const pending = { offchain: 0, onchain: 0 }
+    const chain = { enabled: false, address: '' }
+    let version = ''
+    for (const { info } of nodes) {
+      if (!info) continue
+      for (const container of info.containers)
+        if (!containers.has(container.id)) containers.set(container.id, container)
+      pending.offchain += info.pending.offchain
+      pending.onchain += info.pending.onchain
+      if (info.chain.enabled && !chain.enabled) Object.assign(chain, info.chain)
+      if (info.version.localeCompare(version, 'en', { numeric: true }) > 0) version = info.version
+    }
+    res.json({ chain, containers: [...containers.values()], pending, version })
+  }
+}
+
+/** `GET /resources[?model_id=]`: what any node can do. */
+export function fleetResources({ fleet, whenReady }: JobDeps, resources: Resources) {
+  return async (req: Request, res: Response): Promise<void> => {
+    await whenReady()
+    const modelId =
+      typeof req.query['model_id'] === 'string' && req.query['model_id'] !== '' ? req.query['model_id'] : undefined
+    const byNode = await resources.of(fleet.healthy('infernet'), modelId)
+    res.json(merge([...byNode.values()]))
+  }
+}
+
+/** The union of all containers; where one is asked about a model, `supported` wins over not. */
+function merge(all: readonly NodeResources[]): Record<string, unknown> {
+  const merged: Record<string, Readonly<Record<string, unknown>>> = {}
+  for (const resources of all) {
+    for (const [container, entry] of Object.entries(resources)) {
+      const known = merged[container]
+      if (known === undefined || (known['supported'] !== true && entry['supported'] === true)) merged[container] = entry
+    }
+  }
+  return merged
+}

@@ -1,0 +1,44 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import { retryAfterSeconds } from '../../proxy/exchange.ts'
+
+/** Calls that are left for surprises; below this we only ask as often as the budget refills. */
+const RESERVE_CALLS = 5
+
+/** How often a node lets us ask, learnt from its `RateLimit-*` headers and its 429s. */
+export class CallBudget {
+  #remaining = Infinity
+  #secondsPerCall = 0
+  #notBefore = 0
+
+  /** Takes note of an answer that came at `now` (seconds). */
+  observe(status: number, headers: IncomingHttpHeaders, now: number): void {
+    const remaining = numberOf(headers['ratelimit-remaining'])
+    const limit = numberOf(headers['ratelimit-limit'])
+    const reset = numberOf(headers['ratelimit-reset'])
+    this.#remaining = remaining ?? Infinity
+    // After n calls of a burst the budget is whole again in n times the time of one.
+    const used = limit !== undefined && remaining !== undefined ? limit - remaining : 0
+    this.#secondsPerCall = reset !== undefined && used > 0 ? reset / used : 0
+    if (status === 429) {
+      this.#remaining = 0
+      this.#notBefore = now + retryAfterSeconds(headers['retry-after'], Date.now())
+    }
+  }
+
+  /** Seconds to wait before the next call, when calls are otherwise `period` apart. */
+  waitSeconds(now: number, period: number): number {
+    const rest = Math.max(0, this.#notBefore - now)
+    if (this.#remaining >= RESERVE_CALLS) return Math.max(rest, period)
+    return Math.max(rest, period, this.#secondsPerCall * 1.05)
+  }
+
+  /** How many calls may follow each other at once. */
+  get burst(): number {
+    return Math.max(1, this.#remaining - RESERVE_CALLS)
+  }
+}
+
+function numberOf(header: string | string[] | undefined): number | undefined {
+  const value = Number(header ?? NaN)
+  return Number.isFinite(value) ? value : undefined
+}

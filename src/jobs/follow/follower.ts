@@ -1,0 +1,88 @@
+import type { Fleet } from '../../fleet/fleet.ts'
+import type { TrackedNode } from '../../fleet/node.ts'
+import type { Logger } from '../../fleet/sources/source.ts'
+import type { Transport } from '../../proxy/transport.ts'
+import type { LiveJob, LiveJobs } from '../liveJobs.ts'
+import type { Failover } from './failover.ts'
+import { NodeFollower } from './nodeFollower.ts'
+import type { NodeJob } from './readAnswer.ts'
+
+/** Looks in a row at which a node must not know a job before it counts as forgotten. */
+const FORGOTTEN_AFTER_LOOKS = 2
+
+export interface FollowerOptions {
+  readonly fleet: Fleet
+  readonly transport: Transport
+  readonly live: LiveJobs
+  readonly failover: Failover
+  readonly via: string
+  readonly periodSeconds: number
+  readonly logger: Logger
+}
+
+/** Learns what becomes of jobs: one follower a node, so that a thousand waiting clients cost a node one call. */
+export class Follower {
+  readonly #options: FollowerOptions
+  readonly #followers = new Map<TrackedNode, NodeFollower>()
+
+  constructor(options: FollowerOptions) {
+    this.#options = options
+    options.live.on('follow', (job) => this.#followerOf(job.node).add(job))
+    options.live.on('unfollow', (job) => this.#remove(job))
+  }
+
+  /** The node has news of this job, as after `PUT /api/status`. */
+  lookSoon(job: LiveJob): void {
+    this.#followers.get(job.node)?.lookSoon()
+  }
+
+  stop(): void {
+    for (const follower of this.#followers.values()) follower.stop()
+  }
+
+  #followerOf(node: TrackedNode): NodeFollower {
+    let follower = this.#followers.get(node)
+    if (!follower) {
+      follower = new NodeFollower(node, {
+        ...this.#options,
+        onLook: (job, told, since) => this.#looked(job, told, since),
+        onSilence: (silent, jobs) => this.#silent(silent, jobs),
+      })
+      this.#followers.set(node, follower)
+    }
+    return follower
+  }
+
+  #remove(job: LiveJob): void {
+    const follower = this.#followers.get(job.node)
+    follower?.remove(job)
+    if (!follower || follower.size > 0 || !job.node.isRetired) return
+    follower.stop()
+    this.#followers.delete(job.node)
+    this.#options.fleet.release(job.node)
+  }
+
+  #looked(job: LiveJob, told: NodeJob | undefined, sinceSeconds: number): void {
+    if (job.end || job.isMoving) return
+    if (!told) {
+      job.unknownLooks++
+      if (job.unknownLooks >= FORGOTTEN_AFTER_LOOKS) this.#options.failover.forgotten(job)
+      return
+    }
+    job.unknownLooks = 0
+    if (told.status === 'running') {
+      job.knownAt = Date.now()
+      return
+    }
+    const end = { state: told.status, result: told.result ?? Buffer.from('null'), intermediate: told.intermediate }
+    // The job ended somewhere between the two looks: half the time between them, on the mean.
+    this.#options.live.finish(job, end, sinceSeconds / 2).catch((error: unknown) => {
+      this.#options.logger.error('job end not recorded', { job: job.record.id, error })
+    })
+  }
+
+  #silent(node: TrackedNode, jobs: readonly LiveJob[]): void {
+    if (!node.contact.isDead) return
+    for (const job of jobs) if (!job.end && !job.isMoving) this.#options.failover.nodeDied(job)
+  }
+}

@@ -1,0 +1,48 @@
+import { ANSWER_LIMITS, memberOf, scanArray, scanObject, stringAt, type JsonSpan } from '../../json/index.ts'
+
+/** One job as a node tells it; results stay the bytes that came. */
+export interface NodeJob {
+  readonly id: string
+  readonly status: 'running' | 'success' | 'failed'
+  readonly result: Buffer | undefined
+  readonly intermediate: Buffer | undefined
+}
+
+/** Results come from containers and may be deeper and longer than anything a client may send. */
+const RESULT_LIMITS = ANSWER_LIMITS
+
+/**
+ * Reads a node's `GET /api/jobs?id=…`. An entry that cannot be understood is left out, so that it spoils no other.
+ *
+ * @returns undefined where the answer is not a list at all
+ */
+export function readNodeJobs(body: Buffer): NodeJob[] | undefined {
+  let entries: JsonSpan[]
+  try {
+    entries = scanArray(body, 0, body.length, RESULT_LIMITS)
+  } catch {
+    return undefined
+  }
+  return entries.map((entry) => readNodeJob(body, entry)).filter((job) => job !== undefined)
+}
+
+function readNodeJob(body: Buffer, entry: JsonSpan): NodeJob | undefined {
+  if (entry.kind !== 'object') return undefined
+  const members = scanObject(body, entry.start, entry.end, RESULT_LIMITS)
+  const id = memberOf(members, 'id')
+  const status = memberOf(members, 'status')
+  if (id?.kind !== 'string' || status?.kind !== 'string') return undefined
+  const state = stringAt(body, status)
+  if (state !== 'running' && state !== 'success' && state !== 'failed') return undefined
+  const bytesOf = (name: string): Buffer | undefined => {
+    const span = memberOf(members, name)
+    // A copy: a slice would keep the whole answer in memory.
+    return span && Buffer.from(body.subarray(span.start, span.end))
+  }
+  return {
+    id: stringAt(body, id),
+    status: state,
+    result: bytesOf('result'),
+    intermediate: bytesOf('intermediate_results'),
+  }
+}

@@ -1,0 +1,301 @@
+import { mkdir } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
+import type { Logger } from '../../fleet/sources/source.ts'
+import { bytesOf, HeldChanges, type JobChange } from './held.ts'
+import {
+  ledgerFault,
+  LedgerOpenError,
+  type JobEnd,
+  type JobFilter,
+  type JobRecord,
+  type JobRun,
+  type JobStatus,
+  type KeptAnswer,
+  type Ledger,
+  type LedgerHealth,
+  type LedgerLimits,
+  type NewJob,
+  type ReadOptions,
+} from './ledger.ts'
+import { SqliteThread, StoreError, type BuildOp } from './sqliteThread.ts'
+import {
+  answerOf,
+  answerRowOf,
+  recordOf,
+  rowOf,
+  unpack,
+  type AnswerValue,
+  type JobRow,
+  type ListValue,
+  type PackedBytes,
+  type ReadValue,
+  type StoreReport,
+  type UnfinishedValue,
+} from './sqliteWire.ts'
+
+/** How often an unwritable store is tried again. */
+const RETRY_EVERY_MS = 2000
+const MAX_HELD_BYTES = 128 * 1024 * 1024
+const MAX_HELD_JOBS = 100_000
+/** Held changes that are tried at once. */
+const HELD_BATCH = 100
+/** Rows for each step of a walk over many jobs, so that other operations go in between. */
+const PAGE = 1000
+
+export interface SqliteLedgerOptions extends LedgerLimits {
+  readonly path: string
+  readonly logger: Logger
+  /** Ceiling for the file in pages of 4096 bytes; stands in for a full disk. */
+  readonly maxPages?: number
+}
+
+/** Keeps jobs in one SQLite file, which belongs to this process alone. */
+export class SqliteLedger implements Ledger {
+  readonly #logger: Logger
+  readonly #held = new HeldChanges(MAX_HELD_BYTES, MAX_HELD_JOBS)
+  #thread!: SqliteThread
+  #report: StoreReport = { keptBytes: 0, jobs: 0, transactions: 0, wrote: false }
+  /** Why nothing can be written; `undefined` while it can. */
+  #reason: string | undefined
+  #retrying: NodeJS.Timeout | undefined
+  #isWritingHeld = false
+
+  private constructor(logger: Logger) {
+    this.#logger = logger
+  }
+
+  /**
+   * Opens the file, or creates it and the folders above it for this user only. A full disk does not stop this where the
+   * file exists: jobs that it knows are followed on.
+   *
+   * @throws LedgerOpenError
+   */
+  static async open({ path, logger, ...settings }: SqliteLedgerOptions): Promise<SqliteLedger> {
+    const file = resolve(path)
+    await mkdir(dirname(file), { recursive: true, mode: 0o700 }).catch((cause: Error) => {
+      throw new LedgerOpenError(`STATE_URL: ${dirname(file)} cannot be created: ${cause.message}`, { cause })
+    })
+    const ledger = new SqliteLedger(logger)
+    ledger.#thread = await SqliteThread.start(
+      { path: file, ...settings },
+      { onReport: (report) => ledger.#onReport(report), onDeath: (error) => ledger.#onDeath(error) },
+    )
+    await ledger.probe()
+    return ledger
+  }
+
+  /** Commits since the file was opened: how well operations share them. */
+  get transactions(): number {
+    return this.#report.transactions
+  }
+
+  async unfinished(): Promise<JobRecord[]> {
+    const records: JobRecord[] = []
+    let caller = ''
+    let seq = 0
+    for (;;) {
+      const after: [string, number] = [caller, seq]
+      const [rows, ...last] = await this.#ask<UnfinishedValue>(() => ['unfinished', ...after, PAGE])
+      for (const row of rows) {
+        const record = this.#held.applyToRecord(recordOf(row))
+        if (record.state === 'running') records.push(record)
+      }
+      if (rows.length < PAGE) return records
+      ;[caller, seq] = last
+    }
+  }
+
+  async insert(jobs: readonly NewJob[], answer?: KeptAnswer): Promise<void> {
+    if (this.#thread.isOverloaded) throw ledgerFault('its disk does not keep up')
+    let bytes = answer?.body.length ?? 0
+    for (const { request } of jobs) bytes += request?.length ?? 0
+    await this.#ask<void>(
+      (packer) => [
+        'insert',
+        jobs.map(({ record, request }) => [rowOf(record), packer.add(request)]),
+        answer ? [answerRowOf(answer), packer.add(answer.bodyHash), packer.add(answer.body)] : null,
+      ],
+      bytes,
+    )
+  }
+
+  async rerun(id: string, run: JobRun): Promise<void> {
+    await this.#change(id, { run })
+  }
+
+  async markLeft(id: string): Promise<void> {
+    await this.#change(id, { isLeft: true })
+  }
+
+  finish(id: string, end: JobEnd): Promise<boolean> {
+    return this.#change(id, { end })
+  }
+
+  async request(id: string): Promise<Buffer | undefined> {
+    const packed = await this.#ask<PackedBytes | null>(() => ['request', id])
+    return packed && !this.#held.get(id)?.end ? unpack(packed, 0) : undefined
+  }
+
+  async read(
+    caller: string,
+    ids: readonly string[],
+    { withIntermediate = true }: ReadOptions = {},
+  ): Promise<JobStatus[]> {
+    const [rows, packed] = await this.#ask<ReadValue>(() => ['read', caller, ids, withIntermediate])
+    return rows.map(([id, state, node, resultRef, intermediateRef]) => {
+      const result = unpack(packed, resultRef)
+      const intermediate = unpack(packed, intermediateRef)
+      const status = { id, state, node, ...(result && { result }), ...(intermediate && { intermediate }) }
+      return this.#held.applyToStatus(status, withIntermediate)
+    })
+  }
+
+  async find(id: string): Promise<JobRecord | undefined> {
+    const row = await this.#ask<JobRow | null>(() => ['find', id])
+    return row ? this.#held.applyToRecord(recordOf(row)) : undefined
+  }
+
+  async list(caller: string, filter: JobFilter): Promise<string[]> {
+    const wanted: string[] = []
+    const onlyUnfinished = filter === 'pending'
+    let seq = 0
+    do {
+      const after = seq
+      const [ids, isFinished, last] = await this.#ask<ListValue>(() => ['list', caller, onlyUnfinished, after, PAGE])
+      ids.forEach((id, index) => {
+        const ended = isFinished[index] || this.#held.get(id)?.end !== undefined
+        if (filter === 'all' || ended === (filter === 'finished')) wanted.push(id)
+      })
+      seq = last
+    } while (seq > 0)
+    return wanted
+  }
+
+  async keptAnswer(caller: string, path: string, key: string): Promise<KeptAnswer | undefined> {
+    const value = await this.#ask<AnswerValue>(() => ['keptAnswer', caller, path, key])
+    return value ? answerOf(value[0], unpack(value[1], 0)!, unpack(value[1], 1)!) : undefined
+  }
+
+  nextReqnum(worker: string): Promise<number> {
+    return this.#ask<number>(() => ['nextReqnum', worker])
+  }
+
+  health(): LedgerHealth {
+    const { keptBytes, jobs } = this.#report
+    const reason = this.#reason
+    return { writable: reason === undefined, ...(reason && { reason }), keptBytes, jobs, held: this.#held.size }
+  }
+
+  async probe(): Promise<boolean> {
+    return this.#thread
+      .submit(() => ['probe'])
+      .then(
+        () => true,
+        () => false,
+      )
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#retrying)
+    await this.#writeHeld()
+    if (this.#held.size > 0) {
+      this.#logger.error('ledger: changes could not be written before the end', { jobs: this.#held.size })
+    }
+    await this.#thread.close()
+  }
+
+  async #ask<Value>(build: BuildOp, bytes?: number): Promise<Value> {
+    try {
+      return await this.#thread.submit<Value>(build, bytes)
+    } catch (error) {
+      throw this.#faultOf(error)
+    }
+  }
+
+  #faultOf(error: unknown): unknown {
+    if (!(error instanceof StoreError)) return error
+    return ledgerFault(error.isStoreFault ? (this.#reason ?? 'its disk reports an error') : error.message, error)
+  }
+
+  /** Changes a job that runs; if that cannot be written now, it is held. False if the job is final or unknown. */
+  async #change(id: string, change: JobChange): Promise<boolean> {
+    if (this.#held.get(id)) return this.#hold(id, change)
+    try {
+      return await this.#thread.submit<boolean>(changeOp(id, change), bytesOf(change))
+    } catch (error) {
+      if (error instanceof StoreError && error.isStoreFault) return this.#hold(id, change, error)
+      throw this.#faultOf(error)
+    }
+  }
+
+  #hold(id: string, change: JobChange, cause?: StoreError): boolean {
+    const outcome = this.#held.hold(id, change)
+    if (outcome === 'full') throw ledgerFault('too much waits for its disk', cause)
+    this.#keepRetrying()
+    return outcome === 'held'
+  }
+
+  #onReport(report: StoreReport): void {
+    this.#report = report
+    if (report.writeFailure !== undefined) this.#becomeUnwritable(report.writeFailure)
+    else if (report.wrote && this.#reason !== undefined) {
+      this.#reason = undefined
+      this.#logger.info('ledger: jobs can be recorded again', { held: this.#held.size })
+    }
+  }
+
+  #onDeath(error: Error): void {
+    this.#becomeUnwritable('it has stopped')
+    this.#logger.error('ledger: its thread has ended', { error: error.message })
+  }
+
+  #becomeUnwritable(reason: string): void {
+    if (this.#reason !== reason) this.#logger.error(`ledger: jobs cannot be recorded: ${reason}`)
+    this.#reason = reason
+    this.#keepRetrying()
+  }
+
+  #keepRetrying(): void {
+    this.#retrying ??= setTimeout(() => void this.#retry(), RETRY_EVERY_MS).unref()
+  }
+
+  async #retry(): Promise<void> {
+    if (this.#reason !== undefined) await this.probe()
+    if (this.#reason === undefined) await this.#writeHeld()
+    this.#retrying = undefined
+    if (this.#reason !== undefined || this.#held.size > 0) this.#keepRetrying()
+  }
+
+  /** Writes what is held, until something cannot be written. */
+  async #writeHeld(): Promise<void> {
+    if (this.#isWritingHeld) return
+    this.#isWritingHeld = true
+    const changes = this.#held.entries()
+    while (changes.length > 0) {
+      const outcomes = await Promise.all(changes.splice(0, HELD_BATCH).map((entry) => this.#writeOneHeld(...entry)))
+      if (outcomes.includes(false)) break
+    }
+    this.#isWritingHeld = false
+  }
+
+  async #writeOneHeld(id: string, change: JobChange): Promise<boolean> {
+    try {
+      await this.#thread.submit<boolean>(changeOp(id, change), bytesOf(change))
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.isStoreFault) return false
+      this.#logger.error('ledger: a change was given up', { job: id, error: error.message })
+    }
+    this.#held.written(id, change)
+    return true
+  }
+}
+
+function changeOp(id: string, { run, isLeft = false, end }: JobChange): BuildOp {
+  return (packer) => [
+    'change',
+    id,
+    run ? [run.node, run.nodeJobId, run.localAddress, run.runs, Math.trunc(run.runStartedAt)] : null,
+    isLeft,
+    end ? [end.state, Math.trunc(end.finishedAt), packer.add(end.result), packer.add(end.intermediate)] : null,
+  ]
+}

@@ -1,0 +1,199 @@
+import { closeSync, existsSync, openSync, statSync } from 'node:fs'
+import { DatabaseSync } from 'node:sqlite'
+import { LedgerOpenError } from './ledger.ts'
+
+/** "IGWL": marks the file as a ledger of this gateway and of nobody else. */
+const APPLICATION_ID = 0x4947574c
+/** Raised whenever older gateways could no longer read the file. */
+export const SCHEMA_VERSION = 1
+
+/** Up to this size the whole file is checked at start, which takes up to about half a second. */
+const FULL_CHECK_BYTES = 128 * 1024 * 1024
+/** How long the rows of a larger file are checked, newest first. */
+const ROW_CHECK_MS = 1000
+
+// `seq` is the order of arrival. The blobs come last, so that reading the rest never touches their overflow pages.
+const SCHEMA = `
+  CREATE TABLE jobs (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL,
+    caller TEXT NOT NULL,
+    client_address TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    containers TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    failover INTEGER NOT NULL,
+    cost REAL,
+    client_gone INTEGER NOT NULL,
+    node TEXT NOT NULL,
+    node_job_id TEXT NOT NULL,
+    local_address TEXT NOT NULL,
+    runs INTEGER NOT NULL,
+    run_started_at INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    finished_at INTEGER,
+    request BLOB,
+    result BLOB,
+    intermediate BLOB
+  ) STRICT;
+  CREATE UNIQUE INDEX jobs_by_id ON jobs(id);
+  CREATE INDEX jobs_by_caller ON jobs(caller);
+  CREATE INDEX jobs_unfinished ON jobs(caller) WHERE finished_at IS NULL;
+  CREATE INDEX jobs_finished ON jobs(finished_at) WHERE finished_at IS NOT NULL;
+
+  CREATE TABLE answers (
+    seq INTEGER PRIMARY KEY,
+    caller TEXT NOT NULL,
+    path TEXT NOT NULL,
+    key TEXT NOT NULL,
+    status INTEGER NOT NULL,
+    content_type TEXT NOT NULL,
+    node TEXT,
+    created_at INTEGER NOT NULL,
+    body_hash BLOB NOT NULL,
+    body BLOB NOT NULL
+  ) STRICT;
+  CREATE UNIQUE INDEX answers_by_key ON answers(caller, path, key);
+  CREATE INDEX answers_by_age ON answers(created_at);
+
+  CREATE TABLE reqnums (worker TEXT PRIMARY KEY, last INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE totals (one INTEGER PRIMARY KEY, jobs INTEGER NOT NULL, bytes INTEGER NOT NULL) STRICT;
+  INSERT INTO totals VALUES (1, 0, 0);
+  CREATE TABLE probe (one INTEGER PRIMARY KEY, filler BLOB NOT NULL) STRICT;
+`
+
+/**
+ * Opens the ledger's file for this process alone, or creates it. The lock is the kernel's and ends with the process,
+ * however that ends.
+ *
+ * No other descriptor of the file may ever be closed in this process: POSIX would drop the lock with it.
+ *
+ * @throws LedgerOpenError if the file is in use, corrupt, not a ledger, newer than this gateway, or cannot be written
+ */
+export function openFile(path: string, maxPages?: number): DatabaseSync {
+  let db: DatabaseSync | undefined
+  try {
+    const isNew = createIfMissing(path)
+    db = new DatabaseSync(path, { timeout: 0 })
+    db.exec('PRAGMA locking_mode = EXCLUSIVE')
+    db.exec('BEGIN IMMEDIATE; COMMIT')
+    refuseForeignFile(db, path)
+    if (!isNew) checkIntegrity(db, path)
+    db.exec('PRAGMA journal_mode = WAL')
+    // With WAL this survives a killed process; a power cut may take the last moments with it.
+    db.exec('PRAGMA synchronous = NORMAL')
+    db.exec('PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16000')
+    if (versionOf(db) === 0) createSchema(db)
+    if (maxPages !== undefined) db.exec(`PRAGMA max_page_count = ${maxPages}`)
+    return db
+  } catch (error) {
+    if (db?.isOpen) db.close()
+    throw openError(path, error)
+  }
+}
+
+/** Creates the file for its owner only; true if it is new or empty. */
+function createIfMissing(path: string): boolean {
+  if (existsSync(path) && statSync(path).size > 0) return false
+  // SQLite would delete the log of an empty database, and with it jobs that somebody may still be able to save.
+  if (existsSync(`${path}-wal`) && statSync(`${path}-wal`).size > 0) {
+    throw new LedgerOpenError(
+      `STATE_URL: ${path} is missing or empty, but its log ${path}-wal holds jobs; restore the file, or move the log away`,
+    )
+  }
+  if (!existsSync(path)) closeSync(openSync(path, 'wx', 0o600))
+  return true
+}
+
+function refuseForeignFile(db: DatabaseSync, path: string): void {
+  const applicationId = numberOf(db, 'PRAGMA application_id')
+  const tables = numberOf(db, 'SELECT count(*) FROM sqlite_schema')
+  if (applicationId !== APPLICATION_ID && (applicationId !== 0 || tables > 0 || versionOf(db) !== 0)) {
+    throw new LedgerOpenError(`STATE_URL: ${path} is a database of something else; name another file`)
+  }
+  const version = versionOf(db)
+  if (version > SCHEMA_VERSION) {
+    throw new LedgerOpenError(
+      `STATE_URL: ${path} was written by a newer gateway (its version is ${version}, this gateway knows ${SCHEMA_VERSION}); start that one, or name another file`,
+    )
+  }
+}
+
+/**
+ * Small files are checked whole. For large ones that would take too long: there the newest rows are read until the time
+ * is over; damage elsewhere shows when it is met. A file shorter than it should be is noticed at any size.
+ */
+function checkIntegrity(db: DatabaseSync, path: string): void {
+  if (statSync(path).size <= FULL_CHECK_BYTES) {
+    const [problem] = Object.values(db.prepare('PRAGMA quick_check(1)').get() ?? {})
+    if (problem !== 'ok') throw corrupt(path, String(problem))
+    return
+  }
+  const until = performance.now() + ROW_CHECK_MS
+  for (const _row of db.prepare('SELECT * FROM jobs ORDER BY seq DESC').iterate()) {
+    if (performance.now() > until) break
+  }
+}
+
+function createSchema(db: DatabaseSync): void {
+  db.exec(`BEGIN; ${SCHEMA} PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`)
+}
+
+function versionOf(db: DatabaseSync): number {
+  return numberOf(db, 'PRAGMA user_version')
+}
+
+function numberOf(db: DatabaseSync, sql: string): number {
+  return Number(Object.values(db.prepare(sql).get() ?? {})[0])
+}
+
+function corrupt(path: string, detail: string): LedgerOpenError {
+  return new LedgerOpenError(
+    `STATE_URL: ${path} is corrupt (${detail}); it was left as it is: restore a copy, or move it away to start without the jobs in it`,
+  )
+}
+
+function openError(path: string, error: unknown): LedgerOpenError {
+  if (error instanceof LedgerOpenError) return error
+  const message = (error as Error).message
+  switch (sqliteCode(error)) {
+    case SQLITE.BUSY:
+      return new LedgerOpenError(`STATE_URL: ${path} is in use by another gateway; each needs a file of its own`)
+    case SQLITE.CORRUPT:
+    case SQLITE.NOTADB:
+      return corrupt(path, message)
+    case SQLITE.FULL:
+      return new LedgerOpenError(`STATE_URL: ${path} cannot be written: the disk is full`)
+    default:
+      return new LedgerOpenError(`STATE_URL: ${path} cannot be opened for writing: ${message}`, { cause: error })
+  }
+}
+
+/** Primary result codes, from sqlite3.h. */
+export const SQLITE = {
+  BUSY: 5,
+  READONLY: 8,
+  CORRUPT: 11,
+  FULL: 13,
+  TOOBIG: 18,
+  CONSTRAINT: 19,
+  MISMATCH: 20,
+  MISUSE: 21,
+  RANGE: 25,
+  NOTADB: 26,
+} as const
+
+/** What is wrong with one operation; all other codes tell of the disk or the file. */
+export const INVALID_CODES: ReadonlySet<number> = new Set([
+  SQLITE.TOOBIG,
+  SQLITE.CONSTRAINT,
+  SQLITE.MISMATCH,
+  SQLITE.MISUSE,
+  SQLITE.RANGE,
+])
+
+/** SQLite's primary result code; `undefined` for an error of another origin. */
+export function sqliteCode(error: unknown): number | undefined {
+  const { errcode } = error as { errcode?: unknown }
+  return typeof errcode === 'number' ? errcode & 0xff : undefined
+}

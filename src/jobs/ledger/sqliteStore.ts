@@ -1,0 +1,326 @@
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import { ANSWER_OVERHEAD_BYTES, DuplicateJobError, JOB_OVERHEAD_BYTES, KEPT_ANSWER_TTL_MS } from './ledger.ts'
+import { SQLITE, sqliteCode } from './sqliteFile.ts'
+import {
+  ANSWER_COLUMNS,
+  JOB_COLUMNS,
+  Packer,
+  unpack,
+  type AnswerRow,
+  type AnswerValue,
+  type JobRow,
+  type ListValue,
+  type PackedBytes,
+  type ReadOp,
+  type ReadRow,
+  type ReadValue,
+  type UnfinishedValue,
+  type WriteOp,
+} from './sqliteWire.ts'
+
+/** Large enough that a disk on which it fits has room for ordinary jobs, small enough to write every few seconds. */
+const PROBE_BYTES = 64 * 1024
+
+type Blob = Uint8Array | null
+
+/** The statements behind the ledger's operations. Writes must run in `transaction`. */
+export class SqliteStore {
+  readonly #db: DatabaseSync
+  readonly #ttlMs: number
+  readonly #sql: ReturnType<typeof prepareAll>
+  #jobs: number
+  #keptBytes: number
+  #jobsInTransaction = 0
+  #bytesInTransaction = 0
+  #wroteInTransaction = false
+  #transactions = 0
+
+  constructor(db: DatabaseSync, ttlMs: number) {
+    this.#db = db
+    this.#ttlMs = ttlMs
+    this.#sql = prepareAll(db)
+    const [jobs, bytes] = rowOf<[number, number]>(this.#sql.totals)!
+    this.#jobs = jobs
+    this.#keptBytes = bytes
+  }
+
+  get jobs(): number {
+    return this.#jobs
+  }
+
+  get keptBytes(): number {
+    return this.#keptBytes
+  }
+
+  /** Committed since the start; for tests of grouping. */
+  get transactions(): number {
+    return this.#transactions
+  }
+
+  /** Runs `work` in one transaction; true if anything was written. On an error nothing was, and it is passed on. */
+  transaction(work: () => void): boolean {
+    this.#jobsInTransaction = 0
+    this.#bytesInTransaction = 0
+    this.#wroteInTransaction = false
+    try {
+      this.#sql.begin.run()
+      work()
+      if (this.#jobsInTransaction !== 0 || this.#bytesInTransaction !== 0) {
+        this.#sql.addToTotals.run(this.#jobsInTransaction, this.#bytesInTransaction)
+      }
+      this.#sql.commit.run()
+    } catch (error) {
+      // SQLite rolls back by itself on some errors.
+      if (this.#db.isTransaction) this.#sql.rollback.run()
+      throw error
+    }
+    this.#transactions++
+    this.#jobs += this.#jobsInTransaction
+    this.#keptBytes += this.#bytesInTransaction
+    return this.#wroteInTransaction
+  }
+
+  /** @throws DuplicateJobError, and SQLite's errors */
+  write(op: WriteOp, packed: PackedBytes): unknown {
+    switch (op[0]) {
+      case 'insert':
+        for (const [row, request] of op[1]) this.#insertJob(row, unpack(packed, request) ?? null)
+        if (op[2]) this.#insertAnswer(op[2][0], unpack(packed, op[2][1])!, unpack(packed, op[2][2])!)
+        return undefined
+      case 'change':
+        return this.#change(op, packed)
+      case 'nextReqnum':
+        this.#wroteInTransaction = true
+        return rowOf<[number]>(this.#sql.nextReqnum, op[1])![0]
+      case 'probe':
+        this.#wroteInTransaction = true
+        this.#sql.probe.run(PROBE_BYTES)
+        return undefined
+    }
+  }
+
+  /** `transfers` gets the buffers that the value holds. */
+  read(op: ReadOp, transfers: ArrayBuffer[]): unknown {
+    const expired = Date.now() - this.#ttlMs
+    switch (op[0]) {
+      case 'unfinished':
+        return this.#unfinished(op[1], op[2], op[3])
+      case 'request':
+        return this.#request(op[1], transfers)
+      case 'read':
+        return this.#read(op[1], op[2], op[3], expired, transfers)
+      case 'find':
+        return rowOf<JobRow>(this.#sql.find, op[1], expired) ?? null
+      case 'list':
+        return this.#list(op[1], op[2], op[3], op[4], expired)
+      case 'keptAnswer':
+        return this.#keptAnswer(op[1], op[2], op[3], transfers)
+    }
+  }
+
+  /** Removes finished jobs, oldest first, as long as they are expired or too much is kept; returns how many. */
+  removeJobs(limit: number, maxBytes: number, hasTime: () => boolean): number {
+    const expired = Date.now() - this.#ttlMs
+    let removed = 0
+    for (const [seq, finishedAt, bytes] of rowsOf<[number, number, number]>(this.#sql.oldestFinished, limit)) {
+      if (finishedAt > expired && !this.#isOver(maxBytes)) break
+      this.#sql.deleteJob.run(seq)
+      this.#count(-1, -(JOB_OVERHEAD_BYTES + bytes))
+      removed++
+      if (!hasTime()) break
+    }
+    return removed
+  }
+
+  /** The same for kept answers. */
+  removeAnswers(limit: number, maxBytes: number, hasTime: () => boolean): number {
+    const expired = Date.now() - KEPT_ANSWER_TTL_MS
+    let removed = 0
+    for (const [seq, createdAt, bytes] of rowsOf<[number, number, number]>(this.#sql.oldestAnswers, limit)) {
+      if (createdAt > expired && !this.#isOver(maxBytes)) break
+      this.#sql.deleteAnswer.run(seq)
+      this.#count(0, -(ANSWER_OVERHEAD_BYTES + bytes))
+      removed++
+      if (!hasTime()) break
+    }
+    return removed
+  }
+
+  close(): void {
+    this.#db.close()
+  }
+
+  #isOver(maxBytes: number): boolean {
+    return this.#keptBytes + this.#bytesInTransaction > maxBytes
+  }
+
+  #insertJob(row: JobRow, request: Blob): void {
+    try {
+      this.#sql.insertJob.run(...row, request)
+    } catch (error) {
+      if (sqliteCode(error) === SQLITE.CONSTRAINT && this.#sql.seqOf.get(row[0])) throw new DuplicateJobError()
+      throw error
+    }
+    this.#count(1, JOB_OVERHEAD_BYTES + (request?.length ?? 0))
+  }
+
+  #insertAnswer(row: AnswerRow, bodyHash: Uint8Array, body: Uint8Array): void {
+    const [caller, path, key] = row
+    const earlier = rowOf<[number, number, number]>(this.#sql.answerAge, caller, path, key)
+    if (earlier) {
+      const [seq, createdAt, bytes] = earlier
+      if (createdAt > Date.now() - KEPT_ANSWER_TTL_MS) return
+      this.#sql.deleteAnswer.run(seq)
+      this.#count(0, -(ANSWER_OVERHEAD_BYTES + bytes))
+    }
+    this.#sql.insertAnswer.run(...row, bodyHash, body)
+    this.#count(0, ANSWER_OVERHEAD_BYTES + body.length)
+  }
+
+  #change([, id, run, isLeft, end]: WriteOp & { 0: 'change' }, packed: PackedBytes): boolean {
+    const job = rowOf<[number, number | null, number | null]>(this.#sql.seqOf, id)
+    if (!job || job[1] !== null) return false
+    const [seq, , requestBytes] = job
+    this.#wroteInTransaction = true
+    if (run) this.#sql.rerun.run(...run, seq)
+    if (isLeft) this.#sql.markLeft.run(seq)
+    if (end) {
+      const [state, finishedAt, resultRef, intermediateRef] = end
+      const result = unpack(packed, resultRef) ?? null
+      const intermediate = unpack(packed, intermediateRef) ?? null
+      this.#sql.finish.run(state, finishedAt, result, intermediate, seq)
+      this.#count(0, (result?.length ?? 0) + (intermediate?.length ?? 0) - (requestBytes ?? 0))
+    }
+    return true
+  }
+
+  #unfinished(afterCaller: string, afterSeq: number, limit: number): UnfinishedValue {
+    const rows = rowsOf<[...JobRow, number]>(this.#sql.unfinished, afterCaller, afterSeq, limit)
+    const last = rows.at(-1)
+    const lastSeq = last ? Number(last.at(-1)) : 0
+    return [rows.map((row) => row.slice(0, -1) as JobRow), last?.[1] ?? '', lastSeq]
+  }
+
+  #request(id: string, transfers: ArrayBuffer[]): PackedBytes | null {
+    const row = rowOf<[Blob]>(this.#sql.request, id)
+    return row?.[0] ? packed(transfers, row[0]) : null
+  }
+
+  #read(
+    caller: string,
+    ids: readonly string[],
+    withIntermediate: boolean,
+    expired: number,
+    transfers: ArrayBuffer[],
+  ): ReadValue {
+    const packer = new Packer()
+    const found: ReadRow[] = []
+    const statement = withIntermediate ? this.#sql.readWithIntermediate : this.#sql.read
+    for (const id of ids) {
+      const row = rowOf<[JobRow[14], string, Blob, Blob?]>(statement, id, caller, expired)
+      if (row) found.push([id, row[0], row[1], packer.add(row[2]), packer.add(row[3])])
+    }
+    const bytes = packer.pack()
+    transfers.push(bytes.bytes)
+    return [found, bytes]
+  }
+
+  #list(caller: string, onlyUnfinished: boolean, afterSeq: number, limit: number, expired: number): ListValue {
+    const statement = onlyUnfinished ? this.#sql.listUnfinished : this.#sql.listAll
+    const rows = rowsOf<[number, string, number | null]>(statement, caller, afterSeq, limit)
+    const alive = rows.filter((row) => row[2] === null || row[2] > expired)
+    const lastSeq = rows.length < limit ? 0 : rows.at(-1)![0]
+    return [alive.map((row) => row[1]), alive.map((row) => row[2] !== null), lastSeq]
+  }
+
+  #keptAnswer(caller: string, path: string, key: string, transfers: ArrayBuffer[]): AnswerValue {
+    const alive = Date.now() - KEPT_ANSWER_TTL_MS
+    const row = rowOf<[...AnswerRow, Uint8Array, Uint8Array]>(this.#sql.keptAnswer, caller, path, key, alive)
+    return row ? [row.slice(0, 7) as AnswerRow, packed(transfers, row[7], row[8])] : null
+  }
+
+  #count(jobs: number, bytes: number): void {
+    this.#wroteInTransaction = true
+    this.#jobsInTransaction += jobs
+    this.#bytesInTransaction += bytes
+  }
+}
+
+function packed(transfers: ArrayBuffer[], ...parts: Uint8Array[]): PackedBytes {
+  const packer = new Packer()
+  for (const part of parts) packer.add(part)
+  const result = packer.pack()
+  transfers.push(result.bytes)
+  return result
+}
+
+function prepareAll(db: DatabaseSync) {
+  const prepare = (sql: string): StatementSync => {
+    const statement = db.prepare(sql)
+    statement.setReturnArrays(true)
+    return statement
+  }
+  const marks = (columns: string): string => columns.replaceAll(/\w+/g, '?')
+  const isAlive = '(finished_at IS NULL OR finished_at > ?)'
+  return {
+    begin: prepare('BEGIN IMMEDIATE'),
+    commit: prepare('COMMIT'),
+    rollback: prepare('ROLLBACK'),
+    totals: prepare('SELECT jobs, bytes FROM totals WHERE one = 1'),
+    addToTotals: prepare('UPDATE totals SET jobs = jobs + ?, bytes = bytes + ? WHERE one = 1'),
+    probe: prepare('INSERT OR REPLACE INTO probe VALUES (1, zeroblob(?))'),
+    insertJob: prepare(`INSERT INTO jobs (${JOB_COLUMNS}, request) VALUES (${marks(JOB_COLUMNS)}, ?)`),
+    seqOf: prepare('SELECT seq, finished_at, length(request) FROM jobs WHERE id = ?'),
+    rerun: prepare(
+      'UPDATE jobs SET node = ?, node_job_id = ?, local_address = ?, runs = ?, run_started_at = ? WHERE seq = ?',
+    ),
+    markLeft: prepare('UPDATE jobs SET client_gone = 1 WHERE seq = ?'),
+    finish: prepare(
+      'UPDATE jobs SET state = ?, finished_at = ?, request = NULL, result = ?, intermediate = ? WHERE seq = ?',
+    ),
+    unfinished: prepare(
+      `SELECT ${JOB_COLUMNS}, seq FROM jobs INDEXED BY jobs_unfinished
+       WHERE finished_at IS NULL AND (caller, seq) > (?, ?) ORDER BY caller, seq LIMIT ?`,
+    ),
+    request: prepare('SELECT request FROM jobs WHERE id = ?'),
+    read: prepare(`SELECT state, node, result FROM jobs WHERE id = ? AND caller = ? AND ${isAlive}`),
+    readWithIntermediate: prepare(
+      `SELECT state, node, result, intermediate FROM jobs WHERE id = ? AND caller = ? AND ${isAlive}`,
+    ),
+    find: prepare(`SELECT ${JOB_COLUMNS} FROM jobs WHERE id = ? AND ${isAlive}`),
+    listAll: prepare(
+      `SELECT seq, id, finished_at FROM jobs INDEXED BY jobs_by_caller
+       WHERE caller = ? AND seq > ? ORDER BY seq LIMIT ?`,
+    ),
+    listUnfinished: prepare(
+      `SELECT seq, id, finished_at FROM jobs INDEXED BY jobs_unfinished
+       WHERE caller = ? AND finished_at IS NULL AND seq > ? ORDER BY seq LIMIT ?`,
+    ),
+    oldestFinished: prepare(
+      `SELECT seq, finished_at, ifnull(length(result), 0) + ifnull(length(intermediate), 0)
+       FROM jobs INDEXED BY jobs_finished WHERE finished_at IS NOT NULL ORDER BY finished_at LIMIT ?`,
+    ),
+    deleteJob: prepare('DELETE FROM jobs WHERE seq = ?'),
+    answerAge: prepare('SELECT seq, created_at, length(body) FROM answers WHERE caller = ? AND path = ? AND key = ?'),
+    insertAnswer: prepare(
+      `INSERT INTO answers (${ANSWER_COLUMNS}, body_hash, body) VALUES (${marks(ANSWER_COLUMNS)}, ?, ?)`,
+    ),
+    deleteAnswer: prepare('DELETE FROM answers WHERE seq = ?'),
+    oldestAnswers: prepare('SELECT seq, created_at, length(body) FROM answers ORDER BY created_at LIMIT ?'),
+    keptAnswer: prepare(
+      `SELECT ${ANSWER_COLUMNS}, body_hash, body FROM answers
+       WHERE caller = ? AND path = ? AND key = ? AND created_at > ?`,
+    ),
+    nextReqnum: prepare(
+      'INSERT INTO reqnums VALUES (?, 1) ON CONFLICT (worker) DO UPDATE SET last = last + 1 RETURNING last',
+    ),
+  }
+}
+
+function rowOf<Row>(statement: StatementSync, ...values: (string | number)[]): Row | undefined {
+  return statement.get(...values) as Row | undefined
+}
+
+function rowsOf<Row>(statement: StatementSync, ...values: (string | number)[]): Row[] {
+  return statement.all(...values) as unknown as Row[]
+}

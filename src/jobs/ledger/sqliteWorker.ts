@@ -1,0 +1,176 @@
+import { parentPort, workerData } from 'node:worker_threads'
+import { DuplicateJobError } from './ledger.ts'
+import { INVALID_CODES, openFile, SQLITE, sqliteCode } from './sqliteFile.ts'
+import { SqliteStore } from './sqliteStore.ts'
+import type {
+  FailureKind,
+  FromWorker,
+  Op,
+  PackedBytes,
+  ReadOp,
+  ToWorker,
+  WorkerSettings,
+  WriteOp,
+} from './sqliteWire.ts'
+
+// The thread that owns the database. It does one group of operations at a time, in the order in which groups come, and
+// prunes in small steps between them.
+
+const PRUNE_EVERY_MS = 1000
+const PRUNE_STEP_ROWS = 200
+/** A step removes row after row until this is over; a single large one may take longer. */
+const PRUNE_STEP_MS = 4
+const PRUNE_ROWS_AT_ONCE = 20
+
+const READS: ReadonlySet<Op[0]> = new Set<ReadOp[0]>(['unfinished', 'request', 'read', 'find', 'list', 'keptAnswer'])
+
+class LedgerWorker {
+  readonly #store: SqliteStore
+  readonly #maxBytes: number
+  #isPruning = false
+  #wrote = false
+  #writeFailure: string | undefined
+
+  constructor(settings: WorkerSettings) {
+    this.#store = new SqliteStore(openFile(settings.path, settings.maxPages), settings.ttlMs)
+    this.#maxBytes = settings.maxBytes
+    setInterval(() => this.#prune(), PRUNE_EVERY_MS).unref()
+  }
+
+  receive(message: ToWorker): void {
+    if (message === 'close') {
+      this.#store.close()
+      parentPort!.close()
+    } else {
+      this.#runGroup(message.ops, message.packed)
+    }
+  }
+
+  #runGroup(ops: readonly Op[], packed: PackedBytes): void {
+    const values = new Array<unknown>(ops.length)
+    const failures: [number, FailureKind, string][] = []
+    const transfers: ArrayBuffer[] = []
+    const attempt = (index: number, work: () => unknown): void => {
+      try {
+        values[index] = work()
+      } catch (error) {
+        failures.push([index, kindOf(error), (error as Error).message])
+      }
+    }
+    const writes = [...ops.keys()].filter((index) => !READS.has(ops[index]![0]))
+    const write = (index: number): void => {
+      values[index] = this.#store.write(ops[index] as WriteOp, packed)
+    }
+    if (writes.length > 0 && !this.#commitTogether(() => writes.forEach(write))) {
+      for (const index of writes) attempt(index, () => this.#commitAlone(ops[index] as WriteOp, packed))
+    }
+    ops.forEach((op, index) => {
+      if (READS.has(op[0])) attempt(index, () => this.#store.read(op as ReadOp, transfers))
+    })
+    this.#tell({ values, failures, report: this.#report() }, transfers)
+    if (this.#store.keptBytes > this.#maxBytes) this.#prune()
+  }
+
+  /** One commit for all writes of a group; false, and nothing written, if one of them fails. */
+  #commitTogether(work: () => void): boolean {
+    try {
+      this.#wrote = this.#store.transaction(work) || this.#wrote
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  /** A transaction for one write, so that it fails without the others of its group. */
+  #commitAlone(op: WriteOp, packed: PackedBytes): unknown {
+    let value: unknown
+    try {
+      this.#wrote = this.#store.transaction(() => (value = this.#store.write(op, packed))) || this.#wrote
+      return value
+    } catch (error) {
+      if (kindOf(error) === 'store') this.#writeFailure = reasonOf(error)
+      throw error
+    }
+  }
+
+  #prune(): void {
+    if (this.#isPruning) return
+    this.#isPruning = true
+    setImmediate(this.#pruneStep)
+  }
+
+  /** Removes what is too old or too much, a little at a time; groups that wait go in between. */
+  readonly #pruneStep = (): void => {
+    const until = performance.now() + PRUNE_STEP_MS
+    const hasTime = (): boolean => performance.now() < until
+    let removed = 0
+    let hasMore = false
+    try {
+      const wrote = this.#store.transaction(() => {
+        do {
+          const count = this.#removeOldest(hasTime)
+          removed += count
+          hasMore = count > 0
+        } while (hasMore && removed < PRUNE_STEP_ROWS && hasTime())
+      })
+      this.#wrote ||= wrote
+    } catch (error) {
+      hasMore = false
+      this.#writeFailure = reasonOf(error)
+    }
+    if (removed > 0) this.#tell({ report: this.#report() })
+    if (hasMore) setImmediate(this.#pruneStep)
+    else this.#isPruning = false
+  }
+
+  #removeOldest(hasTime: () => boolean): number {
+    const limits = [PRUNE_ROWS_AT_ONCE, this.#maxBytes, hasTime] as const
+    return this.#store.removeJobs(...limits) || this.#store.removeAnswers(...limits)
+  }
+
+  #report(): FromWorker['report'] {
+    const { keptBytes, jobs, transactions } = this.#store
+    const writeFailure = this.#writeFailure
+    const report = { keptBytes, jobs, transactions, wrote: this.#wrote, ...(writeFailure && { writeFailure }) }
+    this.#wrote = false
+    this.#writeFailure = undefined
+    return report
+  }
+
+  #tell(message: FromWorker, transfers: ArrayBuffer[] = []): void {
+    parentPort!.postMessage(message, transfers)
+  }
+}
+
+function kindOf(error: unknown): FailureKind {
+  if (error instanceof DuplicateJobError) return 'duplicate'
+  const code = sqliteCode(error)
+  return code === undefined || INVALID_CODES.has(code) ? 'invalid' : 'store'
+}
+
+/** Completes "The gateway cannot record jobs at the moment: …". */
+function reasonOf(error: unknown): string {
+  switch (sqliteCode(error)) {
+    case SQLITE.FULL:
+      return 'its disk is full'
+    case SQLITE.READONLY:
+      return 'its disk is read-only'
+    case SQLITE.CORRUPT:
+    case SQLITE.NOTADB:
+      return 'its file is corrupt'
+    default:
+      return 'its disk reports an error'
+  }
+}
+
+function openAndServe(): void {
+  try {
+    const worker = new LedgerWorker(workerData as WorkerSettings)
+    parentPort!.on('message', (message: ToWorker) => worker.receive(message))
+    parentPort!.postMessage({ refusal: null })
+  } catch (error) {
+    parentPort!.postMessage({ refusal: (error as Error).message })
+  }
+}
+
+openAndServe()

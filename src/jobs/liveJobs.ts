@@ -1,0 +1,203 @@
+import { EventEmitter } from 'node:events'
+import type { Fleet } from '../fleet/fleet.ts'
+import { Lease } from '../fleet/lease.ts'
+import { parseAddress } from '../fleet/address.ts'
+import type { TrackedNode } from '../fleet/node.ts'
+import { GatewayFault } from '../faults.ts'
+import type { JobRecord, KeptAnswer, Ledger } from './ledger/ledger.ts'
+
+/** How a job ended: its result as the bytes that a node wrote, or that we wrote for it. */
+export interface JobEnd {
+  readonly state: 'success' | 'failed'
+  readonly result: Buffer
+  readonly intermediate: Buffer | undefined
+}
+
+/** An unfinished job, as long as somebody has to look after it. */
+export interface LiveJob {
+  record: JobRecord
+  readonly node: TrackedNode
+  /** Its place at the node; `undefined` for a stream, whose place ends with its connection. */
+  lease: Lease | undefined
+  /** Looks in a row at which the node did not know it. */
+  unknownLooks: number
+  /** When a node last said that it runs, or the run began: epoch ms. */
+  knownAt: number
+  /** A stream whose connection is still open: its end is seen there first. */
+  isOpen: boolean
+  /** Another run is being arranged. */
+  isMoving: boolean
+  /** Set when the final state is known, until the ledger has it. */
+  end: JobEnd | undefined
+}
+
+export interface LiveJobsEvents {
+  /** The job is at this node now and wants to be followed. */
+  follow: [job: LiveJob]
+  /** Nobody has to look after it any more, at this node at least. */
+  unfollow: [job: LiveJob]
+  ended: [job: LiveJob, end: JobEnd]
+  rerun: [job: LiveJob, from: TrackedNode]
+}
+
+/** The unfinished jobs, in memory; the ledger has them too, durably, and the finished ones only there. */
+export class LiveJobs extends EventEmitter<LiveJobsEvents> {
+  readonly #jobs = new Map<string, LiveJob>()
+  readonly #unfinishedOf = new Map<string, number>()
+  readonly #ledger: Ledger
+  readonly #fleet: Fleet
+  readonly #maxPerCaller: number
+
+  constructor(ledger: Ledger, fleet: Fleet, maxPerCaller: number) {
+    super()
+    this.#ledger = ledger
+    this.#fleet = fleet
+    this.#maxPerCaller = maxPerCaller
+  }
+
+  get size(): number {
+    return this.#jobs.size
+  }
+
+  /** Takes up the jobs that were unfinished when the gateway ended. */
+  async restore(): Promise<number> {
+    for (const record of await this.#ledger.unfinished()) {
+      const node = this.#fleet.find(record.node) ?? this.#fleet.adopt(parseAddress(record.node))
+      const lease = record.kind === 'job' ? Lease.restore(this.#fleet, node) : undefined
+      lease?.handOver()
+      const job = this.#add(record, node, lease, false)
+      if (!record.clientGone) this.#count(record.caller, 1)
+      this.emit('follow', job)
+    }
+    return this.#jobs.size
+  }
+
+  /**
+   * Takes places for `count` new jobs of a caller before anything is sent; returns how to give back one of them.
+   *
+   * @throws GatewayFault ERR_TOO_MANY_JOBS
+   */
+  admit(caller: string, count: number): () => void {
+    const unfinished = this.#unfinishedOf.get(caller) ?? 0
+    if (this.#maxPerCaller > 0 && unfinished + count > this.#maxPerCaller) {
+      throw new GatewayFault('ERR_TOO_MANY_JOBS', `At most ${this.#maxPerCaller} unfinished jobs are allowed`, {
+        params: { limit: this.#maxPerCaller, unfinished },
+        headers: { 'Retry-After': '5' },
+      })
+    }
+    this.#count(caller, count)
+    return () => this.#count(caller, -1)
+  }
+
+  /**
+   * Records jobs that a node has accepted, durably. The place that `admit` took is theirs from here on.
+   *
+   * @throws what the ledger throws; then the jobs are not ours, and the places are still the caller's to give back
+   */
+  async accept(accepted: readonly NewJob[], answer?: KeptAnswer): Promise<LiveJob[]> {
+    await this.#ledger.insert(
+      accepted.map(({ record, request }) => (request ? { record, request } : { record })),
+      answer,
+    )
+    return accepted.map(({ record, lease, isOpen }) => {
+      const keepsPlace = record.kind === 'job'
+      if (keepsPlace) lease.handOver()
+      const job = this.#add(record, lease.node, keepsPlace ? lease : undefined, isOpen ?? false)
+      if (!job.isOpen) this.emit('follow', job)
+      return job
+    })
+  }
+
+  find(id: string): LiveJob | undefined {
+    return this.#jobs.get(id)
+  }
+
+  /** The caller's job of that id; another's does not exist. */
+  ofCaller(caller: string, id: string): LiveJob | undefined {
+    const job = this.#jobs.get(id)
+    return job?.record.caller === caller ? job : undefined
+  }
+
+  values(): IterableIterator<LiveJob> {
+    return this.#jobs.values()
+  }
+
+  /** A stream's connection has ended; what became of the job, its node says. */
+  streamClosed(job: LiveJob, leftByClient: boolean): void {
+    job.isOpen = false
+    if (leftByClient) {
+      job.node.load.cancelledStream(this.#fleet.now())
+      // It holds a place at the node until its record expires, but the caller is done with it.
+      this.#count(job.record.caller, -1)
+      job.record = { ...job.record, clientGone: true }
+      void this.#ledger.markLeft(job.record.id)
+    }
+    this.emit('follow', job)
+  }
+
+  /** The final state; the first one stands. */
+  async finish(job: LiveJob, end: JobEnd, lagSeconds: number): Promise<void> {
+    if (job.end || this.#jobs.get(job.record.id) !== job) return
+    job.end = end
+    job.lease?.jobEnded(end.state === 'success' ? 'success' : 'failure', lagSeconds)
+    if (!job.record.clientGone) this.#count(job.record.caller, -1)
+    this.emit('unfollow', job)
+    this.emit('ended', job, end)
+    await this.#ledger.finish(job.record.id, {
+      state: end.state,
+      result: end.result,
+      ...(end.intermediate && { intermediate: end.intermediate }),
+      finishedAt: Date.now(),
+    })
+    this.#jobs.delete(job.record.id)
+  }
+
+  /** The job runs again elsewhere, under its id. */
+  async moved(job: LiveJob, run: { lease: Lease; nodeJobId: string; localAddress: string }): Promise<void> {
+    const from = job.node
+    const { lease, nodeJobId, localAddress } = run
+    const runStartedAt = Date.now()
+    const runs = job.record.runs + 1
+    lease.handOver()
+    if (job.end) {
+      lease.jobEnded('cancelled', 0)
+      return
+    }
+    job.lease?.jobEnded('failure', 0)
+    this.emit('unfollow', job)
+    const record = { ...job.record, node: lease.node.key, nodeJobId, localAddress, runs, runStartedAt }
+    const next = this.#add(record, lease.node, lease, false)
+    await this.#ledger.rerun(record.id, { node: record.node, nodeJobId, localAddress, runs, runStartedAt })
+    this.emit('rerun', next, from)
+    this.emit('follow', next)
+  }
+
+  #add(record: JobRecord, node: TrackedNode, lease: Lease | undefined, isOpen: boolean): LiveJob {
+    const job: LiveJob = {
+      record,
+      node,
+      lease,
+      isOpen,
+      unknownLooks: 0,
+      knownAt: record.runStartedAt,
+      isMoving: false,
+      end: undefined,
+    }
+    this.#jobs.set(record.id, job)
+    return job
+  }
+
+  #count(caller: string, change: number): void {
+    const unfinished = (this.#unfinishedOf.get(caller) ?? 0) + change
+    if (unfinished > 0) this.#unfinishedOf.set(caller, unfinished)
+    else this.#unfinishedOf.delete(caller)
+  }
+}
+
+export interface NewJob {
+  readonly record: JobRecord
+  readonly request?: Buffer | undefined
+  readonly lease: Lease
+  /** A stream whose pieces are still to come. */
+  readonly isOpen?: boolean
+}

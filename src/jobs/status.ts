@@ -1,0 +1,73 @@
+import type { Request, Response } from 'express'
+import ipaddr from 'ipaddr.js'
+import { parseAddress } from '../fleet/address.ts'
+import { GatewayFault } from '../faults.ts'
+import { contextOf } from '../http/context.ts'
+import { readBody } from '../http/readBody.ts'
+import { memberOf, scanObject, splice, stringAt, type JsonMember } from '../json/index.ts'
+import { collect } from '../proxy/attempt.ts'
+import { writeAnswer } from '../proxy/forwarder.ts'
+import { headersForBackend } from '../proxy/headers.ts'
+import type { JobDeps } from './deps.ts'
+import type { Follower } from './follow/follower.ts'
+import { unknownJob } from './results.ts'
+import { badJson } from './shape.ts'
+
+/** Answers whether an address is among the allowed ones (addresses or CIDR ranges). */
+export function addressList(allowed: readonly string[]): (address: string) => boolean {
+  const ranges = allowed.map((entry) => {
+    if (entry.includes('/')) return ipaddr.parseCIDR(entry)
+    const address = ipaddr.process(entry)
+    return [address, address.kind() === 'ipv4' ? 32 : 128] as [ipaddr.IPv4 | ipaddr.IPv6, number]
+  })
+  return (address) => {
+    if (!ipaddr.isValid(address)) return false
+    const asked = ipaddr.process(address)
+    return ranges.some((range) => range[0].kind() === asked.kind() && asked.match(range))
+  }
+}
+
+/** `PUT /api/status`: from a container beside its node, on to the node that has the job. Nodes trust the network we may be on, so strangers stop here. */
+export function putStatus(deps: JobDeps, follower: Follower, isAllowed: (address: string) => boolean) {
+  return async (req: Request, res: Response): Promise<void> => {
+    const context = contextOf(req)
+    if (!isAllowed(context.clientAddress)) throw new GatewayFault('ERR_FORBIDDEN')
+    const body = await readBody(req, deps.maxBodyBytes)
+    const id = readStatus(body)
+    const live = deps.live.find(id.text)
+    const record = live?.record ?? (await deps.ledger.find(id.text))
+    if (!record) throw unknownJob(id.text)
+    await deps.whenReady()
+    const node = deps.fleet.find(record.node) ?? deps.fleet.adopt(parseAddress(record.node))
+    const result = await collect(deps.transport, node, {
+      method: 'PUT',
+      path: `${node.spec.basePath}/api/status`,
+      headers: headersForBackend(req, { via: deps.via, contentType: 'application/json' }),
+      // The job may run under another id there by now.
+      body: splice(body, id.span, Buffer.from(JSON.stringify(record.nodeJobId))),
+    })
+    if (result.kind !== 'answer') throw result.kind === 'fault' ? result.fault : new GatewayFault('ERR_INTERNAL')
+    context.node = node.name
+    writeAnswer(res, result.answer, node.name)
+    if (live) follower.lookSoon(live)
+  }
+}
+
+/** @throws GatewayFault for what is not `{"id", "status", "containers", …}` */
+function readStatus(body: Buffer): { text: string; span: JsonMember } {
+  let members: JsonMember[]
+  try {
+    members = scanObject(body)
+  } catch (error) {
+    throw badJson(error)
+  }
+  const span = memberOf(members, 'id')
+  if (span?.kind !== 'string') throw new GatewayFault('ERR_BAD_SHAPE', 'id must be a string')
+  if (members.filter((member) => member.name === 'id').length > 1)
+    throw new GatewayFault('ERR_BAD_SHAPE', 'id is named twice')
+  if (members.some((member) => member.name === 'ip')) throw new GatewayFault('ERR_BAD_SHAPE', 'ip is not allowed')
+  if (memberOf(members, 'status')?.kind !== 'string') throw new GatewayFault('ERR_BAD_SHAPE', 'status must be a string')
+  if (memberOf(members, 'containers')?.kind !== 'array')
+    throw new GatewayFault('ERR_BAD_SHAPE', 'containers must be a list')
+  return { text: stringAt(body, span), span }
+}

@@ -1,0 +1,87 @@
+import type { Request, Response } from 'express'
+import type { Lease } from '../fleet/lease.ts'
+import { GatewayFault } from '../faults.ts'
+import { contextOf } from '../http/context.ts'
+import { readBody } from '../http/readBody.ts'
+import type { StreamTap } from '../proxy/clientSink.ts'
+import { recordOf, type Submitter } from './accepted.ts'
+import { STREAM_PATH, type JobDeps } from './deps.ts'
+import { readJobOptions } from './jobOptions.ts'
+import type { LiveJob } from './liveJobs.ts'
+import { readSubmission } from './shape.ts'
+import { submissionExchange } from './submit.ts'
+
+const NEWLINE = 0x0a
+/** A first line longer than this is no id. */
+const MAX_ID_LINE = 200
+const NO_ID = 'The stream of the node began without an id'
+
+/** `POST /api/jobs/stream`: one job, its output piece by piece; a client that leaves ends it at the node at once. */
+export function streamJob(deps: JobDeps) {
+  return async (req: Request, res: Response): Promise<void> => {
+    const options = readJobOptions(req, { allowsKey: false })
+    const body = await readBody(req, deps.maxBodyBytes)
+    const submission = readSubmission(body)
+    if (submission.kind !== 'job') {
+      throw new GatewayFault('ERR_JOB_REFUSED', 'Streaming only supported for OffchainJob requests.')
+    }
+    const { caller, clientAddress } = contextOf(req)
+    const by: Submitter = { caller, clientAddress, options }
+    await deps.whenReady()
+    const giveBack = deps.live.admit(caller, 1)
+    let job: LiveJob | undefined
+    const record = async (id: string, lease: Lease): Promise<void> => {
+      const accepted = recordOf(id, 'stream', submission.containers, lease, by)
+      ;[job] = await deps.live.accept([{ record: accepted, lease, isOpen: true }])
+    }
+    try {
+      await deps.forwarder.forward(req, res, {
+        ...submissionExchange(deps, req, STREAM_PATH, body, submission, by),
+        cancelsWithClient: true,
+        tap: (lease) => new IdLine((id) => record(id, lease)),
+        onStreamEnd: (_lease, how) => {
+          if (job) deps.live.streamClosed(job, how === 'left')
+        },
+      })
+    } finally {
+      if (!job) giveBack()
+    }
+  }
+}
+
+/**
+ * Reads a stream's first line, the job's id, in passing: it is recorded before the client sees it, then goes on unchanged and
+ * in a write of its own, because clients take the first piece for the id.
+ */
+class IdLine implements StreamTap {
+  readonly #onId: (id: string) => Promise<void>
+  #line: Buffer | undefined = Buffer.alloc(0)
+
+  constructor(onId: (id: string) => Promise<void>) {
+    this.#onId = onId
+  }
+
+  takes(status: number): boolean {
+    return status === 200
+  }
+
+  gate(chunk: Buffer): readonly Buffer[] | Promise<readonly Buffer[]> {
+    if (this.#line === undefined) return [chunk]
+    const line = this.#line.length === 0 ? chunk : Buffer.concat([this.#line, chunk])
+    const newline = line.indexOf(NEWLINE)
+    if (newline < 0 || newline > MAX_ID_LINE) {
+      if (line.length > MAX_ID_LINE) return Promise.reject(new GatewayFault('ERR_NODE_NONSENSE', NO_ID))
+      this.#line = line
+      return []
+    }
+    this.#line = undefined
+    const id = line.toString('utf8', 0, newline).trim()
+    const pieces = [line.subarray(0, newline + 1)]
+    if (newline + 1 < line.length) pieces.push(line.subarray(newline + 1))
+    return this.#onId(id).then(() => pieces)
+  }
+
+  rest(): readonly Buffer[] {
+    return this.#line && this.#line.length > 0 ? [this.#line] : []
+  }
+}

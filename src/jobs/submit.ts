@@ -1,0 +1,134 @@
+import type { Request, Response } from 'express'
+import type { Lease } from '../fleet/lease.ts'
+import { GatewayFault } from '../faults.ts'
+import { contextOf } from '../http/context.ts'
+import { readBody } from '../http/readBody.ts'
+import type { Answer } from '../proxy/attempt.ts'
+import { writeAnswer, type ClientExchange } from '../proxy/forwarder.ts'
+import { headersForBackend } from '../proxy/headers.ts'
+import { acceptJob, idIn, recordOf, type Submitter } from './accepted.ts'
+import { JOBS_PATH, type JobDeps } from './deps.ts'
+import { hashBody } from './idempotency.ts'
+import { readJobOptions } from './jobOptions.ts'
+import type { KeptAnswer } from './ledger/ledger.ts'
+import { isNodeSpecificRefusal, needOf, noNodeFor } from './needs.ts'
+import { readSubmission, type Submission } from './shape.ts'
+
+/** Keeps an accepted answer for the Idempotency-Key of a request; `undefined` where it has none. */
+type Keep = ((answer: Answer, node: string) => KeptAnswer) | undefined
+
+/** `POST /api/jobs`: one job or delegated subscription, to the best node that can take it. */
+export function submitJob(deps: JobDeps) {
+  return async (req: Request, res: Response): Promise<void> => {
+    const options = readJobOptions(req, { allowsKey: true })
+    const body = await readBody(req, deps.maxBodyBytes)
+    const submission = readSubmission(body)
+    const { caller, clientAddress } = contextOf(req)
+    const by: Submitter = { caller, clientAddress, options }
+    await deps.whenReady()
+    if (options.idempotencyKey === undefined) return submit(deps, req, res, body, submission, by, undefined)
+
+    const use = { caller, path: JOBS_PATH, key: options.idempotencyKey, bodyHash: hashBody(body) }
+    const kept = await deps.idempotency.once(use, (accept) =>
+      submit(deps, req, res, body, submission, by, (answer, node) => {
+        const keptAnswer = keptAnswerOf(answer, use, node)
+        accept(keptAnswer)
+        return keptAnswer
+      }),
+    )
+    if (kept) writeKept(res, kept)
+  }
+}
+
+async function submit(
+  deps: JobDeps,
+  req: Request,
+  res: Response,
+  body: Buffer,
+  submission: Submission,
+  by: Submitter,
+  keep: Keep,
+): Promise<void> {
+  const giveBack = submission.kind === 'job' ? deps.live.admit(by.caller, 1) : undefined
+  let isOurs = false
+  try {
+    await deps.forwarder.forward(req, res, {
+      ...submissionExchange(deps, req, JOBS_PATH, body, submission, by),
+      onAnswer: async (answer, lease) => {
+        const recorded = await recordAnswer(deps, answer, lease, submission, body, by, keep)
+        isOurs = recorded.isOurs
+        return recorded.answer
+      },
+    })
+  } finally {
+    if (!isOurs) giveBack?.()
+  }
+}
+
+/** How a submission travels, whole or as a stream. */
+export function submissionExchange(
+  deps: JobDeps,
+  req: Request,
+  path: string,
+  body: Buffer,
+  submission: Submission,
+  by: Submitter,
+): ClientExchange {
+  const headers = headersForBackend(req, { via: deps.via, contentType: 'application/json' })
+  const isJob = submission.kind === 'job'
+  return {
+    need: needOf(submission, deps.selector),
+    cost: by.options.cost,
+    restKey: `${path} ${by.caller}`,
+    requestFor: (node) => ({ method: 'POST', path: node.spec.basePath + path, headers, body }),
+    retry: isJob && by.options.idempotencyKey !== undefined ? 'untilAnswered' : 'untilSent',
+    followsPushback: isJob,
+    isPushback: (answer) => isNodeSpecificRefusal(answer.status, answer.body),
+    cancelsWithClient: false,
+    noNode: () => noNodeFor(submission, deps.fleet),
+  }
+}
+
+async function recordAnswer(
+  { live, ledger }: JobDeps,
+  answer: Answer,
+  lease: Lease,
+  submission: Submission,
+  request: Buffer,
+  by: Submitter,
+  keep: Keep,
+): Promise<{ answer: Answer; isOurs: boolean }> {
+  if (answer.status < 200 || answer.status > 299) return { answer, isOurs: false }
+  const kept = keep?.(answer, lease.node.name)
+  if (submission.kind === 'subscription') {
+    if (kept) await ledger.insert([], kept)
+    return { answer, isOurs: false }
+  }
+  const span = idIn(answer.body)
+  if (!span) throw new GatewayFault('ERR_NODE_NONSENSE', 'The node accepted the job without naming its id')
+  const record = recordOf(span.id, 'job', submission.containers, lease, by)
+  const body = await acceptJob(live, { record, request, lease }, answer.body, kept)
+  return { answer: { ...answer, body }, isOurs: true }
+}
+
+export function keptAnswerOf(
+  answer: Answer,
+  use: { caller: string; path: string; key: string; bodyHash: Buffer },
+  node: string | undefined,
+): KeptAnswer {
+  return {
+    ...use,
+    status: answer.status,
+    contentType: String(answer.headers['content-type'] ?? 'application/json'),
+    body: answer.body,
+    ...(node !== undefined && { node }),
+    createdAt: Date.now(),
+  }
+}
+
+/** Gives the first accepted answer again. */
+export function writeKept(res: Response, kept: KeptAnswer): void {
+  res.setHeader('Idempotent-Replayed', 'true')
+  const headers = { 'content-type': kept.contentType }
+  writeAnswer(res, { status: kept.status, headers, body: Buffer.from(kept.body) }, kept.node)
+}

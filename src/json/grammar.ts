@@ -1,0 +1,290 @@
+import { JsonLimitError, JsonSyntaxError } from './errors.ts'
+import type { JsonLimits } from './errors.ts'
+
+/*
+ * The tokens of RFC 8259, and Python's NaN, Infinity and -Infinity. Every function takes the index of a token's
+ * first byte and returns the index behind its last one; `end` bounds what may be read.
+ */
+
+const QUOTE = 0x22
+const COMMA = 0x2c
+const COLON = 0x3a
+const OPEN_BRACKET = 0x5b
+const CLOSE_BRACKET = 0x5d
+const OPEN_BRACE = 0x7b
+const CLOSE_BRACE = 0x7d
+const BACKSLASH = 0x5c
+const MINUS = 0x2d
+const PLUS = 0x2b
+const POINT = 0x2e
+const ZERO = 0x30
+const NINE = 0x39
+const SPACE = 0x20
+
+/** 1 for a byte that may stand in a string as it is. */
+const PLAIN = new Uint8Array(256).fill(1, SPACE)
+PLAIN[QUOTE] = 0
+PLAIN[BACKSLASH] = 0
+
+/** Hears of what lies directly in the outermost value, in order. */
+export interface PartsListener {
+  /** A member's name, with its quotes: its value follows. */
+  name(start: number, end: number): void
+  /** An element or a member's value begins. */
+  begin(start: number): void
+  /** It has ended. */
+  end(end: number): void
+}
+
+/** Marks that no container is open, or that a byte opens none. */
+const NONE = 0
+
+/**
+ * Checks the value that begins at `at`, and tells `parts`, where given, of what lies directly in it. Returns the index
+ * behind it.
+ */
+export function endOfValue(bytes: Buffer, at: number, end: number, limits: JsonLimits, parts?: PartsListener): number {
+  const closers: number[] = []
+  let depth = 0
+  let closer = NONE // the byte that closes the innermost open container
+  for (;;) {
+    if (depth === 1) parts?.begin(at)
+    const opened = at < end ? closerOf(bytes[at]) : NONE
+    if (opened !== NONE) {
+      if (depth >= limits.depth) throw new JsonLimitError('depth', `More than ${limits.depth} levels`, at)
+      closers[depth++] = closer
+      closer = opened
+      at = skipSpace(bytes, at + 1, end)
+      if (at >= end || bytes[at] !== closer) {
+        if (closer === CLOSE_BRACE) at = passName(bytes, at, end, depth === 1 ? parts : undefined)
+        continue
+      }
+    } else {
+      at = endOfScalar(bytes, at, end, limits)
+      if (depth === 1) parts?.end(at)
+    }
+
+    // A value has ended, or an empty container is about to: so may the containers around it.
+    for (;;) {
+      if (depth === 0) return at
+      at = skipSpace(bytes, at, end)
+      const byte = at < end ? bytes[at] : NONE
+      if (byte === COMMA) break
+      if (byte !== closer) throw unclosed(bytes, at, end, closer)
+      at++
+      closer = closers[--depth]!
+      if (depth === 1) parts?.end(at)
+    }
+    at = skipSpace(bytes, at + 1, end)
+    if (closer === CLOSE_BRACE) at = passName(bytes, at, end, depth === 1 ? parts : undefined)
+  }
+}
+
+function closerOf(byte: number | undefined): number {
+  if (byte === OPEN_BRACE) return CLOSE_BRACE
+  return byte === OPEN_BRACKET ? CLOSE_BRACKET : NONE
+}
+
+function unclosed(bytes: Buffer, at: number, end: number, closer: number): JsonSyntaxError {
+  const expected = closer === CLOSE_BRACE ? "',' or '}' in an object" : "',' or ']' in an array"
+  return new JsonSyntaxError(`Expected ${expected}, found ${found(bytes, at, end)}`, at)
+}
+
+/** Passes a member's name and colon. Returns the index at which its value has to begin. */
+function passName(bytes: Buffer, at: number, end: number, parts: PartsListener | undefined): number {
+  if (at >= end || bytes[at] !== QUOTE) {
+    throw new JsonSyntaxError(`Expected a member's name, found ${found(bytes, at, end)}`, at)
+  }
+  const nameEnd = endOfString(bytes, at, end)
+  parts?.name(at, nameEnd)
+  at = skipSpace(bytes, nameEnd, end)
+  if (at >= end || bytes[at] !== COLON) {
+    throw new JsonSyntaxError(`Expected ':' behind a member's name, found ${found(bytes, at, end)}`, at)
+  }
+  return skipSpace(bytes, at + 1, end)
+}
+
+/** The index of the first byte at or behind `at` that is no white space. */
+export function skipSpace(bytes: Buffer, at: number, end: number): number {
+  while (at < end) {
+    const byte = bytes[at]!
+    if (byte > SPACE || (byte !== SPACE && byte !== 0x0a && byte !== 0x0d && byte !== 0x09)) break
+    at++
+  }
+  return at
+}
+
+/** `at` is the index of the opening quote. */
+function endOfString(bytes: Buffer, at: number, end: number): number {
+  at++
+  for (;;) {
+    at = endOfPlain(bytes, at, end)
+    if (at >= end) throw new JsonSyntaxError('A string is not closed', at)
+    const byte = bytes[at]
+    if (byte === QUOTE) return at + 1
+    if (byte !== BACKSLASH) throw new JsonSyntaxError(`${found(bytes, at, end)} must be escaped in a string`, at)
+    at = endOfEscape(bytes, at, end)
+  }
+}
+
+/** After how many bytes looked at one by one a run counts as long. */
+const SHORT_RUN = 64
+
+function endOfPlain(bytes: Buffer, at: number, end: number): number {
+  const firstWord = at + SHORT_RUN + (-(bytes.byteOffset + at) & 3)
+  const near = Math.min(end, firstWord)
+  while (at < near && PLAIN[bytes[at]!] === 1) at++
+  if (at < firstWord) return at
+  at = skipPlainWords(bytes, at, end)
+  while (at < end && PLAIN[bytes[at]!] === 1) at++
+  return at
+}
+
+/**
+ * Skips plain bytes four at a time, up to the word with the first that is not plain. `at` has to be aligned in memory.
+ * For a word w, `(w - n·0x01010101) & ~w & 0x80808080` is not 0 exactly where one of its bytes is below n (n ≤ 128);
+ * that a byte equals c is the same question, n = 1, of `w ^ c·0x01010101`.
+ */
+function skipPlainWords(bytes: Buffer, at: number, end: number): number {
+  const count = (end - at) >> 2
+  const words = new Uint32Array(bytes.buffer, bytes.byteOffset + at, count)
+  let i = 0
+  for (; i < count; i++) {
+    const word = words[i]! | 0
+    const quote = word ^ 0x22222222
+    const backslash = word ^ 0x5c5c5c5c
+    const hit =
+      ((word - 0x20202020) & ~word) | ((quote - 0x01010101) & ~quote) | ((backslash - 0x01010101) & ~backslash)
+    if ((hit & 0x80808080) !== 0) break
+  }
+  return at + i * 4
+}
+
+function endOfEscape(bytes: Buffer, at: number, end: number): number {
+  const byte = bytes[at + 1]
+  if (byte === 0x75 && at + 1 < end) return endOfUnicodeEscape(bytes, at + 2, end)
+  if (at + 1 >= end || !isEscapable(byte)) {
+    throw new JsonSyntaxError(`A backslash is followed by ${found(bytes, at + 1, end)}`, at + 1)
+  }
+  return at + 2
+}
+
+function isEscapable(byte: number | undefined): boolean {
+  switch (byte) {
+    case QUOTE:
+    case BACKSLASH:
+    case 0x2f: // slash
+    case 0x62: // b
+    case 0x66: // f
+    case 0x6e: // n
+    case 0x72: // r
+    case 0x74: // t
+      return true
+    default:
+      return false
+  }
+}
+
+function endOfUnicodeEscape(bytes: Buffer, at: number, end: number): number {
+  for (const stop = at + 4; at < stop; at++) {
+    if (at >= end || !isHexDigit(bytes[at]!)) {
+      throw new JsonSyntaxError(`\\u needs four hexadecimal digits, not ${found(bytes, at, end)}`, at)
+    }
+  }
+  return at
+}
+
+function isHexDigit(byte: number): boolean {
+  return (byte >= ZERO && byte <= NINE) || ((byte | 0x20) >= 0x61 && (byte | 0x20) <= 0x66)
+}
+
+/** `at` is the index of the first byte of what should be a value that is neither object nor array. */
+function endOfScalar(bytes: Buffer, at: number, end: number, limits: JsonLimits): number {
+  const byte = at < end ? bytes[at]! : 0
+  if (byte === QUOTE) return endOfString(bytes, at, end)
+  if (byte <= NINE) return endOfNumber(bytes, at, end, limits)
+  return endOfWord(bytes, at, end, wordFrom(bytes, at, end))
+}
+
+/** The only word that can begin with the byte at an index. */
+function wordFrom(bytes: Buffer, at: number, end: number): string {
+  switch (bytes[at]) {
+    case 0x74:
+      return 'true'
+    case 0x66:
+      return 'false'
+    case 0x6e:
+      return 'null'
+    case 0x4e:
+      return 'NaN'
+    case 0x49:
+      return 'Infinity'
+    default:
+      throw noValue(bytes, at, end)
+  }
+}
+
+function noValue(bytes: Buffer, at: number, end: number): JsonSyntaxError {
+  return new JsonSyntaxError(`Expected a value, found ${found(bytes, at, end)}`, at)
+}
+
+function endOfWord(bytes: Buffer, at: number, end: number, word: string): number {
+  for (let i = 0; i < word.length; i++) {
+    if (at + i >= end || bytes[at + i] !== word.charCodeAt(i)) {
+      throw new JsonSyntaxError(`Expected ${word}, found ${found(bytes, at + i, end)}`, at + i)
+    }
+  }
+  return at + word.length
+}
+
+/** Python's -Infinity is a number too; Infinity and NaN are words. */
+function endOfNumber(bytes: Buffer, at: number, end: number, limits: JsonLimits): number {
+  const start = at < end && bytes[at] === MINUS ? at + 1 : at
+  const whole = passDigits(bytes, start, end)
+  if (whole === start) {
+    if (start > at && start < end && bytes[start] === 0x49) return endOfWord(bytes, start, end, 'Infinity')
+    throw start > at ? noDigit(bytes, start, end) : noValue(bytes, at, end)
+  }
+  if (whole - start > 1 && bytes[start] === ZERO) throw new JsonSyntaxError('A number begins with a needless 0', start)
+  const next = whole < end ? bytes[whole]! : 0
+  if (next === POINT || (next | 0x20) === 0x65) return endOfFloat(bytes, whole, end)
+  if (whole - start > limits.integerDigits) {
+    throw new JsonLimitError('integerDigits', `An integer has more than ${limits.integerDigits} digits`, at)
+  }
+  return whole
+}
+
+/** `at` is the index of the point or the exponent's e. */
+function endOfFloat(bytes: Buffer, at: number, end: number): number {
+  if (bytes[at] === POINT) {
+    at = endOfDigits(bytes, at + 1, end)
+    if (at >= end || (bytes[at]! | 0x20) !== 0x65) return at
+  }
+  const sign = at + 1 < end ? bytes[at + 1] : 0
+  return endOfDigits(bytes, sign === PLUS || sign === MINUS ? at + 2 : at + 1, end)
+}
+
+/** One digit at least. */
+function endOfDigits(bytes: Buffer, at: number, end: number): number {
+  const stop = passDigits(bytes, at, end)
+  if (stop === at) throw noDigit(bytes, at, end)
+  return stop
+}
+
+function passDigits(bytes: Buffer, at: number, end: number): number {
+  while (at < end && bytes[at]! >= ZERO && bytes[at]! <= NINE) at++
+  return at
+}
+
+function noDigit(bytes: Buffer, at: number, end: number): JsonSyntaxError {
+  return new JsonSyntaxError(`Expected a digit, found ${found(bytes, at, end)}`, at)
+}
+
+/** Names the byte at an index for an error message. */
+export function found(bytes: Buffer, at: number, end: number): string {
+  if (at >= end) return 'the end'
+  const byte = bytes[at]!
+  return byte > SPACE && byte < 0x7f
+    ? `'${String.fromCharCode(byte)}'`
+    : `the byte 0x${byte.toString(16).padStart(2, '0')}`
+}

@@ -1,0 +1,33 @@
+import type { JsonMember, JsonSpan } from './scan.ts'
+import { ANSWER_LIMITS } from './errors.ts'
+import { scanArray } from './scan.ts'
+import { stringAt } from './text.ts'
+import type { ByteRange } from './text.ts'
+
+/** The texts of an array of strings; undefined where the span is anything else. The bytes must have been scanned. */
+export function stringArrayAt(bytes: Buffer, span: JsonSpan): string[] | undefined {
+  if (span.kind !== 'array') return undefined
+  const elements = scanArray(bytes, span.start, span.end, ANSWER_LIMITS)
+  if (!elements.every(({ kind }) => kind === 'string')) return undefined
+  return elements.map((element) => stringAt(bytes, element))
+}
+
+/** The member of that name: the last one of several, as Python reads them. */
+export function memberOf(members: readonly JsonMember[], name: string): JsonMember | undefined {
+  return members.findLast((member) => member.name === name)
+}
+
+/** A copy of `bytes` in which `replacement` stands in place of the span. */
+export function splice(bytes: Buffer, { start, end }: ByteRange, replacement: Buffer): Buffer {
+  return Buffer.concat([bytes.subarray(0, start), replacement, bytes.subarray(end)])
+}
+
+const OPEN = Buffer.from('[')
+const SEPARATOR = Buffer.from(',')
+const CLOSE = Buffer.from(']')
+
+/** An array whose elements are the given values, their bytes as they are. */
+export function joinArray(values: readonly Buffer[]): Buffer {
+  const parts = values.flatMap((value, i) => (i === 0 ? [value] : [SEPARATOR, value]))
+  return Buffer.concat([OPEN, ...parts, CLOSE])
+}

@@ -1,0 +1,82 @@
+import type { Request, Response } from 'express'
+import type { Fleet } from '../fleet/fleet.ts'
+import { ANY_NODE, needContainers, type Need } from '../fleet/need.ts'
+import type { TrackedNode } from '../fleet/node.ts'
+import type { Selector } from '../fleet/selector.ts'
+import { GatewayFault } from '../faults.ts'
+import type { Resources } from '../proxy/resources.ts'
+import { containersIn, queryOf, wholeNumber } from './query.ts'
+
+export interface LookupDeps {
+  readonly fleet: Fleet
+  readonly selector: Selector
+  readonly resources: Resources
+  /** Resolves once nodes are known, or rejects with ERR_NOT_READY. */
+  readonly whenReady: () => Promise<void>
+}
+
+const DEFAULT_ADDRESSES = 3
+
+/** `GET /api/v1/ips`: addresses of nodes that run all the containers, best first. The first one counts as load at once, until a poll shows it. */
+export function lookupAddresses(deps: LookupDeps) {
+  return async (req: Request, res: Response): Promise<void> => {
+    const query = queryOf(req)
+    const containers = containersIn(query)
+    if (containers.length === 0) throw new GatewayFault('ERR_BAD_REQUEST', 'No containers specified')
+    const n = wholeNumber(query, 'n', DEFAULT_ADDRESSES)
+    const offset = wholeNumber(query, 'offset', 0)
+    await deps.whenReady()
+    res.json(handOut(deps, needContainers(containers), n, offset).map((node) => node.name))
+  }
+}
+
+/** `GET /api/v1/ip`: the one best address. */
+export function lookupAddress(deps: LookupDeps) {
+  return async (req: Request, res: Response): Promise<void> => {
+    const containers = containersIn(queryOf(req))
+    await deps.whenReady()
+    const [best] = handOut(deps, containers.length === 0 ? ANY_NODE : needContainers(containers), 1, 0)
+    if (!best) {
+      const what = containers.length === 0 ? 'No healthy node' : `No healthy node runs ${containers.join(', ')}`
+      throw new GatewayFault('ERR_NO_NODE', what, { headers: { 'Retry-After': '5' } })
+    }
+    res.json({ ip: best.name })
+  }
+}
+
+function handOut({ selector, fleet }: LookupDeps, need: Need, n: number, offset: number): TrackedNode[] {
+  const nodes = selector.rank(need, n, offset)
+  const first = nodes[0]
+  if (first) {
+    first.load.lookedUp(fleet.now())
+    fleet.reconsiderPoll(first)
+  }
+  return nodes
+}
+
+/** `GET /api/v1/containers`: what runs anywhere, and on how many healthy nodes. */
+export function lookupContainers({ fleet, whenReady }: LookupDeps) {
+  return async (_req: Request, res: Response): Promise<void> => {
+    await whenReady()
+    const found = new Map<string, { id: string; count: number; description?: string }>()
+    for (const node of fleet.healthy('infernet')) {
+      for (const { id, description } of node.containers.values()) {
+        const entry = found.get(id) ?? { id, count: 0 }
+        found.set(id, entry)
+        entry.count++
+        if (description !== '') entry.description ??= description
+      }
+    }
+    res.json([...found.values()])
+  }
+}
+
+/** `GET /api/v1/resources[?model_id=]`: what each node can do, by address. */
+export function lookupResources({ fleet, resources, whenReady }: LookupDeps) {
+  return async (req: Request, res: Response): Promise<void> => {
+    await whenReady()
+    const modelId = queryOf(req).get('model_id') || undefined
+    const byNode = await resources.of(fleet.healthy('infernet'), modelId)
+    res.json(Object.fromEntries([...byNode].map(([node, entry]) => [node.name, entry])))
+  }
+}

@@ -1,0 +1,25 @@
+import type { Request } from 'express'
+import { GatewayFault } from '../faults.ts'
+
+/** The query of a request, read once. */
+export function queryOf(req: Request): URLSearchParams {
+  const start = req.url.indexOf('?')
+  return new URLSearchParams(start < 0 ? '' : req.url.slice(start + 1))
+}
+
+/** @throws GatewayFault ERR_BAD_REQUEST where it is not a whole number ≥ 0 */
+export function wholeNumber(query: URLSearchParams, name: string, missing: number): number {
+  const text = query.get(name)
+  if (text === null) return missing
+  if (!/^\d{1,9}$/.test(text)) {
+    throw new GatewayFault('ERR_BAD_REQUEST', `${name} must be a whole number ≥ 0`, {
+      params: { [name]: text.slice(0, 100) },
+    })
+  }
+  return Number(text)
+}
+
+/** All `container=` of the query, empty ones left out. */
+export function containersIn(query: URLSearchParams): string[] {
+  return query.getAll('container').filter((container) => container !== '')
+}

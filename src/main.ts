@@ -1,0 +1,210 @@
+import { readFileSync } from 'node:fs'
+import type { Server } from 'node:http'
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { createApp } from './app.ts'
+import type { Settings } from './config/settings.ts'
+import { Fleet } from './fleet/fleet.ts'
+import type { PolicyConstants } from './fleet/load/constants.ts'
+import { SELECTION_POLICIES, type SelectionPolicyName } from './fleet/load/selection.ts'
+import { Selector } from './fleet/selector.ts'
+import { Explorer } from './fleet/sources/explorer.ts'
+import { IpsFile } from './fleet/sources/ipsFile.ts'
+import { ServicesFile } from './fleet/sources/servicesFile.ts'
+import type { NodeSource } from './fleet/sources/source.ts'
+import { GatewayFault } from './faults.ts'
+import { KeyRing } from './http/auth.ts'
+import { Drain } from './http/drain.ts'
+import { createHttpServer } from './http/server.ts'
+import { createVia } from './http/via.ts'
+import { Failover } from './jobs/follow/failover.ts'
+import { Follower } from './jobs/follow/follower.ts'
+import { Idempotency } from './jobs/idempotency.ts'
+import type { Ledger } from './jobs/ledger/ledger.ts'
+import { openLedger } from './jobs/ledger/open.ts'
+import { LiveJobs } from './jobs/liveJobs.ts'
+import { logFleet, logJobs } from './observability/lifeLog.ts'
+import type { Logger } from './observability/logger.ts'
+import { Metrics } from './observability/metrics.ts'
+import { healthPage, livePage, readyPage, servicesPage, statsPage, type WatchDeps } from './observability/pages.ts'
+import { logRequest } from './observability/requestLog.ts'
+import { Forwarder } from './proxy/forwarder.ts'
+import { Resources } from './proxy/resources.ts'
+import { Transport } from './proxy/transport.ts'
+
+/** How long requests wait for the first node to be heard of, seconds. */
+const READY_WAIT_SECONDS = 3
+/** Seconds between two looks at a node's unfinished jobs. */
+const FOLLOW_PERIOD_SECONDS = 1
+/** How often connections to nodes that are gone are let go, ms. */
+const POOL_CARE_MS = 60_000
+
+/** What benchmarks and tests may set otherwise; not for operators. */
+export interface Overrides {
+  readonly policy?: SelectionPolicyName
+  readonly constants?: PolicyConstants
+  readonly followPeriodSeconds?: number
+  readonly nodeRecordSeconds?: number
+}
+
+/** A gateway that serves. */
+export interface Gateway {
+  readonly port: number
+  readonly fleet: Fleet
+  /** Lets running requests finish, at most as long as set, then ends everything. */
+  stop(): Promise<void>
+}
+
+/** Runs the gateway until a signal ends it: the first drains, the second ends at once. Rejects if it cannot start. */
+export async function run(settings: Settings, logger: Logger, overrides: Overrides = {}): Promise<void> {
+  const gateway = await start(settings, logger, overrides)
+  let isStopping = false
+  const end = async (signal: NodeJS.Signals): Promise<void> => {
+    if (isStopping) {
+      logger.warn('ended at once', { signal })
+      await logger.flush()
+      process.exit(1)
+    }
+    isStopping = true
+    logger.info('draining', { signal, timeoutSeconds: settings.drainTimeoutSeconds })
+    await gateway.stop()
+    logger.info('stopped')
+    await logger.flush()
+    process.exit(0)
+  }
+  process.on('SIGTERM', (signal) => void end(signal))
+  process.on('SIGINT', (signal) => void end(signal))
+}
+
+/** Wires everything together and listens. */
+export async function start(settings: Settings, logger: Logger, overrides: Overrides = {}): Promise<Gateway> {
+  const ledger = await openLedger({
+    url: settings.stateUrl,
+    maxBytes: settings.stateMaxBytes,
+    ttlSeconds: settings.jobTtlSeconds,
+    logger,
+  })
+  try {
+    return await startWith(ledger, settings, logger, overrides)
+  } catch (error) {
+    await ledger.close()
+    throw error
+  }
+}
+
+async function startWith(ledger: Ledger, settings: Settings, logger: Logger, overrides: Overrides): Promise<Gateway> {
+  const via = createVia()
+  const fleet = new Fleet({
+    sources: sourcesOf(settings, logger),
+    refreshIntervalSeconds: settings.refreshIntervalSeconds,
+    via,
+    ...(overrides.constants && { constants: overrides.constants }),
+  })
+  const selector = new Selector(fleet, SELECTION_POLICIES[overrides.policy ?? 'score'])
+  const transport = new Transport({
+    connectTimeoutSeconds: settings.connectTimeoutSeconds,
+    answerTimeoutSeconds: settings.proxyTimeoutSeconds,
+    idleTimeoutSeconds: settings.streamIdleTimeoutSeconds,
+  })
+  const live = new LiveJobs(ledger, fleet, settings.maxJobsPerCaller)
+  const common = { fleet, selector, transport, live, ledger, via, logger }
+  const failover = new Failover({
+    ...common,
+    isEnabled: settings.jobFailover,
+    jobTimeoutSeconds: settings.jobTimeoutSeconds,
+    ...(overrides.nodeRecordSeconds !== undefined && { nodeRecordSeconds: overrides.nodeRecordSeconds }),
+  })
+  const follower = new Follower({
+    ...common,
+    failover,
+    periodSeconds: overrides.followPeriodSeconds ?? FOLLOW_PERIOD_SECONDS,
+  })
+  const drain = new Drain()
+  const metrics = new Metrics(fleet, live)
+  logFleet(fleet, logger)
+  logJobs(live, logger)
+
+  const whenReady = (): Promise<void> => waitUntilReady(fleet)
+  const watch: WatchDeps = { fleet, drain, ledger, live, version: packageVersion() }
+  const app = createApp({
+    jobs: {
+      ...common,
+      forwarder: new Forwarder({ fleet, selector, transport, stallSeconds: settings.streamIdleTimeoutSeconds }),
+      idempotency: new Idempotency(ledger),
+      maxBodyBytes: settings.maxBodyBytes,
+      whenReady,
+    },
+    follower,
+    lookup: { fleet, selector, resources: new Resources(transport, via, fleet.now), whenReady },
+    pages: {
+      open: { '/health': healthPage(watch), '/livez': livePage, '/readyz': readyPage(watch) },
+      guarded: { '/services': servicesPage(watch), '/stats': statsPage(watch), '/metrics': metrics.page },
+    },
+    drain,
+    apiKeys: new KeyRing(settings.apiKeys),
+    opsKey: new KeyRing(settings.opsKey === '' ? [] : [settings.opsKey]),
+    trustProxy: settings.trustProxy,
+    lookupLimitPerMinute: settings.lookupLimitPerMinute,
+    proxyLimitPerMinute: settings.proxyLimitPerMinute,
+    statusAllowedIps: settings.statusAllowedIps,
+    onClosed: (req, res) => {
+      metrics.observe(req, res)
+      logRequest(logger, req, res)
+    },
+    onUntrustedForwarding: (peer) =>
+      logger.warn('X-Forwarded-For of an untrusted peer is ignored; if it is your proxy, name it in TRUST_PROXY', {
+        peer,
+      }),
+  })
+
+  const server = createHttpServer(app)
+  const restored = await live.restore()
+  if (restored > 0) logger.info('unfinished jobs taken up', { jobs: restored })
+  await listen(server, settings)
+  const { port } = server.address() as AddressInfo
+  logger.info('listening', { host: settings.host, port })
+  void fleet.start()
+  const poolCare = setInterval(() => transport.keepOnly(fleet.origins()), POOL_CARE_MS)
+  poolCare.unref()
+
+  return {
+    port,
+    fleet,
+    stop: async () => {
+      await drain.begin(settings.drainTimeoutSeconds)
+      server.close()
+      server.closeAllConnections()
+      clearInterval(poolCare)
+      follower.stop()
+      fleet.stop()
+      await transport.close()
+      await ledger.close()
+    },
+  }
+}
+
+function sourcesOf(settings: Settings, logger: Logger): NodeSource[] {
+  const { apiUrl, servicesFile } = settings
+  const sources: NodeSource[] = [new IpsFile(settings.ipsFile, logger)]
+  if (apiUrl !== '') {
+    const { refreshIntervalSeconds: intervalSeconds, discoveryAllowPrivate: allowPrivate } = settings
+    sources.push(new Explorer({ apiUrl, intervalSeconds, allowPrivate }, logger))
+  }
+  if (servicesFile !== '') sources.push(new ServicesFile(servicesFile, logger))
+  return sources
+}
+
+async function waitUntilReady(fleet: Fleet): Promise<void> {
+  if (fleet.isReady || (await fleet.whenReady(READY_WAIT_SECONDS))) return
+  throw new GatewayFault('ERR_NOT_READY', undefined, { headers: { 'Retry-After': '1' } })
+}
+
+async function listen(server: Server, { port, host }: Settings): Promise<void> {
+  server.listen(port, host)
+  await once(server, 'listening')
+}
+
+function packageVersion(): string {
+  const manifest = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(manifest) as { version: string }).version
+}

@@ -1,0 +1,25 @@
+import type { Fleet } from '../fleet/fleet.ts'
+import type { LiveJobs } from '../jobs/liveJobs.ts'
+import type { Logger } from './logger.ts'
+
+/** One line for each event in the life of the fleet. */
+export function logFleet(fleet: Fleet, logger: Logger): void {
+  fleet.on('node:added', (node) => logger.debug('node added', { node: node.name }))
+  fleet.on('node:removed', (node) => logger.info('node removed from the list', { node: node.name }))
+  fleet.on('node:up', (node) => logger.info('node up', { node: node.name }))
+  fleet.on('node:down', (node, reason) => logger.warn('node down', { node: node.name, reason }))
+  fleet.on('node:ejected', (node, reason) => {
+    logger.warn('node ejected for a while, its requests keep failing', { node: node.name, reason })
+  })
+  fleet.on('image:conflict', ({ container, images }) => {
+    logger.warn('one container id stands for different images', { container, images })
+  })
+}
+
+/** What becomes of jobs, for those who debug. */
+export function logJobs(live: LiveJobs, logger: Logger): void {
+  if (!logger.isDebug) return
+  live.on('ended', (job, end) =>
+    logger.debug('job ended', { job: job.record.id, node: job.node.name, state: end.state }),
+  )
+}

@@ -1,0 +1,140 @@
+import type { RequestHandler } from 'express'
+import { urlOf } from '../fleet/address.ts'
+import type { Fleet } from '../fleet/fleet.ts'
+import type { TrackedNode } from '../fleet/node.ts'
+import type { Drain } from '../http/drain.ts'
+import type { Ledger } from '../jobs/ledger/ledger.ts'
+import type { LiveJobs } from '../jobs/liveJobs.ts'
+
+export interface WatchDeps {
+  readonly fleet: Fleet
+  readonly drain: Drain
+  readonly ledger: Ledger
+  readonly live: LiveJobs
+  readonly version: string
+}
+
+interface HealthAnswer {
+  readonly status: 'healthy' | 'unhealthy' | 'draining'
+  readonly reason?: string
+  readonly counts: string
+}
+
+function healthOf({ fleet, drain, ledger }: WatchDeps): HealthAnswer {
+  const healthy = fleet.healthy().length
+  const counts = `${healthy}/${fleet.nodes.size}`
+  if (drain.isDraining) return { status: 'draining', counts, reason: 'shutting down' }
+  const { writable, reason } = ledger.health()
+  if (!writable) return { status: 'unhealthy', counts, reason: `jobs cannot be recorded${reason ? `: ${reason}` : ''}` }
+  if (healthy === 0) return { status: 'unhealthy', counts, reason: 'no healthy node' }
+  return { status: 'healthy', counts }
+}
+
+/** `GET /health`: as a node answers it, and more; 200 only when healthy. */
+export function healthPage(deps: WatchDeps): RequestHandler {
+  return (_req, res) => {
+    const { status, reason, counts } = healthOf(deps)
+    res.status(status === 'healthy' ? 200 : 503).json({
+      status,
+      router: 'running',
+      healthy_services: counts,
+      timestamp: new Date().toISOString(),
+      ...(reason !== undefined && { reason }),
+    })
+  }
+}
+
+/** `GET /livez`: the process runs. */
+export const livePage: RequestHandler = (_req, res) => void res.json({ status: 'alive' })
+
+/** `GET /readyz`: it can serve. */
+export function readyPage(deps: WatchDeps): RequestHandler {
+  return (_req, res) => {
+    const { status, reason } = healthOf(deps)
+    if (status === 'healthy') res.json({ status: 'ready' })
+    else res.status(503).json({ status: 'not ready', reason })
+  }
+}
+
+/** `GET /services`: who is behind the gateway. */
+export function servicesPage({ fleet }: WatchDeps): RequestHandler {
+  return (_req, res) => {
+    const now = fleet.now()
+    const services = [...fleet.nodes.values()].map((node) => ({
+      name: node.name,
+      url: urlOf(node.spec),
+      healthy: node.isHealthy(now),
+      ...abilities(node),
+    }))
+    res.json({ services, total: services.length })
+  }
+}
+
+/** `GET /stats`: how they do, and what the policy believes of each, so that one can see why a node is or is not chosen. */
+export function statsPage(deps: WatchDeps): RequestHandler {
+  const startedAt = Date.now()
+  return (_req, res) => {
+    const { fleet, live, ledger, drain, version } = deps
+    const nodes = [...fleet.nodes.values()]
+    const ledgerHealth = ledger.health()
+    res.json({
+      total_services: nodes.length,
+      healthy_services: fleet.healthy().length,
+      services: nodes.map((node) => nodeStats(node, fleet.now())),
+      running_requests: drain.running,
+      jobs: {
+        unfinished: live.size,
+        recorded: ledgerHealth.jobs,
+        kept_bytes: ledgerHealth.keptBytes,
+        recordable: ledgerHealth.writable,
+        ...(ledgerHealth.reason !== undefined && { reason: ledgerHealth.reason }),
+      },
+      fleet: {
+        service_time: rounded(fleet.load.serviceSeconds),
+        mean_latency: rounded(fleet.load.meanLatencySeconds),
+      },
+      image_conflicts: fleet.conflicts,
+      version,
+      uptime: Math.round((Date.now() - startedAt) / 1000),
+      draining: drain.isDraining,
+    })
+  }
+}
+
+function nodeStats(node: TrackedNode, now: number): Record<string, unknown> {
+  const load = node.load.snapshot(now)
+  return {
+    name: node.name,
+    kind: node.spec.kind,
+    healthy: node.isHealthy(now),
+    ...(node.reason !== undefined && { reason: node.reason }),
+    request_count: node.counts.requests,
+    error_count: node.counts.errors,
+    response_time: rounded(node.counts.responseSeconds),
+    in_flight: node.inFlight,
+    pending: node.pending,
+    unfinished: load.inFlight,
+    load: rounded(load.load),
+    unseen: rounded(load.unseenJobs),
+    service_time: rounded(load.serviceSeconds),
+    concurrency: load.concurrency,
+    score: rounded(node.load.score(now)),
+    failure_level: rounded(load.failureLevel),
+    black_hole_suspicion: rounded(load.suspicion),
+    ejected_until: load.ejectedUntil === undefined ? null : isoTime(load.ejectedUntil, now),
+    ...abilities(node),
+  }
+}
+
+function abilities(node: TrackedNode): Record<string, readonly string[]> {
+  return node.isInfernet ? { containers: [...node.containers.keys()] } : { models: [...node.models] }
+}
+
+/** Monotonic seconds as a time of day. */
+function isoTime(at: number, now: number): string {
+  return new Date(Date.now() + (at - now) * 1000).toISOString()
+}
+
+function rounded(value: number): number {
+  return Math.round(value * 1e6) / 1e6
+}

@@ -1,0 +1,31 @@
+import type { Request, Response } from 'express'
+import { contextOf } from '../http/context.ts'
+import type { Logger } from './logger.ts'
+import { routeOf } from './metrics.ts'
+
+/** One line for each failed request; successes only at `debug`. Never a body, a key or a query. */
+export function logRequest(logger: Logger, req: Request, res: Response): void {
+  const { fault, requestId, startedAt, node, tries, firstByteSeconds, clientAddress } = contextOf(req)
+  const isFailure = fault !== undefined || res.statusCode >= 500
+  if (!isFailure && !logger.isDebug) return
+  const fields = {
+    requestId,
+    method: req.method,
+    route: routeOf(req),
+    status: res.headersSent ? res.statusCode : 0,
+    ...(fault && { fault: fault.code, reason: fault.message, cause: fault.cause }),
+    node,
+    tries,
+    client: clientAddress,
+    ms: Math.round((performance.now() - startedAt) * 10) / 10,
+    ...(firstByteSeconds !== undefined && { firstByteMs: Math.round(firstByteSeconds * 10_000) / 10 }),
+  }
+  if (!fault) {
+    if (isFailure) logger.warn('node answered with an error', fields)
+    else logger.debug('request', fields)
+  } else if (fault.fault.source === 'client') {
+    logger.info('request refused', fields)
+  } else {
+    logger.warn('request failed', fields)
+  }
+}

@@ -1,0 +1,172 @@
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
+import type { GatewayFault } from '../faults.ts'
+import type { AnswerSink, Flow } from './attempt.ts'
+import { headersForClient } from './headers.ts'
+
+/** Looks at an answer in passing. All of it is optional. */
+export interface StreamTap {
+  /** Whether an answer with this head is streamed; anything else is collected. Default: all are. */
+  takes?(status: number, headers: IncomingHttpHeaders): boolean
+  /**
+   * Gets every piece before the client does and says what may go on now. A promise holds the stream, and its head, until it
+   * is settled; if it rejects, the client gets the fault instead. Pieces of the list are written one by one.
+   */
+  gate?(chunk: Buffer): readonly Buffer[] | Promise<readonly Buffer[]>
+  /** After the last piece: what a gate still holds. */
+  rest?(): readonly Buffer[]
+  /** Sees every piece that goes on. */
+  watch?(chunk: Buffer): void
+}
+
+export interface ClientSinkOptions {
+  readonly res: ServerResponse
+  readonly nodeName: string
+  readonly tap: StreamTap
+  /** A client that takes nothing for this long, while there is more to take, is cut off. Seconds. */
+  readonly stallSeconds: number
+  /** Ends the try at the node; the fault is what the client gets if nothing was written yet. */
+  readonly abort: (error: unknown) => void
+}
+
+/** Streams an answer to a client, with backpressure, keeping pieces apart as they came. A broken answer stays broken. */
+export class ClientSink implements AnswerSink {
+  readonly #options: ClientSinkOptions
+  #flow: Flow | undefined
+  #head: (() => void) | undefined
+  /** Pieces that wait behind a held one, in order. */
+  #held: Promise<void> | undefined
+  #isPaused = false
+  #stallTimer: NodeJS.Timeout | undefined
+  #isEnding = false
+
+  constructor(options: ClientSinkOptions) {
+    this.#options = options
+  }
+
+  begin(status: number, headers: IncomingHttpHeaders, flow: Flow): boolean {
+    const { res, tap, nodeName } = this.#options
+    if (tap.takes && !tap.takes(status, headers)) return false
+    this.#flow = flow
+    this.#head = () => {
+      this.#head = undefined
+      const out = headersForClient(headers)
+      out['x-infernet-node'] = nodeName
+      res.writeHead(status, out)
+    }
+    res.once('close', () => clearTimeout(this.#stallTimer))
+    if (!tap.gate) {
+      this.#head()
+      // The head must not wait for a slow first piece, yet should share its packet with a quick one.
+      setImmediate(() => {
+        if (!res.writableEnded && !res.destroyed) res.flushHeaders()
+      })
+    }
+    return true
+  }
+
+  piece(chunk: Buffer): void {
+    const { tap } = this.#options
+    if (!tap.gate) return this.#write(chunk)
+    if (this.#held) {
+      this.#hold(this.#held.then(() => this.#pass(chunk)))
+      return
+    }
+    const passed = this.#pass(chunk)
+    if (passed) this.#hold(passed)
+  }
+
+  end(): void | Promise<void> {
+    this.#isEnding = true
+    if (this.#held) return this.#held.then(() => this.#finish())
+    this.#finish()
+  }
+
+  broke(_fault: GatewayFault): void | Promise<void> {
+    // What the node had sent before still reaches the client; then a cut is the only honest end.
+    if (this.#held) return this.#held.then(() => this.#cut())
+    this.#cut()
+  }
+
+  #cut(): void {
+    const { res } = this.#options
+    if (res.headersSent) res.destroy()
+  }
+
+  #finish(): void {
+    const { res, tap } = this.#options
+    if (res.destroyed || res.writableEnded) return
+    this.#head?.()
+    for (const chunk of tap.rest?.() ?? []) this.#write(chunk)
+    res.end()
+  }
+
+  #pass(chunk: Buffer): Promise<void> | undefined {
+    const open = this.#options.tap.gate?.(chunk) ?? [chunk]
+    return open instanceof Promise ? open.then((pieces) => this.#writeAll(pieces)) : this.#writeAll(open)
+  }
+
+  #hold(held: Promise<void>): void {
+    this.#pause()
+    const mine = held.then(
+      () => {
+        if (this.#held !== mine) return
+        this.#held = undefined
+        this.#resumeWhenDrained()
+      },
+      (error: unknown) => {
+        // First no longer held, so that the fault can become the answer.
+        this.#held = undefined
+        this.#options.abort(error)
+      },
+    )
+    this.#held = mine
+  }
+
+  /** Writes one by one, each flushed before the next, so that they stay pieces of their own. */
+  #writeAll(pieces: readonly Buffer[]): Promise<void> | undefined {
+    if (pieces.length === 0) return undefined
+    if (pieces.length === 1) {
+      this.#write(pieces[0] as Buffer)
+      return undefined
+    }
+    return (async () => {
+      for (const piece of pieces) await this.#writeFlushed(piece)
+    })()
+  }
+
+  #write(chunk: Buffer): void {
+    const { res, tap } = this.#options
+    if (res.destroyed) return
+    this.#head?.()
+    tap.watch?.(chunk)
+    if (!res.write(chunk) && !this.#isEnding) {
+      this.#pause()
+      res.once('drain', () => this.#resumeWhenDrained())
+    }
+  }
+
+  #writeFlushed(chunk: Buffer): Promise<void> {
+    const { res, tap } = this.#options
+    if (res.destroyed) return Promise.resolve()
+    this.#head?.()
+    tap.watch?.(chunk)
+    return new Promise((resolve) => {
+      res.write(chunk, () => resolve())
+    })
+  }
+
+  #pause(): void {
+    if (this.#isPaused) return
+    this.#isPaused = true
+    this.#flow?.pause()
+    this.#stallTimer = setTimeout(() => this.#options.res.destroy(), this.#options.stallSeconds * 1000)
+    this.#stallTimer.unref()
+  }
+
+  #resumeWhenDrained(): void {
+    if (!this.#isPaused || this.#held || this.#options.res.writableNeedDrain) return
+    this.#isPaused = false
+    clearTimeout(this.#stallTimer)
+    this.#flow?.resume()
+  }
+}

@@ -1,0 +1,77 @@
+import type { Fleet } from '../fleet/fleet.ts'
+import { Lease } from '../fleet/lease.ts'
+import type { Need } from '../fleet/need.ts'
+import type { TrackedNode } from '../fleet/node.ts'
+import type { Pick, Selector } from '../fleet/selector.ts'
+import type { Answer, AnswerSink, BackendRequest } from './attempt.ts'
+import { GatewayFault } from '../faults.ts'
+
+/** What one forwarded request is, apart from the client's connection. Jobs and OpenAI calls fill it in; the proxy layer runs it. */
+export interface Exchange {
+  /** Whom it may go to. */
+  readonly need: Need
+  /** The job's cost by the client's hint. */
+  readonly cost?: number | undefined
+  /** Rests after a pushback are kept for this; usually endpoint and caller. */
+  readonly restKey: string
+  /** What goes to this node; may differ between nodes in path and credentials, never in its bytes. */
+  requestFor(node: TrackedNode): BackendRequest
+  /** `untilSent`: another node only while nothing was sent; `untilAnswered`: also after a reset, because the client accepts a second run. */
+  readonly retry: 'untilSent' | 'untilAnswered'
+  /** Whether an answer is a pushback besides 429 and 503: this node will not, another may. Only asked where another try is allowed. */
+  isPushback?(answer: Answer): boolean
+  /** False where even a pushback ends the tries, since something was sent. */
+  readonly followsPushback: boolean
+  /** The fault where nobody can take it. */
+  noNode(): GatewayFault
+}
+
+/** An exchange on its way: who was tried, and what came of it. */
+export class Tries {
+  readonly tried = new Set<TrackedNode>()
+  /** Least `Retry-After` of those that pushed back with 429, seconds. */
+  leastRetrySeconds = Infinity
+  /** The last pushback that was not a 429: a node's own answer. */
+  lastPushback: { answer: Answer; node: TrackedNode } | undefined
+  lastFault: GatewayFault | undefined
+  failures = 0
+  readonly #exchange: Exchange
+  readonly #fleet: Fleet
+  readonly #selector: Selector
+
+  constructor(exchange: Exchange, fleet: Fleet, selector: Selector) {
+    this.#exchange = exchange
+    this.#fleet = fleet
+    this.#selector = selector
+  }
+
+  /** Chooses the next node and takes a place there; `undefined` when nobody is left. */
+  next(): Lease | undefined {
+    const { need, restKey, cost } = this.#exchange
+    const pick: Pick = this.#selector.pick(need, { except: this.tried, restKey, cost })
+    if (!pick.node) {
+      if (pick.restsForSeconds > 0) this.leastRetrySeconds = Math.min(this.leastRetrySeconds, pick.restsForSeconds)
+      return undefined
+    }
+    this.tried.add(pick.node)
+    return Lease.take(this.#fleet, pick.node)
+  }
+
+  /** What the client hears when no node is left: a fault of ours, or the last node's own refusal. */
+  conclusion(): GatewayFault | { answer: Answer; node: TrackedNode } {
+    if (this.leastRetrySeconds < Infinity) {
+      const seconds = Math.max(1, Math.ceil(this.leastRetrySeconds))
+      return new GatewayFault('ERR_NODE_BUSY', undefined, { headers: { 'Retry-After': String(seconds) } })
+    }
+    return this.lastPushback ?? this.lastFault ?? this.#exchange.noNode()
+  }
+}
+
+/** Reads `Retry-After` in seconds or as a date (RFC 9110, 10.2.3); at least 1, and 1 where it is missing or nonsense. */
+export function retryAfterSeconds(header: string | undefined, nowMs: number): number {
+  if (header === undefined) return 1
+  const seconds = /^\d+(\.\d+)?$/.test(header) ? Number(header) : (Date.parse(header) - nowMs) / 1000
+  return Number.isFinite(seconds) ? Math.max(1, Math.ceil(seconds)) : 1
+}
+
+export type { AnswerSink }

@@ -1,0 +1,198 @@
+import type { Request, Response } from 'express'
+import { createProxyMiddleware, type Plugin, type RequestHandler } from 'http-proxy-middleware'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Fleet } from '../fleet/fleet.ts'
+import type { Lease } from '../fleet/lease.ts'
+import type { Selector } from '../fleet/selector.ts'
+import { GatewayFault } from '../faults.ts'
+import { contextOf } from '../http/context.ts'
+import { toFault } from '../http/errors.ts'
+import { type Answer, type Attempt, type AnswerSink } from './attempt.ts'
+import { ClientSink, type StreamTap } from './clientSink.ts'
+import { Tries, type Exchange } from './exchange.ts'
+import { headersForClient } from './headers.ts'
+import type { Transport } from './transport.ts'
+import { tryNodes, type Outcome } from './tryNodes.ts'
+
+/** An exchange that a client waits for, and what is to be done with its answer. */
+export interface ClientExchange extends Exchange {
+  /** Streams the answer as it comes, watched by the tap; without one it is collected first. */
+  readonly tap?: (lease: Lease) => StreamTap
+  /** Whether a client that leaves ends the work at the node, at once. Submissions go on without their client. */
+  readonly cancelsWithClient: boolean
+  /** Gets a collected answer before the client does; what it returns is sent. May hand the lease over. */
+  onAnswer?(answer: Answer, lease: Lease): Answer | Promise<Answer>
+  /** A streamed answer has ended: complete, broken off, or left by its client. May hand the lease over. */
+  onStreamEnd?(lease: Lease, how: StreamEnd): void
+}
+
+export type StreamEnd = 'complete' | 'broken' | 'left'
+
+export interface ForwarderOptions {
+  readonly fleet: Fleet
+  readonly selector: Selector
+  readonly transport: Transport
+  /** A client that takes nothing of its answer for this long is cut off, seconds. */
+  readonly stallSeconds: number
+}
+
+const FORWARDING = Symbol('forwarding')
+
+/** One request on its way through http-proxy-middleware. */
+interface Forwarding {
+  readonly exchange: ClientExchange
+  readonly tries: Tries
+  first: Lease | undefined
+}
+type WithForwarding = IncomingMessage & { [FORWARDING]?: Forwarding }
+
+/**
+ * The proxy layer: http-proxy-middleware, with undici as its transport. Its `router` chooses the first node; a plugin replaces
+ * the proxy server's `web`, which knows neither time-outs from resets nor a second node.
+ */
+export class Forwarder {
+  readonly #options: ForwarderOptions
+  readonly #middleware: RequestHandler<IncomingMessage, ServerResponse>
+
+  constructor(options: ForwarderOptions) {
+    this.#options = options
+    const overUndici: Plugin = (proxyServer) => {
+      proxyServer.web = (req, res) => this.#web(req as Request, res as Response)
+    }
+    this.#middleware = createProxyMiddleware({
+      router: (req) => this.#firstTarget(req),
+      plugins: [overUndici],
+      // The default plugins answer errors in plain text and log each request.
+      ejectPlugins: true,
+    })
+  }
+
+  /** Forwards a request. Rejects with a fault while nothing of an answer was written; afterwards a failure cuts the connection. */
+  async forward(req: Request, res: Response, exchange: ClientExchange): Promise<void> {
+    const { fleet, selector } = this.#options
+    const forwarding: Forwarding = { exchange, tries: new Tries(exchange, fleet, selector), first: undefined }
+    ;(req as WithForwarding)[FORWARDING] = forwarding
+    let failure: unknown
+    await this.#middleware(req, res, (error) => {
+      failure = error ?? new GatewayFault('ERR_INTERNAL')
+    })
+    if (failure === undefined) return
+    // A place that was taken but never used, should anything fail between choosing and sending.
+    forwarding.first?.exchangeEnded('cancelled')
+    throw failure
+  }
+
+  #firstTarget(req: IncomingMessage): URL {
+    const forwarding = forwardingOf(req)
+    forwarding.first = forwarding.tries.next()
+    if (forwarding.first) return forwarding.first.node.target
+    const end = forwarding.tries.conclusion()
+    throw end instanceof GatewayFault ? end : new GatewayFault('ERR_INTERNAL')
+  }
+
+  async #web(req: Request, res: Response): Promise<void> {
+    const forwarding = forwardingOf(req)
+    const { exchange, tries, first } = forwarding
+    forwarding.first = undefined
+    const leaving = new Leaving(res, exchange.cancelsWithClient)
+    const { tap } = exchange
+    const outcome = await tryNodes(this.#options, exchange, tries, {
+      first,
+      onAttempt: (attempt) => leaving.ends(attempt),
+      ...(tap && { sink: (lease) => this.#sink(res, lease, tap(lease), exchange, leaving) }),
+    })
+    leaving.forget()
+    await this.#conclude(req, res, forwarding, outcome)
+  }
+
+  #sink(res: Response, lease: Lease, tap: StreamTap, exchange: ClientExchange, leaving: Leaving): AnswerSink {
+    const { stallSeconds } = this.#options
+    const abort = (error: unknown): void => leaving.abort(toFault(error))
+    const sink = new ClientSink({ res, nodeName: lease.node.name, tap, stallSeconds, abort })
+    return {
+      begin: (status, headers, flow) => sink.begin(status, headers, flow),
+      piece: (chunk) => sink.piece(chunk),
+      end: () => sink.end(),
+      broke: async (fault) => {
+        await sink.broke(fault)
+        exchange.onStreamEnd?.(lease, fault.code === 'ERR_CLIENT_GONE' ? 'left' : 'broken')
+      },
+    }
+  }
+
+  async #conclude(req: Request, res: Response, { exchange, tries }: Forwarding, outcome: Outcome): Promise<void> {
+    const context = contextOf(req)
+    context.tries = tries.tried.size
+    if (outcome.kind === 'fault') {
+      context.node = outcome.nodeName
+      context.fault = outcome.fault
+      if (res.headersSent) return
+      if (outcome.nodeName !== undefined) res.setHeader('X-Infernet-Node', outcome.nodeName)
+      throw outcome.fault
+    }
+    if (outcome.kind === 'refused') {
+      context.node = outcome.nodeName
+      return writeAnswer(res, outcome.answer, outcome.nodeName)
+    }
+    const { lease } = outcome
+    context.node = lease.node.name
+    context.firstByteSeconds = outcome.firstByteSeconds
+    if (outcome.kind === 'streamed') {
+      exchange.onStreamEnd?.(lease, 'complete')
+      lease.exchangeEnded('success')
+      return
+    }
+    try {
+      const answer = (await exchange.onAnswer?.(outcome.answer, lease)) ?? outcome.answer
+      writeAnswer(res, answer, lease.node.name)
+    } finally {
+      // A refusal, such as a 4xx, took no service: it must not make the node look fast.
+      lease.exchangeEnded(outcome.answer.status < 400 ? 'success' : 'pushback')
+    }
+  }
+}
+
+/** Ends the try that is under way when its client leaves, where the exchange wants that. */
+class Leaving {
+  readonly #res: Response
+  #attempt: Attempt | undefined
+  readonly #onClose: (() => void) | undefined
+
+  constructor(res: Response, cancels: boolean) {
+    this.#res = res
+    if (!cancels) return
+    this.#onClose = () => {
+      if (!res.writableFinished) this.abort(new GatewayFault('ERR_CLIENT_GONE'))
+    }
+    res.once('close', this.#onClose)
+  }
+
+  ends(attempt: Attempt): void {
+    this.#attempt = attempt
+    if (this.#onClose && this.#res.destroyed) this.abort(new GatewayFault('ERR_CLIENT_GONE'))
+  }
+
+  abort(fault: GatewayFault): void {
+    this.#attempt?.abort(fault)
+  }
+
+  forget(): void {
+    if (this.#onClose) this.#res.off('close', this.#onClose)
+  }
+}
+
+function forwardingOf(req: IncomingMessage): Forwarding {
+  const forwarding = (req as WithForwarding)[FORWARDING]
+  if (!forwarding) throw new Error('a request reached the proxy without an exchange')
+  return forwarding
+}
+
+/** Sends a collected answer; a client that has left gets nothing, and nothing is wrong with that. */
+export function writeAnswer(res: ServerResponse, answer: Answer, nodeName: string | undefined): void {
+  if (res.headersSent || res.destroyed) return
+  const headers = headersForClient(answer.headers)
+  if (nodeName !== undefined) headers['x-infernet-node'] = nodeName
+  headers['content-length'] = String(answer.body.length)
+  res.writeHead(answer.status, headers)
+  res.end(answer.body)
+}

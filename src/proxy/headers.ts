@@ -1,0 +1,146 @@
+import type { Request } from 'express'
+import type { IncomingHttpHeaders } from 'node:http'
+import { contextOf, plainAddress } from '../http/context.ts'
+
+/** Belong to one connection, never to the next (RFC 9110, 7.6.1). */
+const HOP_BY_HOP = [
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]
+
+/** Set anew for each backend, or of no use to one. */
+const NOT_TO_BACKENDS = new Set([
+  ...HOP_BY_HOP,
+  'host',
+  'expect',
+  'content-length',
+  'content-type',
+  'content-encoding',
+  // Answers are read in passing (ids, usage), so they must come uncompressed.
+  'accept-encoding',
+  'forwarded',
+  'x-forwarded-for',
+  'x-forwarded-proto',
+  'x-forwarded-host',
+  'x-forwarded-port',
+  'x-real-ip',
+  'via',
+  'x-request-id',
+  'traceparent',
+  'idempotency-key',
+  'x-infernet-cost',
+  'x-infernet-failover',
+  'api-key',
+])
+
+/** What a gateway's client shows to the gateway alone. */
+const CREDENTIALS = new Set(['authorization', 'x-api-key'])
+
+/** Never passed on from a backend: its connection's own, and a budget that is not the client's. */
+const NOT_TO_CLIENTS = new Set([
+  ...HOP_BY_HOP,
+  'ratelimit-limit',
+  'ratelimit-remaining',
+  'ratelimit-reset',
+  'ratelimit-policy',
+  'ratelimit',
+  'x-ratelimit-limit',
+  'x-ratelimit-remaining',
+  'x-ratelimit-reset',
+  'x-request-id',
+  'x-infernet-node',
+  'alt-svc',
+])
+
+const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
+
+/** Headers as undici takes them: name, value, name, value … */
+export type FlatHeaders = string[]
+
+export interface HeaderOptions {
+  readonly via: string
+  /** Type of the body that is sent, if any. */
+  readonly contentType?: string | undefined
+}
+
+/**
+ * The headers that go to a backend with a client's request: the client's own, less those of its connection and those that
+ * only the gateway may write; `X-Forwarded-For` begins with the client's true address, by which nodes limit rates.
+ */
+export function headersForBackend(req: Request, options: HeaderOptions): FlatHeaders {
+  const context = contextOf(req)
+  const out: FlatHeaders = ['x-forwarded-for', forwardedFor(req, context.clientAddress)]
+  const named = connectionOptions(req.headers.connection)
+  const { headers } = req
+  for (const name in headers) {
+    if (NOT_TO_BACKENDS.has(name) || named?.has(name)) continue
+    if (context.credentialsAreOurs && CREDENTIALS.has(name)) continue
+    const value = headers[name]
+    if (typeof value === 'string') out.push(name, value)
+    else if (value) for (const one of value) out.push(name, one)
+  }
+  const { protocol, host } = req
+  const previousVia = headers.via
+  out.push('x-forwarded-proto', protocol)
+  if (host) out.push('x-forwarded-host', host)
+  out.push('via', previousVia ? `${previousVia}, ${options.via}` : options.via)
+  out.push('x-request-id', context.requestId, 'traceparent', traceparent(headers, context.requestId))
+  if (options.contentType !== undefined) out.push('content-type', options.contentType)
+  return out
+}
+
+/** The headers of a call that the gateway makes on behalf of a client that need not be there any more. */
+export function headersOnBehalf(clientAddress: string, requestId: string, via: string): FlatHeaders {
+  return [
+    ...['x-forwarded-for', clientAddress, 'via', via, 'x-request-id', requestId],
+    ...['traceparent', traceparent({}, requestId), 'content-type', 'application/json'],
+  ]
+}
+
+/** A backend's answer headers, as they go to the client. */
+export function headersForClient(headers: IncomingHttpHeaders): Record<string, string | string[]> {
+  const named = connectionOptions(headers.connection)
+  const out: Record<string, string | string[]> = {}
+  for (const name in headers) {
+    const value = headers[name]
+    if (value === undefined || NOT_TO_CLIENTS.has(name) || named?.has(name)) continue
+    out[name] = value
+  }
+  return out
+}
+
+/** The client's true address, then each trusted hop up to our own peer. */
+function forwardedFor(req: Request, clientAddress: string): string {
+  const peer = plainAddress(req.socket.remoteAddress ?? '')
+  if (peer === clientAddress) return clientAddress
+  // `req.ips` lists the believed part of the chain, the client first; our peer comes last and is not in it.
+  const hops = req.ips.map(plainAddress)
+  return [...(hops[0] === clientAddress ? hops : [clientAddress, ...hops]), peer].join(', ')
+}
+
+function connectionOptions(header: string | string[] | undefined): Set<string> | undefined {
+  if (header === undefined || header === 'keep-alive' || header === 'close') return undefined
+  const text = Array.isArray(header) ? header.join(',') : header
+  return new Set(text.split(',').map((name) => name.trim().toLowerCase()))
+}
+
+/** The client's trace goes on; without one, one begins whose id is the request's own where that is a UUID (W3C Trace Context). */
+function traceparent(headers: IncomingHttpHeaders, requestId: string): string {
+  const given = headers['traceparent']
+  if (typeof given === 'string' && TRACEPARENT.test(given) && !given.startsWith('ff')) return given
+  const hex = requestId.replaceAll('-', '').toLowerCase()
+  if (/^[0-9a-f]{32}$/.test(hex) && !/^0+$/.test(hex)) return `00-${hex}-${hex.slice(0, 15)}1-01`
+  const random = (digits: number): string => {
+    let text = ''
+    while (text.length < digits) text += (0x100000000 + Math.floor(Math.random() * 0x100000000)).toString(16).slice(1)
+    return text.slice(0, digits)
+  }
+  return `00-${random(31)}1-${random(15)}1-01`
+}

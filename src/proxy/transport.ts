@@ -1,0 +1,81 @@
+import { buildConnector, Pool, type Dispatcher } from 'undici'
+import type { TrackedNode } from '../fleet/node.ts'
+
+/** A node closes an idle connection after 5 s; ours go first, so that none is used while it closes. */
+const IDLE_SOCKET_MS = 4000
+
+/** A node closes a connection after its thousandth request without saying so; ours are replaced before. */
+const MAX_REQUESTS_PER_SOCKET = 900
+
+export interface TransportOptions {
+  readonly connectTimeoutSeconds: number
+  /** To the first byte of an answer. */
+  readonly answerTimeoutSeconds: number
+  /** Between two pieces of an answer. */
+  readonly idleTimeoutSeconds: number
+}
+
+/** Keep-alive connections to all nodes: one pool for each origin, grown as needed. */
+export class Transport {
+  readonly #pools = new Map<string, Pool>()
+  readonly #options: TransportOptions
+
+  constructor(options: TransportOptions) {
+    this.#options = options
+  }
+
+  /** Sends one request to one node. Every outcome is told to the handler, none is thrown. */
+  dispatch(node: TrackedNode, request: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): void {
+    this.#poolOf(node).dispatch(request, handler)
+  }
+
+  /** Cuts every connection. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#pools.values()].map((pool) => pool.destroy()))
+    this.#pools.clear()
+  }
+
+  /** Lets go of the connections to origins that nobody lists any more. */
+  keepOnly(origins: ReadonlySet<string>): void {
+    for (const [origin, pool] of this.#pools) {
+      if (origins.has(origin)) continue
+      this.#pools.delete(origin)
+      void pool.close()
+    }
+  }
+
+  #poolOf(node: TrackedNode): Pool {
+    const { origin } = node.spec
+    let pool = this.#pools.get(origin)
+    if (!pool) {
+      pool = this.#createPool(origin, node)
+      this.#pools.set(origin, pool)
+    }
+    return pool
+  }
+
+  #createPool(origin: string, node: TrackedNode): Pool {
+    const { connectTimeoutSeconds, answerTimeoutSeconds, idleTimeoutSeconds } = this.#options
+    const connector = buildConnector({
+      timeout: connectTimeoutSeconds * 1000,
+      allowH2: false,
+      // Happy eyeballs might show us to one node under two addresses, and jobs belong to an address.
+      autoSelectFamily: false,
+    })
+    return new Pool(origin, {
+      connect: (options, callback) =>
+        connector(options, (...result) => {
+          const [error, socket] = result
+          if (!error) node.localAddress = socket.localAddress
+          callback(...result)
+        }),
+      allowH2: false,
+      pipelining: 1,
+      maxRequestsPerClient: MAX_REQUESTS_PER_SOCKET,
+      keepAliveTimeout: IDLE_SOCKET_MS,
+      keepAliveMaxTimeout: IDLE_SOCKET_MS,
+      headersTimeout: answerTimeoutSeconds * 1000,
+      bodyTimeout: idleTimeoutSeconds * 1000,
+    })
+  }
+}

@@ -1,0 +1,121 @@
+import type { Fleet } from '../fleet/fleet.ts'
+import type { Lease } from '../fleet/lease.ts'
+import type { TrackedNode } from '../fleet/node.ts'
+import { GatewayFault } from '../faults.ts'
+import { Attempt, type Answer, type AnswerSink } from './attempt.ts'
+import { retryAfterSeconds, Tries, type Exchange } from './exchange.ts'
+import type { Transport } from './transport.ts'
+
+/** After failures (pushbacks are not counted) a request moves on at most this often. */
+const MOST_MOVES_AFTER_FAILURE = 2
+
+export interface Backends {
+  readonly fleet: Fleet
+  readonly transport: Transport
+}
+
+/** What came of an exchange. The lease is still open: whoever takes the result ends it. */
+export type Outcome =
+  | { readonly kind: 'answer'; readonly answer: Answer; readonly lease: Lease; readonly firstByteSeconds: number }
+  | { readonly kind: 'streamed'; readonly lease: Lease; readonly firstByteSeconds: number }
+  /** All pushed back, and this is the last one's own answer. */
+  | { readonly kind: 'refused'; readonly answer: Answer; readonly nodeName: string }
+  | {
+      readonly kind: 'fault'
+      readonly fault: GatewayFault
+      readonly nodeName: string | undefined
+      readonly sent: boolean
+    }
+
+export interface TryOptions {
+  /** The first node, where it was chosen already. */
+  readonly first?: Lease | undefined
+  /** A fresh sink for each try; without one the answer is collected. */
+  readonly sink?: (lease: Lease) => AnswerSink
+  /** Told of each try as it starts, so that a client's leaving can end it. */
+  readonly onAttempt?: (attempt: Attempt) => void
+}
+
+/** Sends an exchange to one node after the other until one answers, as far as the rule allows. Never throws. */
+export async function tryNodes(
+  backends: Backends,
+  exchange: Exchange,
+  tries: Tries,
+  options: TryOptions = {},
+): Promise<Outcome> {
+  let lease = options.first ?? tries.next()
+  let lastNode: string | undefined
+  while (lease) {
+    lastNode = lease.node.name
+    const startedAt = performance.now()
+    const attempt = new Attempt(options.sink?.(lease))
+    options.onAttempt?.(attempt)
+    backends.transport.dispatch(lease.node, exchange.requestFor(lease.node), attempt)
+    const result = await attempt.result
+    const firstByteSeconds = attempt.answeredAt > 0 ? (attempt.answeredAt - startedAt) / 1000 : 0
+    if (result.kind === 'streamed') {
+      answered(backends, lease, firstByteSeconds)
+      return { kind: 'streamed', lease, firstByteSeconds }
+    }
+    if (result.kind === 'answer') {
+      answered(backends, lease, firstByteSeconds)
+      if (!pushesBack(exchange, result.answer, tries, lease, backends.fleet)) {
+        if (result.answer.status >= 500) lease.node.counts.errors++
+        return { kind: 'answer', answer: result.answer, lease, firstByteSeconds }
+      }
+      lease.exchangeEnded('pushback')
+      if (!exchange.followsPushback) break
+    } else {
+      failed(backends, lease, result.fault, result.refused)
+      tries.lastFault = result.fault
+      if (!mayMoveOn(exchange.retry === 'untilAnswered', tries, result.fault)) {
+        return { kind: 'fault', fault: result.fault, nodeName: lastNode, sent: attempt.sent }
+      }
+    }
+    lease = tries.next()
+  }
+  const end = tries.conclusion()
+  if (end instanceof GatewayFault) return { kind: 'fault', fault: end, nodeName: lastNode, sent: false }
+  return { kind: 'refused', answer: end.answer, nodeName: end.node.name }
+}
+
+function answered({ fleet }: Backends, lease: Lease, firstByteSeconds: number): void {
+  fleet.answered(lease.node)
+  lease.node.responded(firstByteSeconds)
+}
+
+function failed({ fleet }: Backends, lease: Lease, fault: GatewayFault, refused: boolean): void {
+  // A client that left says nothing about the node; a ledger that cannot write neither.
+  const isNodes = fault.fault.source === 'upstream'
+  lease.exchangeEnded(isNodes ? 'failure' : 'cancelled')
+  if (isNodes) noteFailure(fleet, lease.node, fault, refused)
+}
+
+/** Counts a failure against a node. An answer that broke off is one, but shows that somebody is there. */
+export function noteFailure(fleet: Fleet, node: TrackedNode, fault: GatewayFault, refused: boolean): void {
+  node.counts.errors++
+  fleet.failed(node, fault.message, { refused, lost: fault.code !== 'ERR_NODE_BROKE' })
+}
+
+/** Another node only if nothing was sent, or if the client accepts a possible second run and no answer had begun. */
+export function mayMoveOn(canRunTwice: boolean, tries: Tries, fault: GatewayFault): boolean {
+  if (fault.fault.source !== 'upstream') return false
+  if (++tries.failures > MOST_MOVES_AFTER_FAILURE) return false
+  if (fault.fault.nothingSent) return true
+  return canRunTwice && (fault.code === 'ERR_NODE_RESET' || fault.code === 'ERR_NODE_NONSENSE')
+}
+
+/** Whether this node will not but another may; notes how long it wants to be left alone. */
+function pushesBack(exchange: Exchange, answer: Answer, tries: Tries, lease: Lease, fleet: Fleet): boolean {
+  if (answer.status === 429) {
+    const seconds = retryAfterSeconds(answer.headers['retry-after'], Date.now())
+    const now = fleet.now()
+    lease.node.rest(exchange.restKey, now + seconds, now)
+    tries.leastRetrySeconds = Math.min(tries.leastRetrySeconds, seconds)
+    return true
+  }
+  if (!exchange.followsPushback) return false
+  if (answer.status !== 503 && exchange.isPushback?.(answer) !== true) return false
+  tries.lastPushback = { answer, node: lease.node }
+  return true
+}

@@ -1,0 +1,115 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { readFile, writeFile } from 'node:fs/promises'
+import type { AddressInfo } from 'node:net'
+import { createServer } from 'node:net'
+import path from 'node:path'
+import type { TestContext } from 'node:test'
+import { describe, test } from 'node:test'
+import { settingsTable } from '../src/config/settings.ts'
+import { emptyFolder, runCli } from './config/processes.ts'
+
+/** `--check` in a folder with the given files. */
+async function check(t: TestContext, env: Record<string, string>, files: Record<string, string> = {}) {
+  const cwd = await emptyFolder(t)
+  for (const [name, content] of Object.entries(files)) await writeFile(path.join(cwd, name), content)
+  return runCli(['--check'], { env, cwd })
+}
+
+const valid = { exitCode: 0, stdout: 'settings are valid\n', stderr: '' }
+const badPort = 'PORT must be a whole number from 0 to 65535, not "x"\n'
+const invalid = { exitCode: 1, stdout: '', stderr: badPort }
+
+describe('--check', () => {
+  test('says in one line that the settings are valid', async (t) => {
+    assert.deepEqual(await check(t, {}), valid)
+  })
+
+  test('a bad value gives one line that names the setting and what is allowed, and exit code 1', async (t) => {
+    assert.deepEqual(await check(t, { PORT: 'x' }), invalid)
+  })
+
+  test('a bad value stops the start in the same way', async (t) => {
+    assert.deepEqual(await runCli([], { env: { PORT: 'x' }, cwd: await emptyFolder(t) }), invalid)
+  })
+
+  test('.env counts, and the real environment wins over it', async (t) => {
+    assert.deepEqual(await check(t, {}, { '.env': 'PORT=x' }), invalid)
+    assert.deepEqual(await check(t, { PORT: '1' }, { '.env': 'PORT=x' }), valid)
+  })
+
+  test('CONFIG_FILE counts, and .env wins over it', async (t) => {
+    const files = { 'my.json': '{"PORT": "x"}' }
+    assert.deepEqual(await check(t, { CONFIG_FILE: 'my.json' }, files), invalid)
+    assert.deepEqual(await check(t, { CONFIG_FILE: 'my.json' }, { ...files, '.env': 'PORT=1' }), valid)
+  })
+
+  test('a CONFIG_FILE that does not parse is refused', async (t) => {
+    const { exitCode, stderr } = await check(t, { CONFIG_FILE: 'my.json' }, { 'my.json': '{' })
+    assert.equal(exitCode, 1)
+    assert.match(stderr, /^CONFIG_FILE my\.json is not JSON[^\n]*\n$/)
+  })
+
+  test('secrets do not reach the terminal', async (t) => {
+    const { exitCode, stdout, stderr } = await check(t, { API_KEYS: 'hush hush', OPS_KEY: 'hush hush' })
+    assert.equal(exitCode, 1)
+    assert.doesNotMatch(stdout + stderr, /hush/)
+  })
+})
+
+test('--version prints the version of the package', async () => {
+  const manifest = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8')) as {
+    version: string
+  }
+  assert.deepEqual(await runCli(['--version']), { exitCode: 0, stdout: `${manifest.version}\n`, stderr: '' })
+})
+
+test('--help names every option and every setting', async () => {
+  const { exitCode, stdout } = await runCli(['--help'])
+  assert.equal(exitCode, 0)
+  for (const word of ['--check', '--settings', '--version', '--help', 'CONFIG_FILE', 'PORT (4000)', 'LOG_FORMAT']) {
+    assert.ok(stdout.includes(word), word)
+  }
+})
+
+test('--settings prints the table for the README', async () => {
+  assert.deepEqual(await runCli(['--settings']), { exitCode: 0, stdout: `${settingsTable()}\n`, stderr: '' })
+})
+
+test('an unknown option is refused with a hint and exit code 2', async () => {
+  const stderr = 'unknown option --chekc; --help lists the options\n'
+  assert.deepEqual(await runCli(['--check', '--chekc']), { exitCode: 2, stdout: '', stderr })
+})
+
+test('an old Node gets one line that says so, before anything is loaded', async () => {
+  const script = "Object.defineProperty(process.versions, 'node', { value: '22.18.0' })"
+  const nodeOptions = ['--import', `data:text/javascript,${encodeURIComponent(script)}`]
+  const stderr = 'infernet-gateway needs Node 24 or newer; this is 22.18.0\n'
+  assert.deepEqual(await runCli(['--version'], {}, nodeOptions), { exitCode: 1, stdout: '', stderr })
+  const source = await readFile(new URL('../src/cli.ts', import.meta.url), 'utf8')
+  assert.doesNotMatch(source, /^import (?!type)/m, 'a static import would be loaded before the version is looked at')
+  assert.ok(source.startsWith('#!/usr/bin/env node\n'))
+})
+
+describe('a gateway that cannot start', () => {
+  async function startOnBusyPort(t: TestContext, more: Record<string, string>) {
+    const server = createServer().listen(0, '127.0.0.1')
+    t.after(() => server.close())
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    const env = { HOST: '127.0.0.1', PORT: String(port), STATE_URL: 'memory:', ...more }
+    return { port, ...(await runCli([], { env, cwd: await emptyFolder(t) })) }
+  }
+
+  test('says why in one line without a stack, and exits with code 1', async (t) => {
+    const { port, exitCode, stderr } = await startOnBusyPort(t, {})
+    assert.equal(exitCode, 1)
+    assert.match(stderr, new RegExp(`^cannot start: [^\\n]*EADDRINUSE[^\\n]*:${port}\\n$`))
+  })
+
+  test('adds the stack where LOG_LEVEL is debug', async (t) => {
+    const { exitCode, stderr } = await startOnBusyPort(t, { LOG_LEVEL: 'debug' })
+    assert.equal(exitCode, 1)
+    assert.match(stderr, /^cannot start: [^\n]*EADDRINUSE[^\n]*\n +at /)
+  })
+})

@@ -1,0 +1,285 @@
+import assert from 'node:assert/strict'
+import { mkdir, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import type { TestContext } from 'node:test'
+import { describe, test } from 'node:test'
+import type { SettingsSources } from '../../src/config/settings.ts'
+import { loadSettings, SettingsError } from '../../src/config/settings.ts'
+import { emptyFolder } from './processes.ts'
+
+/** Settings from real files and the given environment; the folder is both package root and working directory. */
+async function load(t: TestContext, environment: Record<string, string> = {}, files: Record<string, string> = {}) {
+  return loadSettings(await sources(t, environment, files))
+}
+
+async function sources(
+  t: TestContext,
+  environment: Record<string, string>,
+  files: Record<string, string>,
+): Promise<SettingsSources> {
+  const folder = await emptyFolder(t)
+  await mkdir(path.join(folder, 'config'))
+  for (const [name, content] of Object.entries(files)) await writeFile(path.join(folder, name), content)
+  return { environment, workingDirectory: folder, packageRoot: folder, isTerminal: false }
+}
+
+/** The lines of the refusal. */
+async function refusal(
+  t: TestContext,
+  environment: Record<string, string>,
+  files: Record<string, string> = {},
+): Promise<string[]> {
+  const from = await sources(t, environment, files)
+  try {
+    loadSettings(from)
+  } catch (error) {
+    assert.ok(error instanceof SettingsError, String(error))
+    return error.message.split('\n')
+  }
+  assert.fail(`accepted: ${JSON.stringify({ environment, files })}`)
+}
+
+test('without any source all settings have the promised defaults', async (t) => {
+  assert.deepEqual(await load(t), {
+    port: 4000,
+    host: '0.0.0.0',
+    ipsFile: 'ips.txt',
+    apiUrl: '',
+    discoveryAllowPrivate: false,
+    servicesFile: '',
+    refreshIntervalSeconds: 30,
+    lookupLimitPerMinute: 10,
+    proxyLimitPerMinute: 600,
+    maxJobsPerCaller: 1000,
+    connectTimeoutSeconds: 1,
+    proxyTimeoutSeconds: 300,
+    streamIdleTimeoutSeconds: 300,
+    maxBodyBytes: 10 * 1024 * 1024,
+    trustProxy: false,
+    stateUrl: 'sqlite:data/gateway.db',
+    stateMaxBytes: 1024 ** 3,
+    jobTtlSeconds: 86_400,
+    jobFailover: true,
+    jobTimeoutSeconds: 900,
+    statusAllowedIps: ['127.0.0.1', '::1'],
+    apiKeys: [],
+    opsKey: '',
+    drainTimeoutSeconds: 30,
+    logLevel: 'info',
+    logFormat: 'json',
+  })
+})
+
+test('settings and their lists are frozen', async (t) => {
+  const settings = await load(t, { TRUST_PROXY: 'loopback' })
+  for (const value of [settings, settings.statusAllowedIps, settings.apiKeys, settings.trustProxy]) {
+    assert.ok(Object.isFrozen(value))
+  }
+})
+
+describe('order of the sources', () => {
+  test('stage file, CONFIG_FILE, .env and environment each win over those before', async (t) => {
+    const rising = (...ports: number[]) => ({
+      'config/staging.json': JSON.stringify(Object.fromEntries(ports.map((port) => [names[port], 1]))),
+      'more.json': JSON.stringify(Object.fromEntries(ports.slice(1).map((port) => [names[port], 2]))),
+      '.env': ports.slice(2).map((port) => `${names[port]}=3`).join('\n'), // prettier-ignore
+    })
+    const names = ['PORT', 'REFRESH_INTERVAL', 'CONNECT_TIMEOUT', 'JOB_TTL'] as const
+    const settings = await load(t, { NODE_ENV: 'staging', CONFIG_FILE: 'more.json', JOB_TTL: '4' }, rising(0, 1, 2, 3))
+    const read = [
+      settings.port,
+      settings.refreshIntervalSeconds,
+      settings.connectTimeoutSeconds,
+      settings.jobTtlSeconds,
+    ]
+    assert.deepEqual(read, [1, 2, 3, 4])
+  })
+
+  test('NODE_ENV and CONFIG_FILE may stand in .env', async (t) => {
+    const files = {
+      '.env': 'NODE_ENV=staging\nCONFIG_FILE=more.json',
+      'config/staging.json': '{"PORT": 1}',
+      'more.json': '{"HOST": "::1"}',
+    }
+    const { port, host } = await load(t, {}, files)
+    assert.deepEqual({ port, host }, { port: 1, host: '::1' })
+  })
+
+  test('an empty variable counts as unset, in the environment and in .env', async (t) => {
+    const { port, host } = await load(
+      t,
+      { PORT: '', HOST: ' ', NODE_ENV: '', CONFIG_FILE: '' },
+      { '.env': 'PORT=5\nHOST=' },
+    )
+    assert.deepEqual({ port, host }, { port: 5, host: '0.0.0.0' })
+  })
+
+  test('a NODE_ENV without file, or one that is no plain name, sets nothing', async (t) => {
+    assert.equal((await load(t, { NODE_ENV: 'test' })).port, 4000)
+    assert.equal((await load(t, { NODE_ENV: '../other' }, { 'other.json': '{"PORT": 1}' })).port, 4000)
+  })
+
+  test('the log is pretty on a terminal, unless something says otherwise', async (t) => {
+    const from = { ...(await sources(t, {}, { 'config/staging.json': '{"LOG_FORMAT": "json"}' })), isTerminal: true }
+    assert.equal(loadSettings(from).logFormat, 'pretty')
+    assert.equal(loadSettings({ ...from, environment: { NODE_ENV: 'staging' } }).logFormat, 'json')
+    assert.equal(loadSettings({ ...from, environment: { LOG_FORMAT: 'json' } }).logFormat, 'json')
+  })
+})
+
+describe('settings files', () => {
+  const fromFile = (t: TestContext, content: string) => load(t, { CONFIG_FILE: 'my.json' }, { 'my.json': content })
+  const refusedFile = (t: TestContext, content: string) =>
+    refusal(t, { CONFIG_FILE: 'my.json' }, { 'my.json': content })
+
+  test('names count in any case and with or without underscores', async (t) => {
+    const settings = await fromFile(t, '{"maxBody": 7, "LOG_LEVEL": "warn", "state_url": "memory:"}')
+    assert.equal(settings.maxBodyBytes, 7)
+    assert.equal(settings.logLevel, 'warn')
+    assert.equal(settings.stateUrl, 'memory:')
+  })
+
+  test('values may be JSON numbers, truths and lists as well as text', async (t) => {
+    const settings = await fromFile(
+      t,
+      '{"PORT": 0, "JOB_TTL": "1.5", "JOB_FAILOVER": false, "API_KEYS": ["a", "b"], "TRUST_PROXY": ["10.0.0.0/8"]}',
+    )
+    assert.equal(settings.port, 0)
+    assert.equal(settings.jobTtlSeconds, 1.5)
+    assert.equal(settings.jobFailover, false)
+    assert.deepEqual(settings.apiKeys, ['a', 'b'])
+    assert.deepEqual(settings.trustProxy, ['10.0.0.0/8'])
+  })
+
+  for (const [what, content, line] of [
+    ['an unknown name is refused by name', '{"POTR": 1}', 'CONFIG_FILE my.json sets "POTR", which is no setting'],
+    ['a reserved name is refused too', '{"__proto__": 1}', 'CONFIG_FILE my.json sets "__proto__", which is no setting'],
+    ['a setting in two spellings is refused', '{"PORT": 1, "port": 2}', 'CONFIG_FILE my.json sets PORT twice'],
+    ['null is refused', '{"PORT": null}', 'CONFIG_FILE my.json sets PORT to null'],
+    ['an object is refused', '{"PORT": {"a": {"b": 1}}}', 'CONFIG_FILE my.json sets PORT to an object'],
+    ['a list is refused', '[]', 'CONFIG_FILE my.json must hold one JSON object, such as {"PORT": 4000}'],
+    ['a value of the wrong type is refused', '{"PORT": true}', 'PORT must be a whole number from 0 to 65535, not true'],
+  ] as const) {
+    test(what, async (t) => {
+      assert.deepEqual(await refusedFile(t, content), [line])
+    })
+  }
+
+  test('a file that is not JSON is refused without quoting it, for it may hold secrets', async (t) => {
+    const [line = ''] = await refusedFile(t, '{"API_KEYS": "hush-hush",}')
+    assert.match(line, /^CONFIG_FILE my\.json is not JSON (\(line 1 column 26\)|at position 25)$/)
+    assert.doesNotMatch((await refusedFile(t, '"API_KEYS": hush-hush'))[0] ?? '', /hush/)
+  })
+
+  test('a CONFIG_FILE that is missing or unreadable is refused', async (t) => {
+    assert.deepEqual(await refusal(t, { CONFIG_FILE: 'no.json' }), ['CONFIG_FILE no.json does not exist'])
+    assert.deepEqual(await refusal(t, { CONFIG_FILE: 'config' }), ['CONFIG_FILE config cannot be read (EISDIR)'])
+  })
+
+  test('a broken stage file is refused by its name', async (t) => {
+    const lines = await refusal(t, { NODE_ENV: 'staging' }, { 'config/staging.json': '{"PRT": 1}' })
+    assert.deepEqual(lines, ['config/staging.json sets "PRT", which is no setting'])
+  })
+})
+
+describe('values', () => {
+  const accepted: [string, string, string, unknown][] = [
+    ['PORT', '0', 'port', 0],
+    ['PORT', ' 8080 ', 'port', 8080],
+    ['HOST', '[::1]', 'host', '::1'],
+    ['HOST', 'localhost', 'host', 'localhost'],
+    ['API_URL', 'https://explorer.example/base/', 'apiUrl', 'https://explorer.example/base'],
+    ['DISCOVERY_ALLOW_PRIVATE', 'TRUE', 'discoveryAllowPrivate', true],
+    ['JOB_FAILOVER', 'false', 'jobFailover', false],
+    ['REFRESH_INTERVAL', '0.25', 'refreshIntervalSeconds', 0.25],
+    ['REFRESH_INTERVAL', '.5', 'refreshIntervalSeconds', 0.5],
+    ['DRAIN_TIMEOUT', '0', 'drainTimeoutSeconds', 0],
+    ['RATELIMIT_REQS_PER_MIN', '0', 'lookupLimitPerMinute', 0],
+    ['MAX_BODY', '512kb', 'maxBodyBytes', 512 * 1024],
+    ['MAX_BODY', '1.5MB', 'maxBodyBytes', 1.5 * 1024 * 1024],
+    ['MAX_BODY', '100', 'maxBodyBytes', 100],
+    ['STATE_MAX_BYTES', '2gb', 'stateMaxBytes', 2 * 1024 ** 3],
+    ['TRUST_PROXY', '2', 'trustProxy', 2],
+    ['TRUST_PROXY', '0', 'trustProxy', false],
+    ['TRUST_PROXY', 'false', 'trustProxy', false],
+    ['TRUST_PROXY', 'loopback, 10.0.0.0/8,::1', 'trustProxy', ['loopback', '10.0.0.0/8', '::1']],
+    ['STATE_URL', 'memory:', 'stateUrl', 'memory:'],
+    ['STATE_URL', 'sqlite:/var/lib/g.db', 'stateUrl', 'sqlite:/var/lib/g.db'],
+    ['STATUS_ALLOWED_IPS', '::ffff:10.0.0.1, 10.0.0.1,fd00::/8', 'statusAllowedIps', ['10.0.0.1', 'fd00::/8']],
+    ['API_KEYS', 'one, two,,one', 'apiKeys', ['one', 'two']],
+    ['OPS_KEY', 'watch=me', 'opsKey', 'watch=me'],
+  ]
+  for (const [variable, text, name, value] of accepted) {
+    test(`${variable}=${text} is read as ${JSON.stringify(value)}`, async (t) => {
+      const settings = await load(t, { [variable]: text })
+      assert.deepEqual(settings[name as keyof typeof settings], value)
+    })
+  }
+
+  const seconds = (greatest: number) =>
+    `a number of seconds from 0.001 to ${greatest}, fractions allowed, without a unit`
+  const proxies =
+    'false, the number of proxies in front (at most 100), or their addresses or CIDR ranges (not /0),' +
+    ' loopback, linklocal, uniquelocal (true would let any client write its own address)'
+  const state = 'memory: or sqlite:FILE, such as sqlite:data/gateway.db'
+  const addresses = 'comma-separated IP addresses or CIDR ranges, such as 127.0.0.1,10.0.0.0/8'
+  const keys = 'comma-separated keys of visible ASCII without whitespace'
+  const size = 'a size from 1 byte to 1gb, such as 10mb, 512kb or a plain number of bytes'
+  const url = 'an http:// or https:// URL without query and fragment'
+  const refused: [string, string, string, string?][] = [
+    ['PORT', '80x', 'a whole number from 0 to 65535', '"80x"'],
+    ['PORT', '65536', 'a whole number from 0 to 65535', '65536'],
+    ['PORT', '-1', 'a whole number from 0 to 65535', '"-1"'],
+    ['HOST', 'localhost:4000', 'an IP address or a host name, without a port', '"localhost:4000"'],
+    ['HOST', '10.0.0.256', 'an IP address or a host name, without a port', '"10.0.0.256"'],
+    ['REFRESH_INTERVAL', '30s', seconds(3600), '"30s"'],
+    ['REFRESH_INTERVAL', 'Infinity', seconds(3600), '"Infinity"'],
+    ['PROXY_TIMEOUT', '0', seconds(86_400)],
+    ['CONNECT_TIMEOUT', '0.0001', seconds(3600), '0.0001'],
+    ['JOB_TIMEOUT', '604801', seconds(604_800), '604801'],
+    ['RATELIMIT_REQS_PER_MIN', '1.5', 'a whole number from 0 to 1000000000', '"1.5"'],
+    ['JOB_FAILOVER', 'yes', 'true or false', '"yes"'],
+    ['MAX_BODY', '10mib', size, '"10mib"'],
+    ['MAX_BODY', '2gb', size, '2147483648'],
+    ['MAX_BODY', '0', size],
+    ['TRUST_PROXY', 'true', proxies, 'true'],
+    ['TRUST_PROXY', '0.0.0.0/0', proxies, '["0.0.0.0/0"]'],
+    ['TRUST_PROXY', '10.1', proxies, '["10.1"]'],
+    ['TRUST_PROXY', ',', proxies, '","'],
+    ['STATUS_ALLOWED_IPS', 'localhost', addresses, '["localhost"]'],
+    ['STATUS_ALLOWED_IPS', '10.0.0.0/33', addresses, '["10.0.0.0/33"]'],
+    ['LOG_LEVEL', 'loud', 'one of error, warn, info, debug', '"loud"'],
+    ['LOG_FORMAT', 'xml', 'one of json, pretty', '"xml"'],
+    ['STATE_URL', 'postgres://u:hush@db', state],
+    ['STATE_URL', 'sqlite:', state],
+    ['STATE_URL', 'sqlite://data/x.db', state],
+    ['STATE_URL', 'sqlite::memory:', state],
+    ['STATE_URL', 'redis://:hush@db', 'memory: or sqlite:FILE; redis:// is not supported yet'],
+    ['API_URL', 'ftp://u:hush@explorer', url],
+    ['API_URL', 'http://', url],
+    ['API_URL', 'http://explorer/?key=hush', url],
+    ['API_KEYS', 'one,hush hush', keys],
+    ['API_KEYS', ',', keys],
+    ['API_KEYS', 'hüsh', keys],
+    ['OPS_KEY', 'hush,hush', 'one key of visible ASCII without commas and whitespace'],
+  ]
+  for (const [variable, text, allowed, shown] of refused) {
+    test(`${variable}=${text} is refused`, async (t) => {
+      const line = `${variable} must be ${allowed}${shown === undefined ? '' : `, not ${shown}`}`
+      assert.deepEqual(await refusal(t, { [variable]: text }), [line])
+    })
+  }
+
+  test('every bad value has its line', async (t) => {
+    const lines = await refusal(t, { PORT: 'x', JOB_FAILOVER: 'x', API_KEYS: 'hush hush' })
+    assert.deepEqual(
+      lines.map((line) => line.split(' ')[0]),
+      ['PORT', 'JOB_FAILOVER', 'API_KEYS'],
+    )
+    assert.doesNotMatch(lines.join(), /hush/)
+  })
+
+  test('a bad value that a better source overrides does no harm', async (t) => {
+    assert.equal((await load(t, { PORT: '5' }, { '.env': 'PORT=bad' })).port, 5)
+  })
+})
