@@ -21,6 +21,8 @@ import {
   lookupResources,
   type LookupDeps,
 } from './lookup/addresses.ts'
+import { issueRoute, publicKey, readRouteBody, requireRouteKey, type RouteDeps } from './lookup/route.ts'
+import { forwardOpenAi, listModels, type OpenAiDeps } from './openai/forward.ts'
 
 /** Pages for operators and for whatever watches over the process. */
 export interface Pages {
@@ -34,6 +36,8 @@ export interface AppDeps {
   readonly jobs: JobDeps
   readonly follower: Follower
   readonly lookup: LookupDeps
+  readonly route: RouteDeps
+  readonly openai: OpenAiDeps
   readonly pages: Pages
   readonly drain: Drain
   readonly apiKeys: KeyRing
@@ -45,6 +49,13 @@ export interface AppDeps {
   readonly onClosed: (req: Request, res: Response) => void
   readonly onUntrustedForwarding: (peer: string) => void
 }
+
+/** What OpenAI-compatible services are asked for; the two oldest also without their prefix. */
+const OPENAI_PATHS = [
+  ...['/v1/chat/completions', '/chat/completions', '/v1/completions', '/completions'],
+  ...['/v1/embeddings', '/v1/responses', '/v1/messages', '/v1/rerank', '/v1/moderations'],
+  ...['/v1/audio/*path', '/v1/images/*path'],
+]
 
 /** All routes, in order. */
 export function createApp(deps: AppDeps): Express {
@@ -81,6 +92,14 @@ export function createApp(deps: AppDeps): Express {
     const limit = limitPerCaller(deps.lookupLimitPerMinute, { showHeaders: true })
     addPath(app, path, { GET: [refuseNewWork, noLoop, limit, handler] })
   }
+
+  const routeLimit = limitPerCaller(deps.lookupLimitPerMinute, { showHeaders: true })
+  const routeKey = requireRouteKey(deps.apiKeys)
+  addPath(app, '/route', { POST: [refuseNewWork, noLoop, readRouteBody, routeKey, routeLimit, issueRoute(deps.route)] })
+  addPath(app, '/pubkey', { GET: [publicKey(deps.route.keys)] })
+
+  for (const path of OPENAI_PATHS) addPath(app, path, { POST: [...work, forwardOpenAi(deps.openai)] })
+  for (const path of ['/v1/models', '/models']) addPath(app, path, { GET: [...client, listModels(deps.openai)] })
 
   addPages(app, pages.open, [])
   addPages(app, pages.guarded, [requireOpsKey(deps.opsKey)])

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import type { Server } from 'node:http'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
+import { dirname, join } from 'node:path'
 import { createApp } from './app.ts'
 import type { Settings } from './config/settings.ts'
 import { Fleet } from './fleet/fleet.ts'
@@ -23,6 +24,8 @@ import { Idempotency } from './jobs/idempotency.ts'
 import type { Ledger } from './jobs/ledger/ledger.ts'
 import { openLedger } from './jobs/ledger/open.ts'
 import { LiveJobs } from './jobs/liveJobs.ts'
+import type { LookupDeps } from './lookup/addresses.ts'
+import { ephemeralTicketKeys, openTicketKeys, type TicketKeys } from './lookup/tickets/keys.ts'
 import { logFleet, logJobs } from './observability/lifeLog.ts'
 import type { Logger } from './observability/logger.ts'
 import { Metrics } from './observability/metrics.ts'
@@ -125,17 +128,17 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
   logJobs(live, logger)
 
   const whenReady = (): Promise<void> => waitUntilReady(fleet)
+  const lookup: LookupDeps = { fleet, selector, resources: new Resources(transport, via, fleet.now), whenReady }
+  const forwarder = new Forwarder({ fleet, selector, transport, stallSeconds: settings.streamIdleTimeoutSeconds })
+  const keys = await openKeys(settings.stateUrl)
+  const { maxBodyBytes } = settings
   const watch: WatchDeps = { fleet, drain, ledger, live, version: packageVersion() }
   const app = createApp({
-    jobs: {
-      ...common,
-      forwarder: new Forwarder({ fleet, selector, transport, stallSeconds: settings.streamIdleTimeoutSeconds }),
-      idempotency: new Idempotency(ledger),
-      maxBodyBytes: settings.maxBodyBytes,
-      whenReady,
-    },
+    jobs: { ...common, forwarder, idempotency: new Idempotency(ledger), maxBodyBytes, whenReady },
     follower,
-    lookup: { fleet, selector, resources: new Resources(transport, via, fleet.now), whenReady },
+    lookup,
+    route: { ...lookup, keys, nextReqnum: (worker) => ledger.nextReqnum(worker) },
+    openai: { fleet, forwarder, maxBodyBytes, via, whenReady, events: metrics.openai },
     pages: {
       open: { '/health': healthPage(watch), '/livez': livePage, '/readyz': readyPage(watch) },
       guarded: { '/services': servicesPage(watch), '/stats': statsPage(watch), '/metrics': metrics.page },
@@ -181,6 +184,12 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
       await ledger.close()
     },
   }
+}
+
+/** Beside the ledger, so that what workers fetched once stays valid. */
+function openKeys(stateUrl: string): Promise<TicketKeys> {
+  const file = stateUrl.startsWith('sqlite:') ? stateUrl.slice('sqlite:'.length) : undefined
+  return file === undefined ? ephemeralTicketKeys() : openTicketKeys(join(dirname(file), 'ticket-key.pem'))
 }
 
 function sourcesOf(settings: Settings, logger: Logger): NodeSource[] {

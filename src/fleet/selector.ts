@@ -1,3 +1,4 @@
+import { preferredFor } from './affinity.ts'
 import type { Fleet } from './fleet.ts'
 import { isInPanic, rank, SELECTION_POLICIES, type SelectNode } from './load/selection.ts'
 import type { Need } from './need.ts'
@@ -11,6 +12,8 @@ export interface PickOptions {
   readonly except?: ReadonlySet<TrackedNode> | undefined
   /** What may be resting after a pushback; see `TrackedNode.rest`. */
   readonly restKey?: string | undefined
+  /** A session that prefers the node it was served by before; see `preferredFor`. */
+  readonly session?: string | undefined
   /** The job's cost by the client's hint, in the client's own unit. */
   readonly cost?: number | undefined
 }
@@ -52,6 +55,7 @@ export class Selector {
     const allows = (node: TrackedNode): boolean => node.load.admits(now) && isFree(node)
     const healthy = this.candidates(need)
     const node =
+      (options.session === undefined ? undefined : preferredFor(options.session, healthy, now, allows)) ??
       this.#policy(healthy, { ...context, allows }) ??
       // Where everybody is ejected for failing traffic, a try is still better than a refusal.
       this.#policy(healthy, { ...context, allows: isFree }) ??
@@ -85,7 +89,8 @@ export class Selector {
    * does not plainly refuse may be tried. Never for look-ups, and nobody is shown as healthy for it.
    */
   #whenNobodyIsHealthy(need: Need, now: number): readonly TrackedNode[] {
-    const all = [...this.#fleet.nodes.values()]
+    // A service's models are only promised while it is healthy.
+    const all = [...this.#fleet.nodes.values()].filter((node) => node.isInfernet)
     const unhealthy = all.filter((node) => !node.isHealthy(now)).length
     if (!isInPanic(all.length, unhealthy)) return []
     return all.filter((node) => !node.isRefusing && need.fits(node))

@@ -1,12 +1,15 @@
 import type { Request, RequestHandler, Response } from 'express'
+import { EventEmitter } from 'node:events'
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Fleet } from '../fleet/fleet.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import { contextOf } from '../http/context.ts'
 import type { LiveJobs } from '../jobs/liveJobs.ts'
+import type { Served } from '../openai/forward.ts'
 
 /** Nodes with a label value of their own; the others share one, so that a huge fleet stays a bounded number of series. */
 const MAX_NODE_LABELS = 200
+const MAX_MODEL_LABELS = 200
 const OTHER = 'other'
 const KNOWN_METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'OPTIONS'])
 const SECONDS_BUCKETS = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180]
@@ -19,6 +22,9 @@ export class Metrics {
   readonly #faults: Counter<'code'>
   readonly #jobsEnded: Counter<'state'>
   readonly #jobsRerun: Counter
+
+  /** Told of what OpenAI-compatible services answered. */
+  readonly openai = new EventEmitter<{ served: [Served] }>()
 
   constructor(fleet: Fleet, live: LiveJobs) {
     const registers = [this.registry]
@@ -56,6 +62,7 @@ export class Metrics {
     live.on('ended', (_job, end) => this.#jobsEnded.inc({ state: end.state }))
     live.on('rerun', () => this.#jobsRerun.inc())
     this.#addGauges(fleet, live)
+    this.#addModels()
   }
 
   /** Counts a request that has ended. */
@@ -72,6 +79,37 @@ export class Metrics {
   readonly page: RequestHandler = async (_req, res) => {
     res.setHeader('Content-Type', this.registry.contentType)
     res.end(await this.registry.metrics())
+  }
+
+  #addModels(): void {
+    const registers = [this.registry]
+    const labelNames = ['model'] as const
+    const buckets = SECONDS_BUCKETS
+    const firstByte = new Histogram({
+      name: 'infernet_gateway_model_first_byte_seconds',
+      help: 'Time from sending a request to the first byte of its answer, by model',
+      ...{ labelNames, buckets, registers },
+    })
+    const seconds = new Histogram({
+      name: 'infernet_gateway_model_request_seconds',
+      help: 'Time of a whole request, by model',
+      ...{ labelNames, buckets, registers },
+    })
+    const tokens = new Counter({
+      name: 'infernet_gateway_model_tokens_total',
+      help: 'Tokens that answers said they took, by model and kind',
+      labelNames: ['model', 'kind'],
+      registers,
+    })
+    const labels = new BoundedLabels(MAX_MODEL_LABELS)
+    this.openai.on('served', (served) => {
+      const model = labels.of(served.model)
+      firstByte.observe({ model }, served.firstByteSeconds)
+      seconds.observe({ model }, served.seconds)
+      if (!served.usage) return
+      tokens.inc({ model, kind: 'prompt' }, served.usage.promptTokens)
+      tokens.inc({ model, kind: 'completion' }, served.usage.completionTokens)
+    })
   }
 
   #addGauges(fleet: Fleet, live: LiveJobs): void {
@@ -110,6 +148,23 @@ export class Metrics {
         this.set(live.size)
       },
     })
+  }
+}
+
+/** The first so many values as they are, all others as one. */
+class BoundedLabels {
+  readonly #known = new Set<string>()
+  readonly #most: number
+
+  constructor(most: number) {
+    this.#most = most
+  }
+
+  of(value: string): string {
+    if (this.#known.has(value)) return value
+    if (this.#known.size >= this.#most) return OTHER
+    this.#known.add(value)
+    return value
   }
 }
 

@@ -78,7 +78,9 @@ export class Attempt implements Dispatcher.DispatchHandler {
   abort(fault: GatewayFault): void {
     if (this.#abortedBy) return
     this.#abortedBy = fault
-    this.#controller?.abort(fault)
+    if (this.#controller) this.#controller.abort(fault)
+    // Still waiting for a connection: nothing was sent, and nothing will be.
+    else this.#resolve({ kind: 'fault', fault, refused: false })
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {

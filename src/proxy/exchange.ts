@@ -12,6 +12,10 @@ export interface Exchange {
   readonly need: Need
   /** The job's cost by the client's hint. */
   readonly cost?: number | undefined
+  /** Requests of one session go to the same backend, as long as that costs nothing. */
+  readonly session?: string | undefined
+  /** Where all that could take it are resting, one is asked all the same, because its own refusal says more than ours. */
+  readonly asksResting?: boolean
   /** Rests after a pushback are kept for this; usually endpoint and caller. */
   readonly restKey: string
   /** What goes to this node; may differ between nodes in path and credentials, never in its bytes. */
@@ -47,8 +51,10 @@ export class Tries {
 
   /** Chooses the next node and takes a place there; `undefined` when nobody is left. */
   next(): Lease | undefined {
-    const { need, restKey, cost } = this.#exchange
-    const pick: Pick = this.#selector.pick(need, { except: this.tried, restKey, cost })
+    const { need, restKey, cost, session, asksResting = false } = this.#exchange
+    const options = { except: this.tried, cost, session }
+    let pick: Pick = this.#selector.pick(need, { ...options, restKey })
+    if (!pick.node && pick.restsForSeconds > 0 && asksResting) pick = this.#selector.pick(need, options)
     if (!pick.node) {
       if (pick.restsForSeconds > 0) this.leastRetrySeconds = Math.min(this.leastRetrySeconds, pick.restsForSeconds)
       return undefined
@@ -59,6 +65,7 @@ export class Tries {
 
   /** What the client hears when no node is left: a fault of ours, or the last node's own refusal. */
   conclusion(): GatewayFault | { answer: Answer; node: TrackedNode } {
+    if (this.#exchange.asksResting && this.lastPushback) return this.lastPushback
     if (this.leastRetrySeconds < Infinity) {
       const seconds = Math.max(1, Math.ceil(this.leastRetrySeconds))
       return new GatewayFault('ERR_NODE_BUSY', undefined, { headers: { 'Retry-After': String(seconds) } })

@@ -79,7 +79,7 @@ export class Forwarder {
     if (failure === undefined) return
     // A place that was taken but never used, should anything fail between choosing and sending.
     forwarding.first?.exchangeEnded('cancelled')
-    throw failure
+    throw toFault(failure)
   }
 
   #firstTarget(req: IncomingMessage): URL {
@@ -139,7 +139,8 @@ export class Forwarder {
     context.firstByteSeconds = outcome.firstByteSeconds
     if (outcome.kind === 'streamed') {
       exchange.onStreamEnd?.(lease, 'complete')
-      lease.exchangeEnded('success')
+      if (res.statusCode >= 500) lease.node.counts.errors++
+      lease.exchangeEnded(res.statusCode < 400 ? 'success' : 'pushback')
       return
     }
     try {

@@ -36,7 +36,7 @@ export class Resources {
   /** The resources of each of these nodes, as far as they are known within a second. */
   async of(nodes: readonly TrackedNode[], modelId: string | undefined): Promise<Map<TrackedNode, NodeResources>> {
     const entries = nodes.map((node) => [node, this.#refreshed(node, modelId)] as const)
-    const asked = Promise.all(entries.map(([, kept]) => kept.asking))
+    const asked = Promise.all(entries.map(([, kept]) => kept.asking ?? Promise.resolve()))
     const late = Promise.withResolvers<void>()
     const timer = setTimeout(late.resolve, WAIT_SECONDS * 1000)
     await Promise.race([asked, late.promise])

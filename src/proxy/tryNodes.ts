@@ -3,7 +3,7 @@ import type { Lease } from '../fleet/lease.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import { GatewayFault } from '../faults.ts'
 import { Attempt, type Answer, type AnswerSink } from './attempt.ts'
-import { retryAfterSeconds, Tries, type Exchange } from './exchange.ts'
+import { retryAfterSeconds, type Exchange, type Tries } from './exchange.ts'
 import type { Transport } from './transport.ts'
 
 /** After failures (pushbacks are not counted) a request moves on at most this often. */
@@ -112,6 +112,7 @@ function pushesBack(exchange: Exchange, answer: Answer, tries: Tries, lease: Lea
     const now = fleet.now()
     lease.node.rest(exchange.restKey, now + seconds, now)
     tries.leastRetrySeconds = Math.min(tries.leastRetrySeconds, seconds)
+    if (exchange.asksResting) tries.lastPushback = { answer, node: lease.node }
     return true
   }
   if (!exchange.followsPushback) return false

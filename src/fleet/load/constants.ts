@@ -16,7 +16,7 @@ export interface PolicyConstants {
   readonly serviceMemorySeconds: number
   /** Completions over which the fleet's mean service time is taken. */
   readonly fleetMemoryJobs: number
-  /** Below this much evidence of our own, two polls also tell a service time: else pure look-up traffic learns none. */
+  /** Below this much evidence from our own jobs, polls also tell a service time: else look-ups alone would teach none. */
   readonly pollEvidenceJobs: number
 
   /** Share of a poll's surprise that is taken for steady load from elsewhere. */
@@ -48,12 +48,15 @@ export interface PolicyConstants {
   readonly firstEjectionSeconds: number
   readonly longestEjectionSeconds: number
 
-  /** Suspicion at which a node counts as a black hole: it shows nothing pending although jobs were sent. */
+  /** Empty polls in a row at which a node counts as a black hole. Three would accuse an idle fast node now and then. */
   readonly suspicionLimitPolls: number
   /** With this much predicted unseen load, an empty poll counts in full. */
   readonly suspicionFullJobs: number
-  /** What the score of a suspected node is multiplied with. */
+  /** What the score of a black hole is multiplied with. */
   readonly suspicionPenaltyRatio: number
+  /** For how long it counts as one before it is tried again; twice as long each further time. */
+  readonly firstShunSeconds: number
+  readonly longestShunSeconds: number
 
   /** Up to this many candidates all are scored. */
   readonly fullScanNodes: number
@@ -89,9 +92,11 @@ export const DEFAULT_CONSTANTS: PolicyConstants = {
   ejectAfterFailures: 3,
   firstEjectionSeconds: 5,
   longestEjectionSeconds: 160,
-  suspicionLimitPolls: 3,
+  suspicionLimitPolls: 5,
   suspicionFullJobs: 2,
   suspicionPenaltyRatio: 20,
+  firstShunSeconds: 60,
+  longestShunSeconds: 960,
   fullScanNodes: 100,
   sampledNodes: 5,
   sampleTableSeconds: 1,

@@ -166,7 +166,7 @@ export class NodeLoad {
   polled(now: number, pending: number): void {
     this.#advance(now)
     const counted = Math.max(0, pending - this.#cancelledStreams.count(now))
-    this.#suspicion.polled(pending, this.#lookups.count, this.#unseen.jobs)
+    this.#suspicion.polled(now, pending, this.#lookups.count, this.#unseen.jobs)
     const sincePoll = this.#pending === undefined ? 0 : now - this.#lookups.lastPollAt
     this.#unseen.observed(counted - this.#own, sincePoll, this.#service.seconds(now), this.#constants)
     this.#learnFromPolls(now, counted, sincePoll)
@@ -228,7 +228,7 @@ export class NodeLoad {
     const { failurePenaltyLatencies, suspicionPenaltyRatio } = this.#constants
     const failureLevel = this.#failures.value(now)
     if (failureLevel > 0) seconds += failurePenaltyLatencies * failureLevel * this.#fleet.meanLatencySeconds
-    if (this.#suspicion.isBlackHole) seconds = (seconds + this.#fleet.meanLatencySeconds) * suspicionPenaltyRatio
+    if (this.#suspicion.isBlackHole(now)) seconds = (seconds + this.#fleet.meanLatencySeconds) * suspicionPenaltyRatio
     return seconds / this.#weight
   }
 
@@ -250,8 +250,9 @@ export class NodeLoad {
     return this.#ejection.admits(now)
   }
 
-  get isBlackHole(): boolean {
-    return this.#suspicion.isBlackHole
+  /** Sent jobs by look-ups, it never showed any. */
+  isBlackHole(now: number): boolean {
+    return this.#suspicion.isBlackHole(now)
   }
 
   snapshot(now: number): NodeLoadSnapshot {
@@ -303,9 +304,9 @@ export class NodeLoad {
     const unseen = Math.max(0, pending - this.#own)
     const running = pending > 0 ? (Math.min(pending, this.#concurrency) * unseen) / pending : 0
     const ended = this.#lookups.count + this.#polledUnseen - unseen
-    if (this.#lookups.count > 0 && this.#service.evidenceJobs(now) < this.#constants.pollEvidenceJobs) {
+    if (this.#lookups.count > 0 && this.#service.ownEvidenceJobs(now) < this.#constants.pollEvidenceJobs) {
       this.#service.busyFor((sincePoll * (running + this.#polledUnseenRunning)) / 2)
-      if (ended > 0) this.#service.completed(now, ended)
+      if (ended > 0) this.#service.completedUnseen(now, ended)
     }
     this.#polledUnseen = unseen
     this.#polledUnseenRunning = running

@@ -6,15 +6,12 @@ export class ServiceTime {
   #busySeconds = 0
   #jobs = 0
   #lastEndAt = -Infinity
+  /** Those of the jobs that were our own. */
+  #ownJobs = 0
+  #lastOwnEndAt = -Infinity
 
   constructor(fleet: FleetLoad) {
     this.#fleet = fleet
-  }
-
-  /** Jobs' worth of evidence that is left at `now`: it fades while no job ends. */
-  evidenceJobs(now: number): number {
-    if (this.#jobs === 0) return 0
-    return this.#jobs * Math.exp((this.#lastEndAt - now) / this.#fleet.constants.serviceMemorySeconds)
   }
 
   /** Seconds of service per job as of `now`, drawn to the fleet's mean where the evidence is thin or old. */
@@ -23,8 +20,13 @@ export class ServiceTime {
     if (this.#jobs === 0) return fleetSeconds
     const prior = this.#fleet.constants.servicePriorJobs
     const learnt = (this.#busySeconds + prior * fleetSeconds) / (this.#jobs + prior)
-    const evidence = this.evidenceJobs(now)
+    const evidence = this.#faded(this.#jobs, now - this.#lastEndAt)
     return (evidence * learnt + prior * fleetSeconds) / (evidence + prior)
+  }
+
+  /** Jobs' worth of evidence that our own jobs gave and that has not faded yet. */
+  ownEvidenceJobs(now: number): number {
+    return this.#ownJobs === 0 ? 0 : this.#faded(this.#ownJobs, now - this.#lastOwnEndAt)
   }
 
   busyFor(seconds: number): void {
@@ -39,13 +41,29 @@ export class ServiceTime {
     this.#fleet.busyFor(-taken)
   }
 
-  completed(now: number, jobs = 1): void {
+  /** One of our own jobs was served to its end. */
+  completed(now: number): void {
+    this.#ownJobs++
+    this.#lastOwnEndAt = now
+    this.#count(now, 1)
+  }
+
+  /** So many jobs that were not our own must have ended. */
+  completedUnseen(now: number, jobs: number): void {
+    this.#count(now, jobs)
+  }
+
+  #count(now: number, jobs: number): void {
     this.#jobs += jobs
     this.#lastEndAt = now
     this.#fleet.completed(jobs)
-    if (this.#jobs > this.#fleet.constants.serviceMemoryJobs) {
-      this.#jobs /= 2
-      this.#busySeconds /= 2
-    }
+    if (this.#jobs <= this.#fleet.constants.serviceMemoryJobs) return
+    this.#jobs /= 2
+    this.#ownJobs /= 2
+    this.#busySeconds /= 2
+  }
+
+  #faded(jobs: number, seconds: number): number {
+    return jobs * Math.exp(-seconds / this.#fleet.constants.serviceMemorySeconds)
   }
 }

@@ -1,17 +1,13 @@
 /** A simulated node in this process. */
-import type { Server } from 'node:http'
-import { controlServer } from './control.ts'
-import { Rules } from './endpoints.ts'
+import type { RecordedRequest } from '../simServer/records.ts'
+import { ServerCore } from '../simServer/serverCore.ts'
+import type { Cleanup } from '../wait.ts'
+import { endpointOf, Rules } from './endpoints.ts'
 import { EVENT_NAMES, SimNode } from './handle.ts'
 import type { Command, Counts, Settable } from './handle.ts'
-import { Listener } from './listener.ts'
-import { Misbehaviour } from './misbehaviour.ts'
-import { NodeServer, plainAddress } from './nodeServer.ts'
-import type { SeenRequest } from './nodeServer.ts'
+import { NodeServer, splitUrl } from './nodeServer.ts'
 import { container, withDefaults } from './options.ts'
-import type { Settings, SimNodeOptions } from './options.ts'
-import { RecordedRequest, RequestLog } from './records.ts'
-import { now } from './work.ts'
+import type { Endpoint, Settings, SimNodeOptions } from './options.ts'
 import type { JobTrace } from './work.ts'
 
 /** How many traces of jobs are kept. */
@@ -28,43 +24,36 @@ export class LocalSimNode extends SimNode {
   readonly host: string
   readonly #settings: Settings
   readonly #rules: Rules
-  readonly #misbehaviour = new Misbehaviour()
-  readonly #server: NodeServer
-  readonly #listener: Listener
-  readonly #log: RequestLog
+  readonly #core: ServerCore<Endpoint>
   #traces: JobTrace[] = []
-  #recorded = 0
-  #control: Server | undefined
   controlPort: number | undefined
 
   constructor(options: SimNodeOptions) {
     super()
-    this.setMaxListeners(0)
     this.#settings = withDefaults(options)
     this.host = this.#settings.host
-    this.#log = new RequestLog(this.#settings.record)
     this.#rules = new Rules(this.#settings, {
       jobAccepted: (trace) => this.#accepted(trace),
       jobStarted: (trace) => this.emit('jobStarted', trace),
       jobEnded: (trace) => this.emit('jobEnded', trace),
       subscribed: ({ subscription }) => this.emit('subscribed', subscription),
     })
-    this.#server = new NodeServer(this.#settings, this.#rules, this.#misbehaviour, (seen) => this.#seen(seen))
-    this.#listener = new Listener(this.#settings, {
-      request: (request, response, connection) => this.#server.handle(request, response, connection),
-      clientLeft: ({ n, endpoint, request }) =>
-        this.emit('clientLeft', { n, endpoint, url: request.url ?? '', at: now() }),
-      connection: ({ remoteAddress, remotePort = 0 }) =>
-        this.emit('connection', { remoteAddress: plainAddress(remoteAddress), remotePort }),
+    const server = new NodeServer(this.#settings, this.#rules)
+    this.#core = new ServerCore(this.#settings, {
+      endpointOf: (method, url) => endpointOf(method, splitUrl(url).path),
+      serve: (exchange, endpoint, body, act) => server.serve(exchange, endpoint, body, act),
+      request: (request) => this.emit('request', request),
+      clientLeft: (left) => this.emit('clientLeft', left),
+      connection: (connected) => this.emit('connection', connected),
     })
   }
 
   get port(): number {
-    return this.#listener.port
+    return this.#core.listener.port
   }
 
   get requests(): readonly RecordedRequest[] {
-    return this.#log.list
+    return this.#core.requests
   }
 
   /** The true load at this moment. */
@@ -74,25 +63,11 @@ export class LocalSimNode extends SimNode {
   }
 
   async start(): Promise<void> {
-    await this.#listener.listen(this.#settings.port)
-    if (this.#settings.controlPort === undefined) return
-    const { server, port } = await controlServer(this, EVENT_NAMES, this.#settings.controlPort)
-    this.#control = server
-    this.controlPort = port
+    this.controlPort = await this.#core.start(this, EVENT_NAMES)
   }
 
   async command(command: Command): Promise<void> {
     switch (command.do) {
-      case 'misbehave':
-        return this.#misbehaviour.add(command.misdeed)
-      case 'behave':
-        return this.#misbehaviour.clear(command.endpoint)
-      case 'refuse':
-        return this.#listener.refuse()
-      case 'listen':
-        return this.#listener.listen(this.#settings.port)
-      case 'cut':
-        return this.#listener.cut()
       case 'forget':
         this.#rules.forgetPending()
         if (command.finished) this.#rules.store.forgetFinished()
@@ -101,18 +76,13 @@ export class LocalSimNode extends SimNode {
         return this.#rules.resetLimits()
       case 'set':
         return this.#set(command.settings)
+      default:
+        return this.#core.execute(command)
     }
   }
 
   async counts(): Promise<Counts> {
-    return {
-      ...this.load,
-      openSockets: this.#listener.openSockets,
-      connections: this.#listener.accepted,
-      requests: this.#server.requests,
-      recorded: this.#recorded,
-      activeStreams: this.#rules.work.streams,
-    }
+    return { ...this.load, ...this.#core.counts(), activeStreams: this.#rules.work.streams }
   }
 
   async sync(): Promise<void> {
@@ -125,16 +95,14 @@ export class LocalSimNode extends SimNode {
 
   async stop(): Promise<void> {
     this.#rules.forgetPending()
-    this.#listener.refuse()
-    this.#control?.close()
-    this.#control?.closeAllConnections()
+    this.#core.stop()
   }
 
   #set(settings: Settable): void {
     const { containers, acceptDelay, shownPending, storeDown, ...rest } = settings
     Object.assign(this.#settings, rest)
     if (containers) this.#settings.containers = containers.map(container)
-    if (acceptDelay !== undefined) this.#listener.acceptDelayMs = acceptDelay * 1000
+    if (acceptDelay !== undefined) this.#core.listener.acceptDelayMs = acceptDelay * 1000
     if (shownPending) this.#rules.shownPending = shownPending
     if (storeDown !== undefined) this.#rules.isStoreDown = storeDown
     if (rest.concurrency !== undefined) this.#rules.work.setConcurrency(rest.concurrency)
@@ -145,34 +113,10 @@ export class LocalSimNode extends SimNode {
     if (this.#traces.length >= 2 * KEPT_TRACES) this.#traces = this.#traces.slice(-KEPT_TRACES)
     this.emit('jobAccepted', trace)
   }
-
-  #seen({ n, endpoint, request, ip, body }: SeenRequest): void {
-    if (this.#settings.record <= 0) return
-    const { method = '', url = '', httpVersion, rawHeaders, socket } = request
-    const data = {
-      n,
-      at: now(),
-      endpoint,
-      method,
-      url,
-      httpVersion,
-      rawHeaders,
-      remoteAddress: ip,
-      remotePort: socket.remotePort ?? 0,
-      bodyLength: body.length,
-    }
-    const record = new RecordedRequest(data, body.length <= this.#settings.recordBody ? body : undefined)
-    this.#log.add(record)
-    this.#recorded++
-    this.emit('request', record)
-  }
 }
 
 /** Starts a simulated node, stopped after the test where `t` is given. */
-export async function startSimNode(
-  options: SimNodeOptions = {},
-  t?: { after(fn: () => unknown): void },
-): Promise<LocalSimNode> {
+export async function startSimNode(options: SimNodeOptions = {}, t?: Cleanup): Promise<LocalSimNode> {
   const node = new LocalSimNode(options)
   await node.start()
   t?.after(() => node.stop())

@@ -7,13 +7,13 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { request } from '../http.ts'
+import { RecordedRequest } from '../simServer/records.ts'
+import type { RequestData } from '../simServer/records.ts'
 import { eventually, freePort, tempDir } from '../wait.ts'
 import type { Cleanup } from '../wait.ts'
 import { SimNode } from './handle.ts'
 import type { Command, Counts, SimNodeEvents } from './handle.ts'
 import type { SimNodeOptions } from './options.ts'
-import { RecordedRequest } from './records.ts'
-import type { RequestData } from './records.ts'
 import type { JobTrace } from './work.ts'
 
 const MAIN = fileURLToPath(new URL('main.ts', import.meta.url))
@@ -36,7 +36,6 @@ export class SpawnedSimNode extends SimNode {
 
   constructor(options: SpawnOptions) {
     super()
-    this.setMaxListeners(0)
     this.#options = options
   }
 

@@ -1,6 +1,7 @@
 /** The work of a simulated node: jobs and streams run in its containers, a fixed number at once, and are recorded. */
 import { isUtf8 } from 'node:buffer'
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
+import { now } from '../simServer/serverCore.ts'
 import { errorResult, outputResult, pipelineResults, streamPlan } from './containers.ts'
 import { asciiJson } from './jsonText.ts'
 import type { JobStatus, JobStore, ResultText } from './jobs.ts'
@@ -224,11 +225,6 @@ export class Work {
     const seconds = typeof script.seconds === 'number' ? script.seconds : drawSeconds(speed, this.#random)
     return seconds * slowness * 1000
   }
-}
-
-/** Milliseconds since the epoch, with fractions. */
-export function now(): number {
-  return performance.timeOrigin + performance.now()
 }
 
 /** Without any time to pass it still ends in a later turn. Returns what stops it. */

@@ -35,7 +35,7 @@ export interface Result {
   readonly lostJobs: number
 }
 
-/** One job in twenty takes twenty times as long; the mean size is 1. */
+/** One job in twenty is twenty times as long on the mean; sizes of either kind are exponential. The mean size is 1. */
 const LARGE_SHARE = 0.05
 const LARGE_RATIO = 20
 const SMALL_SIZE = 1 / (1 - LARGE_SHARE + LARGE_SHARE * LARGE_RATIO)
@@ -117,7 +117,8 @@ class Simulation {
   }
 
   #size(): number {
-    return this.#arrivals() < LARGE_SHARE ? LARGE_RATIO * SMALL_SIZE : SMALL_SIZE
+    const mean = this.#arrivals() < LARGE_SHARE ? LARGE_RATIO * SMALL_SIZE : SMALL_SIZE
+    return exponential(this.#arrivals, mean)
   }
 
   #result(): Result {

@@ -5,8 +5,7 @@ import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node
 import { createServer as createTcpServer } from 'node:net'
 import type { AddressInfo, Server as TcpServer, Socket } from 'node:net'
 import { freePort } from '../wait.ts'
-import { Connection } from './exchange.ts'
-import type { Exchange } from './exchange.ts'
+import { Connection, Exchange } from './exchange.ts'
 
 export interface ListenerOptions {
   host: string
@@ -15,7 +14,8 @@ export interface ListenerOptions {
 }
 
 export interface ListenerEvents {
-  request: (request: IncomingMessage, response: ServerResponse, connection: Connection) => void
+  /** The head of a request is there. */
+  exchange: (exchange: Exchange) => void
   /** The client closed the connection before the end of the answer. */
   clientLeft: (exchange: Exchange) => void
   connection: (socket: Socket) => void
@@ -89,7 +89,7 @@ export class Listener {
     const connection = this.#connections.get(request.socket)
     if (!connection) return
     if (connection.requests++ === 0) request.socket.setTimeout(0)
-    this.#events.request(request, response, connection)
+    this.#events.exchange(new Exchange(request, response, connection))
   }
 
   #onClose(connection: Connection): void {

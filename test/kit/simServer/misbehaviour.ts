@@ -1,5 +1,4 @@
-/** What a simulated node can be told to do wrong, to which requests, and how often. */
-import type { Endpoint } from './options.ts'
+/** What a simulated server can be told to do wrong, to which requests, and how often. */
 
 /**
  * How a connection is broken: `reset` with a TCP reset, `close` with an orderly end.
@@ -32,31 +31,31 @@ export type Act =
   | { act: 'drip'; seconds: number }
   /** Answers a JSON string of that many bytes. */
   | { act: 'huge'; bytes: number }
-  /** Streams: changes members of the job's `data`, e.g. `dieAfter`. */
+  /** Streams: changes what the request itself tells the server to do, e.g. `dieAfter`. */
   | { act: 'script'; script: Record<string, unknown> }
 
-export interface Misdeed {
+export interface Misdeed<E extends string> {
   /** All endpoints where none is named. */
-  endpoint?: Endpoint
+  endpoint?: E
   /** How many requests it befalls; without a number: until cleared. */
   times?: number
   act: Act
 }
 
 /** The misdeeds in force. The newest that fits a request befalls it. */
-export class Misbehaviour {
-  #misdeeds: { misdeed: Misdeed; left: number }[] = []
+export class Misbehaviour<E extends string> {
+  #misdeeds: { misdeed: Misdeed<E>; left: number }[] = []
 
-  add(misdeed: Misdeed): void {
+  add(misdeed: Misdeed<E>): void {
     this.#misdeeds.unshift({ misdeed, left: misdeed.times ?? Infinity })
   }
 
   /** Ends the misdeeds of one endpoint, or all. */
-  clear(endpoint?: Endpoint): void {
+  clear(endpoint?: E): void {
     this.#misdeeds = endpoint ? this.#misdeeds.filter(({ misdeed }) => misdeed.endpoint !== endpoint) : []
   }
 
-  take(endpoint: Endpoint | undefined): Act | undefined {
+  take(endpoint: E | undefined): Act | undefined {
     if (this.#misdeeds.length === 0) return undefined
     const found = this.#misdeeds.find(({ misdeed }) => !misdeed.endpoint || misdeed.endpoint === endpoint)
     if (!found) return undefined

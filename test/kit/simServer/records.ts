@@ -82,19 +82,3 @@ export function headerLines(rawHeaders: RawHeaders, name: string): string[] {
   const wanted = name.toLowerCase()
   return rawHeaders.filter((_, i) => i % 2 === 1 && rawHeaders[i - 1]!.toLowerCase() === wanted)
 }
-
-/** The last so many requests. */
-export class RequestLog {
-  readonly list: RecordedRequest[] = []
-  readonly #keep: number
-
-  constructor(keep: number) {
-    this.#keep = keep
-  }
-
-  add(request: RecordedRequest): void {
-    this.list.push(request)
-    // Trimmed now and then: one element at a time would copy the array for each request.
-    if (this.list.length >= 2 * this.#keep) this.list.splice(0, this.list.length - this.#keep)
-  }
-}

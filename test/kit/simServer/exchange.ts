@@ -23,26 +23,22 @@ export class Connection {
 }
 
 export class Exchange {
-  readonly n: number
-  readonly endpoint: string | undefined
+  /** Counts from 1 within a server. */
+  n = 0
+  endpoint: string | undefined
   readonly request: IncomingMessage
   readonly response: ServerResponse
   readonly connection: Connection
+  /** Counts the requests of its connection, from 1. */
+  readonly nth: number
   /** What to do if the client leaves before the end of the answer. */
   onLeft: (() => void) | undefined
 
-  constructor(
-    n: number,
-    endpoint: string | undefined,
-    request: IncomingMessage,
-    response: ServerResponse,
-    connection: Connection,
-  ) {
-    this.n = n
-    this.endpoint = endpoint
+  constructor(request: IncomingMessage, response: ServerResponse, connection: Connection) {
     this.request = request
     this.response = response
     this.connection = connection
+    this.nth = connection.requests
     connection.open.add(this)
   }
 

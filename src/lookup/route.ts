@@ -1,0 +1,129 @@
+import type { Request, RequestHandler, Response } from 'express'
+import { urlOf } from '../fleet/address.ts'
+import { needContainers, needModel } from '../fleet/need.ts'
+import type { TrackedNode } from '../fleet/node.ts'
+import { GatewayFault } from '../faults.ts'
+import { admitCaller, shownKey, unauthorized, type KeyRing } from '../http/auth.ts'
+import { contextOf } from '../http/context.ts'
+import { readBody } from '../http/readBody.ts'
+import { JsonSyntaxError, memberOf, scanObject, stringAt, type JsonMember } from '../json/index.ts'
+import type { LookupDeps } from './addresses.ts'
+import { issueTicket } from './tickets/ticket.ts'
+import type { TicketKeys } from './tickets/keys.ts'
+
+const MAX_BODY_BYTES = 64 * 1024
+const ASKED = Symbol('what a ticket is asked for')
+
+export interface RouteDeps extends LookupDeps {
+  readonly keys: TicketKeys
+  /** The next number for a worker, durable. */
+  readonly nextReqnum: (worker: string) => Promise<number>
+}
+
+interface Asked {
+  readonly endpoint: string
+  readonly cost: number
+  readonly apiKey: string | undefined
+}
+
+/** Reads the body first, since the key may be in it. */
+export const readRouteBody: RequestHandler = async (req, _res, next) => {
+  const asked = readAsked(await readBody(req, MAX_BODY_BYTES))
+  ;(req as Request & { [ASKED]?: Asked })[ASKED] = asked
+  next()
+}
+
+/** As `requireKey`; the body's `api_key` counts where no header shows one. */
+export function requireRouteKey(ring: KeyRing): RequestHandler {
+  return (req, _res, next) => {
+    if (ring.isEmpty) return next()
+    const caller = ring.callerOf(shownKey(req) ?? askedOf(req).apiKey)
+    if (caller === undefined) throw unauthorized()
+    admitCaller(req, caller)
+    next()
+  }
+}
+
+/** `POST /route/`: a signed ticket, with which the client goes to the chosen worker itself. */
+export function issueRoute(deps: RouteDeps) {
+  return async (req: Request, res: Response): Promise<void> => {
+    const { endpoint, cost } = askedOf(req)
+    await deps.whenReady()
+    const worker = choose(deps, endpoint)
+    if (!worker) {
+      const fault = new GatewayFault('ERR_NO_NODE', `No ready worker for '${endpoint}'`)
+      contextOf(req).fault = fault
+      res.setHeader('Retry-After', '5')
+      res.status(fault.fault.status).json({ error: fault.message, endpoint, status: breakdown(deps) })
+      return
+    }
+    const { fleet } = deps
+    // Before anything is waited for, so that a herd of callers spreads.
+    worker.load.lookedUp(fleet.now(), fleet.load.costRatio(cost))
+    fleet.reconsiderPoll(worker)
+    const url = urlOf(worker.spec)
+    const ticket = await issueTicket(deps.keys, { url, endpoint, cost, reqnum: await deps.nextReqnum(url) })
+    res.setHeader('Content-Type', 'application/json')
+    res.setHeader('Content-Length', ticket.body.length)
+    res.end(ticket.body)
+  }
+}
+
+/** `GET /pubkey/`: what workers check tickets with. */
+export function publicKey(keys: TicketKeys) {
+  return (_req: Request, res: Response): void => {
+    res.setHeader('Content-Type', 'application/x-pem-file')
+    res.end(keys.publicKeyPem)
+  }
+}
+
+/** An endpoint names containers before it names a model. */
+function choose({ selector }: RouteDeps, endpoint: string): TrackedNode | undefined {
+  const containers = endpoint.split(',').map((id) => id.trim())
+  return selector.rank(needContainers(containers), 1, 0)[0] ?? selector.rank(needModel(endpoint), 1, 0)[0]
+}
+
+/** How the workers are, so that a caller can tell "all down" from "nobody has it". */
+function breakdown({ fleet }: RouteDeps): Record<string, number> {
+  const healthy = fleet.healthy().length
+  const total = fleet.nodes.size
+  return { healthy, unhealthy: total - healthy, total }
+}
+
+function askedOf(req: Request): Asked {
+  const asked = (req as Request & { [ASKED]?: Asked })[ASKED]
+  if (!asked) throw new Error('a ticket was asked for without its body being read')
+  return asked
+}
+
+/** @throws GatewayFault naming what is wrong and what is allowed */
+function readAsked(body: Buffer): Asked {
+  const members = readMembers(body)
+  const endpoint = textOf(body, members, 'endpoint')
+  if (endpoint === undefined || endpoint === '')
+    throw bad('endpoint must be a text: a container, several joined by commas, or a model')
+  const cost = memberOf(members, 'cost')
+  const number = cost?.kind === 'number' ? Number(body.toString('latin1', cost.start, cost.end)) : NaN
+  if (cost && cost.kind !== 'null' && !(number > 0 && Number.isFinite(number))) throw bad('cost must be a number > 0')
+  return { endpoint, cost: Number.isNaN(number) ? 1 : number, apiKey: textOf(body, members, 'api_key') }
+}
+
+function textOf(body: Buffer, members: readonly JsonMember[], name: string): string | undefined {
+  const member = memberOf(members, name)
+  if (!member || member.kind === 'null') return undefined
+  if (member.kind !== 'string') throw bad(`${name} must be a text`)
+  return stringAt(body, member)
+}
+
+function readMembers(body: Buffer): JsonMember[] {
+  try {
+    return scanObject(body)
+  } catch (error) {
+    if (!(error instanceof JsonSyntaxError)) throw error
+    throw new GatewayFault('ERR_BAD_JSON', `The body is not a JSON object: ${error.message}`, { cause: error })
+  }
+}
+
+function bad(message: string): GatewayFault {
+  return new GatewayFault('ERR_BAD_SHAPE', message)
+}

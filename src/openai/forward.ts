@@ -1,0 +1,110 @@
+import type { Request, Response } from 'express'
+import { EventEmitter } from 'node:events'
+import type { Fleet } from '../fleet/fleet.ts'
+import { needModel } from '../fleet/need.ts'
+import type { TrackedNode } from '../fleet/node.ts'
+import { GatewayFault } from '../faults.ts'
+import { contextOf } from '../http/context.ts'
+import { readBody } from '../http/readBody.ts'
+import type { StreamTap } from '../proxy/clientSink.ts'
+import type { Forwarder } from '../proxy/forwarder.ts'
+import { headersForBackend, replaceCredentials, type FlatHeaders } from '../proxy/headers.ts'
+import { readOpenAiRequest } from './requestBody.ts'
+import { UsageWatch, type Usage } from './usage.ts'
+
+/** Tells of every request that a service answered to its end. */
+export interface Served {
+  readonly model: string
+  readonly firstByteSeconds: number
+  readonly seconds: number
+  readonly usage: Usage | undefined
+}
+
+export interface OpenAiDeps {
+  readonly fleet: Fleet
+  readonly forwarder: Forwarder
+  readonly maxBodyBytes: number
+  readonly via: string
+  /** Resolves once services are known, or rejects with ERR_NOT_READY. */
+  readonly whenReady: () => Promise<void>
+  readonly events: EventEmitter<{ served: [Served] }>
+}
+
+/** Forwards `POST /v1/…` (or its short path) to the best healthy service with the body's model; answers are streamed untouched. */
+export function forwardOpenAi(deps: OpenAiDeps) {
+  return async (req: Request, res: Response): Promise<void> => {
+    const body = await readBody(req, deps.maxBodyBytes)
+    const contentType = req.headers['content-type']
+    const { model, session } = readOpenAiRequest(body, contentType)
+    await deps.whenReady()
+    const context = contextOf(req)
+    const path = pathWithoutPrefix(req.url)
+    const headers = headersForBackend(req, { via: deps.via, contentType: contentType ?? 'application/json' })
+    const usage = new UsageWatch()
+    await deps.forwarder.forward(req, res, {
+      need: needModel(model),
+      session: session ?? sessionHeader(req),
+      restKey: `openai ${context.caller}`,
+      asksResting: true,
+      requestFor: (node) => ({
+        method: 'POST',
+        path: node.spec.basePath + node.prefix + path,
+        headers: headersFor(node, headers),
+        body,
+      }),
+      retry: req.headers['idempotency-key'] === undefined ? 'untilSent' : 'untilAnswered',
+      followsPushback: true,
+      cancelsWithClient: true,
+      tap: () => tapFor(usage),
+      onStreamEnd: (_lease, how) => {
+        if (how !== 'complete' || res.statusCode >= 400) return
+        const seconds = (performance.now() - context.startedAt) / 1000
+        const { firstByteSeconds = 0 } = context
+        deps.events.emit('served', { model, firstByteSeconds, seconds, usage: usage.usage() })
+      },
+      noNode: () =>
+        new GatewayFault('ERR_NO_SERVICE', `No healthy services available for model '${model.slice(0, 500)}'`),
+    })
+  }
+}
+
+/** `GET /models`: what healthy services have. */
+export function listModels({ fleet, whenReady }: Pick<OpenAiDeps, 'fleet' | 'whenReady'>) {
+  const firstSeen = new Map<string, number>()
+  return async (_req: Request, res: Response): Promise<void> => {
+    await whenReady()
+    const models = new Set(fleet.healthy('openai').flatMap((service) => [...service.models]))
+    const data = [...models].sort().map((id) => {
+      const created = firstSeen.get(id) ?? Math.floor(Date.now() / 1000)
+      firstSeen.set(id, created)
+      return { id, object: 'model', created }
+    })
+    res.json({ object: 'list', data })
+  }
+}
+
+/** Pushbacks are collected, so that another service may be tried; everything else goes on as it comes. */
+function tapFor(usage: UsageWatch): StreamTap {
+  return {
+    takes: (status) => status !== 429 && status !== 503,
+    watch: (chunk) => usage.see(chunk),
+  }
+}
+
+/** A service's own key takes the place of whatever the client showed. */
+function headersFor({ spec }: TrackedNode, headers: FlatHeaders): FlatHeaders {
+  return spec.apiKey === undefined ? headers : replaceCredentials(headers, spec.apiKey)
+}
+
+/** The path behind the prefix that differs between services: `/chat/completions?…`. */
+function pathWithoutPrefix(url: string): string {
+  const path = url.startsWith('/v1/') ? url.slice(3) : url
+  const query = path.indexOf('?')
+  const bare = (query < 0 ? path : path.slice(0, query)).replace(/\/+$/, '')
+  return query < 0 ? bare : bare + path.slice(query)
+}
+
+function sessionHeader(req: Request): string | undefined {
+  const value = req.headers['x-session-id']
+  return typeof value === 'string' && value !== '' ? value : undefined
+}

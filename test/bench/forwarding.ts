@@ -1,0 +1,40 @@
+/**
+ * What forwarding costs: `npm run bench -- [--quick | --profile | --streams | --memory]`.
+ *
+ * Without an option: CPU time per forwarded `POST /api/jobs` of the gateway beside other proxies, in one run, then the
+ * profile and the streams. Loopback only; Linux only, for it reads /proc.
+ */
+import { existsSync } from 'node:fs'
+import { Cleanups } from './forwarding/cleanups.ts'
+import { measureJobCost } from './forwarding/jobCost.ts'
+import { measureMemory } from './forwarding/memory.ts'
+import { readOptions, usage } from './forwarding/options.ts'
+import { measureProfile } from './forwarding/profile.ts'
+import { measureStreams } from './forwarding/streams.ts'
+
+if (!existsSync('/proc/self/stat')) {
+  console.error('This benchmark reads CPU times from /proc, which is not here.')
+  process.exit(1)
+}
+
+const options = readOptions(process.argv.slice(2))
+if (!options) {
+  console.error(usage)
+  process.exit(2)
+}
+
+const cleanups = new Cleanups()
+const end = (signal: NodeJS.Signals): void => {
+  void cleanups.run().then(() => process.exit(signal === 'SIGINT' ? 130 : 143))
+}
+process.once('SIGINT', end)
+process.once('SIGTERM', end)
+
+try {
+  if (options.parts.has('jobs')) await measureJobCost(cleanups, options)
+  if (options.parts.has('profile')) await measureProfile(cleanups, options)
+  if (options.parts.has('streams')) await measureStreams(cleanups, options)
+  if (options.parts.has('memory')) await measureMemory(cleanups, options)
+} finally {
+  await cleanups.run()
+}

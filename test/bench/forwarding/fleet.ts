@@ -1,0 +1,19 @@
+import { spawnSimNode, type SpawnedSimNode } from '../../kit/simNode/index.ts'
+import type { Cleanups } from './cleanups.ts'
+
+const NODES = 3
+const PROMPT_BYTES = 500
+
+/** The body of every job: some 550 bytes. */
+export const JOB = JSON.stringify({ containers: ['echo'], data: { prompt: 'x'.repeat(PROMPT_BYTES) } })
+
+/**
+ * Three simulated nodes as processes of their own, without limits, whose jobs end at once. Unlike real ones they never
+ * close a connection unasked: proxies that do not know of that would fail now and then.
+ */
+export function startFleet(cleanups: Cleanups): Promise<SpawnedSimNode[]> {
+  const options = { rateLimit: 0, concurrency: 1_000_000, record: 0, requestsPerConnection: 0, idleTimeout: 0 }
+  return Promise.all(
+    Array.from({ length: NODES }, () => spawnSimNode({ ...options, watch: false, keepFinished: 20_000 }, cleanups)),
+  )
+}

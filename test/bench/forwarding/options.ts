@@ -1,0 +1,74 @@
+import { parseArgs } from 'node:util'
+
+export type Part = 'jobs' | 'profile' | 'streams' | 'memory'
+
+export interface BenchOptions {
+  /** What is measured, in this order: jobs, profile, streams, memory. */
+  readonly parts: ReadonlySet<Part>
+  /** Names of contenders; empty: all that are installed. */
+  readonly contenders: readonly string[]
+  readonly connections: number
+  readonly warmUpSeconds: number
+  readonly rounds: number
+  readonly roundSeconds: number
+  /** Streams: how many, and how long they are watched. */
+  readonly streamCount: number
+  readonly streamSeconds: number
+  /** Jobs of the memory part. */
+  readonly memoryJobs: number
+}
+
+export const usage = `npm run bench -- [option …]
+  (none)           CPU per job beside other proxies, the profile, the streams
+  --quick          CPU per job alone, at most 10 s for each contender
+  --only a,b       only these contenders
+  --rounds N       rounds of 4 s for each contender (5)
+  --profile        only the profile: where the gateway's time goes
+  --streams        only the streams: --count 1000, --seconds 120
+  --memory         only the memory over --jobs 500000`
+
+/** `undefined` where the arguments are not understood. */
+export function readOptions(args: string[]): BenchOptions | undefined {
+  try {
+    const { values } = parseArgs({
+      args,
+      options: {
+        quick: { type: 'boolean', default: false },
+        only: { type: 'string', default: '' },
+        rounds: { type: 'string', default: '5' },
+        profile: { type: 'boolean', default: false },
+        streams: { type: 'boolean', default: false },
+        memory: { type: 'boolean', default: false },
+        count: { type: 'string', default: '1000' },
+        seconds: { type: 'string', default: '120' },
+        jobs: { type: 'string', default: '500000' },
+      },
+    })
+    const { quick } = values
+    return {
+      parts: partsOf(values),
+      contenders: values.only.split(',').filter(Boolean),
+      connections: 32,
+      warmUpSeconds: quick ? 2.5 : 4,
+      rounds: quick ? 3 : wholeNumber(values.rounds, 100),
+      roundSeconds: quick ? 1.5 : 4,
+      streamCount: wholeNumber(values.count, 5000),
+      streamSeconds: wholeNumber(values.seconds, 3600),
+      memoryJobs: wholeNumber(values.jobs, 5_000_000),
+    }
+  } catch {
+    return undefined
+  }
+}
+
+function partsOf(asked: { quick: boolean; profile: boolean; streams: boolean; memory: boolean }): Set<Part> {
+  const parts = (['profile', 'streams', 'memory'] as const).filter((part) => asked[part])
+  if (parts.length > 0) return new Set(parts)
+  return new Set(asked.quick ? ['jobs'] : ['jobs', 'profile', 'streams'])
+}
+
+function wholeNumber(text: string, most: number): number {
+  const value = Number(text)
+  if (!Number.isInteger(value) || value < 1 || value > most) throw new RangeError(text)
+  return value
+}
