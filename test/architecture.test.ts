@@ -12,8 +12,8 @@ interface Source {
 }
 
 const leaves = ['json', 'faults']
-const beneathHttp = ['proxy', 'fleet', ...leaves]
-const beneathFeatures = ['http', ...beneathHttp]
+const beneathProxy = ['http', 'fleet', ...leaves]
+const beneathFeatures = ['proxy', ...beneathProxy]
 const features = ['jobs', 'openai', 'lookup']
 const beneathApp = [...features, ...beneathFeatures]
 
@@ -26,8 +26,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   jobs: beneathFeatures,
   openai: beneathFeatures,
   lookup: beneathFeatures,
-  http: beneathHttp,
-  proxy: ['fleet', ...leaves],
+  proxy: beneathProxy,
+  http: leaves,
   fleet: leaves,
   json: [],
   faults: [],
@@ -143,7 +143,7 @@ describe('the rules find what breaks them', () => {
     ['an import for its effects', 'json/a.ts', `import '../faults.ts'`, 'faults.ts'],
     ['a re-export', 'jobs/a.ts', `export * from '../openai/b.ts'`, 'openai/b.ts'],
     ['a lazy import', 'lookup/a.ts', `const b = await import('../jobs/b.ts')`, 'jobs/b.ts'],
-    ['a type written as import', 'proxy/a.ts', `type B = import('../http/b.ts').B`, 'http/b.ts'],
+XX
     [
       'settings taken from below',
       'app.ts',

@@ -234,6 +234,9 @@ export class Fleet extends EventEmitter<FleetEvents> {
     node.isRefusing = false
     node.contact.answered(now)
     if (result.outcome === 'pushback') return
+    const flipped = node.health.observe(true)
+    // What was learnt before it went away holds no more.
+    if (flipped) node.load.recovered(now)
     if (result.outcome === 'info') {
       const changed = JSON.stringify(node.info?.containers) !== JSON.stringify(result.info.containers)
       const chainChanged = node.info?.chain.enabled !== result.info.chain.enabled

@@ -58,7 +58,7 @@ function object(value: unknown, what: string): Json {
 
 function count(from: Json, name: string): number {
   const value = from[name]
-  if (!Number.isInteger(value) || (value as number) < 0) {
+  if (!Number.isSafeInteger(value) || (value as number) < 0) {
     throw new InfoShapeError(`pending.${name} is not a whole number ≥ 0`)
   }
   return value as number

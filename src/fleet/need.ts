@@ -12,7 +12,7 @@ export const ANY_NODE: Need = { key: 'any', fits: (node) => node.isInfernet }
 /** A node that runs all of these containers; the first must be external, for only such may begin a job. */
 export function needContainers(containers: readonly string[]): Need {
   return {
-    key: `containers:${containers.join('\n')}`,
+    key: `containers:${JSON.stringify(containers)}`,
     fits: (node) =>
       node.isInfernet &&
       containers.every((id) => node.containers.has(id)) &&

@@ -69,13 +69,15 @@ export class Poller {
   async #poll(): Promise<void> {
     this.#polling = true
     const { limit, prober, now, onResult } = this.#options
-    const [result, startedAt] = await limit.run(async () => {
-      const at = now()
-      return [await prober.probe(this.#node), at] as const
+    let startedAt = now()
+    const result = await limit.run(async () => {
+      startedAt = now()
+      // Its turn may come after it was taken out of the list.
+      return this.#stopped ? undefined : await prober.probe(this.#node)
     })
     this.#polling = false
     this.#lastEndedAt = now()
-    if (this.#stopped) return
+    if (this.#stopped || !result) return
     onResult(this.#node, result, startedAt)
     this.#schedule(this.#delayAfter(result))
   }
@@ -86,15 +88,17 @@ export class Poller {
     this.#notBefore = 0
     if (result.outcome === 'pushback') {
       this.#notBefore = this.#options.now() + result.retryAfterSeconds
-      return Math.max(result.retryAfterSeconds, jittered(intervalSeconds))
+      // Of one that is not in use yet nothing is known before it answers: not a whole interval for that.
+      const delay = this.#node.health.isHealthy ? jittered(intervalSeconds) : this.#nextRetryDelay()
+      return Math.max(result.retryAfterSeconds, delay)
     }
-    if (result.outcome === 'failed') {
-      const delay = Math.min(intervalSeconds, FIRST_RETRY_SECONDS * 2 ** this.#failures)
-      this.#failures++
-      return jittered(delay)
-    }
+    if (result.outcome === 'failed') return this.#nextRetryDelay()
     this.#failures = 0
     if (this.#node.health.isWavering) return Math.min(intervalSeconds, FIRST_RETRY_SECONDS)
     return jittered(intervalSeconds)
+  }
+
+  #nextRetryDelay(): number {
+    return jittered(Math.min(this.#options.intervalSeconds, FIRST_RETRY_SECONDS * 2 ** this.#failures++))
   }
 }

@@ -1,4 +1,4 @@
-import axios, { type AxiosResponse } from 'axios'
+import axios, { AxiosError, type AxiosResponse } from 'axios'
 import http from 'node:http'
 import https from 'node:https'
 import { urlOf } from './address.ts'
@@ -6,6 +6,8 @@ import { InfoShapeError, readInfo, type NodeInfo } from './info.ts'
 import type { TrackedNode } from './node.ts'
 
 const MAX_ANSWER_BYTES = 2_000_000
+/** A node that asks for more patience is asked again after this all the same, seconds; it also keeps timers in their range. */
+const MAX_RETRY_AFTER_SECONDS = 3600
 /** A node closes idle connections after 5 s; ours go first, so that none is used while it closes. */
 const IDLE_SOCKET_MS = 4000
 
@@ -38,7 +40,9 @@ export class Prober {
       return node.isInfernet ? await this.#askInfo(node) : await this.#askModels(node)
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
-      return { outcome: 'failed', reason: reasonOf(error), refused: code === 'ECONNREFUSED', answered: false }
+      // An answer that is nonsense, too long or broken off shows all the same that somebody is there.
+      const answered = error instanceof InfoShapeError || code === AxiosError.ERR_BAD_RESPONSE
+      return { outcome: 'failed', reason: reasonOf(error), refused: code === 'ECONNREFUSED', answered }
     }
   }
 
@@ -51,12 +55,7 @@ export class Prober {
     const answer = await this.#get(node, '/info')
     const common = commonResult(answer)
     if (common) return common
-    try {
-      return { outcome: 'info', info: readInfo(parse(answer)), rateLimitRemaining: remaining(answer) }
-    } catch (error) {
-      if (!(error instanceof InfoShapeError)) throw error
-      return { outcome: 'failed', reason: `/info is not a node's: ${error.message}`, refused: false, answered: true }
-    }
+    return { outcome: 'info', info: readInfo(parse(answer)), rateLimitRemaining: remaining(answer) }
   }
 
   async #askModels(node: TrackedNode): Promise<ProbeResult> {
@@ -102,7 +101,8 @@ export class Prober {
 function commonResult(answer: AxiosResponse<string>): ProbeResult | undefined {
   if (answer.status === 429) {
     const seconds = Number(answer.headers['retry-after'])
-    return { outcome: 'pushback', retryAfterSeconds: Number.isFinite(seconds) ? Math.max(seconds, 1) : 1 }
+    const retryAfterSeconds = Number.isFinite(seconds) ? Math.min(Math.max(seconds, 1), MAX_RETRY_AFTER_SECONDS) : 1
+    return { outcome: 'pushback', retryAfterSeconds }
   }
   if (answer.status === 200) return undefined
   return { outcome: 'failed', reason: `answered ${answer.status}`, refused: false, answered: true }
@@ -132,6 +132,9 @@ function reasonOf(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException
   if (code === 'ERR_CANCELED' || code === 'ECONNABORTED' || code === 'ETIMEDOUT') return 'no answer in time'
   if (code === 'ECONNREFUSED') return 'connection refused'
-  if (error instanceof InfoShapeError) return message
+  if (code === AxiosError.ERR_BAD_RESPONSE) {
+    return (error as AxiosError).response ? 'the answer broke off' : `the answer is longer than ${MAX_ANSWER_BYTES} bytes`
+  }
+  if (error instanceof InfoShapeError) return `not the expected answer: ${message}`
   return code ?? message
 }

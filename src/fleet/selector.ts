@@ -6,6 +6,8 @@ import type { TrackedNode } from './node.ts'
 
 /** Needs whose candidates are remembered; past this all are forgotten and found anew. */
 const MAX_REMEMBERED_NEEDS = 1000
+/** Longer ones, which only a client makes up, are found anew each time, so that what is remembered stays small. */
+const MAX_REMEMBERED_KEY = 1000
 
 export interface PickOptions {
   /** Nodes that were tried already. */
@@ -79,7 +81,7 @@ export class Selector {
     let found = this.#healthy.get(need.key)
     if (!found) {
       found = [...this.#fleet.nodes.values()].filter((node) => node.health.isHealthy && need.fits(node))
-      this.#healthy.set(need.key, found)
+      if (need.key.length <= MAX_REMEMBERED_KEY) this.#healthy.set(need.key, found)
     }
     return found
   }

@@ -1,5 +1,5 @@
 import type { Request, Response } from 'express'
-import { EventEmitter } from 'node:events'
+import type { EventEmitter } from 'node:events'
 import type { Fleet } from '../fleet/fleet.ts'
 import { needModel } from '../fleet/need.ts'
 import type { TrackedNode } from '../fleet/node.ts'

@@ -42,6 +42,7 @@ test('a hash gives back the containers that it names, in their order', () => {
   assert.deepEqual(containersOf(hashContainers(['c', 'a', 'b']), ['b', 'a', 'c']), ['c', 'a', 'b'])
   assert.equal(containersOf(hashContainers(['d']), ['a', 'b', 'c']), undefined)
   assert.equal(containersOf(hashContainers(['a', 'b']), ['a', 'b'], 2), undefined)
+  assert.deepEqual(containersOf(hashContainers(['a', 'b']), ['a', 'b'], 3), ['a', 'b'])
 })
 
 test('a hash is the same in any case, with or without 0x', () => {

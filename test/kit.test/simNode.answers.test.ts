@@ -3,8 +3,12 @@ import { after, describe, test } from 'node:test'
 import { post, request } from '../kit/http.ts'
 import type { Answer } from '../kit/http.ts'
 import { startSimNode } from '../kit/simNode/index.ts'
-import { CONTAINERS, QUESTIONS, subscription } from './questions.ts'
-import type { Question } from './questions.ts'
+import { JOB_QUESTIONS, subscription } from './jobQuestions.ts'
+import { LOOK_QUESTIONS } from './lookQuestions.ts'
+import { CONTAINERS } from './question.ts'
+import type { Question } from './question.ts'
+
+const QUESTIONS = [...LOOK_QUESTIONS, ...JOB_QUESTIONS]
 
 const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}/g
 const REAL_NODE_URL = process.env.REAL_NODE_URL

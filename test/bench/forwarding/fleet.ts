@@ -11,9 +11,19 @@ export const JOB = JSON.stringify({ containers: ['echo'], data: { prompt: 'x'.re
  * Three simulated nodes as processes of their own, without limits, whose jobs end at once. Unlike real ones they never
  * close a connection unasked: proxies that do not know of that would fail now and then.
  */
-export function startFleet(cleanups: Cleanups): Promise<SpawnedSimNode[]> {
-  const options = { rateLimit: 0, concurrency: 1_000_000, record: 0, requestsPerConnection: 0, idleTimeout: 0 }
-  return Promise.all(
-    Array.from({ length: NODES }, () => spawnSimNode({ ...options, watch: false, keepFinished: 20_000 }, cleanups)),
+export async function startFleet(cleanups: Cleanups): Promise<SpawnedSimNode[]> {
+  const nodes = await Promise.all(
+    Array.from({ length: NODES }, () =>
+      spawnSimNode({
+        rateLimit: 0,
+        concurrency: 1_000_000,
+        requestsPerConnection: 0,
+        idleTimeout: 0,
+        record: 0,
+        watch: false,
+      }),
+    ),
   )
+  for (const node of nodes) cleanups.after(() => node.kill())
+  return nodes
 }

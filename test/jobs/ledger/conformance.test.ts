@@ -243,7 +243,10 @@ function whatIsKeptIsBounded(open: Open): void {
     const ledger = await open(t, { maxBytes: 100_000 })
     const ids: string[] = []
     for (let index = 0; index < 30; index++) {
-      const [id] = await finishedJobs(ledger, 1, { result: Buffer.alloc(10_000), finishedAt: Date.now() - 1000 + index })
+      const [id] = await finishedJobs(ledger, 1, {
+        result: Buffer.alloc(10_000),
+        finishedAt: Date.now() - 1000 + index,
+      })
       ids.push(id!)
     }
     await eventually(() => ledger.health().keptBytes <= 100_000)

@@ -8,7 +8,7 @@ import type { JobStatus, JobStore, ResultText } from './jobs.ts'
 import type { Settings } from './options.ts'
 import { drawSeconds, seededRandom } from './serviceTime.ts'
 import type { JobSubmission } from './submission.ts'
-import { WorkQueue } from './workQueue.ts'
+import { WorkQueue } from '../simServer/workQueue.ts'
 
 /** A job's life. Times are milliseconds since the epoch, with fractions. */
 export interface JobTrace {

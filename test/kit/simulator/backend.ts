@@ -7,6 +7,7 @@ export class Backend {
   readonly secondsPerJob: number
   /** A black hole says that it has nothing to do, does nothing, and breaks off requests that wait for an answer. */
   isBlackHole = false
+  mostPending = 0
   readonly #events: Events
   readonly #queue: (() => void)[] = []
   #queueHead = 0
@@ -41,6 +42,7 @@ export class Backend {
     }
     if (this.#running < this.concurrency) start()
     else this.#queue.push(start)
+    this.mostPending = Math.max(this.mostPending, this.pending)
   }
 
   #startNext(): void {

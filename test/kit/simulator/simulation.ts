@@ -7,16 +7,18 @@ export interface Scenario {
   readonly seed: number
   readonly policy: SimulatedPolicy
   readonly nodes: number
-  /** Arriving work over what the fleet can do. */
+  /** Arriving work over what the fleet can do, joining nodes left aside. */
   readonly utilisation: number
   /** Share of two-step clients: look up a node, then hand in the job there without a word to the gateway. */
   readonly lookUpShare: number
   /** All with concurrency 4 and one speed; else concurrency 1 to 8 and service times of 8^U seconds, U uniform. */
   readonly alike?: boolean
-  /** Share of the work that comes from elsewhere, spread over the nodes by what each can do. */
+  /** Share of the work that comes from elsewhere, spread over all nodes by what each can do. */
   readonly outsideShare?: number
   /** One node turns into a black hole when measuring begins. */
   readonly blackHole?: boolean
+  /** So many of the nodes are added, unknown and idle, when measuring begins. */
+  readonly joiningNodes?: number
   /** Gateways that know nothing of each other and share the clients. */
   readonly gateways?: number
   readonly pollSeconds?: number
@@ -31,6 +33,8 @@ export interface Result {
   readonly jobs: number
   /** Share of the attempts to place a job that went to the black hole. */
   readonly blackHoleShare: number
+  /** The longest that it got on a joining node: pending jobs over concurrency. */
+  readonly worstPileUp: number
   /** Jobs that were not done one hour after the measuring ended. */
   readonly lostJobs: number
 }
@@ -49,6 +53,7 @@ class Simulation {
   readonly #scenario: Scenario
   readonly #events = new Events()
   readonly #backends: Backend[]
+  readonly #joining: Backend[]
   readonly #gateways: SimulatedGateway[]
   /** Independent streams: what arrives is the same whatever the policy does with it. */
   readonly #arrivals: () => number
@@ -59,18 +64,22 @@ class Simulation {
     this.#scenario = scenario
     this.#arrivals = seededRandom(2 * scenario.seed)
     const random = seededRandom(2 * scenario.seed + 1)
-    const { policy, pollSeconds = 30 } = scenario
+    const { policy, pollSeconds = 30, joiningNodes = 0 } = scenario
     this.#backends = Array.from({ length: scenario.nodes }, () => this.#backend())
+    this.#joining = this.#backends.slice(scenario.nodes - joiningNodes)
     this.#gateways = Array.from({ length: scenario.gateways ?? 1 }, () => {
       const gateway = new SimulatedGateway(this.#events, random, policy, pollSeconds)
-      for (const backend of this.#backends) gateway.add(backend, random() * pollSeconds)
+      for (const backend of this.#backends) {
+        if (!this.#joining.includes(backend)) gateway.add(backend, random() * pollSeconds)
+      }
       return gateway
     })
   }
 
   run(): Result {
     const { warmUpSeconds = 300, measuredSeconds = 1500, utilisation, outsideShare = 0 } = this.#scenario
-    const capacity = this.#backends.reduce((sum, backend) => sum + backend.throughput, 0)
+    const known = this.#backends.filter((backend) => !this.#joining.includes(backend))
+    const capacity = known.reduce((sum, backend) => sum + backend.throughput, 0)
     const end = warmUpSeconds + measuredSeconds
     const measured = (): boolean => this.#events.now >= warmUpSeconds
     this.#every(1 / (capacity * utilisation * (1 - outsideShare)), end, () => this.#clientArrives(measured()))
@@ -78,6 +87,7 @@ class Simulation {
       this.#every(1 / (capacity * utilisation * outsideShare), end, () => this.#outsideJob(capacity))
     this.#events.runUntil(warmUpSeconds)
     if (this.#scenario.blackHole) this.#backends[0]!.isBlackHole = true
+    for (const backend of this.#joining) for (const gateway of this.#gateways) gateway.add(backend, 0)
     this.#events.runUntil(end)
     this.#events.runUntil(end + 3600)
     return this.#result()
@@ -129,6 +139,7 @@ class Simulation {
       p99Seconds: sorted[Math.floor(0.99 * sorted.length)] ?? NaN,
       jobs: this.#jobs,
       blackHoleShare: attempts / this.#jobs,
+      worstPileUp: Math.max(0, ...this.#joining.map((backend) => backend.mostPending / backend.concurrency)),
       lostJobs: this.#jobs - sorted.length,
     }
   }

@@ -1,32 +1,7 @@
-/** Questions to a node and the answers a real one gives: asked of the simulated one, and of a real one where there is one. */
+/** Work given to a node, one job or a batch, sound or not. The answers do not depend on what was asked before. */
 import { pipelineHash } from '../kit/simNode/index.ts'
-import type { ContainerSpec } from '../kit/simNode/index.ts'
+import type { Question } from './question.ts'
 
-export interface Question {
-  name: string
-  method?: string
-  path: string
-  headers?: Record<string, string>
-  body?: string | Buffer
-  status: number
-  /** The exact body, ids written as `<id>`; or what it must match. */
-  answer: string | RegExp
-  contentType?: string
-  /** Whether it carries the limiter's headers; default true. */
-  limited?: boolean
-}
-
-export const CONTAINERS: ContainerSpec[] = [
-  { id: 'echo', image: 'test/echo:1', description: 'Echo', models: ['m/echo'] },
-  { id: 'inner', image: 'test/inner:1', description: 'Inner', external: false },
-  { id: 'stream', image: 'test/stream:1', description: 'Stream' },
-  { id: 'proof', image: 'test/proof:1', generatesProofs: true },
-  { id: 'locked', image: '', allowedIps: ['10.9.9.9'] },
-  { id: 'peek', image: '' },
-  { id: 'dead', image: '', dead: true },
-]
-
-const HTML = 'text/html; charset=utf-8'
 const NO_UNION =
   'can not match type \\"dict\\" to any type of \\"None\\" union: ' +
   'typing.Union[shared.message.OffchainJobMessage, shared.message.DelegatedSubscriptionMessage]'
@@ -47,69 +22,7 @@ const stream = { ...submit, path: '/api/jobs/stream' }
 const error = (text: string): string => `{"error":"${text}"}\n`
 const failure = (text: string): string => error(`Internal server error: ${text}`)
 
-/** Questions whose answers do not depend on what was asked before. */
-export const QUESTIONS: Question[] = [
-  { name: 'health', path: '/health', status: 200, answer: '{"status":"healthy"}\n' },
-  { name: 'health behind two slashes', path: '//health', status: 200, answer: '{"status":"healthy"}\n' },
-  { name: 'HEAD of health', method: 'HEAD', path: '/health', status: 200, answer: '' },
-  {
-    name: 'info, its members in alphabetical order',
-    path: '/info',
-    status: 200,
-    answer: new RegExp(
-      '^{"chain":{"address":"","enabled":false},"containers":\\[{"description":"Echo","external":true,"id":"echo","image":"test/echo:1"},' +
-        '.*{"description":"","external":true,"id":"dead","image":""}\\],"pending":{"offchain":\\d+,"onchain":0},"version":"1.4.0"}\n$',
-    ),
-  },
-  {
-    name: 'resources, without the container that does not answer',
-    path: '/resources',
-    status: 200,
-    answer:
-      /^{"echo":{"compute_capability":\[{"id":"ml","models":\[{"id":"m\/echo","repo_id":"m\/echo"}\]}\],"hardware":\[{"capability_id":"base","cpu_info":{"model":"echo"}}\]},"inner":(?!.*"dead").*}\n$/,
-  },
-  {
-    name: 'resources of a model',
-    path: '/resources?model_id=m/echo',
-    status: 200,
-    answer: /^{"echo":{"supported":true},.*"stream":{"supported":false}}\n$/,
-  },
-  {
-    name: 'an unknown path',
-    path: '/nope',
-    status: 404,
-    contentType: HTML,
-    limited: false,
-    answer: /^<!doctype html>\n.*404/s,
-  },
-  {
-    name: 'a trailing slash',
-    path: '/health/',
-    status: 404,
-    contentType: HTML,
-    limited: false,
-    answer: /404 Not Found/,
-  },
-  {
-    name: 'a wrong method',
-    method: 'DELETE',
-    path: '/api/jobs',
-    status: 405,
-    contentType: HTML,
-    limited: false,
-    answer: /<h1>Method Not Allowed<\/h1>/,
-  },
-  { name: 'OPTIONS', method: 'OPTIONS', path: '/api/jobs', status: 200, contentType: HTML, answer: '' },
-  {
-    name: 'an empty X-Forwarded-For',
-    path: '/health',
-    headers: { 'X-Forwarded-For': '' },
-    status: 500,
-    contentType: HTML,
-    limited: false,
-    answer: /<h1>Internal Server Error<\/h1>/,
-  },
-
+export const JOB_QUESTIONS: Question[] = [
   { name: 'a job', ...submit, body: job('["echo"]'), status: 200, answer: '{"id":"<id>"}\n' },
   {
     name: 'a job with members nobody knows',
@@ -325,42 +238,4 @@ export const QUESTIONS: Question[] = [
     answer: error(`Could not enqueue job:  ${NOT_WRITABLE}`),
   },
   { name: 'a broken batch', ...batch, body: '[{', status: 500, answer: error(`Could not enqueue job:  ${UNREADABLE}`) },
-
-  { name: 'an unknown job', path: '/api/jobs?id=unknown', status: 200, answer: '[]\n' },
-  {
-    name: 'a status set',
-    method: 'PUT',
-    path: '/api/status',
-    body: '{"id":"st","status":"success","containers":["zzz"]}',
-    status: 200,
-    limited: false,
-    answer: 'null\n',
-  },
-  {
-    name: 'a status that is none',
-    method: 'PUT',
-    path: '/api/status',
-    body: '{"id":"st","status":"x","containers":[]}',
-    status: 400,
-    limited: false,
-    answer: error('Status is invalid'),
-  },
-  {
-    name: 'a status without containers',
-    method: 'PUT',
-    path: '/api/status',
-    body: '{"id":"st","status":"success"}',
-    status: 500,
-    limited: false,
-    answer: error('Could not store job status'),
-  },
-  {
-    name: 'a broken status',
-    method: 'PUT',
-    path: '/api/status',
-    body: '{',
-    status: 500,
-    limited: false,
-    answer: error('Could not store job status'),
-  },
 ]

@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict'
+import { after, describe, test } from 'node:test'
+import { openRaw, request } from '../../kit/http.ts'
+import { startSimNode } from '../../kit/simNode/index.ts'
+import { eventually } from '../../kit/wait.ts'
+import { gatewayFor } from '../support.ts'
+
+const file = { after }
+const node = await startSimNode({ rateLimit: 0 }, file)
+const gateway = await gatewayFor(file, [node])
+
+interface RawAnswer {
+  status: number
+  head: string
+  body: string
+}
+
+/** The last answer on a connection that the gateway has closed. */
+async function answerTo(bytes: string, t: { after(fn: () => void): void }): Promise<RawAnswer> {
+  const raw = await openRaw(gateway.url, { t })
+  raw.send(bytes)
+  return lastAnswer(await raw.closed())
+}
+
+function lastAnswer(received: string): RawAnswer {
+  const start = received.lastIndexOf('HTTP/1.1 ')
+  const [head = '', body = ''] = received.slice(Math.max(0, start)).split('\r\n\r\n')
+  return { status: Number(head.split(' ')[1]), head, body }
+}
+
+function assertJsonError({ status, head, body }: RawAnswer, wanted: number): void {
+  assert.equal(status, wanted, `${head}\n${body}`)
+  assert.match(head, /^content-type: application\/json/im)
+  assert.match(head, new RegExp(`^content-length: ${body.length}$`, 'im'))
+  assert.match(head, /^connection: close$/im)
+  assert.equal(typeof (JSON.parse(body) as { error?: unknown }).error, 'string')
+}
+
+const HEAD = 'POST /api/jobs HTTP/1.1\r\nHost: x\r\n'
+
+/** What the HTTP parser itself refuses. */
+const REFUSED: Record<string, [status: number, bytes: string]> = {
+  'a line that is no request': [400, 'what is this\r\n\r\n'],
+  'an unknown method': [400, 'BREW /api/jobs HTTP/1.1\r\nHost: x\r\n\r\n'],
+  'an unknown version of HTTP': [400, 'GET /livez HTTP/2.7\r\nHost: x\r\n\r\n'],
+  'a request without Host': [400, 'GET /livez HTTP/1.1\r\n\r\n'],
+  'a header line without a colon': [400, 'GET /livez HTTP/1.1\r\nHost: x\r\nnonsense\r\n\r\n'],
+  'a space before the colon': [400, 'GET /livez HTTP/1.1\r\nHost: x\r\nX-A : 1\r\n\r\n'],
+  'a length that is no number': [400, `${HEAD}Content-Length: many\r\n\r\n`],
+  'two lengths': [400, `${HEAD}Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}`],
+  'a length and chunks': [400, `${HEAD}Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}`],
+  'a chunk without a size': [400, `${HEAD}Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n`],
+  'headers past the limit': [431, `GET /livez HTTP/1.1\r\nHost: x\r\nX-Long: ${'a'.repeat(80_000)}\r\n\r\n`],
+  'a URL past the limit': [431, `GET /api/jobs?id=${'a'.repeat(80_000)} HTTP/1.1\r\nHost: x\r\n\r\n`],
+  'an expectation other than 100-continue': [417, `${HEAD}Expect: fries\r\nContent-Length: 2\r\n\r\n`],
+  CONNECT: [405, 'CONNECT example.org:443 HTTP/1.1\r\nHost: example.org\r\n\r\n'],
+}
+
+for (const [what, [status, bytes]] of Object.entries(REFUSED)) {
+  test(`${what} is a ${status} in JSON, and the connection is closed`, async (t) => {
+    assertJsonError(await answerTo(bytes, t), status)
+  })
+}
+
+test('a 405 to CONNECT names the methods, as every 405 does', async (t) => {
+  const { head } = await answerTo('CONNECT example.org:443 HTTP/1.1\r\nHost: example.org\r\n\r\n', t)
+  assert.match(head, /^allow: GET, HEAD, POST, PUT, OPTIONS$/im)
+})
+
+describe('nonsense after an answer on the same connection', () => {
+  test('is a 400 in JSON too', async (t) => {
+    const raw = await openRaw(gateway.url, { t })
+    raw.send('GET /livez HTTP/1.1\r\nHost: x\r\n\r\n')
+    await raw.until((received) => received.endsWith('}'))
+    raw.send('nonsense\r\n\r\n')
+    assertJsonError(lastAnswer(await raw.closed()), 400)
+  })
+
+  test('never gets into an answer that is under way', async (t) => {
+    const raw = await openRaw(gateway.url, { t })
+    const body = '{"containers":["echo"],"data":{"pieces":1000,"pieceMs":100}}'
+    raw.send(`POST /api/jobs/stream HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
+    await raw.until((received) => received.includes('piece0'))
+    raw.send('nonsense\r\n\r\n')
+    const received = await raw.closed()
+    assert.ok(!received.includes('400'), received)
+    assert.ok(!received.endsWith('0\r\n\r\n'), 'the stream must not look complete')
+  })
+
+  test('never passes for the answer to a request that waits for its own', async (t) => {
+    await node.late(0.3, 'submit', { times: 1 })
+    const raw = await openRaw(gateway.url, { t })
+    const body = '{"containers":["echo"],"data":{}}'
+    raw.send(`POST /api/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}nonsense\r\n\r\n`)
+    assert.equal(await raw.closed(), '')
+  })
+})
+
+test('a client that sends half a body and leaves makes no job', async (t) => {
+  const seen = node.seen('submit').length
+  const raw = await openRaw(gateway.url, { t })
+  raw.send(`${HEAD}Content-Length: 100\r\nX-Request-Id: half-a-body\r\n\r\n{"containers"`)
+  raw.socket.end()
+  await raw.closed()
+  await gateway.waitForLog((line) => line['requestId'] === 'half-a-body')
+  assert.equal(node.seen('submit').length, seen)
+})
+
+test('what is refused here harms nobody: the gateway serves on', async () => {
+  await eventually(async () => (await request(`${gateway.url}/livez`)).status === 200)
+  assert.equal((await request(`${gateway.url}/health`)).json<{ healthy_services: string }>().healthy_services, '1/1')
+})

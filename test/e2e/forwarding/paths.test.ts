@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict'
+import { after, describe, test } from 'node:test'
+import { post, request } from '../../kit/http.ts'
+import { startSimNode } from '../../kit/simNode/index.ts'
+import { assertError, gatewayFor, job } from '../support.ts'
+
+const file = { after }
+const node = await startSimNode({ rateLimit: 0 }, file)
+const gateway = await gatewayFor(file, [node])
+
+/** What each path can do. HEAD comes with GET, OPTIONS with everything. */
+const METHODS: Record<string, string[]> = {
+  '/health': ['GET'],
+  '/livez': ['GET'],
+  '/readyz': ['GET'],
+  '/info': ['GET'],
+  '/resources': ['GET'],
+  '/services': ['GET'],
+  '/stats': ['GET'],
+  '/metrics': ['GET'],
+  '/api/jobs': ['GET', 'POST'],
+  '/api/jobs/batch': ['POST'],
+  '/api/jobs/stream': ['POST'],
+  '/api/status': ['PUT'],
+  '/api/v1/ips': ['GET'],
+  '/api/v1/ip': ['GET'],
+  '/api/v1/containers': ['GET'],
+  '/api/v1/resources': ['GET'],
+}
+
+function allowed(path: string): string[] {
+  const methods = METHODS[path]!
+  return [...methods, ...(methods.includes('GET') ? ['HEAD'] : []), 'OPTIONS'].sort()
+}
+
+function allowOf(answer: { headers: { allow?: string | undefined } }): string[] {
+  return (answer.headers.allow ?? '').split(/, */).sort()
+}
+
+test('an unknown path is a 404', async () => {
+  for (const path of ['/', '/nothing', '/api', '/api/jobs/other', '/api/v1', '/%zz', '/api/jobs%2Fstream']) {
+    for (const method of ['GET', 'POST', 'DELETE']) {
+      assertError(await request(`${gateway.url}${path}`, { method }), 404)
+    }
+  }
+})
+
+test('a known path with a wrong method is a 405 that names the right ones', async () => {
+  for (const path of Object.keys(METHODS)) {
+    for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'TRACE']) {
+      if (METHODS[path]!.includes(method)) continue
+      const answer = await request(`${gateway.url}${path}`, { method })
+      assertError(answer, 405)
+      assert.deepEqual(allowOf(answer), allowed(path), `${method} ${path}`)
+    }
+  }
+})
+
+test('HEAD is a wrong method where GET is', async () => {
+  const answer = await request(`${gateway.url}/api/jobs/stream`, { method: 'HEAD' })
+  assert.equal(answer.status, 405)
+  assert.deepEqual(allowOf(answer), ['OPTIONS', 'POST'])
+})
+
+test('OPTIONS is a 204 that names the methods', async () => {
+  for (const path of Object.keys(METHODS)) {
+    const answer = await request(`${gateway.url}${path}`, { method: 'OPTIONS' })
+    assert.equal(answer.status, 204, path)
+    assert.equal(answer.body.length, 0)
+    assert.deepEqual(allowOf(answer), allowed(path), path)
+  }
+})
+
+test('HEAD is answered as GET, without the body', async () => {
+  for (const path of ['/health', '/info', '/resources', '/api/jobs', '/api/jobs?id=unknown', '/stats', '/livez']) {
+    const get = await request(`${gateway.url}${path}`)
+    const head = await request(`${gateway.url}${path}`, { method: 'HEAD' })
+    assert.equal(head.status, 200, path)
+    assert.equal(head.body.length, 0)
+    assert.equal(head.headers['content-type'], get.headers['content-type'])
+  }
+})
+
+test('a trailing slash makes no difference', async () => {
+  for (const path of ['/health', '/livez', '/readyz', '/info', '/resources', '/stats', '/services', '/api/jobs']) {
+    assert.equal((await request(`${gateway.url}${path}/`)).status, 200, path)
+  }
+  assert.equal((await request(`${gateway.url}/api/v1/ips/?container=echo`)).text, `["${node.address}"]`)
+  assert.equal((await post(`${gateway.url}/api/jobs/`, job())).status, 200)
+  assert.equal((await post(`${gateway.url}/api/jobs/batch/`, [job()])).status, 200)
+  assert.equal((await post(`${gateway.url}/api/jobs/stream/`, job())).status, 200)
+  assertError(await request(`${gateway.url}/api/status/`, { method: 'PUT', body: '{}' }), 400)
+})
+
+describe('a compressed body', () => {
+  test('is a 415, and nothing is asked of a node', async () => {
+    const seen = node.seen('submit').length
+    for (const coding of ['gzip', 'br', 'deflate', 'zstd', 'x-unknown', 'identity, gzip']) {
+      const answer = await post(`${gateway.url}/api/jobs`, job(), { headers: { 'Content-Encoding': coding } })
+      assertError(answer, 415)
+    }
+    assert.equal(node.seen('submit').length, seen)
+  })
+
+  test('that says it is none is read', async () => {
+    const answer = await post(`${gateway.url}/api/jobs`, job(), { headers: { 'Content-Encoding': 'identity' } })
+    assert.equal(answer.status, 200)
+    assert.equal(node.seen('submit').at(-1)!.header('content-encoding'), undefined)
+  })
+})

@@ -1,0 +1,96 @@
+/** What the tests from outside share: a gateway in front of nodes, and a node whose streams a test writes by hand. */
+import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
+import type { ServerResponse } from 'node:http'
+import { spawnGateway } from '../kit/gateway.ts'
+import type { Gateway, LogLine } from '../kit/gateway.ts'
+import { request } from '../kit/http.ts'
+import type { Answer } from '../kit/http.ts'
+import { freePort } from '../kit/wait.ts'
+import type { Cleanup } from '../kit/wait.ts'
+
+/** A gateway that knows these nodes and has found them healthy. Its limits are off, unless `env` sets them. */
+export async function gatewayFor(
+  t: Cleanup,
+  nodes: readonly { address: string }[],
+  env: Record<string, string> = {},
+): Promise<Gateway> {
+  const gateway = await spawnGateway(t, {
+    nodes: nodes.map((node) => node.address),
+    env: { PROXY_RATELIMIT_REQS_PER_MIN: '0', RATELIMIT_REQS_PER_MIN: '0', ...env },
+  })
+  await gateway.ready(nodes.length)
+  return gateway
+}
+
+/** A job for the container `echo`; of its `data` the simulated node reads what the container is to do. */
+export function job(data: object = {}): { containers: string[]; data: object } {
+  return { containers: ['echo'], data }
+}
+
+/** Fails unless the answer is an error of that status in the one shape of errors. Returns its text. */
+export function assertError(answer: Answer, status: number): string {
+  assert.equal(answer.status, status, answer.text)
+  assert.match(answer.headers['content-type'] ?? '', /^application\/json\b/)
+  const { error, params = {}, ...more } = answer.json<{ error?: unknown; params?: unknown }>()
+  assert.equal(typeof error, 'string')
+  assert.equal(typeof params, 'object')
+  assert.deepEqual(more, {})
+  return error as string
+}
+
+export interface NodeStats {
+  name: string
+  healthy: boolean
+  in_flight: number
+  request_count: number
+  error_count: number
+}
+
+/** What `/stats` says of one node. */
+export async function statsOf(gateway: Gateway, node: { address: string }): Promise<NodeStats> {
+  const { services } = (await request(`${gateway.url}/stats`)).json<{ services: NodeStats[] }>()
+  const found = services.find(({ name }) => name === node.address)
+  assert.ok(found, `${node.address} is not in /stats`)
+  return found
+}
+
+/** The lines that the log holds for one request. */
+export function linesOf(gateway: Gateway, requestId: string): LogLine[] {
+  return gateway.logs.filter((line) => line['requestId'] === requestId)
+}
+
+/** A node whose answers to submissions and streams are left to the test. */
+export interface HandNode {
+  readonly address: string
+  /** The next submission or stream that nobody has taken yet; its answer is still to be written. */
+  next(): Promise<ServerResponse>
+}
+
+/** Starts a node that is healthy, runs the container `echo`, and is closed after the test. */
+export async function startHandNode(t: Cleanup): Promise<HandNode> {
+  const arrived: ServerResponse[] = []
+  const wanted: ((response: ServerResponse) => void)[] = []
+  const info =
+    '{"version":"1.4.0","containers":[{"id":"echo","description":"","external":true,"image":"example/echo:1"}],' +
+    '"pending":{"offchain":0,"onchain":0},"chain":{"enabled":false,"address":""}}'
+  const server = createServer((incoming, response) => {
+    incoming.resume()
+    if (incoming.method !== 'POST') return void response.end(incoming.url === '/info' ? info : '[]')
+    incoming.on('end', () => {
+      const take = wanted.shift()
+      if (take) take(response)
+      else arrived.push(response)
+    })
+  })
+  const port = await freePort()
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
+  t.after(() => {
+    server.close()
+    server.closeAllConnections()
+  })
+  return {
+    address: `127.0.0.1:${port}`,
+    next: async () => arrived.shift() ?? (await new Promise((resolve) => wanted.push(resolve))),
+  }
+}

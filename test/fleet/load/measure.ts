@@ -1,0 +1,50 @@
+/** Prints what the routing policy costs: `node test/fleet/load/measure.ts`. */
+import { FleetLoad } from '../../../src/fleet/load/fleetLoad.ts'
+import { NodeLoad } from '../../../src/fleet/load/nodeLoad.ts'
+import { rank, SELECTION_POLICIES } from '../../../src/fleet/load/selection.ts'
+import { seededRandom } from '../../kit/simulator/random.ts'
+
+const random = seededRandom(1)
+
+/** Nodes in all states that cost time: with work of our own, unseen load that drains, and a learnt service time. */
+function busyFleet(size: number): { fleet: FleetLoad; nodes: { load: NodeLoad }[] } {
+  const fleet = new FleetLoad()
+  const nodes = Array.from({ length: size }, () => ({ load: new NodeLoad(fleet) }))
+  for (const { load } of nodes) {
+    load.polled(1, 3)
+    load.lookedUp(2)
+    for (let job = 0; job < 5; job++) load.started(3 + job)
+    load.ended(9 + random(), { outcome: 'success' })
+    if (random() < 0.1) load.failed(10)
+  }
+  return { fleet, nodes }
+}
+
+/** Microseconds per call, the clock going on by `stepSeconds` each time. */
+function microseconds(name: string, calls: number, stepSeconds: number, run: (now: number) => unknown): void {
+  let now = 20
+  for (let call = 0; call < calls / 4; call++) run((now += stepSeconds))
+  const before = performance.now()
+  for (let call = 0; call < calls; call++) run((now += stepSeconds))
+  const each = ((performance.now() - before) * 1000) / calls
+  process.stdout.write(`${name.padEnd(44)} ${each.toFixed(3)} µs\n`)
+}
+
+{
+  const { fleet, nodes } = busyFleet(20)
+  const load = nodes[0]!.load
+  microseconds('started + ended', 1_000_000, 1e-4, (now) => {
+    load.ended(now, { outcome: 'success', mark: load.started(now) })
+  })
+  microseconds('score of one node', 2_000_000, 1e-4, (now) => load.score(now))
+  for (const size of [3, 20]) {
+    const few = nodes.slice(0, size)
+    microseconds(`pick among ${size}`, 300_000, 1e-4, (now) => SELECTION_POLICIES.score(few, { now, fleet, random }))
+  }
+}
+for (const size of [100, 1000, 10_000]) {
+  const { fleet, nodes } = busyFleet(size)
+  microseconds(`pick among ${size}`, 20_000, 1e-3, (now) => SELECTION_POLICIES.score(nodes, { now, fleet, random }))
+  microseconds(`rank the best 3 of ${size}`, 2_000, 1e-2, (now) => rank(nodes, { now, fleet, random }, 3))
+  microseconds(`rank all ${size}`, 200, 1e-2, (now) => rank(nodes, { now, fleet, random }, size))
+}
