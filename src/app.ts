@@ -1,7 +1,7 @@
 import express, { type Express, type Request, type RequestHandler, type Response } from 'express'
 import { GatewayFault } from './faults.ts'
 import { requireKey, requireOpsKey, type KeyRing } from './http/auth.ts'
-import { beginRequest, refuseLoops } from './http/begin.ts'
+import { beginRequest, refuseLoops, refuseMalformed } from './http/begin.ts'
 import type { Drain } from './http/drain.ts'
 import { errorHandler } from './http/errors.ts'
 import { limitPerCaller } from './http/rateLimits.ts'
@@ -63,7 +63,7 @@ export function createApp(deps: AppDeps): Express {
   const app = express()
   app.disable('x-powered-by').disable('etag')
   app.set('trust proxy', deps.trustProxy)
-  app.use(beginRequest(deps))
+  app.use(beginRequest(deps), refuseMalformed)
 
   const { refuseNewWork } = drain
   const noLoop = refuseLoops(jobs.via)

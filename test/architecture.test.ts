@@ -143,7 +143,7 @@ describe('the rules find what breaks them', () => {
     ['an import for its effects', 'json/a.ts', `import '../faults.ts'`, 'faults.ts'],
     ['a re-export', 'jobs/a.ts', `export * from '../openai/b.ts'`, 'openai/b.ts'],
     ['a lazy import', 'lookup/a.ts', `const b = await import('../jobs/b.ts')`, 'jobs/b.ts'],
-XX
+    ['a type written as import', 'http/a.ts', `type B = import('../proxy/b.ts').B`, 'proxy/b.ts'],
     [
       'settings taken from below',
       'app.ts',

@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events'
 import type { NodeKind, NodeSpec } from './address.ts'
 import { findImageConflicts, type ImageConflict } from './conflicts.ts'
+import type { NodeInfo } from './info.ts'
 import { Limit } from './limit.ts'
 import { DEFAULT_CONSTANTS, type PolicyConstants } from './load/constants.ts'
 import { FleetLoad } from './load/fleetLoad.ts'
@@ -138,7 +139,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
 
   /** Forgets a retired node, once nothing of it is followed any more. */
   release(node: TrackedNode): void {
-    if (node.isRetired) this.#retired.delete(node.key)
+    if (this.#retired.get(node.key) === node) this.#retired.delete(node.key)
   }
 
   /** Evidence from traffic: any answer at all, whatever its status. */
@@ -156,7 +157,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
     const wasEjected = node.load.isEjected(now)
     node.load.failed(now)
     if (!wasEjected && node.load.isEjected(now)) this.emit('node:ejected', node, reason)
-    if (refused) this.#observe(node, false, reason)
+    if (refused) this.#sawFailure(node, reason)
     this.#pollers.get(node)?.pollSoon()
   }
 
@@ -226,7 +227,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
     node.isRefusing = result.refused
     if (result.answered) node.contact.answered(now)
     else node.contact.failed(now)
-    this.#observe(node, false, result.reason)
+    this.#sawFailure(node, result.reason)
   }
 
   #pollSucceeded(node: TrackedNode, result: Exclude<ProbeResult, { outcome: 'failed' }>, startedAt: number): void {
@@ -234,39 +235,39 @@ export class Fleet extends EventEmitter<FleetEvents> {
     node.isRefusing = false
     node.contact.answered(now)
     if (result.outcome === 'pushback') return
-    const flipped = node.health.observe(true)
+    const isBack = node.health.observe(true)
     // What was learnt before it went away holds no more.
-    if (flipped) node.load.recovered(now)
+    if (isBack) node.load.recovered(now)
     if (result.outcome === 'info') {
-      const changed = JSON.stringify(node.info?.containers) !== JSON.stringify(result.info.containers)
-      const chainChanged = node.info?.chain.enabled !== result.info.chain.enabled
-      node.info = result.info
+      this.#learn(node, result.info)
       node.load.polled(startedAt, node.pending)
-      if (changed) {
-        node.containers = new Map(result.info.containers.map((container) => [container.id, container]))
-        this.#findConflicts()
-      }
-      if (changed || chainChanged) this.version++
     } else {
       node.models = new Set(result.models)
       node.prefix = result.prefix
       this.version++
     }
-    this.#observe(node, true)
+    if (!node.health.isHealthy) return
+    node.reason = undefined
+    if (!isBack) return
+    this.version++
+    this.emit('node:up', node)
   }
 
-  #observe(node: TrackedNode, ok: boolean, reason = ''): void {
+  #learn(node: TrackedNode, info: NodeInfo): void {
+    const changed = JSON.stringify(node.info?.containers) !== JSON.stringify(info.containers)
+    if (changed || node.info?.chain.enabled !== info.chain.enabled) this.version++
+    node.info = info
+    if (!changed) return
+    node.containers = new Map(info.containers.map((container) => [container.id, container]))
+    this.#findConflicts()
+  }
+
+  #sawFailure(node: TrackedNode, reason: string): void {
     const wasTold = node.reason !== undefined
-    if (!ok) node.reason = reason
-    const flipped = node.health.observe(ok)
+    node.reason = reason
+    const flipped = node.health.observe(false)
     if (flipped) this.version++
-    if (ok) {
-      if (!node.health.isHealthy) return
-      node.reason = undefined
-      if (flipped) this.emit('node:up', node)
-    } else if (flipped || (!wasTold && !node.health.isHealthy)) {
-      this.emit('node:down', node, reason)
-    }
+    if (flipped || (!wasTold && !node.health.isHealthy)) this.emit('node:down', node, reason)
   }
 
   #findConflicts(): void {

@@ -1,5 +1,5 @@
 import type { Request, RequestHandler, Response } from 'express'
-import { GatewayFault } from '../faults.ts'
+import { GatewayFault, type FaultCode } from '../faults.ts'
 import { hasPassed } from './via.ts'
 import { contextOf } from './context.ts'
 import type { Drain } from './drain.ts'
@@ -32,6 +32,21 @@ export function beginRequest({ drain, onClosed, onUntrustedForwarding }: BeginOp
 function trustsPeer(req: Request): boolean {
   const trust = req.app.get('trust proxy fn') as (address: string | undefined, hop: number) => boolean
   return trust(req.socket.remoteAddress, 0)
+}
+
+/** Refuses what HTTP forbids but its parser lets through (RFC 9112, 3.2; RFC 9110, 10.1.1), in JSON as everything else. */
+export const refuseMalformed: RequestHandler = (req, _res, next) => {
+  const { host, expect } = req.headers
+  if (req.httpVersion === '1.1') {
+    if (host === undefined) throw closing('ERR_BAD_REQUEST', 'A request needs a Host header')
+    if (expect !== undefined && expect.toLowerCase() !== '100-continue') throw closing('ERR_EXPECTATION')
+  }
+  next()
+}
+
+/** Whoever breaks the protocol may be out of step with it: the connection is not used again. */
+function closing(code: FaultCode, message?: string): GatewayFault {
+  return new GatewayFault(code, message, { headers: { Connection: 'close' } })
 }
 
 /** Refuses what already came through this gateway: a node that is the gateway itself. */

@@ -1,8 +1,8 @@
 import type { Express } from 'express'
-import { createServer, STATUS_CODES, type Server } from 'node:http'
+import { createServer, STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { FAULTS, GatewayFault, type FaultCode } from '../faults.ts'
-import { errorBody, sendFault } from './errors.ts'
+import { errorBody } from './errors.ts'
 import { holdContinue } from './readBody.ts'
 
 /** Enough for a URL with some 1,500 job ids. */
@@ -15,23 +15,43 @@ const IDLE_SOCKET_MS = 75_000
 
 /** An HTTP server on which every error is JSON, also those that never reach the routes. */
 export function createHttpServer(app: Express): Server {
+  const lastOf = new WeakMap<Duplex, ServerResponse>()
+  const serve = (req: IncomingMessage, res: ServerResponse): void => {
+    lastOf.set(req.socket, res)
+    app(req, res)
+  }
   const server = createServer(
     {
       maxHeaderSize: MAX_HEADER_BYTES,
       headersTimeout: HEADERS_TIMEOUT_MS,
       requestTimeout: REQUEST_TIMEOUT_MS,
       keepAliveTimeout: IDLE_SOCKET_MS,
+      // `refuseMalformed` asks for it instead, and answers in JSON.
+      requireHostHeader: false,
     },
-    app,
+    serve,
   )
   server.on('checkContinue', (req, res) => {
     holdContinue(req, res)
-    app(req, res)
+    serve(req, res)
   })
-  server.on('checkExpectation', (_req, res) => sendFault(res, new GatewayFault('ERR_EXPECTATION')))
-  server.on('clientError', (error: NodeJS.ErrnoException, socket) => refuse(socket, codeOf(error)))
-  server.on('connect', (_req, socket) => refuse(socket, 'ERR_METHOD_NOT_ALLOWED'))
+  // Refused by `refuseMalformed`.
+  server.on('checkExpectation', serve)
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    if (isOwedAnError(lastOf.get(socket))) refuse(socket, codeOf(error))
+    else socket.destroy()
+  })
+  server.on('connect', (_req, socket) => refuse(socket, 'ERR_METHOD_NOT_ALLOWED', 'Allow: GET, HEAD, POST, PUT, OPTIONS'))
   return server
+}
+
+/**
+ * Whether the next bytes on a connection may be an error of the parser. Not while an answer is under way or still to come: the
+ * error would get into it, or be taken for it. Only what breaks off amid its own body may be answered instead.
+ */
+function isOwedAnError(last: ServerResponse | undefined): boolean {
+  if (!last || last.writableFinished) return true
+  return last.socket !== null && !last.headersSent && !last.req.complete
 }
 
 function codeOf(error: NodeJS.ErrnoException): FaultCode {
@@ -41,15 +61,19 @@ function codeOf(error: NodeJS.ErrnoException): FaultCode {
 }
 
 /** Answers on a bare socket, where there is no response object, and closes it. */
-function refuse(socket: Duplex, code: FaultCode): void {
-  if (!socket.writable || ('bytesWritten' in socket && (socket as { bytesWritten: number }).bytesWritten > 0)) {
+function refuse(socket: Duplex, code: FaultCode, header?: string): void {
+  if (!socket.writable) {
     socket.destroy()
     return
   }
   const { status } = FAULTS[code]
   const body = errorBody(new GatewayFault(code))
-  socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json\r\n` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-  )
+  const head = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    'Content-Type: application/json',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    'Connection: close',
+    ...(header === undefined ? [] : [header]),
+  ]
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
 }

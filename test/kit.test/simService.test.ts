@@ -18,12 +18,6 @@ async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
   return list
 }
 
-async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
-  const list: T[] = []
-  for await (const item of items) list.push(item)
-  return list
-}
-
 describe('the official client', async () => {
   const service = await startSimService({ models: ['small-model', 'other'], apiKey: 'sk-1' })
   after(() => service.stop())

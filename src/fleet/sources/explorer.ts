@@ -26,6 +26,8 @@ export class Explorer implements NodeSource {
   #timer: NodeJS.Timeout | undefined
   #stopped = false
   #failing = false
+  /** Entries of the last list that were skipped. */
+  #skipped = 0
 
   constructor(options: ExplorerOptions, logger: Logger) {
     this.#options = options
@@ -78,20 +80,31 @@ export class Explorer implements NodeSource {
     if (data.length > 0 && skipped === data.length && !data.some(hasIp)) {
       throw new Error('no entry of the explorer answer has an "ip"')
     }
-    if (skipped > 0) this.#logger.debug('explorer entries skipped', { skipped })
+    if (skipped > this.#skipped) {
+      this.#logger.warn('explorer entries skipped: no usable address, or one in a range that is not allowed', { skipped })
+    }
+    this.#skipped = skipped
     return specs
   }
 
   #spec(entry: unknown): NodeSpec | undefined {
     if (!hasIp(entry)) return undefined
-    const { ip, port = DEFAULT_PORT } = entry
-    const number = Number(port)
-    if (isIP(ip) === 0 || !Number.isInteger(number) || number < 1 || number > 65535) return undefined
-    if (!this.#options.allowPrivate && ipaddr.process(ip).range() !== 'unicast') return undefined
-    return parseAddress(isIP(ip) === 6 ? `[${ip}]:${number}` : `${ip}:${number}`)
+    const port = portOf(entry)
+    if (isIP(entry.ip) === 0 || port === undefined) return undefined
+    // An IPv4 address in IPv6 clothes is the IPv4 address.
+    const address = ipaddr.process(entry.ip)
+    if (!this.#options.allowPrivate && address.range() !== 'unicast') return undefined
+    return parseAddress(address.kind() === 'ipv6' ? `[${address.toString()}]:${port}` : `${address.toString()}:${port}`)
   }
 }
 
 function hasIp(entry: unknown): entry is { ip: string; port?: unknown } {
   return typeof (entry as { ip?: unknown } | null)?.ip === 'string'
+}
+
+/** A number or its digits; undefined for anything else. */
+function portOf({ port }: { port?: unknown }): number | undefined {
+  if (port === undefined || port === null) return DEFAULT_PORT
+  const number = typeof port === 'string' && /^\d+$/.test(port) ? Number(port) : port
+  return Number.isInteger(number) && (number as number) >= 1 && (number as number) <= 65535 ? (number as number) : undefined
 }

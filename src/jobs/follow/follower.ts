@@ -29,6 +29,7 @@ export class Follower {
     this.#options = options
     options.live.on('follow', (job) => this.#followerOf(job.node).add(job))
     options.live.on('unfollow', (job) => this.#remove(job))
+    options.fleet.on('node:removed', (node) => this.#forgetIdle(node))
   }
 
   /** The node has news of this job, as after `PUT /api/status`. */
@@ -54,12 +55,17 @@ export class Follower {
   }
 
   #remove(job: LiveJob): void {
-    const follower = this.#followers.get(job.node)
-    follower?.remove(job)
-    if (!follower || follower.size > 0 || !job.node.isRetired) return
-    follower.stop()
-    this.#followers.delete(job.node)
-    this.#options.fleet.release(job.node)
+    this.#followers.get(job.node)?.remove(job)
+    this.#forgetIdle(job.node)
+  }
+
+  /** A node that no list names any more is kept only as long as it has jobs. */
+  #forgetIdle(node: TrackedNode): void {
+    const follower = this.#followers.get(node)
+    if (!node.isRetired || (follower && follower.size > 0)) return
+    follower?.stop()
+    this.#followers.delete(node)
+    this.#options.fleet.release(node)
   }
 
   #looked(job: LiveJob, told: NodeJob | undefined, sinceSeconds: number): void {

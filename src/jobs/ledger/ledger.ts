@@ -72,7 +72,7 @@ export interface KeptAnswer {
 }
 
 export interface LedgerHealth {
-  /** Whether the last attempt to write succeeded. */
+  /** Whether the last attempt to write something succeeded. While false only a new job or a probe shows the opposite. */
   readonly writable: boolean
   /** Why not, for people. */
   readonly reason?: string

@@ -54,7 +54,7 @@ export class SqliteLedger implements Ledger {
   readonly #logger: Logger
   readonly #held = new HeldChanges(MAX_HELD_BYTES, MAX_HELD_JOBS)
   #thread!: SqliteThread
-  #report: StoreReport = { keptBytes: 0, jobs: 0, transactions: 0, wrote: false }
+  #report: StoreReport = { keptBytes: 0, jobs: 0, transactions: 0, hasRoom: false }
   /** Why nothing can be written; `undefined` while it can. */
   #reason: string | undefined
   #retrying: NodeJS.Timeout | undefined
@@ -238,7 +238,7 @@ export class SqliteLedger implements Ledger {
   #onReport(report: StoreReport): void {
     this.#report = report
     if (report.writeFailure !== undefined) this.#becomeUnwritable(report.writeFailure)
-    else if (report.wrote && this.#reason !== undefined) {
+    else if (report.hasRoom && this.#reason !== undefined) {
       this.#reason = undefined
       this.#logger.info('ledger: jobs can be recorded again', { held: this.#held.size })
     }

@@ -32,7 +32,7 @@ export class SqliteStore {
   #keptBytes: number
   #jobsInTransaction = 0
   #bytesInTransaction = 0
-  #wroteInTransaction = false
+  #showsRoom = false
   #transactions = 0
 
   constructor(db: DatabaseSync, ttlMs: number) {
@@ -57,11 +57,14 @@ export class SqliteStore {
     return this.#transactions
   }
 
-  /** Runs `work` in one transaction; true if anything was written. On an error nothing was, and it is passed on. */
+  /**
+   * Runs `work` in one transaction; true if that shows that there is room for jobs: smaller changes find some even on a
+   * full disk. On an error nothing is written, and it is passed on.
+   */
   transaction(work: () => void): boolean {
     this.#jobsInTransaction = 0
     this.#bytesInTransaction = 0
-    this.#wroteInTransaction = false
+    this.#showsRoom = false
     try {
       this.#sql.begin.run()
       work()
@@ -77,24 +80,25 @@ export class SqliteStore {
     this.#transactions++
     this.#jobs += this.#jobsInTransaction
     this.#keptBytes += this.#bytesInTransaction
-    return this.#wroteInTransaction
+    return this.#showsRoom
   }
 
   /** @throws DuplicateJobError, and SQLite's errors */
   write(op: WriteOp, packed: PackedBytes): unknown {
     switch (op[0]) {
       case 'insert':
+        this.#showsRoom = true
         for (const [row, request] of op[1]) this.#insertJob(row, unpack(packed, request) ?? null)
         if (op[2]) this.#insertAnswer(op[2][0], unpack(packed, op[2][1])!, unpack(packed, op[2][2])!)
         return undefined
       case 'change':
         return this.#change(op, packed)
       case 'nextReqnum':
-        this.#wroteInTransaction = true
         return rowOf<[number]>(this.#sql.nextReqnum, op[1])![0]
       case 'probe':
-        this.#wroteInTransaction = true
-        this.#sql.probe.run(PROBE_BYTES)
+        this.#showsRoom = true
+        this.#sql.insertProbe.run(PROBE_BYTES)
+        this.#sql.deleteOldProbes.run()
         return undefined
     }
   }
@@ -181,7 +185,6 @@ export class SqliteStore {
     const job = rowOf<[number, number | null, number | null]>(this.#sql.seqOf, id)
     if (!job || job[1] !== null) return false
     const [seq, , requestBytes] = job
-    this.#wroteInTransaction = true
     if (run) this.#sql.rerun.run(...run, seq)
     if (isLeft) this.#sql.markLeft.run(seq)
     if (end) {
@@ -240,7 +243,6 @@ export class SqliteStore {
   }
 
   #count(jobs: number, bytes: number): void {
-    this.#wroteInTransaction = true
     this.#jobsInTransaction += jobs
     this.#bytesInTransaction += bytes
   }
@@ -268,7 +270,8 @@ function prepareAll(db: DatabaseSync) {
     rollback: prepare('ROLLBACK'),
     totals: prepare('SELECT jobs, bytes FROM totals WHERE one = 1'),
     addToTotals: prepare('UPDATE totals SET jobs = jobs + ?, bytes = bytes + ? WHERE one = 1'),
-    probe: prepare('INSERT OR REPLACE INTO probe VALUES (1, zeroblob(?))'),
+    insertProbe: prepare('INSERT INTO probe (filler) VALUES (zeroblob(?))'),
+    deleteOldProbes: prepare('DELETE FROM probe WHERE seq < (SELECT max(seq) FROM probe)'),
     insertJob: prepare(`INSERT INTO jobs (${JOB_COLUMNS}, request) VALUES (${marks(JOB_COLUMNS)}, ?)`),
     seqOf: prepare('SELECT seq, finished_at, length(request) FROM jobs WHERE id = ?'),
     rerun: prepare(

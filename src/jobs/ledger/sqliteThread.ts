@@ -78,9 +78,9 @@ export class SqliteThread {
 
   /** @throws LedgerOpenError */
   static async start(settings: WorkerSettings, hooks: ThreadHooks): Promise<SqliteThread> {
-    // Sources run as TypeScript, builds as JavaScript.
+    // Sources run as TypeScript, builds as JavaScript. The program's own flags, such as --input-type, are not for it.
     const file = new URL(`./sqliteWorker${extname(import.meta.url)}`, import.meta.url)
-    const worker = new Worker(file, { workerData: settings, name: 'ledger' })
+    const worker = new Worker(file, { workerData: settings, name: 'ledger', execArgv: [] })
     const { promise, resolve, reject } = Promise.withResolvers<OpenedMessage>()
     worker.once('message', resolve)
     worker.once('error', reject)

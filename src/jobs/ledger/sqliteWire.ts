@@ -83,8 +83,8 @@ export interface StoreReport {
   readonly jobs: number
   /** Committed since the file was opened. */
   readonly transactions: number
-  /** Whether anything was written since the last report. */
-  readonly wrote: boolean
+  /** Whether something was written since the last report that takes as much room as a job. */
+  readonly hasRoom: boolean
   /** Why something could not be written since the last report. */
   readonly writeFailure?: string
 }

@@ -28,7 +28,7 @@ class LedgerWorker {
   readonly #store: SqliteStore
   readonly #maxBytes: number
   #isPruning = false
-  #wrote = false
+  #hasRoom = false
   #writeFailure: string | undefined
 
   constructor(settings: WorkerSettings) {
@@ -74,7 +74,7 @@ class LedgerWorker {
   /** One commit for all writes of a group; false, and nothing written, if one of them fails. */
   #commitTogether(work: () => void): boolean {
     try {
-      this.#wrote = this.#store.transaction(work) || this.#wrote
+      this.#hasRoom = this.#store.transaction(work) || this.#hasRoom
       return true
     } catch {
       return false
@@ -85,7 +85,7 @@ class LedgerWorker {
   #commitAlone(op: WriteOp, packed: PackedBytes): unknown {
     let value: unknown
     try {
-      this.#wrote = this.#store.transaction(() => (value = this.#store.write(op, packed))) || this.#wrote
+      this.#hasRoom = this.#store.transaction(() => (value = this.#store.write(op, packed))) || this.#hasRoom
       return value
     } catch (error) {
       if (kindOf(error) === 'store') this.#writeFailure = reasonOf(error)
@@ -106,14 +106,13 @@ class LedgerWorker {
     let removed = 0
     let hasMore = false
     try {
-      const wrote = this.#store.transaction(() => {
+      this.#store.transaction(() => {
         do {
           const count = this.#removeOldest(hasTime)
           removed += count
           hasMore = count > 0
         } while (hasMore && removed < PRUNE_STEP_ROWS && hasTime())
       })
-      this.#wrote ||= wrote
     } catch (error) {
       hasMore = false
       this.#writeFailure = reasonOf(error)
@@ -131,8 +130,8 @@ class LedgerWorker {
   #report(): FromWorker['report'] {
     const { keptBytes, jobs, transactions } = this.#store
     const writeFailure = this.#writeFailure
-    const report = { keptBytes, jobs, transactions, wrote: this.#wrote, ...(writeFailure && { writeFailure }) }
-    this.#wrote = false
+    const report = { keptBytes, jobs, transactions, hasRoom: this.#hasRoom, ...(writeFailure && { writeFailure }) }
+    this.#hasRoom = false
     this.#writeFailure = undefined
     return report
   }

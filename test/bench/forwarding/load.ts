@@ -23,9 +23,7 @@ export async function load(url: string, body: string, connections: number, end: 
       `Accept: */*\r\nUser-Agent: bench\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   )
   const run = new Run(end)
-  await Promise.all(
-    Array.from({ length: connections }, () => new Connection(run, request).run(Number(port), hostname)),
-  )
+  await Promise.all(Array.from({ length: connections }, () => new Connection(run, request).run(Number(port), hostname)))
   return run.result()
 }
 
@@ -64,13 +62,13 @@ class Run {
 /** A broken connection is opened again, but not for ever. */
 const MOST_ERRORS = 1000
 const END_OF_HEAD = Buffer.from('\r\n\r\n')
-const NOTHING = Buffer.alloc(0)
+const NOTHING: Buffer = Buffer.alloc(0)
 
 class Connection {
   readonly #run: Run
   readonly #request: Buffer
   readonly #done = Promise.withResolvers<void>()
-  #unread = NOTHING
+  #unread: Buffer = NOTHING
   #sentAt = 0
 
   constructor(run: Run, request: Buffer) {

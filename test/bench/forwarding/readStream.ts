@@ -1,12 +1,13 @@
 import { once } from 'node:events'
 import { request, type IncomingMessage } from 'node:http'
+import { stampMs } from './stamp.ts'
 
 /** A stream of stamped pieces, read as they come. */
 export class ReadStream {
   /** Between the writing of a piece at its node and its arrival here, ms. */
   readonly delaysMs: number[] = []
   readonly #response: IncomingMessage
-  #lastPieceAt = performance.now()
+  #lastPieceAtMs = stampMs()
 
   private constructor(response: IncomingMessage) {
     this.#response = response
@@ -25,7 +26,7 @@ export class ReadStream {
   }
 
   isAlive(silentMs: number): boolean {
-    return !this.#response.destroyed && performance.now() - this.#lastPieceAt < silentMs
+    return !this.#response.destroyed && stampMs() - this.#lastPieceAtMs < silentMs
   }
 
   forgetDelays(): void {
@@ -38,9 +39,9 @@ export class ReadStream {
 
   /** The id line bears no stamp. */
   #read(piece: Buffer): void {
-    const now = performance.now()
-    this.#lastPieceAt = now
+    const nowMs = stampMs()
+    this.#lastPieceAtMs = nowMs
     const stamp = /^(\d+\.\d+) /.exec(piece.toString('latin1'))?.[1]
-    if (stamp !== undefined) this.delaysMs.push(performance.timeOrigin + now - Number(stamp))
+    if (stamp !== undefined) this.delaysMs.push(nowMs - Number(stamp))
   }
 }

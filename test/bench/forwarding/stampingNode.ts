@@ -1,17 +1,17 @@
 /**
- * A simulated node whose streams tell the time: every piece that is just `STAMP` leaves as the moment of its writing,
- * in milliseconds since the epoch with fractions. Prints its port; ends when its stdin is closed.
+ * A simulated node whose streams tell the time: every piece that is just `STAMP` leaves as the moment of its writing.
+ * Prints its port; ends when its stdin is closed.
  */
 import { ServerResponse } from 'node:http'
 import { startSimNode } from '../../kit/simNode/index.ts'
-import { PIECE_BYTES, STAMP } from './stamp.ts'
+import { PIECE_BYTES, STAMP, stampMs } from './stamp.ts'
 
-const write = ServerResponse.prototype.write as (this: ServerResponse, chunk: unknown, ...more: unknown[]) => boolean
-
-const now = (): string => (performance.timeOrigin + performance.now()).toFixed(3)
+type Write = (this: ServerResponse, chunk: unknown, ...more: unknown[]) => boolean
+// eslint-disable-next-line @typescript-eslint/unbound-method -- it is called with the response that it is written to
+const write = ServerResponse.prototype.write as Write
 
 ServerResponse.prototype.write = function (this: ServerResponse, chunk: unknown, ...more: unknown[]): boolean {
-  return write.call(this, chunk === STAMP ? `${now()} `.padEnd(PIECE_BYTES, '.') : chunk, ...more)
+  return write.call(this, chunk === STAMP ? `${stampMs().toFixed(3)} `.padEnd(PIECE_BYTES, '.') : chunk, ...more)
 }
 
 const node = await startSimNode({

@@ -1,11 +1,12 @@
 /** A disk that is full or broken: new jobs are refused, running ones go on, and a healed disk is noticed. */
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
-import { rm, writeFile } from 'node:fs/promises'
+import { spawnSync } from 'node:child_process'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import type { Ledger } from '../../../src/jobs/ledger/ledger.ts'
-import { eventually, tempDir } from '../../kit/wait.ts'
+import { eventually } from '../../kit/wait.ts'
 import { aJob, anEnd, ledgerPath, LogLines, sqliteAt } from './ledgerKit.ts'
 
 const PAGES = 100
@@ -85,6 +86,7 @@ test('jobs that run go on while nothing can be written: all reads see it, and it
 
 test('a disk on which there is room again is noticed without new jobs', async (t) => {
   const disk = await smallDisk(t, '3m')
+  if (!disk) return
   const filler = join(disk, 'filler')
   const ledger = await sqliteAt(t, join(disk, 'gateway.db'))
   await writeFile(filler, Buffer.alloc(1_500_000))
@@ -103,6 +105,7 @@ test('a disk on which there is room again is noticed without new jobs', async (t
 
 test('a gateway starts on a full disk with the jobs it had', async (t) => {
   const disk = await smallDisk(t, '2m')
+  if (!disk) return
   const path = join(disk, 'gateway.db')
   const first = await sqliteAt(t, path)
   const record = aJob()
@@ -116,6 +119,7 @@ test('a gateway starts on a full disk with the jobs it had', async (t) => {
 
 test('a new ledger on a full disk is refused', async (t) => {
   const disk = await smallDisk(t, '64k')
+  if (!disk) return
   await writeFile(join(disk, 'filler'), Buffer.alloc(64 * 1024)).catch(() => {})
   const refusal = { code: 'ERR_LEDGER_OPEN', message: /cannot be (written: the disk is full|opened for writing)/ }
   await assert.rejects(sqliteAt(t, join(disk, 'gateway.db')), refusal)
@@ -123,9 +127,10 @@ test('a new ledger on a full disk is refused', async (t) => {
 
 test('a read-only disk is refused at start', async (t) => {
   const disk = await smallDisk(t, '2m')
+  if (!disk) return
   const path = join(disk, 'gateway.db')
   await (await sqliteAt(t, path)).close()
-  execFileSync('mount', ['-o', 'remount,ro', disk])
+  assert.equal(spawnSync('mount', ['-o', 'remount,ro', disk]).status, 0)
   await assert.rejects(sqliteAt(t, path), { code: 'ERR_LEDGER_OPEN', message: /cannot be opened for writing/ })
   const fresh = sqliteAt(t, join(disk, 'fresh.db'))
   await assert.rejects(fresh, { code: 'ERR_LEDGER_OPEN', message: /cannot be opened for writing/ })
@@ -136,18 +141,17 @@ test('a file that turns read-only under a running gateway refuses new jobs until
   const ledger = await sqliteAt(t, path)
   const record = aJob()
   await ledger.insert([{ record }])
-  const files = [path, `${path}-wal`]
+  const setImmutable = (flag: '+i' | '-i'): boolean =>
+    spawnSync('chattr', [flag, path, `${path}-wal`], { stdio: 'ignore' }).status === 0
+  if (!setImmutable('+i')) return t.skip('files cannot be made immutable here')
   try {
-    execFileSync('chattr', ['+i', ...files], { stdio: 'ignore' })
-  } catch {
-    return t.skip('files cannot be made immutable here')
+    await assert.rejects(ledger.insert([{ record: aJob() }]), { code: 'ERR_LEDGER' })
+    assert.equal(await ledger.finish(record.id, anEnd()), true)
+    assert.deepEqual(await ledger.list(record.caller, 'finished'), [record.id])
+    assert.equal(ledger.health().writable, false)
+  } finally {
+    setImmutable('-i')
   }
-  t.after(() => execFileSync('chattr', ['-i', ...files]))
-  await assert.rejects(ledger.insert([{ record: aJob() }]), { code: 'ERR_LEDGER' })
-  assert.equal(await ledger.finish(record.id, anEnd()), true)
-  assert.deepEqual(await ledger.list(record.caller, 'finished'), [record.id])
-  assert.equal(ledger.health().writable, false)
-  execFileSync('chattr', ['-i', ...files])
   await eventually(() => ledger.health().writable && ledger.health().held === 0)
 })
 
@@ -166,14 +170,14 @@ async function fill(ledger: Ledger): Promise<{ ids: string[]; refusal: Error & {
 }
 
 /** A disk of that size, in memory; skips the test where none can be mounted. */
-async function smallDisk(t: TestContext, size: string): Promise<string> {
-  const path = await tempDir(t)
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', path], { stdio: 'ignore' })
-  } catch {
-    t.skip('disks cannot be mounted here')
-    return path
-  }
-  t.after(() => execFileSync('umount', ['-l', path]))
-  return path
+async function smallDisk(t: TestContext, size: string): Promise<string | undefined> {
+  const path = await mkdtemp(join(tmpdir(), 'gateway-test-'))
+  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', path])
+  t.after(async () => {
+    spawnSync('umount', ['-l', path])
+    await rm(path, { recursive: true })
+  })
+  if (mounted.status === 0) return path
+  t.skip('disks cannot be mounted here')
+  return undefined
 }

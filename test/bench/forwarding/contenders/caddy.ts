@@ -22,7 +22,6 @@ const configuration = (port: number, nodes: readonly string[]): string => `
 {
 	admin off
 	auto_https off
-	persist_config off
 	log {
 		level ERROR
 	}

@@ -11,7 +11,7 @@ app.use(
   createProxyMiddleware<Request, Response>({
     target: targets[0]!,
     changeOrigin: true,
-    router: () => targets[turn++ % targets.length],
+    router: () => targets[turn++ % targets.length]!,
   }),
 )
 app.listen(Number(port), '127.0.0.1')
