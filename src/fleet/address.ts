@@ -38,7 +38,7 @@ const HOST_NAME = /^(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?$/
 export function parseAddress(name: string, more: Partial<NodeSpec> = {}): NodeSpec {
   const hasScheme = /^https?:\/\//i.test(name)
   if (!hasScheme && name.includes('://')) throw new AddressError('only http:// and https:// are understood')
-  if (!hasScheme && name.includes('/')) throw new AddressError('a path needs http:// or https:// before the host')
+  if (!hasScheme && /[/\\]/.test(name)) throw new AddressError('a path needs http:// or https:// before the host')
   if (!hasScheme && isIP(name) === 6) throw new AddressError('an IPv6 address needs brackets, as in [::1]:4000')
   const url = toUrl(hasScheme ? name : `http://${name}`)
   if (url.username || url.password) throw new AddressError('user names and passwords are not allowed')
@@ -46,6 +46,10 @@ export function parseAddress(name: string, more: Partial<NodeSpec> = {}): NodeSp
     throw new AddressError('queries and fragments are not allowed')
   }
   if (!isHost(url.hostname)) throw new AddressError('the host is not a name or an address')
+  // A URL reads 4000 as 0.0.15.160; whoever writes that means something else.
+  if (isIP(url.hostname) === 4 && !name.includes(url.hostname)) {
+    throw new AddressError('an IPv4 address needs four decimal numbers')
+  }
   if (url.port === '0') throw new AddressError('the port must be from 1 to 65535')
   const basePath = url.pathname.replace(/\/+$/, '')
   const port = url.port || (url.protocol === 'https:' ? '443' : '80')

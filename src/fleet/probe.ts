@@ -133,7 +133,9 @@ function reasonOf(error: unknown): string {
   if (code === 'ERR_CANCELED' || code === 'ECONNABORTED' || code === 'ETIMEDOUT') return 'no answer in time'
   if (code === 'ECONNREFUSED') return 'connection refused'
   if (code === AxiosError.ERR_BAD_RESPONSE) {
-    return (error as AxiosError).response ? 'the answer broke off' : `the answer is longer than ${MAX_ANSWER_BYTES} bytes`
+    return (error as AxiosError).response
+      ? 'the answer broke off'
+      : `the answer is longer than ${MAX_ANSWER_BYTES} bytes`
   }
   if (error instanceof InfoShapeError) return `not the expected answer: ${message}`
   return code ?? message

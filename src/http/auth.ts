@@ -38,10 +38,11 @@ export function shownKey(req: Request): string | undefined {
   return typeof header === 'string' ? header : undefined
 }
 
+const BEARER_CHALLENGE = 'Bearer realm="infernet-gateway"'
+const BASIC_CHALLENGE = 'Basic realm="infernet-gateway", charset="UTF-8"'
+
 export function unauthorized(): GatewayFault {
-  return new GatewayFault('ERR_UNAUTHORIZED', undefined, {
-    headers: { 'WWW-Authenticate': 'Bearer realm="infernet-gateway"' },
-  })
+  return new GatewayFault('ERR_UNAUTHORIZED', undefined, { headers: { 'WWW-Authenticate': BEARER_CHALLENGE } })
 }
 
 /** Marks the request as its key's; the caller of jobs and limits from here on. */
@@ -62,10 +63,30 @@ export function requireKey(ring: KeyRing): RequestHandler {
   }
 }
 
-/** As `requireKey`, for operators' pages: the caller stays who it is. */
+/**
+ * As `requireKey`, for operators' pages: the caller stays who it is. The key may also come as the password of HTTP Basic,
+ * under any user name, since that is all that a browser can send by itself.
+ */
 export function requireOpsKey(ring: KeyRing): RequestHandler {
-  return (req, _res, next) => {
-    if (!ring.isEmpty && ring.callerOf(shownKey(req)) === undefined) throw unauthorized()
-    next()
+  return (req, res, next) => {
+    if (ring.isEmpty || ring.callerOf(shownKey(req) ?? basicPassword(req)) !== undefined) return next()
+    if (!opensPage(req)) throw unauthorized()
+    // A line for each: browsers do not look for a second challenge in one.
+    res.setHeader('WWW-Authenticate', [BEARER_CHALLENGE, BASIC_CHALLENGE])
+    throw new GatewayFault('ERR_UNAUTHORIZED')
   }
+}
+
+/** The password of `Authorization: Basic` (RFC 7617): what follows the first colon. */
+function basicPassword(req: Request): string | undefined {
+  const encoded = /^Basic +([\w+/-]+=*) *$/i.exec(req.headers.authorization ?? '')?.[1]
+  if (encoded === undefined) return undefined
+  const text = Buffer.from(encoded, 'base64').toString()
+  const colon = text.indexOf(':')
+  return colon < 0 ? undefined : text.slice(colon + 1)
+}
+
+/** Whether a browser opens a page, and may ask its user for a key. A page's own calls must not raise that dialogue. */
+function opensPage(req: Request): boolean {
+  return /\btext\/html\b/i.test(req.headers.accept ?? '')
 }

@@ -1,5 +1,6 @@
 import type { Request } from 'express'
 import { randomUUID } from 'node:crypto'
+import { isIP } from 'node:net'
 import type { GatewayFault } from '../faults.ts'
 
 const PLAUSIBLE_ID = /^[A-Za-z0-9._-]{1,128}$/
@@ -37,7 +38,7 @@ export function contextOf(req: Request): RequestContext {
 
 function createContext(req: Request): RequestContext {
   const given = req.headers['x-request-id']
-  const clientAddress = plainAddress(req.ip ?? req.socket.remoteAddress ?? '')
+  const clientAddress = clientAddressOf(req)
   return {
     requestId: typeof given === 'string' && PLAUSIBLE_ID.test(given) ? given : randomUUID(),
     startedAt: performance.now(),
@@ -45,6 +46,12 @@ function createContext(req: Request): RequestContext {
     caller: clientAddress,
     credentialsAreOurs: false,
   }
+}
+
+/** The address that the trusted proxies name, without a port that some of them add; where it is none (`unknown`), the last proxy's own. */
+function clientAddressOf(req: Request): string {
+  const named = (req.ip ?? '').replace(/^\[(.*)\](:\d+)?$/, '$1').replace(/^([\d.]+):\d+$/, '$1')
+  return plainAddress(isIP(named) ? named : (req.socket.remoteAddress ?? ''))
 }
 
 /** An IPv4 address that a dual-stack socket shows as IPv6 is the same caller. */

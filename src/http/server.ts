@@ -41,7 +41,9 @@ export function createHttpServer(app: Express): Server {
     if (isOwedAnError(lastOf.get(socket))) refuse(socket, codeOf(error))
     else socket.destroy()
   })
-  server.on('connect', (_req, socket) => refuse(socket, 'ERR_METHOD_NOT_ALLOWED', 'Allow: GET, HEAD, POST, PUT, OPTIONS'))
+  server.on('connect', (_req, socket) =>
+    refuse(socket, 'ERR_METHOD_NOT_ALLOWED', 'Allow: GET, HEAD, POST, PUT, OPTIONS'),
+  )
   return server
 }
 

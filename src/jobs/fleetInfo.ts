@@ -38,12 +38,12 @@ export function fleetResources({ fleet, whenReady }: JobDeps, resources: Resourc
 
 /** The union of all containers; where one is asked about a model, `supported` wins over not. */
 function merge(all: readonly NodeResources[]): Record<string, unknown> {
-  const merged: Record<string, Readonly<Record<string, unknown>>> = {}
+  const merged = new Map<string, Readonly<Record<string, unknown>>>()
   for (const resources of all) {
     for (const [container, entry] of Object.entries(resources)) {
-      const known = merged[container]
-      if (known === undefined || (known['supported'] !== true && entry['supported'] === true)) merged[container] = entry
+      const known = merged.get(container)
+      if (!known || (known['supported'] !== true && entry['supported'] === true)) merged.set(container, entry)
     }
   }
-  return merged
+  return Object.fromEntries(merged)
 }

@@ -11,7 +11,7 @@ export function queryOf(req: Request): URLSearchParams {
 export function wholeNumber(query: URLSearchParams, name: string, missing: number): number {
   const text = query.get(name)
   if (text === null) return missing
-  if (!/^\d{1,9}$/.test(text)) {
+  if (!/^\d+$/.test(text)) {
     throw new GatewayFault('ERR_BAD_REQUEST', `${name} must be a whole number ≥ 0`, {
       params: { [name]: text.slice(0, 100) },
     })

@@ -74,11 +74,14 @@ export class Tries {
   }
 }
 
-/** Reads `Retry-After` in seconds or as a date (RFC 9110, 10.2.3); at least 1, and 1 where it is missing or nonsense. */
+/** Longer is not waited for; it also keeps timers in their range. */
+const MAX_RETRY_AFTER_SECONDS = 3600
+
+/** Reads `Retry-After` in seconds or as a date (RFC 9110, 10.2.3); from 1 to 3600, and 1 where it is missing or nonsense. */
 export function retryAfterSeconds(header: string | undefined, nowMs: number): number {
   if (header === undefined) return 1
   const seconds = /^\d+(\.\d+)?$/.test(header) ? Number(header) : (Date.parse(header) - nowMs) / 1000
-  return Number.isFinite(seconds) ? Math.max(1, Math.ceil(seconds)) : 1
+  return Number.isFinite(seconds) ? Math.min(Math.max(1, Math.ceil(seconds)), MAX_RETRY_AFTER_SECONDS) : 1
 }
 
 export type { AnswerSink }

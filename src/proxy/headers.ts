@@ -59,7 +59,7 @@ const NOT_TO_CLIENTS = new Set([
   'alt-svc',
 ])
 
-const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
+const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/
 
 /** Headers as undici takes them: name, value, name, value … */
 export type FlatHeaders = string[]
@@ -79,8 +79,11 @@ export function headersForBackend(req: Request, options: HeaderOptions): FlatHea
   const out: FlatHeaders = ['x-forwarded-for', forwardedFor(req, context.clientAddress)]
   const named = connectionOptions(req.headers.connection)
   const { headers } = req
+  const trace = givenTrace(headers)
   for (const name in headers) {
     if (NOT_TO_BACKENDS.has(name) || named?.has(name)) continue
+    // The state of a trace that does not go on means nothing.
+    if (name === 'tracestate' && trace === undefined) continue
     if (context.credentialsAreOurs && CREDENTIALS.has(name)) continue
     const value = headers[name]
     if (typeof value === 'string') out.push(name, value)
@@ -91,7 +94,7 @@ export function headersForBackend(req: Request, options: HeaderOptions): FlatHea
   out.push('x-forwarded-proto', protocol)
   if (host) out.push('x-forwarded-host', host)
   out.push('via', previousVia ? `${previousVia}, ${options.via}` : options.via)
-  out.push('x-request-id', context.requestId, 'traceparent', traceparent(headers, context.requestId))
+  out.push('x-request-id', context.requestId, 'traceparent', trace ?? newTrace(context.requestId))
   if (options.contentType !== undefined) out.push('content-type', options.contentType)
   return out
 }
@@ -115,7 +118,7 @@ export function replaceCredentials(headers: FlatHeaders, key: string): FlatHeade
 export function headersOnBehalf(clientAddress: string, requestId: string, via: string): FlatHeaders {
   return [
     ...['x-forwarded-for', clientAddress, 'via', via, 'x-request-id', requestId],
-    ...['traceparent', traceparent({}, requestId), 'content-type', 'application/json'],
+    ...['traceparent', newTrace(requestId), 'content-type', 'application/json'],
   ]
 }
 
@@ -136,8 +139,7 @@ function forwardedFor(req: Request, clientAddress: string): string {
   const peer = plainAddress(req.socket.remoteAddress ?? '')
   if (peer === clientAddress) return clientAddress
   // `req.ips` lists the believed part of the chain, the client first; our peer comes last and is not in it.
-  const hops = req.ips.map(plainAddress)
-  return [...(hops[0] === clientAddress ? hops : [clientAddress, ...hops]), peer].join(', ')
+  return [clientAddress, ...req.ips.slice(1).map(plainAddress), peer].join(', ')
 }
 
 function connectionOptions(header: string | string[] | undefined): Set<string> | undefined {
@@ -146,10 +148,14 @@ function connectionOptions(header: string | string[] | undefined): Set<string> |
   return new Set(text.split(',').map((name) => name.trim().toLowerCase()))
 }
 
-/** The client's trace goes on; without one, one begins whose id is the request's own where that is a UUID (W3C Trace Context). */
-function traceparent(headers: IncomingHttpHeaders, requestId: string): string {
+/** The client's trace, where it shows a valid one (W3C Trace Context). */
+function givenTrace(headers: IncomingHttpHeaders): string | undefined {
   const given = headers['traceparent']
-  if (typeof given === 'string' && TRACEPARENT.test(given) && !given.startsWith('ff')) return given
+  return typeof given === 'string' && TRACEPARENT.test(given) ? given : undefined
+}
+
+/** The beginning of a trace, whose id is the request's own where that is a UUID. */
+function newTrace(requestId: string): string {
   const hex = requestId.replaceAll('-', '').toLowerCase()
   if (/^[0-9a-f]{32}$/.test(hex) && !/^0+$/.test(hex)) return `00-${hex}-${hex.slice(0, 15)}1-01`
   const random = (digits: number): string => {

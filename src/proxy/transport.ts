@@ -15,9 +15,18 @@ export interface TransportOptions {
   readonly idleTimeoutSeconds: number
 }
 
+/** The connections to one origin, at which several nodes may be, or one after the other. */
+interface Connections {
+  readonly pool: Pool
+  /** Who used them last. */
+  node: TrackedNode
+  /** Our side of the newest one. */
+  localAddress: string | undefined
+}
+
 /** Keep-alive connections to all nodes: one pool for each origin, grown as needed. */
 export class Transport {
-  readonly #pools = new Map<string, Pool>()
+  readonly #connections = new Map<string, Connections>()
   readonly #options: TransportOptions
 
   constructor(options: TransportOptions) {
@@ -26,35 +35,43 @@ export class Transport {
 
   /** Sends one request to one node. Every outcome is told to the handler, none is thrown. */
   dispatch(node: TrackedNode, request: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): void {
-    this.#poolOf(node).dispatch(request, handler)
+    this.#connectionsTo(node).pool.dispatch(request, handler)
   }
 
   /** Cuts every connection. */
   async close(): Promise<void> {
-    await Promise.all([...this.#pools.values()].map((pool) => pool.destroy()))
-    this.#pools.clear()
+    await Promise.all([...this.#connections.values()].map(({ pool }) => pool.destroy()))
+    this.#connections.clear()
   }
 
   /** Lets go of the connections to origins that nobody lists any more. */
   keepOnly(origins: ReadonlySet<string>): void {
-    for (const [origin, pool] of this.#pools) {
+    for (const [origin, { pool }] of this.#connections) {
       if (origins.has(origin)) continue
-      this.#pools.delete(origin)
+      this.#connections.delete(origin)
       void pool.close()
     }
   }
 
-  #poolOf(node: TrackedNode): Pool {
+  #connectionsTo(node: TrackedNode): Connections {
     const { origin } = node.spec
-    let pool = this.#pools.get(origin)
-    if (!pool) {
-      pool = this.#createPool(origin, node)
-      this.#pools.set(origin, pool)
+    let connections = this.#connections.get(origin)
+    if (!connections) {
+      const onConnect = (localAddress: string | undefined): void => {
+        if (!connections) return
+        connections.localAddress = localAddress
+        connections.node.localAddress = localAddress
+      }
+      connections = { pool: this.#createPool(origin, onConnect), node, localAddress: undefined }
+      this.#connections.set(origin, connections)
+    } else if (connections.node !== node) {
+      connections.node = node
+      node.localAddress = connections.localAddress
     }
-    return pool
+    return connections
   }
 
-  #createPool(origin: string, node: TrackedNode): Pool {
+  #createPool(origin: string, onConnect: (localAddress: string | undefined) => void): Pool {
     const { connectTimeoutSeconds, answerTimeoutSeconds, idleTimeoutSeconds } = this.#options
     const connector = buildConnector({
       timeout: connectTimeoutSeconds * 1000,
@@ -66,7 +83,7 @@ export class Transport {
       connect: (options, callback) =>
         connector(options, (...result) => {
           const [error, socket] = result
-          if (!error) node.localAddress = socket.localAddress
+          if (!error) onConnect(socket.localAddress)
           callback(...result)
         }),
       allowH2: false,

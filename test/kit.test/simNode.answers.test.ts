@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { Agent } from 'node:http'
 import { after, describe, test } from 'node:test'
 import { post, request } from '../kit/http.ts'
 import type { Answer } from '../kit/http.ts'
@@ -30,10 +31,16 @@ function fault(question: Question, answer: Answer): string | undefined {
 let callers = 0
 
 /** Each question comes from a caller of its own: none is refused for the one before. */
-async function ask(url: string, { method = 'GET', path, headers = {}, body }: Question): Promise<Answer> {
+async function ask(url: string, question: Question, agent?: Agent): Promise<Answer> {
+  const { method = 'GET', path, headers = {}, body } = question
   callers++
   const caller = `198.51.${callers >> 8}.${callers & 255}`
-  return request(url + path, { method, body, headers: { 'X-Forwarded-For': caller, ...headers } })
+  return request(url + path, {
+    method,
+    body,
+    headers: { 'X-Forwarded-For': caller, ...headers },
+    ...(agent ? { agent } : {}),
+  })
 }
 
 describe('the simulated node answers', async () => {
@@ -42,6 +49,19 @@ describe('the simulated node answers', async () => {
   for (const question of QUESTIONS) {
     test(question.name, async () => assert.equal(fault(question, await ask(node.url, question)), undefined))
   }
+})
+
+describe('the short way for benchmarks answers the same', async () => {
+  const node = await startSimNode({ containers: CONTAINERS, fast: true })
+  const agent = new Agent({ keepAlive: true })
+  after(async () => {
+    agent.destroy()
+    await node.stop()
+  })
+  for (const question of JOB_QUESTIONS.filter(({ path }) => path === '/api/jobs')) {
+    test(question.name, async () => assert.equal(fault(question, await ask(node.url, question, agent)), undefined))
+  }
+  test('and the requests were not seen by the usual way', () => assert.equal(node.requests.length, 0))
 })
 
 test(

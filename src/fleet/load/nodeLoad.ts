@@ -192,9 +192,10 @@ export class NodeLoad {
     this.#pending = undefined
   }
 
-  /** When the node should be polled ahead of its turn; undefined when there is no need. */
-  earlyPollAt(_now: number): number | undefined {
-    return this.#lookups.earlyPollAt
+  /** When, from `now` on, the node should be polled ahead of its turn; undefined when there is no need. */
+  earlyPollAt(now: number): number | undefined {
+    const wishedAt = this.#lookups.earlyPollAt
+    return wishedAt === undefined ? undefined : Math.max(now, wishedAt)
   }
 
   /** Jobs that are thought to be on the node, ours and others'. */

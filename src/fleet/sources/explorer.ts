@@ -81,7 +81,9 @@ export class Explorer implements NodeSource {
       throw new Error('no entry of the explorer answer has an "ip"')
     }
     if (skipped > this.#skipped) {
-      this.#logger.warn('explorer entries skipped: no usable address, or one in a range that is not allowed', { skipped })
+      this.#logger.warn('explorer entries skipped: no usable address, or one in a range that is not allowed', {
+        skipped,
+      })
     }
     this.#skipped = skipped
     return specs
@@ -106,5 +108,7 @@ function hasIp(entry: unknown): entry is { ip: string; port?: unknown } {
 function portOf({ port }: { port?: unknown }): number | undefined {
   if (port === undefined || port === null) return DEFAULT_PORT
   const number = typeof port === 'string' && /^\d+$/.test(port) ? Number(port) : port
-  return Number.isInteger(number) && (number as number) >= 1 && (number as number) <= 65535 ? (number as number) : undefined
+  return Number.isInteger(number) && (number as number) >= 1 && (number as number) <= 65535
+    ? (number as number)
+    : undefined
 }

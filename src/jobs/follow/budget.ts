@@ -3,6 +3,8 @@ import { retryAfterSeconds } from '../../proxy/exchange.ts'
 
 /** Calls that are left for surprises; below this we only ask as often as the budget refills. */
 const RESERVE_CALLS = 5
+/** However slowly a budget is said to refill, seconds; it also keeps timers in their range. */
+const LONGEST_PAUSE_SECONDS = 60
 
 /** How often a node lets us ask, learnt from its `RateLimit-*` headers and its 429s. */
 export class CallBudget {
@@ -18,7 +20,7 @@ export class CallBudget {
     this.#remaining = remaining ?? Infinity
     // After n calls of a burst the budget is whole again in n times the time of one.
     const used = limit !== undefined && remaining !== undefined ? limit - remaining : 0
-    this.#secondsPerCall = reset !== undefined && used > 0 ? reset / used : 0
+    this.#secondsPerCall = reset !== undefined && used > 0 ? Math.min(reset / used, LONGEST_PAUSE_SECONDS) : 0
     if (status === 429) {
       this.#remaining = 0
       this.#notBefore = now + retryAfterSeconds(headers['retry-after'], Date.now())

@@ -126,7 +126,8 @@ function refuseForeignFile(db: DatabaseSync, path: string): void {
 function checkIntegrity(db: DatabaseSync, path: string): void {
   if (statSync(path).size <= FULL_CHECK_BYTES) {
     const [problem] = Object.values(db.prepare('PRAGMA quick_check(1)').get() ?? {})
-    if (problem !== 'ok') throw corrupt(path, String(problem))
+    // The first line of a problem names the database, which is not worth telling.
+    if (problem !== 'ok') throw corrupt(path, String(problem).split('\n').at(-1)!)
     return
   }
   const until = performance.now() + ROW_CHECK_MS

@@ -93,6 +93,7 @@ describe('nonsense after an answer on the same connection', () => {
     const body = '{"containers":["echo"],"data":{}}'
     raw.send(`POST /api/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}nonsense\r\n\r\n`)
     assert.equal(await raw.closed(), '')
+    await node.waitFor('submit')
   })
 })
 

@@ -32,7 +32,8 @@ test('a killed process loses nothing that was acknowledged', async (t) => {
 test('a second gateway is refused while the first one lives, and no longer', async (t) => {
   const path = await ledgerPath(t)
   const first = startRecorder(t, path)
-  for await (const line of first.lines) if (line.startsWith('inserted')) break
+  assert.deepEqual(await once(first.lines, 'line'), ['opened'])
+  await once(first.lines, 'line')
   const inUse = {
     code: 'ERR_LEDGER_OPEN',
     message: `STATE_URL: ${path} is in use by another gateway; each needs a file of its own`,

@@ -9,7 +9,7 @@ import type { Ledger } from '../../../src/jobs/ledger/ledger.ts'
 import { eventually } from '../../kit/wait.ts'
 import { aJob, anEnd, ledgerPath, LogLines, sqliteAt } from './ledgerKit.ts'
 
-const PAGES = 100
+const PAGES = 200
 
 test('a full store refuses new jobs with a clear fault, and tells', async (t) => {
   const logger = new LogLines()
@@ -73,7 +73,7 @@ test('jobs that run go on while nothing can be written: all reads see it, and it
   }
   await check(ledger)
 
-  const freed = others.splice(0, 20)
+  const freed = others.splice(0, 60)
   for (const id of freed) await ledger.finish(id, anEnd({ result: Buffer.from('1') }))
   await eventually(() => ledger.health().writable && ledger.health().held === 0)
   await ledger.close()

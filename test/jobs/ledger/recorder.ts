@@ -2,11 +2,10 @@
  * A process that records jobs in the ledger named by its argument, and ends some, until it is killed. Writes `opened`,
  * then `inserted ID` and `finished ID` once the ledger has acknowledged it; or `refused MESSAGE`.
  */
-import { writeSync } from 'node:fs'
 import { SqliteLedger } from '../../../src/jobs/ledger/sqlite.ts'
 import { aJob, anEnd, DAY_MS, LogLines } from './ledgerKit.ts'
 
-const say = (line: string): void => void writeSync(1, `${line}\n`)
+const say = (line: string): void => void process.stdout.write(`${line}\n`)
 
 async function recordForever(ledger: SqliteLedger): Promise<never> {
   for (let count = 0; ; count++) {

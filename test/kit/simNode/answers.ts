@@ -74,7 +74,7 @@ let date = ''
 let dateMs = 0
 
 /** The time as HTTP writes it, made once a second. */
-function httpDate(): string {
+export function httpDate(): string {
   const nowMs = Date.now()
   if (nowMs - dateMs >= 1000) {
     dateMs = nowMs - (nowMs % 1000)

@@ -3,6 +3,7 @@ import type { RecordedRequest } from '../simServer/records.ts'
 import { ServerCore } from '../simServer/serverCore.ts'
 import type { Cleanup } from '../wait.ts'
 import { endpointOf, Rules } from './endpoints.ts'
+import { fastPath } from './fastPath.ts'
 import { EVENT_NAMES, SimNode } from './handle.ts'
 import type { Command, Counts, Settable } from './handle.ts'
 import { NodeServer, splitUrl } from './nodeServer.ts'
@@ -45,6 +46,7 @@ export class LocalSimNode extends SimNode {
       request: (request) => this.emit('request', request),
       clientLeft: (left) => this.emit('clientLeft', left),
       connection: (connected) => this.emit('connection', connected),
+      accept: this.#settings.fast ? this.#fastPath() : undefined,
     })
   }
 
@@ -96,6 +98,14 @@ export class LocalSimNode extends SimNode {
   async stop(): Promise<void> {
     this.#rules.forgetPending()
     this.#core.stop()
+  }
+
+  #fastPath(): ReturnType<typeof fastPath> {
+    return fastPath(this.#rules, () => {
+      if (this.#core.isMisbehaving) return false
+      this.#core.count()
+      return true
+    })
   }
 
   #set(settings: Settable): void {

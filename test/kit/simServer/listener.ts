@@ -19,6 +19,8 @@ export interface ListenerEvents {
   /** The client closed the connection before the end of the answer. */
   clientLeft: (exchange: Exchange) => void
   connection: (socket: Socket) => void
+  /** Where given, has a new connection first, and hands it on to the HTTP server or not. */
+  accept?: ((connection: Connection, handOn: () => void) => void) | undefined
 }
 
 export class Listener {
@@ -81,8 +83,10 @@ export class Listener {
     this.#events.connection(socket)
     // Until the first request; after each answer, the HTTP server's own clock runs.
     if (this.#options.idleTimeout > 0) socket.setTimeout(this.#options.idleTimeout * 1000)
-    if (this.acceptDelayMs > 0) setTimeout(() => this.#http.emit('connection', socket), this.acceptDelayMs)
-    else this.#http.emit('connection', socket)
+    const handOn = (): void => void this.#http.emit('connection', socket)
+    const accept = (): void => (this.#events.accept ? this.#events.accept(connection, handOn) : handOn())
+    if (this.acceptDelayMs > 0) setTimeout(accept, this.acceptDelayMs)
+    else accept()
   }
 
   #onRequest(request: IncomingMessage, response: ServerResponse): void {

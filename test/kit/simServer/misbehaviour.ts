@@ -50,6 +50,10 @@ export class Misbehaviour<E extends string> {
     this.#misdeeds.unshift({ misdeed, left: misdeed.times ?? Infinity })
   }
 
+  get isActive(): boolean {
+    return this.#misdeeds.length > 0
+  }
+
   /** Ends the misdeeds of one endpoint, or all. */
   clear(endpoint?: E): void {
     this.#misdeeds = endpoint ? this.#misdeeds.filter(({ misdeed }) => misdeed.endpoint !== endpoint) : []

@@ -2,7 +2,7 @@
 import type { Server } from 'node:http'
 import { controlServer } from './control.ts'
 import type { Controlled } from './control.ts'
-import type { Exchange } from './exchange.ts'
+import type { Connection, Exchange } from './exchange.ts'
 import { Listener } from './listener.ts'
 import { Misbehaviour } from './misbehaviour.ts'
 import type { Act } from './misbehaviour.ts'
@@ -27,6 +27,8 @@ export interface CoreEvents<E extends string> {
   request: (request: RecordedRequest) => void
   clientLeft: (left: ClientLeft) => void
   connection: (connected: Connected) => void
+  /** Where given, has a new connection first: and hands it on to the HTTP server or not. */
+  accept?: ((connection: Connection, handOn: () => void) => void) | undefined
 }
 
 export class ServerCore<E extends string> {
@@ -50,6 +52,7 @@ export class ServerCore<E extends string> {
       connection: ({ remoteAddress, remotePort = 0 }) => {
         events.connection({ remoteAddress: plainAddress(remoteAddress), remotePort })
       },
+      accept: events.accept,
     })
   }
 
@@ -75,6 +78,15 @@ export class ServerCore<E extends string> {
       case 'cut':
         return this.listener.cut()
     }
+  }
+
+  /** Counts a request served past the HTTP server. */
+  count(): void {
+    this.#counted++
+  }
+
+  get isMisbehaving(): boolean {
+    return this.#misbehaviour.isActive
   }
 
   counts(): ServerCounts {

@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict'
+import { before, suite, test } from 'node:test'
+import { simulate, type Result, type Scenario } from '../../kit/simulator/simulation.ts'
+
+/** The fleets and arrivals are the same for all policies, so ratios are steady. */
+const SEEDS = [1, 2, 3]
+
+function run(scenario: Partial<Scenario>): Result[] {
+  const common = { policy: 'score', nodes: 20, utilisation: 0.85, lookUpShare: 0 } as const
+  return SEEDS.map((seed) => simulate({ ...common, seed, ...scenario }))
+}
+
+const mean = (results: Result[]): number => results.reduce((sum, result) => sum + result.meanSeconds, 0) / results.length
+const p99 = (results: Result[]): number => results.reduce((sum, result) => sum + result.p99Seconds, 0) / results.length
+
+function atMost(ratio: number, ours: number, theirs: number): void {
+  assert.ok(ours <= ratio * theirs, `${ours.toFixed(2)} s is more than ${ratio} × ${theirs.toFixed(2)} s`)
+}
+
+suite('mean response times of a simulated fleet', () => {
+  let oneStep: Result[]
+  let lookUps: Result[]
+
+  before(() => {
+    oneStep = run({})
+    lookUps = run({ lookUpShare: 1 })
+  })
+
+  test('unlike nodes: far below least in flight, in the tail too', () => {
+    const theirs = run({ policy: 'least-in-flight' })
+    atMost(0.8, mean(oneStep), mean(theirs))
+    atMost(0.8, p99(oneStep), p99(theirs))
+  })
+
+  test('unlike nodes: a fraction of what going by the polled count gives', () => {
+    atMost(0.1, mean(oneStep), mean(run({ policy: 'least-pending' })))
+    atMost(0.15, mean(lookUps), mean(run({ policy: 'least-pending', lookUpShare: 1 })))
+  })
+
+  test('clients that only look up wait little longer than those whose jobs are forwarded', () => {
+    atMost(1.4, mean(lookUps), mean(oneStep))
+    atMost(1.25, mean(run({ lookUpShare: 0.5 })), mean(oneStep))
+  })
+
+  test('not far from what could be had by knowing counts, speeds and concurrencies', () => {
+    atMost(1.25, mean(oneStep), mean(run({ policy: 'all-knowing' })))
+    atMost(1.5, mean(lookUps), mean(run({ policy: 'all-knowing', lookUpShare: 1 })))
+  })
+
+  test('like nodes: as good as least in flight, which is nearly ideal there', () => {
+    atMost(1.1, mean(run({ alike: true })), mean(run({ alike: true, policy: 'least-in-flight' })))
+  })
+
+  test('like nodes: no innocent node is shunned, so look-ups do well', () => {
+    const measuredSeconds = 3000
+    const ideal = run({ alike: true, policy: 'all-knowing', lookUpShare: 1, measuredSeconds })
+    atMost(1.55, mean(run({ alike: true, lookUpShare: 1, measuredSeconds })), mean(ideal))
+  })
+
+  test('load from elsewhere is taken into account', () => {
+    const theirs = run({ policy: 'least-in-flight', lookUpShare: 0.5, outsideShare: 0.3 })
+    atMost(0.8, mean(run({ lookUpShare: 0.5, outsideShare: 0.3 })), mean(theirs))
+  })
+
+  test('four gateways that share nothing do little worse than one', () => {
+    atMost(1.25, mean(run({ gateways: 4 })), mean(oneStep))
+  })
+
+  test('a fleet of more than a hundred, of which a few are drawn, does little worse', () => {
+    const scenario = { nodes: 120, warmUpSeconds: 100, measuredSeconds: 200 }
+    atMost(1.25, mean(run(scenario)), mean(run({ ...scenario, policy: 'all-knowing' })))
+  })
+})
+
+for (const lookUpShare of [0, 0.5, 1]) {
+  test(`at most one attempt in a hundred reaches a black hole, with ${lookUpShare} of the clients looking up`, () => {
+    for (const result of run({ utilisation: 0.7, blackHole: true, lookUpShare })) {
+      assert.ok(result.blackHoleShare > 0, 'the black hole was never tried')
+      assert.ok(result.blackHoleShare <= 0.005, `${result.blackHoleShare}`)
+      if (lookUpShare === 0) assert.equal(result.lostJobs, 0)
+    }
+  })
+}
+
+test('nodes that join are not run over', () => {
+  for (const { worstPileUp } of run({ joiningNodes: 5, measuredSeconds: 300 })) {
+    assert.ok(worstPileUp <= 10, `${worstPileUp} pending jobs a slot`)
+  }
+})

@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { spawnGateway } from '../kit/gateway.ts'
+import { post, request } from '../kit/http.ts'
+import { startSimNode } from '../kit/simNode/index.ts'
+import { startSimService } from '../kit/simService/index.ts'
+import { eventually, tempDir } from '../kit/wait.ts'
+
+test('a gateway of its own process serves the nodes and services given, and ends at SIGTERM', async (t) => {
+  const node = await startSimNode({}, t)
+  const service = await startSimService({}, t)
+  const gateway = await spawnGateway(t, {
+    nodes: [node.address],
+    ipsLines: ['# a comment'],
+    services: [{ name: 'one', url: service.url }],
+  })
+  await gateway.ready(2)
+  assert.equal((await request(`${gateway.url}/livez`)).status, 200)
+  assert.equal((await post(`${gateway.url}/api/jobs`, { containers: ['echo'], data: {} })).status, 200)
+  assert.match(await readFile(join(gateway.cwd, 'ips.txt'), 'utf8'), /# a comment/)
+  assert.deepEqual(await gateway.stop(), { code: 0, signal: null })
+})
+
+test('it starts again on the same port, with the state of its directory', async (t) => {
+  const node = await startSimNode({}, t)
+  const cwd = await tempDir(t)
+  const gateway = await spawnGateway(t, { nodes: [node.address], cwd, env: { STATE_URL: 'sqlite:data/jobs.db' } })
+  await gateway.ready(1)
+  const { id } = (await post(`${gateway.url}/api/jobs`, { containers: ['echo'], data: {} })).json<{ id: string }>()
+  const { port } = gateway
+  assert.deepEqual(await gateway.kill(), { code: null, signal: 'SIGKILL' })
+  await gateway.restart()
+  assert.equal(gateway.port, port)
+  const known = await eventually(async () => {
+    const jobs = (await request(`${gateway.url}/api/jobs`)).json<string[]>()
+    return jobs.length > 0 && jobs
+  })
+  assert.deepEqual(known, [id])
+})
+
+test('one that does not start is an error that shows what it wrote', async (t) => {
+  await assert.rejects(spawnGateway(t, { env: { PORT: 'nonsense' } }), /PORT/)
+})
