@@ -1,10 +1,14 @@
 import { EventEmitter } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Fleet } from '../fleet/fleet.ts'
 import { Lease } from '../fleet/lease.ts'
 import { parseAddress } from '../fleet/address.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import { GatewayFault } from '../faults.ts'
 import type { JobRecord, KeptAnswer, Ledger } from './ledger/ledger.ts'
+
+/** When to try again what the ledger could not take, ms. */
+const PERSIST_RETRY_MS = 5000
 
 /** How a job ended: its result as the bytes that a node wrote, or that we wrote for it. */
 export interface JobEnd {
@@ -130,7 +134,7 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
       // It holds a place at the node until its record expires, but the caller is done with it.
       this.#count(job.record.caller, -1)
       job.record = { ...job.record, clientGone: true }
-      void this.#ledger.markLeft(job.record.id)
+      void this.#persist(() => this.#ledger.markLeft(job.record.id))
     }
     this.emit('follow', job)
   }
@@ -143,12 +147,14 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
     if (!job.record.clientGone) this.#count(job.record.caller, -1)
     this.emit('unfollow', job)
     this.emit('ended', job, end)
-    await this.#ledger.finish(job.record.id, {
+    const kept = {
       state: end.state,
       result: end.result,
       ...(end.intermediate && { intermediate: end.intermediate }),
       finishedAt: Date.now(),
-    })
+    }
+    // Until then it is read from here.
+    await this.#persist(() => this.#ledger.finish(job.record.id, kept))
     this.#jobs.delete(job.record.id)
   }
 
@@ -167,9 +173,22 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
     this.emit('unfollow', job)
     const record = { ...job.record, node: lease.node.key, nodeJobId, localAddress, runs, runStartedAt }
     const next = this.#add(record, lease.node, lease, false)
-    await this.#ledger.rerun(record.id, { node: record.node, nodeJobId, localAddress, runs, runStartedAt })
     this.emit('rerun', next, from)
     this.emit('follow', next)
+    const newRun = { node: record.node, nodeJobId, localAddress, runs, runStartedAt }
+    await this.#persist(() => this.#ledger.rerun(record.id, newRun))
+  }
+
+  /** Writes what must not be lost, again and again while the ledger cannot take it. Never rejects. */
+  async #persist(write: () => Promise<unknown>): Promise<void> {
+    for (;;) {
+      try {
+        await write()
+        return
+      } catch {
+        await sleep(PERSIST_RETRY_MS, undefined, { ref: false })
+      }
+    }
   }
 
   #add(record: JobRecord, node: TrackedNode, lease: Lease | undefined, isOpen: boolean): LiveJob {

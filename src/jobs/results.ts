@@ -1,6 +1,7 @@
 import type { Request, Response } from 'express'
 import { GatewayFault } from '../faults.ts'
 import { contextOf } from '../http/context.ts'
+import { queryOf } from '../http/query.ts'
 import { joinArray } from '../json/index.ts'
 import type { JobDeps } from './deps.ts'
 
@@ -18,13 +19,13 @@ interface Told {
 export function readJobs(deps: JobDeps) {
   return async (req: Request, res: Response): Promise<void> => {
     const { caller } = contextOf(req)
-    const query = new URLSearchParams(req.url.slice((req.url.indexOf('?') >>> 0) + 1))
-    const ids = req.url.includes('?') ? query.getAll('id') : []
+    const query = queryOf(req)
+    const ids = query.getAll('id')
     if (ids.length === 0) {
-      const pending = req.url.includes('?') ? query.get('pending') : null
+      const pending = query.get('pending')
+      // Anything but these two words asks for all, as at a node.
       const which = pending === 'true' ? 'pending' : pending === 'false' ? 'finished' : 'all'
-      const list = await deps.ledger.list(caller, which)
-      return sendJson(res, Buffer.from(JSON.stringify(list)))
+      return sendJson(res, Buffer.from(JSON.stringify(await deps.ledger.list(caller, which))))
     }
     const told = await tell(deps, caller, ids)
     const withIntermediate = query.get('intermediate') === 'true'

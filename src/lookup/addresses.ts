@@ -5,7 +5,7 @@ import type { TrackedNode } from '../fleet/node.ts'
 import type { Selector } from '../fleet/selector.ts'
 import { GatewayFault } from '../faults.ts'
 import type { Resources } from '../proxy/resources.ts'
-import { containersIn, queryOf, wholeNumber } from './query.ts'
+import { containersIn, queryOf, wholeNumber } from '../http/query.ts'
 
 export interface LookupDeps {
   readonly fleet: Fleet

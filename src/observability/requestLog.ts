@@ -6,8 +6,9 @@ import { routeOf } from './metrics.ts'
 /** One line for each failed request; successes only at `debug`. Never a body, a key or a query. */
 export function logRequest(logger: Logger, req: Request, res: Response): void {
   const { fault, requestId, startedAt, node, tries, firstByteSeconds, clientAddress } = contextOf(req)
-  const isFailure = fault !== undefined || res.statusCode >= 500
-  if (!isFailure && !logger.isDebug) return
+  // A page that says 503 of the gateway itself is an answer like any other; an orchestrator asks it every second.
+  const isNodesError = node !== undefined && res.statusCode >= 500
+  if (!fault && !isNodesError && !logger.isDebug) return
   const fields = {
     requestId,
     method: req.method,
@@ -21,7 +22,7 @@ export function logRequest(logger: Logger, req: Request, res: Response): void {
     ...(firstByteSeconds !== undefined && { firstByteMs: Math.round(firstByteSeconds * 10_000) / 10 }),
   }
   if (!fault) {
-    if (isFailure) logger.warn('node answered with an error', fields)
+    if (isNodesError) logger.warn('node answered with an error', fields)
     else logger.debug('request', fields)
   } else if (fault.fault.source === 'client') {
     logger.info('request refused', fields)

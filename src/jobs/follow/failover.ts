@@ -84,9 +84,7 @@ export class Failover {
     const result = JSON.stringify({ container: job.record.containers[0] ?? '', error: reason })
     const end = { state: 'failed' as const, result: Buffer.from(result), intermediate: undefined }
     this.#options.logger.warn('job failed', { job: job.record.id, node: job.node.name, runs: job.record.runs, reason })
-    this.#options.live.finish(job, end, 0).catch((error: unknown) => {
-      this.#options.logger.error('job end not recorded', { job: job.record.id, error })
-    })
+    void this.#options.live.finish(job, end, 0)
   }
 
   #runAgain(job: LiveJob, why: string): void {

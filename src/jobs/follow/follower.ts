@@ -82,9 +82,7 @@ export class Follower {
     }
     const end = { state: told.status, result: told.result ?? Buffer.from('null'), intermediate: told.intermediate }
     // The job ended somewhere between the two looks: half the time between them, on the mean.
-    this.#options.live.finish(job, end, sinceSeconds / 2).catch((error: unknown) => {
-      this.#options.logger.error('job end not recorded', { job: job.record.id, error })
-    })
+    void this.#options.live.finish(job, end, sinceSeconds / 2)
   }
 
   #silent(node: TrackedNode, jobs: readonly LiveJob[]): void {

@@ -74,7 +74,8 @@ describe('pieces', () => {
       const [client, answer] = await openPair(t)
       let first = ''
       client.socket.once('data', (bytes: Buffer) => (first = bytes.toString()))
-      answer.end(`alone-${attempt}\noutput`)
+      answer.write(`alone-${attempt}\noutput`)
+      answer.end()
       await client.until((text) => text.endsWith('0\r\n\r\n'))
       return !first.includes('output')
     }

@@ -2,6 +2,7 @@
 import { SERVER_EVENTS, SimServer } from '../simServer/simServer.ts'
 import type { ServerCommand, ServerCounts, ServerEvents, Times } from '../simServer/simServer.ts'
 import type { Act } from '../simServer/misbehaviour.ts'
+import { eventually } from '../wait.ts'
 import type { ContainerSpec, Endpoint, SimNodeOptions } from './options.ts'
 import type { JobTrace } from './work.ts'
 
@@ -81,6 +82,13 @@ export abstract class SimNode extends SimServer<Endpoint, SimNodeEvents, Command
   abstract override counts(): Promise<Counts>
   /** Traces of the last jobs and streams, in the order of acceptance. */
   abstract jobs(): Promise<JobTrace[]>
+
+  /** The trace of that job once it has ended, be it in the past. */
+  ended(id: string, withinMs = 10_000): Promise<JobTrace> {
+    const look = async (): Promise<JobTrace | undefined> =>
+      (await this.jobs()).find((job) => job.id === id && job.status !== 'running')
+    return eventually(look, { withinMs, what: `the end of job ${id}` })
+  }
 
   /** The connection of a stream is broken after so many pieces; the id line is none. */
   dieAmidStream(

@@ -123,7 +123,6 @@ export class Work {
     }
     const stop = (): void => {
       over()
-      leave()
       gone.abort()
     }
     const left = (): void => {
