@@ -20,7 +20,11 @@ export function beginRequest({ drain, onClosed, onUntrustedForwarding }: BeginOp
     res.setHeader('X-Request-Id', context.requestId)
     if (drain.isDraining) res.setHeader('Connection', 'close')
     drain.track(res)
-    res.once('close', () => onClosed(req, res))
+    res.once('close', () => {
+      // Whatever cut the answer from this side has noted its fault before.
+      if (!res.writableFinished) context.fault ??= new GatewayFault('ERR_CLIENT_GONE')
+      onClosed(req, res)
+    })
     if (!hasWarned && req.headers['x-forwarded-for'] !== undefined && !trustsPeer(req)) {
       hasWarned = true
       onUntrustedForwarding(context.clientAddress)

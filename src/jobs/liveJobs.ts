@@ -25,7 +25,7 @@ export interface LiveJob {
   lease: Lease | undefined
   /** Looks in a row at which the node did not know it. */
   unknownLooks: number
-  /** When a node last said that it runs, or the run began: epoch ms. */
+  /** When a node last said that it runs, or when we began to look after it: epoch ms. */
   knownAt: number
   /** A stream whose connection is still open: its end is seen there first. */
   isOpen: boolean
@@ -158,12 +158,15 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
     this.#jobs.delete(job.record.id)
   }
 
+  /** A run began, perhaps, at a node that did not say so: it counts, and nothing will be heard of it. */
+  runLost(job: LiveJob): void {
+    job.record = { ...job.record, runs: job.record.runs + 1 }
+    this.#persistRun(job.record.id)
+  }
+
   /** The job runs again elsewhere, under its id. */
-  async moved(job: LiveJob, run: { lease: Lease; nodeJobId: string; localAddress: string }): Promise<void> {
-    const from = job.node
-    const { lease, nodeJobId, localAddress } = run
-    const runStartedAt = Date.now()
-    const runs = job.record.runs + 1
+  moved(job: LiveJob, run: { lease: Lease; nodeJobId: string; localAddress: string }): void {
+    const { lease, ...where } = run
     lease.handOver()
     if (job.end) {
       lease.jobEnded('cancelled', 0)
@@ -171,12 +174,21 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
     }
     job.lease?.jobEnded('failure', 0)
     this.emit('unfollow', job)
-    const record = { ...job.record, node: lease.node.key, nodeJobId, localAddress, runs, runStartedAt }
-    const next = this.#add(record, lease.node, lease, false)
-    this.emit('rerun', next, from)
+    const newRun = { ...where, node: lease.node.key, runs: job.record.runs + 1, runStartedAt: Date.now() }
+    const next = this.#add({ ...job.record, ...newRun }, lease.node, lease, false)
+    this.emit('rerun', next, job.node)
     this.emit('follow', next)
-    const newRun = { node: record.node, nodeJobId, localAddress, runs, runStartedAt }
-    await this.#persist(() => this.#ledger.rerun(record.id, newRun))
+    this.#persistRun(job.record.id)
+  }
+
+  /** Writes where the job runs by then, so that a write that had to wait never undoes a later one. */
+  #persistRun(id: string): void {
+    void this.#persist(async () => {
+      const record = this.#jobs.get(id)?.record
+      if (!record) return
+      const { node, nodeJobId, localAddress, runs, runStartedAt } = record
+      await this.#ledger.rerun(id, { node, nodeJobId, localAddress, runs, runStartedAt })
+    })
   }
 
   /** Writes what must not be lost, again and again while the ledger cannot take it. Never rejects. */
@@ -198,7 +210,7 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
       lease,
       isOpen,
       unknownLooks: 0,
-      knownAt: record.runStartedAt,
+      knownAt: Date.now(),
       isMoving: false,
       end: undefined,
     }

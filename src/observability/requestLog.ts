@@ -25,7 +25,7 @@ export function logRequest(logger: Logger, req: Request, res: Response): void {
     if (isNodesError) logger.warn('node answered with an error', fields)
     else logger.debug('request', fields)
   } else if (fault.fault.source === 'client') {
-    logger.info('request refused', fields)
+    logger.info(fault.code === 'ERR_CLIENT_GONE' ? 'client left' : 'request refused', fields)
   } else {
     logger.warn('request failed', fields)
   }

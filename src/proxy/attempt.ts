@@ -51,6 +51,8 @@ export class Attempt implements Dispatcher.DispatchHandler {
   readonly result: Promise<AttemptResult>
   /** Monotonic ms of the first byte of the answer; 0 before. */
   answeredAt = 0
+  /** Monotonic ms when the node was last heard, or the try began. */
+  heardAt = performance.now()
   #resolve!: (result: AttemptResult) => void
   #controller: Dispatcher.DispatchController | undefined
   #sent = false
@@ -91,13 +93,14 @@ export class Attempt implements Dispatcher.DispatchHandler {
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
     if (status < 200) return
-    this.answeredAt = performance.now()
+    this.answeredAt = this.heardAt = performance.now()
     this.#status = status
     this.#headers = headers
     this.#streaming = this.#sink?.begin(status, headers, controller) === true
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.heardAt = performance.now()
     if (this.#streaming) {
       this.#sink?.piece(chunk)
       return
@@ -105,12 +108,12 @@ export class Attempt implements Dispatcher.DispatchHandler {
     this.#size += chunk.length
     if (this.#size <= this.#maxBytes) this.#chunks.push(chunk)
     else
-      controller.abort((this.#abortedBy = new GatewayFault('ERR_NODE_NONSENSE', 'The answer of the node is too large')))
+      controller.abort((this.#abortedBy = new GatewayFault('ERR_NODE_BROKE', 'The answer of the node is too large')))
   }
 
   onResponseEnd(): void {
     if (this.#streaming) {
-      this.#settle(this.#sink?.end(), { kind: 'streamed' })
+      this.#settle(this.#sink?.end(), () => this.#streamed())
       return
     }
     const body = this.#chunks.length === 1 ? (this.#chunks[0] as Buffer) : Buffer.concat(this.#chunks, this.#size)
@@ -119,17 +122,28 @@ export class Attempt implements Dispatcher.DispatchHandler {
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     const fault = this.#abortedBy ?? faultOfTransport(error, this.#sent, this.answeredAt > 0)
-    this.#settle(this.#streaming ? this.#sink?.broke(fault) : undefined, {
-      kind: 'fault',
-      fault,
-      refused: isRefused(error),
-    })
+    const result = { kind: 'fault' as const, fault, refused: isRefused(error) }
+    this.#settle(this.#streaming ? this.#sink?.broke(fault) : undefined, () => result)
   }
 
-  #settle(sinkIsDone: void | Promise<void>, result: AttemptResult): void {
-    if (sinkIsDone) void sinkIsDone.then(() => this.#resolve(result))
-    else this.#resolve(result)
+  /** The sink may have refused what it held, though the answer itself was complete by then. */
+  #streamed(): AttemptResult {
+    const fault = this.#abortedBy
+    return fault && fault.code !== 'ERR_CLIENT_GONE' ? { kind: 'fault', fault, refused: false } : { kind: 'streamed' }
   }
+
+  #settle(sinkIsDone: void | Promise<void>, result: () => AttemptResult): void {
+    if (sinkIsDone) void sinkIsDone.then(() => this.#resolve(result()))
+    else this.#resolve(result())
+  }
+}
+
+export interface CollectOptions {
+  /** For the whole exchange. */
+  readonly timeoutSeconds?: number
+  /** Until the answer begins, and between two pieces of it. */
+  readonly silenceSeconds?: number
+  readonly maxBytes?: number
 }
 
 /** Sends a request and collects the whole answer; for calls of the gateway's own. */
@@ -137,11 +151,31 @@ export function collect(
   transport: Transport,
   node: TrackedNode,
   request: BackendRequest,
-  options: { timeoutSeconds?: number; maxBytes?: number } = {},
+  { timeoutSeconds, silenceSeconds, maxBytes }: CollectOptions = {},
 ): Promise<AttemptResult> {
-  const attempt = new Attempt(undefined, options.maxBytes)
+  const attempt = new Attempt(undefined, maxBytes)
   transport.dispatch(node, request, attempt)
-  if (options.timeoutSeconds === undefined) return attempt.result
-  const timer = setTimeout(() => attempt.abort(new GatewayFault('ERR_NODE_SILENT')), options.timeoutSeconds * 1000)
-  return attempt.result.finally(() => clearTimeout(timer))
+  if (timeoutSeconds === undefined && silenceSeconds === undefined) return attempt.result
+  const stopWatching = watch(attempt, timeoutSeconds ?? Infinity, silenceSeconds ?? Infinity)
+  return attempt.result.finally(stopWatching)
+}
+
+/** Ends a try that takes too long. Returns what ends the watch. */
+function watch(attempt: Attempt, timeoutSeconds: number, silenceSeconds: number): () => void {
+  const endsAt = performance.now() + timeoutSeconds * 1000
+  let timer: NodeJS.Timeout
+  let isWatching = true
+  const leftMs = (): number => Math.min(endsAt, attempt.heardAt + silenceSeconds * 1000) - performance.now()
+  const look = (isSecondLook: boolean): void => {
+    if (!isWatching) return
+    if (leftMs() > 0) timer = setTimeout(look, leftMs(), false)
+    // Where this process itself stood still, what came meanwhile is read first.
+    else if (!isSecondLook) setImmediate(look, true)
+    else attempt.abort(new GatewayFault(attempt.answeredAt > 0 ? 'ERR_NODE_BROKE' : 'ERR_NODE_SILENT'))
+  }
+  look(false)
+  return () => {
+    isWatching = false
+    clearTimeout(timer)
+  }
 }

@@ -99,21 +99,37 @@ export class Forwarder {
     const outcome = await tryNodes(this.#options, exchange, tries, {
       first,
       onAttempt: (attempt) => leaving.ends(attempt),
-      ...(tap && { sink: (lease) => this.#sink(res, lease, tap(lease), exchange, leaving) }),
+      ...(tap && { sink: (lease) => this.#sink(req, res, lease, tap(lease), forwarding, leaving) }),
     })
     leaving.forget()
     await this.#conclude(req, res, forwarding, outcome)
   }
 
-  #sink(res: Response, lease: Lease, tap: StreamTap, exchange: ClientExchange, leaving: Leaving): AnswerSink {
+  #sink(
+    req: Request,
+    res: Response,
+    lease: Lease,
+    tap: StreamTap,
+    { exchange, tries }: Forwarding,
+    leaving: Leaving,
+  ): AnswerSink {
     const { stallSeconds } = this.#options
     const abort = (error: unknown): void => leaving.abort(toFault(error))
     const sink = new ClientSink({ res, nodeName: lease.node.name, tap, stallSeconds, abort })
+    const context = contextOf(req)
+    const startedAt = performance.now()
     return {
-      begin: (status, headers, flow) => sink.begin(status, headers, flow),
+      begin: (status, headers, flow) => {
+        // Noted before anything is written: the request is reported as soon as its answer has closed.
+        context.node = lease.node.name
+        context.tries = tries.tried.size
+        context.firstByteSeconds = (performance.now() - startedAt) / 1000
+        return sink.begin(status, headers, flow)
+      },
       piece: (chunk) => sink.piece(chunk),
       end: () => sink.end(),
       broke: async (fault) => {
+        context.fault = fault
         await sink.broke(fault)
         exchange.onStreamEnd?.(lease, fault.code === 'ERR_CLIENT_GONE' ? 'left' : 'broken')
       },

@@ -299,13 +299,14 @@ export class NodeLoad {
     this.#suspicion.clear()
   }
 
-  /** What went in by look-ups and is no longer there at the next poll has been served in between. Only for nodes of
-   * which our own requests tell little: it is a coarse measure. */
+  /** What went in by look-ups and is no longer there at the next poll has been served in between. A coarse measure,
+   * only for nodes of which our own jobs tell little. An empty poll teaches nothing: a black hole would seem ever faster. */
   #learnFromPolls(now: number, pending: number, sincePoll: number): void {
     const unseen = Math.max(0, pending - this.#own)
     const running = pending > 0 ? (Math.min(pending, this.#concurrency) * unseen) / pending : 0
     const ended = this.#lookups.count + this.#polledUnseen - unseen
-    if (this.#lookups.count > 0 && this.#service.ownEvidenceJobs(now) < this.#constants.pollEvidenceJobs) {
+    const needed = this.#service.ownEvidenceJobs(now) < this.#constants.pollEvidenceJobs
+    if (needed && this.#lookups.count > 0 && pending > 0) {
       this.#service.busyFor((sincePoll * (running + this.#polledUnseenRunning)) / 2)
       if (ended > 0) this.#service.completedUnseen(now, ended)
     }

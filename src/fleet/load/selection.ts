@@ -24,10 +24,7 @@ export interface SelectionContext<T extends Candidate = Candidate> {
 
 /** Chooses one of the candidates; undefined where none is allowed. Lists of more than a hundred should be the same
  * array from call to call while they hold the same nodes: what is known of a list is remembered with it. */
-export type SelectNode = <T extends Candidate>(
-  candidates: readonly T[],
-  context: SelectionContext<T>,
-) => T | undefined
+export type SelectNode = <T extends Candidate>(candidates: readonly T[], context: SelectionContext<T>) => T | undefined
 
 type Price = (load: NodeLoad, now: number, costRatio: number) => number
 

@@ -1,17 +1,11 @@
-import type { Fleet } from '../../fleet/fleet.ts'
 import type { Lease } from '../../fleet/lease.ts'
-import { needContainers } from '../../fleet/need.ts'
-import type { Selector } from '../../fleet/selector.ts'
+import { Limit } from '../../fleet/limit.ts'
 import type { Logger } from '../../fleet/sources/source.ts'
-import { Tries, type Exchange } from '../../proxy/exchange.ts'
-import { headersOnBehalf } from '../../proxy/headers.ts'
-import type { Transport } from '../../proxy/transport.ts'
-import { tryNodes, type Outcome } from '../../proxy/tryNodes.ts'
+import type { Answer } from '../../proxy/attempt.ts'
 import { idIn } from '../accepted.ts'
-import { JOBS_PATH } from '../deps.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { LiveJob, LiveJobs } from '../liveJobs.ts'
-import { isNodeSpecificRefusal, noNodeFor } from '../needs.ts'
+import { mayHaveBegun, resubmit, wasAsked, type ResubmissionOptions } from './resubmission.ts'
 
 /** A job runs at most this often. */
 const MAX_RUNS = 3
@@ -19,14 +13,16 @@ const MAX_RUNS = 3
 const NODE_RECORD_SECONDS = 15 * 60
 /** The node's clock began a moment before ours. */
 const RECORD_TOLERANCE_SECONDS = 5
+/** Jobs that are sent elsewhere at once: a node may leave thousands behind. */
+const MAX_MOVES_AT_ONCE = 32
+const FIRST_PAUSE_MS = 1000
+const LONGEST_PAUSE_MS = 30_000
 
-export interface FailoverOptions {
-  readonly fleet: Fleet
-  readonly selector: Selector
-  readonly transport: Transport
+type Loss = 'forgotten' | 'node died'
+
+export interface FailoverOptions extends ResubmissionOptions {
   readonly live: LiveJobs
   readonly ledger: Ledger
-  readonly via: string
   readonly logger: Logger
   /** Whether lost jobs are run again at all. */
   readonly isEnabled: boolean
@@ -39,6 +35,8 @@ export interface FailoverOptions {
 /** Decides what becomes of a job that its node lost, and runs it again where that is allowed. */
 export class Failover {
   readonly #options: FailoverOptions
+  readonly #moves = new Limit(MAX_MOVES_AT_ONCE)
+  readonly #pauses = new Pauses()
 
   constructor(options: FailoverOptions) {
     this.#options = options
@@ -66,6 +64,11 @@ export class Failover {
     this.#runAgain(job, 'node died')
   }
 
+  /** The node is there, but says nothing of the job that can be understood. */
+  unaccounted(job: LiveJob): void {
+    this.#giveUpInTime(job, 'The node gives no account of the job')
+  }
+
   #mayRunAgain({ record }: LiveJob): boolean {
     return this.#options.isEnabled && record.failover && record.kind === 'job'
   }
@@ -87,72 +90,53 @@ export class Failover {
     void this.#options.live.finish(job, end, 0)
   }
 
-  #runAgain(job: LiveJob, why: string): void {
+  #runAgain(job: LiveJob, why: Loss): void {
     if (job.record.runs >= MAX_RUNS) return this.#fail(job, `The job was lost with its node ${MAX_RUNS} times`)
+    if (this.#pauses.isPaused(job)) return
     job.isMoving = true
-    this.#move(job, why)
+    this.#moves
+      .run(() => this.#move(job, why))
       .catch((error: unknown) => this.#options.logger.error('job not moved', { job: job.record.id, error }))
       .finally(() => (job.isMoving = false))
   }
 
-  async #move(job: LiveJob, why: string): Promise<void> {
-    const { ledger, live, logger } = this.#options
-    const request = await ledger.request(job.record.id)
+  async #move(job: LiveJob, why: Loss): Promise<void> {
+    // It may have waited its turn for a while.
+    if (why === 'node died' && !job.node.contact.isDead) return
+    const request = await this.#options.ledger.request(job.record.id)
     if (!request) return this.#fail(job, 'The job was lost with its node, and its request is not kept any more')
-    const outcome = await this.#submit(job, Buffer.from(request))
-    if (outcome.kind === 'answer' && outcome.answer.status === 200) {
-      const accepted = idIn(outcome.answer.body)
-      if (accepted) {
-        await this.#moved(job, outcome.lease, accepted.id, why)
-        return
-      }
-    }
-    if (outcome.kind === 'answer') outcome.lease.exchangeEnded('pushback')
-    const refusal = refusalOf(outcome)
-    if (refusal) return this.#fail(job, refusal)
-    // Nobody could take it now: it stays `running`, and the next look tries again.
-    logger.debug('lost job waits for a node', { job: job.record.id, why, live: live.size })
+    const outcome = await resubmit(this.#options, job, Buffer.from(request))
+    if (outcome.kind === 'answer' && this.#isAccepted(job, outcome.answer, outcome.lease, why)) return
+    if (mayHaveBegun(outcome)) this.#options.live.runLost(job)
+    if (wasAsked(outcome)) this.#pauses.pause(job)
+    // Nobody could take it now: it stays `running`, and a later look tries again.
+    this.#options.logger.debug('lost job waits for a node', { job: job.record.id, why })
     this.#giveUpInTime(job, 'The job was lost with its node, and no other could take it in time')
   }
 
-  async #moved(job: LiveJob, lease: Lease, nodeJobId: string, why: string): Promise<void> {
+  #isAccepted(job: LiveJob, { body }: Answer, lease: Lease, why: Loss): boolean {
     const { live, logger } = this.#options
-    const from = job.node.name
-    await live.moved(job, { lease, nodeJobId, localAddress: lease.node.localAddress ?? '' })
-    lease.exchangeEnded('success')
-    logger.info('job runs again', { job: job.record.id, from, node: lease.node.name, run: job.record.runs + 1, why })
-  }
-
-  #submit(job: LiveJob, body: Buffer): Promise<Outcome> {
-    const { fleet, selector, via } = this.#options
-    const { record, node } = job
-    const headers = headersOnBehalf(record.clientAddress, record.id, via)
-    const submission = { kind: 'job' as const, containers: [...record.containers], requiresProof: false }
-    const exchange: Exchange = {
-      need: needContainers(record.containers),
-      cost: record.cost,
-      restKey: `${JOBS_PATH} ${record.caller}`,
-      requestFor: (to) => ({ method: 'POST', path: to.spec.basePath + JOBS_PATH, headers, body }),
-      retry: 'untilAnswered',
-      followsPushback: true,
-      isPushback: (answer) => isNodeSpecificRefusal(answer.status, answer.body),
-      noNode: () => noNodeFor(submission, fleet),
+    const nodeJobId = idIn(body)?.id
+    if (nodeJobId !== undefined) {
+      live.moved(job, { lease, nodeJobId, localAddress: lease.node.localAddress ?? '' })
+      const [from, to] = [job.node.name, lease.node.name]
+      logger.info('job runs again', { job: job.record.id, from, node: to, run: job.record.runs + 1, why })
     }
-    const tries = new Tries(exchange, fleet, selector)
-    // Elsewhere where there is an elsewhere; a node that is back and alive is better than none.
-    tries.tried.add(node)
-    const first = tries.next()
-    if (!first && !node.contact.isFailing) tries.tried.delete(node)
-    return tryNodes(this.#options, exchange, tries, { first })
+    lease.exchangeEnded(nodeJobId === undefined ? 'pushback' : 'success')
+    return nodeJobId !== undefined
   }
 }
 
-/** Why nobody will ever take the job; `undefined` where waiting may help. */
-function refusalOf(outcome: Outcome): string | undefined {
-  if (outcome.kind !== 'answer' && outcome.kind !== 'refused') return undefined
-  const { status } = outcome.answer
-  if (status === 200) return 'The node that was to run the job again gave no id'
-  return status === 503 || status === 429
-    ? undefined
-    : `The job was lost with its node, and another refused it (${status})`
+/** How long to leave a job alone that nobody would take: a second at first, then twice as long each time. */
+class Pauses {
+  readonly #pauses = new WeakMap<LiveJob, { untilMs: number; nextMs: number }>()
+
+  isPaused(job: LiveJob): boolean {
+    return Date.now() < (this.#pauses.get(job)?.untilMs ?? 0)
+  }
+
+  pause(job: LiveJob): void {
+    const { nextMs } = this.#pauses.get(job) ?? { nextMs: FIRST_PAUSE_MS }
+    this.#pauses.set(job, { untilMs: Date.now() + nextMs, nextMs: Math.min(2 * nextMs, LONGEST_PAUSE_MS) })
+  }
 }

@@ -48,6 +48,7 @@ export class Follower {
         ...this.#options,
         onLook: (job, told, since) => this.#looked(job, told, since),
         onSilence: (silent, jobs) => this.#silent(silent, jobs),
+        onNoAccount: (jobs) => this.#unaccounted(jobs),
       })
       this.#followers.set(node, follower)
     }
@@ -88,5 +89,9 @@ export class Follower {
   #silent(node: TrackedNode, jobs: readonly LiveJob[]): void {
     if (!node.contact.isDead) return
     for (const job of jobs) if (!job.end && !job.isMoving) this.#options.failover.nodeDied(job)
+  }
+
+  #unaccounted(jobs: readonly LiveJob[]): void {
+    for (const job of jobs) if (!job.end && !job.isMoving) this.#options.failover.unaccounted(job)
   }
 }

@@ -1,6 +1,7 @@
 import type { Fleet } from '../../fleet/fleet.ts'
 import type { TrackedNode } from '../../fleet/node.ts'
-import { collect, type Answer } from '../../proxy/attempt.ts'
+import type { Logger } from '../../fleet/sources/source.ts'
+import { collect, type Answer, type AttemptResult } from '../../proxy/attempt.ts'
 import type { Transport } from '../../proxy/transport.ts'
 import type { LiveJob } from '../liveJobs.ts'
 import { CallBudget } from './budget.ts'
@@ -9,10 +10,14 @@ import { readNodeJobs, type NodeJob } from './readAnswer.ts'
 /** Most ids in one call: keeps its URL under 8 kB. */
 const IDS_PER_CALL = 200
 const MAX_URL_LENGTH = 8000
-const CALL_TIMEOUT_SECONDS = 5
+/** A node that says nothing for this long is not there; results may be long and lines slow, so the whole may take longer. */
+const SILENCE_SECONDS = 5
+const CALL_TIMEOUT_SECONDS = 60
 const MAX_ANSWER_BYTES = 256_000_000
 /** Jobs whose client left a stream: nobody waits, so they are asked for rarely. Multiple of the period. */
 const SELDOM = 15
+/** Further calls of one look to tell answers that cannot be read from those beside them: enough to find one in 200 jobs. */
+const MAX_DIVISIONS = 10
 
 export interface NodeFollowerOptions {
   readonly fleet: Fleet
@@ -24,6 +29,9 @@ export interface NodeFollowerOptions {
   readonly onLook: (job: LiveJob, told: NodeJob | undefined, sinceSeconds: number) => void
   /** Nobody could be asked. */
   readonly onSilence: (node: TrackedNode, jobs: readonly LiveJob[]) => void
+  /** The node answered, but not in a way that tells of these jobs. */
+  readonly onNoAccount: (jobs: readonly LiveJob[]) => void
+  readonly logger: Logger
 }
 
 /** Asks one node for all its unfinished jobs, once a period while there are any, within its rate limit. */
@@ -38,6 +46,9 @@ export class NodeFollower {
   #isLooking = false
   #isStopped = false
   #quietLooks = 0
+  /** Jobs of which the node's answer could not be read: asked for one by one, so that they spoil no other. */
+  readonly #unreadable = new Set<LiveJob>()
+  #divisions = 0
 
   constructor(node: TrackedNode, options: NodeFollowerOptions) {
     this.node = node
@@ -58,6 +69,7 @@ export class NodeFollower {
 
   remove(job: LiveJob): void {
     this.#jobs.delete(job)
+    this.#unreadable.delete(job)
   }
 
   /** Brings the next look forward, as far as the pace allows. */
@@ -71,34 +83,36 @@ export class NodeFollower {
   }
 
   #lookBy(at: number): void {
-    if (this.#isLooking || this.#isStopped || at >= this.#dueAt) return
+    const dueAt = Math.max(at, this.#budget.nextCallAt)
+    if (this.#isLooking || this.#isStopped || dueAt >= this.#dueAt) return
     clearTimeout(this.#timer)
-    const now = this.#options.fleet.now()
-    const wait = Math.max(at - now, this.#lastLookAt === -Infinity ? 0 : this.#budget.waitSeconds(now, 0))
-    this.#dueAt = now + wait
-    this.#timer = setTimeout(() => void this.#look(), wait * 1000)
+    this.#dueAt = dueAt
+    this.#timer = setTimeout(() => void this.#look(), Math.max(0, dueAt - this.#options.fleet.now()) * 1000)
     this.#timer.unref()
   }
 
   async #look(): Promise<void> {
-    const { fleet, periodSeconds } = this.#options
+    const { fleet, logger, periodSeconds } = this.#options
     this.#isLooking = true
     this.#lastLookAt = fleet.now()
-    for (const chunk of this.#chunks()) {
-      if (this.#isStopped || !(await this.#ask(chunk))) break
+    this.#divisions = 0
+    try {
+      for (const chunk of this.#chunks()) if (!(await this.#ask(chunk))) break
+    } catch (error) {
+      logger.error('looking at jobs failed', { node: this.node.name, error })
     }
     this.#isLooking = false
     this.#dueAt = Infinity
-    if (this.#jobs.size === 0) return
-    const now = fleet.now()
-    this.#lookBy(this.#lastLookAt + Math.max(periodSeconds, this.#budget.waitSeconds(now, periodSeconds)))
+    if (this.#jobs.size > 0) this.#lookBy(this.#lastLookAt + periodSeconds)
   }
 
   /** The jobs whose turn it is, longest unseen first, as many calls as the node's budget bears. */
   #chunks(): LiveJob[][] {
     this.#quietLooks++
     const isSeldom = this.#quietLooks % SELDOM !== 0
-    const due = [...this.#jobs].filter(([job]) => !(job.record.clientGone === true && isSeldom))
+    const isDue = (job: LiveJob): boolean =>
+      !this.#unreadable.has(job) && !(job.record.clientGone === true && isSeldom)
+    const due = [...this.#jobs].filter(([job]) => isDue(job))
     if (due.length > IDS_PER_CALL) due.sort(([, a], [, b]) => a.lookedAt - b.lookedAt)
     const chunks: LiveJob[][] = []
     let length = MAX_URL_LENGTH
@@ -112,44 +126,69 @@ export class NodeFollower {
       chunks.at(-1)?.push(job)
       length += size
     }
-    return chunks
+    const alone = this.#nextUnreadable()
+    return alone ? [...chunks, [alone]] : chunks
   }
 
-  /** One call. False where the others of this look should not be tried. */
-  async #ask(jobs: readonly LiveJob[]): Promise<boolean> {
-    const { fleet, transport, via } = this.#options
-    const ids = jobs.map((job) => `id=${encodeURIComponent(job.record.nodeJobId)}`).join('&')
-    const result = await collect(
-      transport,
-      this.node,
-      {
-        method: 'GET',
-        path: `${this.node.spec.basePath}/api/jobs?${ids}&intermediate=true`,
-        headers: ['accept', 'application/json', 'via', via],
-        body: null,
-      },
-      { timeoutSeconds: CALL_TIMEOUT_SECONDS, maxBytes: MAX_ANSWER_BYTES },
-    )
-    if (this.#isStopped) return false
-    if (result.kind !== 'answer') {
-      if (result.kind === 'fault') this.#failed(jobs, result.fault.message, result.refused)
+  #nextUnreadable(): LiveJob | undefined {
+    const [job] = this.#unreadable
+    if (job) this.#unreadable.delete(job)
+    return job
+  }
+
+  /** Asks for these jobs. False where the others of this look should not be asked for. */
+  async #ask(wanted: readonly LiveJob[]): Promise<boolean> {
+    const { fleet, onSilence, onNoAccount } = this.#options
+    const jobs = wanted.filter((job) => this.#jobs.has(job))
+    if (jobs.length === 0) return true
+    const result = await this.#call(jobs)
+    if (this.#isStopped || result.kind === 'streamed') return false
+    if (result.kind === 'fault') {
+      if (result.fault.code === 'ERR_NODE_BROKE') return this.#divide(jobs)
+      fleet.failed(this.node, result.fault.message, { refused: result.refused, lost: true })
+      // Nobody is there for any of them, not for those of this call alone.
+      onSilence(this.node, [...this.#jobs.keys()])
       return false
     }
+    const { answer } = result
     fleet.answered(this.node)
-    this.#budget.observe(result.answer.status, result.answer.headers, fleet.now())
-    if (result.answer.status !== 200) return result.answer.status !== 429
-    this.#tell(jobs, result.answer)
-    return true
+    this.#budget.observe(answer.status, answer.headers, fleet.now())
+    if (answer.status === 200) return this.#tell(jobs, answer) || this.#divide(jobs)
+    if (answer.status !== 429) onNoAccount([...this.#jobs.keys()])
+    return false
   }
 
-  #failed(jobs: readonly LiveJob[], reason: string, refused: boolean): void {
-    this.#options.fleet.failed(this.node, reason, { refused, lost: true })
-    this.#options.onSilence(this.node, jobs)
+  /** After an answer that could not be read, or not to its end: one result must not hide the others. */
+  async #divide(jobs: readonly LiveJob[]): Promise<boolean> {
+    if (jobs.length === 1) {
+      for (const job of jobs) this.#unreadable.add(job)
+      this.#options.onNoAccount(jobs)
+      return true
+    }
+    if (++this.#divisions > MAX_DIVISIONS) return false
+    const middle = jobs.length >> 1
+    return (await this.#ask(jobs.slice(0, middle))) && (await this.#ask(jobs.slice(middle)))
   }
 
-  #tell(jobs: readonly LiveJob[], answer: Answer): void {
+  #call(jobs: readonly LiveJob[]): Promise<AttemptResult> {
+    const ids = jobs.map((job) => `id=${encodeURIComponent(job.record.nodeJobId)}`).join('&')
+    const request = {
+      method: 'GET' as const,
+      path: `${this.node.spec.basePath}/api/jobs?${ids}&intermediate=true`,
+      headers: ['accept', 'application/json', 'via', this.#options.via],
+      body: null,
+    }
+    return collect(this.#options.transport, this.node, request, {
+      silenceSeconds: SILENCE_SECONDS,
+      timeoutSeconds: CALL_TIMEOUT_SECONDS,
+      maxBytes: MAX_ANSWER_BYTES,
+    })
+  }
+
+  /** False where the answer cannot be read. */
+  #tell(jobs: readonly LiveJob[], answer: Answer): boolean {
     const told = readNodeJobs(answer.body)
-    if (!told) return
+    if (!told) return false
     const byId = new Map<string, NodeJob>()
     for (const entry of told) {
       // A node may tell one id twice, finished and running; the finished one stands.
@@ -164,5 +203,6 @@ export class NodeFollower {
       seen.lookedAt = now
       this.#options.onLook(job, byId.get(job.record.nodeJobId), since)
     }
+    return true
   }
 }

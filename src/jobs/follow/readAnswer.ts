@@ -33,7 +33,6 @@ function readNodeJob(body: Buffer, entry: JsonSpan): NodeJob | undefined {
   const status = memberOf(members, 'status')
   if (id?.kind !== 'string' || status?.kind !== 'string') return undefined
   const state = stringAt(body, status)
-  if (state !== 'running' && state !== 'success' && state !== 'failed') return undefined
   const bytesOf = (name: string): Buffer | undefined => {
     const span = memberOf(members, name)
     // A copy: a slice would keep the whole answer in memory.
@@ -41,7 +40,8 @@ function readNodeJob(body: Buffer, entry: JsonSpan): NodeJob | undefined {
   }
   return {
     id: stringAt(body, id),
-    status: state,
+    // A state that we have not heard of is none of the final ones.
+    status: state === 'success' || state === 'failed' ? state : 'running',
     result: bytesOf('result'),
     intermediate: bytesOf('intermediate_results'),
   }

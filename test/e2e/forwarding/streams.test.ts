@@ -54,9 +54,18 @@ describe('pieces', () => {
   test('the id line comes first and in a chunk of its own, however the node cuts it', async (t) => {
     const cuts: [node: string[], client: string[]][] = [
       [['cut-1\noutput'], ['cut-1\n', 'output']],
-      [['cut', '-2', '\noutput'], ['cut-2\n', 'output']],
-      [['cut-3\n', 'output'], ['cut-3\n', 'output']],
-      [['cut-4', '\n', 'a\nb\n'], ['cut-4\n', 'a\nb\n']],
+      [
+        ['cut', '-2', '\noutput'],
+        ['cut-2\n', 'output'],
+      ],
+      [
+        ['cut-3\n', 'output'],
+        ['cut-3\n', 'output'],
+      ],
+      [
+        ['cut-4', '\n', 'a\nb\n'],
+        ['cut-4\n', 'a\nb\n'],
+      ],
       [['cut-5\n'], ['cut-5\n']],
     ]
     for (const [pieces, wanted] of cuts) {
@@ -172,7 +181,9 @@ test('a stream’s job is among its caller’s jobs, with its whole output as th
 
 test('a stream that went well is logged once, with its node', async () => {
   const headers = { 'X-Request-Id': 'well' }
-  await (await openStream(`${gateway.url}${STREAM}`, { body: job(), headers })).ended
+  await (
+    await openStream(`${gateway.url}${STREAM}`, { body: job(), headers })
+  ).ended
   await gateway.waitForLog((line) => line['requestId'] === 'well')
   const [line, ...more] = linesOf(gateway, 'well')
   assert.deepEqual(more, [])
@@ -212,4 +223,3 @@ async function residentBytes(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8')
   return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024
 }
-

@@ -20,9 +20,10 @@ test('a node is learnt to be as fast as it serves', () => {
   const fleet = new FleetLoad()
   const fast = new NodeLoad(fleet)
   const slow = new NodeLoad(fleet)
-  const now = serve(slow, 100, 8, serve(fast, 100, 2))
-  between(2, fast.serviceSeconds(now), 2.5)
-  between(7, slow.serviceSeconds(now), 8)
+  const fastDone = serve(fast, 100, 2)
+  between(1.9, fast.serviceSeconds(fastDone), 2.1)
+  const slowDone = serve(slow, 100, 8, fastDone)
+  between(7, slow.serviceSeconds(slowDone), 8)
 })
 
 test('an unknown node is taken for an average one', () => {
@@ -117,6 +118,15 @@ test('with look-ups alone, polls tell fast nodes from slow ones', () => {
   // Three slots, always busy: 30 jobs in 30 s are 3 s each, 6 jobs 15 s.
   between(2.5, fast.serviceSeconds(1200), 4)
   between(12, slow.serviceSeconds(1200), 15.5)
+})
+
+test('a node that swallows what it is sent does not seem fast', () => {
+  const load = new NodeLoad(new FleetLoad())
+  for (let poll = 0; poll < 40; poll++) {
+    load.polled(30 * poll, 0)
+    for (let lookup = 0; lookup < 9; lookup++) load.lookedUp(30 * poll + lookup)
+  }
+  assert.equal(load.serviceSeconds(1200), 1)
 })
 
 test('polls teach no service time where our own jobs do', () => {

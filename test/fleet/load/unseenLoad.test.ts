@@ -16,9 +16,9 @@ test('a saturated node works off its unseen jobs at its full rate, in proportion
 })
 
 test('once the queue is gone the rest ends exponentially', () => {
-  // 12 jobs on 2 slots: after 10 s of 1 s services 2 are left, one of them unseen.
-  near(drained(6, 0, 6, 10, 1, 2), 1)
-  near(drained(6, 0, 6, 11, 1, 2), Math.exp(-1))
+  // 12 jobs on 2 slots: after 5 s of 1 s services 2 are left, one of them unseen.
+  near(drained(6, 0, 6, 5, 1, 2), 1)
+  near(drained(6, 0, 6, 6, 1, 2), Math.exp(-1))
 })
 
 test('draining in steps is the same as draining at once while no job of ours comes or goes', () => {

@@ -123,6 +123,7 @@ export class Work {
     }
     const stop = (): void => {
       over()
+      leave()
       gone.abort()
     }
     const left = (): void => {
@@ -164,8 +165,6 @@ export class Work {
     const kept: string[] = []
     let keptBytes = 0
     try {
-      // The connection is to have its id line, and the caller its handle, before anything else.
-      await turn(undefined, { signal: gone })
       for (let i = 0; ; i++) {
         if (plan.dieAfter === i) {
           // The last piece is to leave before.

@@ -1,0 +1,70 @@
+import { GatewayFault } from '../../faults.ts'
+import type { Fleet } from '../../fleet/fleet.ts'
+import { needContainers } from '../../fleet/need.ts'
+import type { Selector } from '../../fleet/selector.ts'
+import type { Attempt } from '../../proxy/attempt.ts'
+import { Tries, type Exchange } from '../../proxy/exchange.ts'
+import { headersOnBehalf } from '../../proxy/headers.ts'
+import type { Transport } from '../../proxy/transport.ts'
+import { tryNodes, type Outcome } from '../../proxy/tryNodes.ts'
+import { JOBS_PATH } from '../deps.ts'
+import type { LiveJob } from '../liveJobs.ts'
+import { noNodeFor } from '../needs.ts'
+
+/** A node accepts a job at once, before it runs; one that is silent for longer hangs. */
+const ANSWER_TIMEOUT_MS = 10_000
+
+export interface ResubmissionOptions {
+  readonly fleet: Fleet
+  readonly selector: Selector
+  readonly transport: Transport
+  readonly via: string
+}
+
+/**
+ * Sends a job that its node lost to another one, on behalf of its client; to the same node only where that is alive and
+ * nobody else takes it. Never throws. The lease of an answer is still open.
+ */
+export async function resubmit(options: ResubmissionOptions, job: LiveJob, body: Buffer): Promise<Outcome> {
+  const { fleet, selector } = options
+  const exchange = exchangeFor(options, job, body)
+  const tries = new Tries(exchange, fleet, selector)
+  tries.tried.add(job.node)
+  const elsewhere = await tryNodes(options, exchange, tries, { onAttempt: limitWait })
+  if (mayHaveBegun(elsewhere) || job.node.contact.isFailing) return elsewhere
+  tries.tried.delete(job.node)
+  return tryNodes(options, exchange, tries, { onAttempt: limitWait })
+}
+
+/** Whether a run may have begun of which nobody will tell: the request was sent, and no answer with an id came. */
+export function mayHaveBegun(outcome: Outcome): boolean {
+  if (outcome.kind === 'fault') return outcome.sent && !outcome.fault.fault.nothingSent
+  return outcome.kind === 'answer'
+}
+
+/** Whether any node was asked at all. */
+export function wasAsked(outcome: Outcome): boolean {
+  return outcome.kind !== 'fault' || outcome.sent
+}
+
+function exchangeFor({ fleet, via }: ResubmissionOptions, { record }: LiveJob, body: Buffer): Exchange {
+  const headers = headersOnBehalf(record.clientAddress, record.id, via)
+  const submission = { kind: 'job' as const, containers: [...record.containers], requiresProof: false }
+  return {
+    need: needContainers(record.containers),
+    cost: record.cost,
+    restKey: `${JOBS_PATH} ${record.caller}`,
+    requestFor: (to) => ({ method: 'POST', path: to.spec.basePath + JOBS_PATH, headers, body }),
+    // Every request that was sent may be a run, and those are counted.
+    retry: 'untilSent',
+    followsPushback: true,
+    // Some node took this job before: one that does not has a reason of its own.
+    isPushback: (answer) => answer.status !== 200,
+    noNode: () => noNodeFor(submission, fleet),
+  }
+}
+
+function limitWait(attempt: Attempt): void {
+  const timer = setTimeout(() => attempt.abort(new GatewayFault('ERR_NODE_SILENT')), ANSWER_TIMEOUT_MS)
+  void attempt.result.then(() => clearTimeout(timer))
+}

@@ -1,0 +1,108 @@
+/** Asks the gateway again and again, and says so when it does not answer. */
+export const POLL = String.raw`
+const PERIOD_MS = 2000
+const TIMEOUT_MS = 5000
+const STORED = 'infernet-gateway ops key'
+/** Where the gateway is, also behind a proxy that gives it a path of its own. */
+const HOME = location.origin + location.pathname.replace(/dashboard\/*$/, '')
+/** A browser sends what it logged in with to the paths beside the page, so the page must not lie a level deeper (RFC 7617, 2.2). */
+const IS_TOO_DEEP = /dashboard\/+$/.test(location.pathname)
+
+let key = readKey()
+let isRefused = false
+let heardAt
+let timer
+let isAsking = false
+
+/** Kept for this tab alone; a browser that allows no storage forgets it with the page. */
+function readKey() {
+  try {
+    return sessionStorage.getItem(STORED) ?? ''
+  } catch {
+    return ''
+  }
+}
+
+function keepKey(given) {
+  key = given
+  try {
+    if (key) sessionStorage.setItem(STORED, key)
+    else sessionStorage.removeItem(STORED)
+  } catch {
+    // It serves as long as the page is open.
+  }
+}
+
+async function ask(path) {
+  // Without a key of ours the browser sends the one that it opened the page with.
+  const headers = { Accept: 'application/json', ...(key && { Authorization: 'Bearer ' + key }) }
+  const options = { headers, cache: 'no-store', signal: AbortSignal.timeout(TIMEOUT_MS) }
+  const answer = await fetch(HOME + path, options).catch(() => {
+    throw new Error('No connection to the gateway')
+  })
+  const body = await answer.json().catch(() => {
+    throw new Error('The gateway does not answer as it should')
+  })
+  return { status: answer.status, body }
+}
+
+async function poll() {
+  clearTimeout(timer)
+  isAsking = true
+  const used = key
+  let waitMs = PERIOD_MS
+  try {
+    const [health, stats] = await Promise.all([ask('health'), ask('stats')])
+    if (stats.status === 401) waitMs = refused(used)
+    else if (stats.status === 200) showStats(stats.body)
+    else throw new Error('The gateway answers: ' + stats.body.error)
+    showHealth(health.body)
+    heardAt = Date.now()
+    document.body.classList.remove('stale')
+  } catch (error) {
+    showLoss(error)
+  }
+  isAsking = false
+  timer = setTimeout(poll, waitMs)
+}
+
+function showStats(stats) {
+  byId('login').hidden = true
+  byId('figures').hidden = false
+  isRefused = false
+  showSummary(stats)
+  showNodes(stats.services)
+}
+
+/** A key that is not, or no longer, valid is dropped; then the browser's own gets its chance. Returns ms until the next try. */
+function refused(used) {
+  if (used !== key) return 0
+  if (key) {
+    keepKey('')
+    isRefused = true
+    return 0
+  }
+  if (IS_TOO_DEEP) location.replace(HOME + 'dashboard')
+  byId('figures').hidden = true
+  byId('login').hidden = false
+  setText(byId('refusal'), isRefused ? 'This key is not accepted.' : '')
+  return PERIOD_MS
+}
+
+function showLoss(error) {
+  const since = heardAt === undefined ? '' : ' since ' + clock(heardAt) + '; the figures are of that time'
+  showBanner('lost', error.message + since + '. Trying again…')
+  document.title = 'no connection – Infernet Gateway'
+  document.body.classList.add('stale')
+}
+
+byId('login').addEventListener('submit', (event) => {
+  event.preventDefault()
+  keepKey(byId('key').value.trim())
+  byId('key').value = ''
+  if (!isAsking) void poll()
+})
+
+showHeads()
+void poll()
+`

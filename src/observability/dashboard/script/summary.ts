@@ -1,0 +1,53 @@
+/** The banner, the tiles of figures and the warnings. */
+export const SUMMARY = String.raw`
+const banner = byId('banner')
+
+function showBanner(status, text) {
+  banner.dataset.status = status
+  setText(banner, text)
+}
+
+function showHealth({ status, reason, healthy_services: healthy = '' }) {
+  const [some, all] = healthy.split('/')
+  const backends = some + ' of ' + all + ' backends'
+  const texts = {
+    healthy: 'Healthy: ' + backends,
+    unhealthy: 'Unhealthy: ' + (reason ?? backends),
+    draining: 'Draining: running requests go on, new work is turned away',
+  }
+  showBanner(status, texts[status] ?? String(status))
+  document.title = status + ' ' + healthy + ' – Infernet Gateway'
+}
+
+function tilesOf(stats) {
+  const { jobs, fleet } = stats
+  return [
+    ['Healthy backends', count(stats.healthy_services) + ' of ' + count(stats.total_services)],
+    ['Running requests', count(stats.running_requests), 'those of this page included'],
+    ['Unfinished jobs', count(jobs.unfinished)],
+    ['Recorded jobs', count(jobs.recorded), bytes(jobs.kept_bytes) + ' kept'],
+    ['Ledger', jobs.recordable ? 'recording' : 'cannot record', jobs.reason ?? '', jobs.recordable ? '' : 'bad'],
+    ['Service time', duration(fleet.service_time), 'mean of the fleet'],
+    ['Latency', duration(fleet.mean_latency), 'mean of the fleet'],
+  ]
+}
+
+function showSummary(stats) {
+  setText(byId('about'), 'version ' + stats.version + ', up for ' + longDuration(stats.uptime))
+  refresh(byId('tiles'), tilesOf(stats), tile)
+  byId('warnings').hidden = stats.image_conflicts.length === 0
+  refresh(byId('conflicts'), stats.image_conflicts, conflictItem)
+}
+
+function tile([name, value, note = '', className = '']) {
+  const lines = [element('dt', '', name), element('dd', '', value)]
+  if (note) lines.push(element('dd', 'note', note))
+  return element('div', className, lines)
+}
+
+function conflictItem({ container, images }) {
+  const each = Object.entries(images).map(([image, nodes]) => element('li', '', image + ' on ' + nodes.join(', ')))
+  const text = 'The container “' + container + '” stands for different images, so results depend on the node:'
+  return element('li', '', [text, element('ul', '', each)])
+}
+`

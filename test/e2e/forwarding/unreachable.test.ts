@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { describe, test } from 'node:test'
+import type { TestContext } from 'node:test'
+import type { Gateway } from '../../kit/gateway.ts'
+import { openStream, post, request } from '../../kit/http.ts'
+import { startSimNode } from '../../kit/simNode/index.ts'
+import type { LocalSimNode } from '../../kit/simNode/index.ts'
+import { assertError, gatewayFor, job, linesOf, statsOf } from '../support.ts'
+
+/** Two nodes of which `first` is preferred, and a gateway that will not poll them again during the test. */
+async function preferring(t: TestContext): Promise<{ gateway: Gateway; first: LocalSimNode; second: LocalSimNode }> {
+  const [first, second] = await Promise.all([startSimNode({ rateLimit: 0 }, t), startSimNode({ rateLimit: 0 }, t)])
+  await second.set({ shownPending: { offchain: 50 } })
+  const gateway = await gatewayFor(t, [first, second], { REFRESH_INTERVAL: '60', CONNECT_TIMEOUT: '0.3' })
+  assert.equal((await post(`${gateway.url}/api/jobs`, job())).headers['x-infernet-node'], first.address)
+  return { gateway, first, second }
+}
+
+describe('a node that refuses connections', { concurrency: true }, () => {
+  test('is passed over for the next, for jobs, batches, streams and subscriptions alike', async (t) => {
+    const { gateway, first, second } = await preferring(t)
+    await Promise.all([first.set({ chain: true }), second.set({ chain: true })])
+    await first.refuse()
+    const answer = await post(`${gateway.url}/api/jobs`, job(), { headers: { 'X-Request-Id': 'passed-over' } })
+    assert.equal(answer.status, 200)
+    assert.equal(answer.headers['x-infernet-node'], second.address)
+    assert.equal((await statsOf(gateway, first)).error_count, 1)
+    // The client saw no failure, so there is none in the log.
+    await gateway.waitForLog((line) => line['requestId'] === 'passed-over')
+    assert.deepEqual(
+      linesOf(gateway, 'passed-over').map((line) => [line.level, line['tries'], line['node']]),
+      [['debug', 2, second.address]],
+    )
+    assert.equal((await post(`${gateway.url}/api/jobs/batch`, [job()])).headers['x-infernet-node'], second.address)
+    const open = await openStream(`${gateway.url}/api/jobs/stream`, { body: job() })
+    assert.equal(open.headers['x-infernet-node'], second.address)
+    assert.equal((await open.ended).complete, true)
+    assert.equal((await statsOf(gateway, first)).in_flight, 0)
+  })
+
+  test('is a 502 where there is no other, logged with its address', async (t) => {
+    const { gateway, first, second } = await preferring(t)
+    await Promise.all([first.refuse(), second.refuse()])
+    const headers = { 'X-Request-Id': 'nobody' }
+    assertError(await post(`${gateway.url}/api/jobs`, job(), { headers }), 502)
+    const line = await gateway.waitForLog((one) => one['requestId'] === 'nobody')
+    assert.equal(line['fault'], 'ERR_NODE_REFUSED')
+    assert.equal(line['tries'], 2)
+    assert.ok([first.address, second.address].includes(line['node'] as string))
+    assertError(await post(`${gateway.url}/api/jobs/stream`, job()), 502)
+    for (const node of [first, second]) assert.equal((await statsOf(gateway, node)).in_flight, 0)
+  })
+
+  test('is 503 once its polls say so, and serves again when it is back', async (t) => {
+    const node = await startSimNode({ rateLimit: 0 }, t)
+    const gateway = await gatewayFor(t, [node], { REFRESH_INTERVAL: '0.2' })
+    await node.refuse()
+    await gateway.waitForLog((line) => line.message === 'node down')
+    const answer = await post(`${gateway.url}/api/jobs`, job())
+    assert.equal(assertError(answer, 503), 'No healthy node runs echo')
+    assert.ok(Number(answer.headers['retry-after']) >= 1)
+    assert.equal((await request(`${gateway.url}/health`)).status, 503)
+    await node.comeBack()
+    await gateway.ready(1)
+    assert.equal((await post(`${gateway.url}/api/jobs`, job())).status, 200)
+  })
+})
+
+/**
+ * Listens on a port without ever accepting, with its queue full: what connects there hears nothing, as from a host that
+ * is gone. Returns false where this system answers all the same.
+ */
+async function blackHole(t: TestContext, port: number): Promise<boolean> {
+  const script =
+    `require('net').createServer().listen({ port: ${port}, host: '127.0.0.1', backlog: 1 }, () => {` +
+    ` require('fs').writeSync(1, 'listening'); Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0) })`
+  const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+  t.after(() => child.kill('SIGKILL'))
+  await once(child.stdout, 'data')
+  for (let i = 0; i < 20; i++) {
+    const socket = connect(port, '127.0.0.1')
+    socket.on('error', () => undefined)
+    t.after(() => socket.destroy())
+    const isTaken = await Promise.race([
+      once(socket, 'connect').then(() => true),
+      new Promise<boolean>((resolve) => setTimeout(resolve, 250, false)),
+    ])
+    if (!isTaken) return true
+  }
+  return false
+}
+
+describe('a node that takes no connection', { concurrency: true }, () => {
+  test('is passed over for the next after CONNECT_TIMEOUT', async (t) => {
+    const { gateway, first, second } = await preferring(t)
+    await first.refuse()
+    if (!(await blackHole(t, first.port))) return t.skip('connections are taken although the queue is full')
+    const startMs = performance.now()
+    const answer = await post(`${gateway.url}/api/jobs`, job())
+    assert.equal(answer.status, 200)
+    assert.equal(answer.headers['x-infernet-node'], second.address)
+    const tookMs = performance.now() - startMs
+    assert.ok(tookMs > 250 && tookMs < 8000, `${tookMs} ms`)
+    assert.equal((await statsOf(gateway, first)).error_count, 1)
+  })
+
+  test('is a 502 where there is no other', async (t) => {
+    const { gateway, first, second } = await preferring(t)
+    await Promise.all([first.refuse(), second.refuse()])
+    if (!(await blackHole(t, first.port))) return t.skip('connections are taken although the queue is full')
+    const headers = { 'X-Request-Id': 'hole' }
+    assertError(await post(`${gateway.url}/api/jobs`, job(), { headers }), 502)
+    const line = await gateway.waitForLog((one) => one['requestId'] === 'hole')
+    assert.equal(line['fault'], 'ERR_NODE_REFUSED')
+    assert.equal((await statsOf(gateway, first)).in_flight, 0)
+  })
+})

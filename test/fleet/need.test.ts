@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { parseAddress } from '../../src/fleet/address.ts'
+import { ANY_NODE, CHAIN_NODE, needContainers, needModel, type Need } from '../../src/fleet/need.ts'
+import { readInfo } from '../../src/fleet/info.ts'
+import { FleetLoad } from '../../src/fleet/load/fleetLoad.ts'
+import { NodeLoad } from '../../src/fleet/load/nodeLoad.ts'
+import { TrackedNode } from '../../src/fleet/node.ts'
+
+/** A node that runs these; a `*` before the name makes the container an inner one. */
+function node(names: readonly string[], { chain = false } = {}): TrackedNode {
+  const tracked = new TrackedNode(parseAddress('10.0.0.1:4000'), new NodeLoad(new FleetLoad()))
+  const containers = names.map((name) => ({ id: name.replace('*', ''), external: !name.startsWith('*') }))
+  tracked.info = readInfo({ containers, pending: { offchain: 0, onchain: 0 }, chain: { enabled: chain } })
+  tracked.containers = new Map(tracked.info.containers.map((container) => [container.id, container]))
+  return tracked
+}
+
+function service(...models: string[]): TrackedNode {
+  const spec = parseAddress('10.0.0.1:4000', { kind: 'openai' })
+  const tracked = new TrackedNode(spec, new NodeLoad(new FleetLoad()))
+  tracked.models = new Set(models)
+  return tracked
+}
+
+describe('a node fits', () => {
+  for (const [wanted, names, fits] of [
+    [['a'], ['a'], true],
+    [['a'], ['b', 'a'], true],
+    [['a', 'b'], ['a', 'b'], true],
+    [['a', 'b'], ['b', 'a', 'c'], true],
+    [['a', 'b'], ['a'], false],
+    [['a'], [], false],
+    [['a'], ['*a'], false],
+    [['a', 'b'], ['a', '*b'], true],
+    [['b', 'a'], ['a', '*b'], false],
+  ] as const) {
+    test(`${wanted.join(', then ')}: ${fits ? 'yes' : 'not'} with ${names.join(' ') || 'nothing'}`, () => {
+      assert.equal(needContainers(wanted).fits(node(names)), fits)
+    })
+  }
+
+  test('no containers at all: no, for no job begins with none', () => {
+    assert.equal(needContainers([]).fits(node(['a'])), false)
+  })
+
+  test('a subscription with its chain enabled', () => {
+    assert.equal(CHAIN_NODE.fits(node(['a'], { chain: true })), true)
+    assert.equal(CHAIN_NODE.fits(node(['a'])), false)
+  })
+
+  test('a model only as a service, anything else only as a node', () => {
+    assert.equal(needModel('a').fits(service('a')), true)
+    assert.equal(needModel('a').fits(service('b')), false)
+    assert.equal(needModel('a').fits(node(['a'])), false)
+    for (const need of [ANY_NODE, CHAIN_NODE, needContainers(['a'])]) assert.equal(need.fits(service('a')), false)
+  })
+})
+
+test('needs with one key are one need, whatever containers are called', () => {
+  const keys = [['a', 'b'], ['a\nb'], ['a,b'], ['b', 'a'], ['a'], ['"a","b"'], ['a', 'b', '']].map(
+    (containers): Need => needContainers(containers),
+  )
+  assert.equal(new Set(keys.map(({ key }) => key)).size, keys.length)
+  assert.equal(needContainers(['a', 'b']).key, keys[0]?.key)
+  assert.notEqual(needModel('a').key, needContainers(['a']).key)
+})

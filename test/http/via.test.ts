@@ -1,0 +1,23 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { createVia, hasPassed } from '../../src/http/via.ts'
+
+test('each gateway has a name of its own, as RFC 9110 writes it', () => {
+  const via = createVia()
+  assert.match(via, /^1\.1 [\w-]+$/)
+  assert.notEqual(createVia(), via)
+})
+
+test('a request that passed through this gateway is recognised, wherever it went besides', () => {
+  const via = createVia()
+  for (const header of [via, `1.0 fred, ${via}`, `${via},1.1 other`, `1.1 a,\t${via} , 1.1 b`]) {
+    assert.equal(hasPassed(header, via), true, header)
+  }
+})
+
+test('one that came through others is not', () => {
+  const via = createVia()
+  for (const header of [undefined, '', '1.1 proxy', createVia(), `${via}0`, `x${via}`]) {
+    assert.equal(hasPassed(header, via), false, header)
+  }
+})
