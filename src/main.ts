@@ -26,6 +26,7 @@ import { openLedger } from './jobs/ledger/open.ts'
 import { LiveJobs } from './jobs/liveJobs.ts'
 import type { LookupDeps } from './lookup/addresses.ts'
 import { ephemeralTicketKeys, openTicketKeys, type TicketKeys } from './lookup/tickets/keys.ts'
+import { apiDescriptionPage } from './observability/apiDescription/index.ts'
 import { dashboardPage } from './observability/dashboard/index.ts'
 import { logFleet, logJobs } from './observability/lifeLog.ts'
 import type { Logger } from './observability/logger.ts'
@@ -141,7 +142,12 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
     route: { ...lookup, keys, nextReqnum: (worker) => ledger.nextReqnum(worker) },
     openai: { fleet, forwarder, maxBodyBytes, via, whenReady, events: metrics.openai },
     pages: {
-      open: { '/health': healthPage(watch), '/livez': livePage, '/readyz': readyPage(watch) },
+      open: {
+        '/health': healthPage(watch),
+        '/livez': livePage,
+        '/readyz': readyPage(watch),
+        '/openapi.json': apiDescriptionPage(watch.version),
+      },
       guarded: {
         '/services': servicesPage(watch),
         '/stats': statsPage(watch),

@@ -36,6 +36,8 @@ export function sendFault(res: ServerResponse, fault: GatewayFault): void {
 /** Express's last handler: every error leaves as JSON, and is noted for the log. */
 export const errorHandler: ErrorRequestHandler = (error: unknown, req, res, _next) => {
   const fault = toFault(error)
-  contextOf(req).fault = fault
+  const context = contextOf(req)
+  context.fault = fault
+  if (context.node !== undefined && !res.headersSent) res.setHeader('X-Infernet-Node', context.node)
   sendFault(res, fault)
 }

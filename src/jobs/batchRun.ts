@@ -1,5 +1,6 @@
 import type { Request } from 'express'
 import type { Lease } from '../fleet/lease.ts'
+import { Limit } from '../fleet/limit.ts'
 import { GatewayFault } from '../faults.ts'
 import { errorBody, toFault } from '../http/errors.ts'
 import { joinArray, scanArray } from '../json/index.ts'
@@ -35,6 +36,16 @@ interface Travelling {
   lease?: Lease
 }
 
+/** An item that a node has taken: its answer to it, and the id in that. */
+interface Accepted {
+  readonly job: Travelling
+  readonly body: Buffer
+  readonly id: string
+}
+
+/** Subscriptions of one batch that are sent at once. */
+const MAX_SUBSCRIPTIONS_AT_ONCE = 16
+
 /** Splits a batch by container and load, sends the parts side by side, and moves what a node could not take to the next. */
 export class BatchRun {
   readonly #deps: JobDeps
@@ -52,7 +63,9 @@ export class BatchRun {
     const open = items.filter((item) => item.submission && !item.result)
     const jobs = open.filter((item) => item.submission?.kind === 'job').map((item) => this.#travelling(item))
     const subscriptions = open.filter((item) => item.submission?.kind === 'subscription')
-    await Promise.all([this.#sendJobs(jobs), ...subscriptions.map((item) => this.#sendSubscription(item))])
+    const limit = new Limit(MAX_SUBSCRIPTIONS_AT_ONCE)
+    const sent = subscriptions.map((item) => limit.run(() => this.#sendSubscription(item)))
+    await Promise.all([this.#sendJobs(jobs), ...sent])
   }
 
   #travelling(item: BatchItem): Travelling {
@@ -148,7 +161,7 @@ export class BatchRun {
       throw new GatewayFault('ERR_NODE_NONSENSE', 'The node did not answer each item of the batch')
     }
     const elsewhere: Travelling[] = []
-    const accepted: { job: Travelling; body: Buffer; id: string }[] = []
+    const accepted: Accepted[] = []
     group.forEach((job, index) => {
       const body = parts?.[index]
       const id = body && idIn(body)?.id
@@ -181,7 +194,7 @@ export class BatchRun {
     job.lease?.exchangeEnded('pushback')
   }
 
-  async #record(accepted: readonly { job: Travelling; body: Buffer; id: string }[]): Promise<void> {
+  async #record(accepted: readonly Accepted[]): Promise<void> {
     if (accepted.length === 0) return
     const { live } = this.#deps
     const jobs: NewJob[] = accepted.map(({ job, id }) => {
@@ -189,21 +202,32 @@ export class BatchRun {
       const containers = job.item.submission?.kind === 'job' ? job.item.submission.containers : []
       return { record: recordOf(id, 'job', containers, lease, this.#by), request: job.item.bytes, lease }
     })
-    let bodies: readonly Buffer[] = accepted.map(({ body }) => body)
     try {
       await live.accept(jobs)
+      accepted.forEach(({ job, body }) => recorded(job, body))
     } catch (error) {
       if (!isDuplicate(error)) throw error
-      bodies = await Promise.all(jobs.map((job, index) => acceptJob(live, job, bodies[index] as Buffer)))
+      // One by one, so that each is recorded or not for its own sake.
+      await Promise.all(jobs.map((job, index) => this.#recordOne(job, accepted[index] as Accepted)))
     }
-    accepted.forEach(({ job }, index) => {
-      job.item.result = { body: bodies[index] as Buffer }
-      job.item.node = job.lease?.node.name ?? ''
-      job.item.isAccepted = true
-      job.item.isOurs = true
-      job.lease?.exchangeEnded('success')
-    })
   }
+
+  async #recordOne(newJob: NewJob, { job, body }: Accepted): Promise<void> {
+    try {
+      recorded(job, await acceptJob(this.#deps.live, newJob, body))
+    } catch (error) {
+      job.lease?.exchangeEnded('cancelled')
+      conclude(job.item, toFault(error))
+    }
+  }
+}
+
+function recorded({ item, lease }: Travelling, body: Buffer): void {
+  item.result = { body }
+  item.node = lease?.node.name ?? ''
+  item.isAccepted = true
+  item.isOurs = true
+  lease?.exchangeEnded('success')
 }
 
 function conclude(item: BatchItem, fault: GatewayFault): void {

@@ -38,7 +38,8 @@ export function putStatus(deps: JobDeps, follower: Follower, isAllowed: (address
     const record = live?.record ?? (await deps.ledger.find(id.text))
     if (!record) throw unknownJob(id.text)
     await deps.whenReady()
-    const node = deps.fleet.find(record.node) ?? deps.fleet.adopt(parseAddress(record.node))
+    const known = live?.node ?? deps.fleet.find(record.node)
+    const node = known ?? deps.fleet.adopt(parseAddress(record.node))
     const result = await collect(deps.transport, node, {
       method: 'PUT',
       path: `${node.spec.basePath}/api/status`,
@@ -46,6 +47,7 @@ export function putStatus(deps: JobDeps, follower: Follower, isAllowed: (address
       // The job may run under another id there by now.
       body: splice(body, id.span, Buffer.from(JSON.stringify(record.nodeJobId))),
     })
+    if (!known) deps.fleet.release(node)
     if (result.kind !== 'answer') throw result.kind === 'fault' ? result.fault : new GatewayFault('ERR_INTERNAL')
     context.node = node.name
     writeAnswer(res, result.answer, node.name)

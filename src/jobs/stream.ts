@@ -4,7 +4,7 @@ import { GatewayFault } from '../faults.ts'
 import { contextOf } from '../http/context.ts'
 import { readBody } from '../http/readBody.ts'
 import type { StreamTap } from '../proxy/clientSink.ts'
-import { recordOf, type Submitter } from './accepted.ts'
+import { isDuplicate, recordOf, type Submitter } from './accepted.ts'
 import { STREAM_PATH, type JobDeps } from './deps.ts'
 import { readJobOptions } from './jobOptions.ts'
 import type { LiveJob } from './liveJobs.ts'
@@ -15,6 +15,7 @@ const NEWLINE = 0x0a
 /** A first line longer than this is no id. */
 const MAX_ID_LINE = 200
 const NO_ID = 'The stream of the node began without an id'
+const ID_TAKEN = 'The node gave the stream the id of another job'
 
 /** `POST /api/jobs/stream`: one job, its output piece by piece; a client that leaves ends it at the node at once. */
 export function streamJob(deps: JobDeps) {
@@ -32,7 +33,12 @@ export function streamJob(deps: JobDeps) {
     let job: LiveJob | undefined
     const record = async (id: string, lease: Lease): Promise<void> => {
       const accepted = recordOf(id, 'stream', submission.containers, lease, by)
-      ;[job] = await deps.live.accept([{ record: accepted, lease, isOpen: true }])
+      try {
+        ;[job] = await deps.live.accept([{ record: accepted, lease, isOpen: true }])
+      } catch (error) {
+        // The id is on its way to the client as it is, and belongs to another job.
+        throw isDuplicate(error) ? new GatewayFault('ERR_NODE_NONSENSE', ID_TAKEN, { cause: error }) : error
+      }
     }
     try {
       await deps.forwarder.forward(req, res, {
@@ -76,6 +82,7 @@ class IdLine implements StreamTap {
     }
     this.#line = undefined
     const id = line.toString('utf8', 0, newline).trim()
+    if (id === '') return Promise.reject(new GatewayFault('ERR_NODE_NONSENSE', NO_ID))
     const pieces = [line.subarray(0, newline + 1)]
     if (newline + 1 < line.length) pieces.push(line.subarray(newline + 1))
     return this.#onId(id).then(() => pieces)

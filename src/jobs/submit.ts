@@ -14,8 +14,12 @@ import type { KeptAnswer } from './ledger/ledger.ts'
 import { isNodeSpecificRefusal, needOf, noNodeFor } from './needs.ts'
 import { readSubmission, type Submission } from './shape.ts'
 
-/** Keeps an accepted answer for the Idempotency-Key of a request; `undefined` where it has none. */
-type Keep = ((answer: Answer, node: string) => KeptAnswer) | undefined
+/** How an accepted answer is kept for the Idempotency-Key of its request. */
+interface Keeping {
+  keptAnswer(answer: Answer, node: string): KeptAnswer
+  /** To be called when the answer stands: whoever waits under the same key gets it. */
+  isKept(answer: KeptAnswer): void
+}
 
 /** `POST /api/jobs`: one job or delegated subscription, to the best node that can take it. */
 export function submitJob(deps: JobDeps) {
@@ -29,11 +33,10 @@ export function submitJob(deps: JobDeps) {
     if (options.idempotencyKey === undefined) return submit(deps, req, res, body, submission, by, undefined)
 
     const use = { caller, path: JOBS_PATH, key: options.idempotencyKey, bodyHash: hashBody(body) }
-    const kept = await deps.idempotency.once(use, (accept) =>
-      submit(deps, req, res, body, submission, by, (answer, node) => {
-        const keptAnswer = keptAnswerOf(answer, use, node)
-        accept(keptAnswer)
-        return keptAnswer
+    const kept = await deps.idempotency.once(use, (isKept) =>
+      submit(deps, req, res, body, submission, by, {
+        keptAnswer: (answer, node) => keptAnswerOf(answer, use, node),
+        isKept,
       }),
     )
     if (kept) writeKept(res, kept)
@@ -47,7 +50,7 @@ async function submit(
   body: Buffer,
   submission: Submission,
   by: Submitter,
-  keep: Keep,
+  keeping: Keeping | undefined,
 ): Promise<void> {
   const giveBack = submission.kind === 'job' ? deps.live.admit(by.caller, 1) : undefined
   let isOurs = false
@@ -55,7 +58,7 @@ async function submit(
     await deps.forwarder.forward(req, res, {
       ...submissionExchange(deps, req, JOBS_PATH, body, submission, by),
       onAnswer: async (answer, lease) => {
-        const recorded = await recordAnswer(deps, answer, lease, submission, body, by, keep)
+        const recorded = await recordAnswer(deps, answer, lease, submission, body, by, keeping)
         isOurs = recorded.isOurs
         return recorded.answer
       },
@@ -90,24 +93,27 @@ export function submissionExchange(
 }
 
 async function recordAnswer(
-  { live, ledger }: JobDeps,
+  { live, ledger, logger }: JobDeps,
   answer: Answer,
   lease: Lease,
   submission: Submission,
   request: Buffer,
   by: Submitter,
-  keep: Keep,
+  keeping: Keeping | undefined,
 ): Promise<{ answer: Answer; isOurs: boolean }> {
   if (answer.status < 200 || answer.status > 299) return { answer, isOurs: false }
-  const kept = keep?.(answer, lease.node.name)
+  const kept = keeping?.keptAnswer(answer, lease.node.name)
   if (submission.kind === 'subscription') {
-    if (kept) await ledger.insert([], kept)
+    // It is taken and cannot be taken back: its client hears of it, whether or not the answer can be kept.
+    if (kept) await ledger.insert([], kept).catch((error: unknown) => logger.error('answer not kept', { error }))
+    if (kept) keeping?.isKept(kept)
     return { answer, isOurs: false }
   }
   const span = idIn(answer.body)
   if (!span) throw new GatewayFault('ERR_NODE_NONSENSE', 'The node accepted the job without naming its id')
   const record = recordOf(span.id, 'job', submission.containers, lease, by)
   const body = await acceptJob(live, { record, request, lease }, answer.body, kept)
+  if (kept) keeping?.isKept({ ...kept, body })
   return { answer: { ...answer, body }, isOurs: true }
 }
 

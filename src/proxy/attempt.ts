@@ -107,8 +107,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
     }
     this.#size += chunk.length
     if (this.#size <= this.#maxBytes) this.#chunks.push(chunk)
-    else
-      controller.abort((this.#abortedBy = new GatewayFault('ERR_NODE_BROKE', 'The answer of the node is too large')))
+    else controller.abort((this.#abortedBy = new GatewayFault('ERR_NODE_BROKE', 'The answer of the node is too large')))
   }
 
   onResponseEnd(): void {

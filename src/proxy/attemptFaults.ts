@@ -1,15 +1,5 @@
+import { errors } from 'undici'
 import { GatewayFault, type FaultCode } from '../faults.ts'
-
-/** undici's and the system's codes for "no connection came about". */
-const NOT_CONNECTED = new Set([
-  'ECONNREFUSED',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'EADDRNOTAVAIL',
-  'UND_ERR_CONNECT_TIMEOUT',
-])
 
 /**
  * The fault behind a transport error.
@@ -17,15 +7,17 @@ const NOT_CONNECTED = new Set([
  * @param sent whether the request had been handed to a connection: past that nobody can say what the node has seen
  */
 export function faultOfTransport(error: unknown, sent: boolean, answerBegun: boolean): GatewayFault {
-  const code = (error as { code?: string } | null)?.code ?? ''
-  return new GatewayFault(codeOf(code, sent, answerBegun), undefined, { cause: error })
+  return new GatewayFault(codeOf(error, sent, answerBegun), undefined, { cause: error })
 }
 
-function codeOf(code: string, sent: boolean, answerBegun: boolean): FaultCode {
+function codeOf(error: unknown, sent: boolean, answerBegun: boolean): FaultCode {
+  const code = (error as { code?: string } | null)?.code ?? ''
   if (answerBegun) return 'ERR_NODE_BROKE'
-  if (!sent || NOT_CONNECTED.has(code)) return 'ERR_NODE_REFUSED'
+  // Whatever the code: an unreachable host can also be an established connection that is lost.
+  if (!sent) return 'ERR_NODE_REFUSED'
   if (code === 'UND_ERR_HEADERS_TIMEOUT') return 'ERR_NODE_SILENT'
-  if (code.startsWith('HPE_') || code === 'UND_ERR_HEADERS_OVERFLOW') return 'ERR_NODE_NONSENSE'
+  // A parser error comes without a code where undici cannot name it.
+  if (error instanceof errors.HTTPParserError || code === 'UND_ERR_HEADERS_OVERFLOW') return 'ERR_NODE_NONSENSE'
   return 'ERR_NODE_RESET'
 }
 

@@ -143,7 +143,6 @@ export class Forwarder {
       context.node = outcome.nodeName
       context.fault = outcome.fault
       if (res.headersSent) return
-      if (outcome.nodeName !== undefined) res.setHeader('X-Infernet-Node', outcome.nodeName)
       throw outcome.fault
     }
     if (outcome.kind === 'refused') {

@@ -127,8 +127,8 @@ test('an answer can come late, its job started in time', async (t) => {
   const sentAt = performance.now()
   const accepted = node.next('jobAccepted').then(() => performance.now() - sentAt)
   assert.equal((await submit(node)).status, 200)
-  assert.ok(performance.now() - sentAt >= 149)
-  assert.ok((await accepted) < 120)
+  const waitedMs = performance.now() - sentAt - (await accepted)
+  assert.ok(waitedMs >= 100, `${waitedMs} ms`)
 })
 
 test('an answer can drip', async (t) => {

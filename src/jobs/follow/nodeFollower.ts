@@ -110,8 +110,7 @@ export class NodeFollower {
   #chunks(): LiveJob[][] {
     this.#quietLooks++
     const isSeldom = this.#quietLooks % SELDOM !== 0
-    const isDue = (job: LiveJob): boolean =>
-      !this.#unreadable.has(job) && !(job.record.clientGone === true && isSeldom)
+    const isDue = (job: LiveJob): boolean => !this.#unreadable.has(job) && !(job.record.clientGone === true && isSeldom)
     const due = [...this.#jobs].filter(([job]) => isDue(job))
     if (due.length > IDS_PER_CALL) due.sort(([, a], [, b]) => a.lookedAt - b.lookedAt)
     const chunks: LiveJob[][] = []

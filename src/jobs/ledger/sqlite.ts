@@ -54,11 +54,12 @@ export class SqliteLedger implements Ledger {
   readonly #logger: Logger
   readonly #held = new HeldChanges(MAX_HELD_BYTES, MAX_HELD_JOBS)
   #thread!: SqliteThread
-  #report: StoreReport = { keptBytes: 0, jobs: 0, transactions: 0, hasRoom: false }
+  #report: StoreReport = { keptBytes: 0, jobs: 0, commits: 0, hasRoom: false }
   /** Why nothing can be written; `undefined` while it can. */
   #reason: string | undefined
   #retrying: NodeJS.Timeout | undefined
   #isWritingHeld = false
+  #isClosing = false
 
   private constructor(logger: Logger) {
     this.#logger = logger
@@ -85,8 +86,8 @@ export class SqliteLedger implements Ledger {
   }
 
   /** Commits since the file was opened: how well operations share them. */
-  get transactions(): number {
-    return this.#report.transactions
+  get commits(): number {
+    return this.#report.commits
   }
 
   async unfinished(): Promise<JobRecord[]> {
@@ -196,7 +197,8 @@ export class SqliteLedger implements Ledger {
   }
 
   async close(): Promise<void> {
-    clearInterval(this.#retrying)
+    this.#isClosing = true
+    clearTimeout(this.#retrying)
     await this.#writeHeld()
     if (this.#held.size > 0) {
       this.#logger.error('ledger: changes could not be written before the end', { jobs: this.#held.size })
@@ -236,6 +238,10 @@ export class SqliteLedger implements Ledger {
   }
 
   #onReport(report: StoreReport): void {
+    const { pruneFailure } = report
+    if (pruneFailure !== undefined && pruneFailure !== this.#report.pruneFailure) {
+      this.#logger.error('ledger: old jobs cannot be removed', { error: pruneFailure })
+    }
     this.#report = report
     if (report.writeFailure !== undefined) this.#becomeUnwritable(report.writeFailure)
     else if (report.hasRoom && this.#reason !== undefined) {
@@ -256,6 +262,7 @@ export class SqliteLedger implements Ledger {
   }
 
   #keepRetrying(): void {
+    if (this.#isClosing) return
     this.#retrying ??= setTimeout(() => void this.#retry(), RETRY_EVERY_MS).unref()
   }
 

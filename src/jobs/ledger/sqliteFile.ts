@@ -154,7 +154,8 @@ function corrupt(path: string, detail: string): LedgerOpenError {
   )
 }
 
-function openError(path: string, error: unknown): LedgerOpenError {
+/** What to tell the operator about an error while the file was opened. */
+export function openError(path: string, error: unknown): LedgerOpenError {
   if (error instanceof LedgerOpenError) return error
   const message = (error as Error).message
   switch (sqliteCode(error)) {
@@ -166,7 +167,7 @@ function openError(path: string, error: unknown): LedgerOpenError {
     case SQLITE.FULL:
       return new LedgerOpenError(`STATE_URL: ${path} cannot be written: the disk is full`)
     default:
-      return new LedgerOpenError(`STATE_URL: ${path} cannot be opened for writing: ${message}`, { cause: error })
+      return new LedgerOpenError(`STATE_URL: ${path} cannot be opened: ${message}`, { cause: error })
   }
 }
 

@@ -33,7 +33,6 @@ export class SqliteStore {
   #jobsInTransaction = 0
   #bytesInTransaction = 0
   #showsRoom = false
-  #transactions = 0
 
   constructor(db: DatabaseSync, ttlMs: number) {
     this.#db = db
@@ -50,11 +49,6 @@ export class SqliteStore {
 
   get keptBytes(): number {
     return this.#keptBytes
-  }
-
-  /** Committed since the start; for tests of grouping. */
-  get transactions(): number {
-    return this.#transactions
   }
 
   /**
@@ -77,7 +71,6 @@ export class SqliteStore {
       if (this.#db.isTransaction) this.#sql.rollback.run()
       throw error
     }
-    this.#transactions++
     this.#jobs += this.#jobsInTransaction
     this.#keptBytes += this.#bytesInTransaction
     return this.#showsRoom

@@ -81,12 +81,14 @@ export type FailureKind = 'duplicate' | 'store' | 'invalid'
 export interface StoreReport {
   readonly keptBytes: number
   readonly jobs: number
-  /** Committed since the file was opened. */
-  readonly transactions: number
+  /** Commits of operations since the file was opened. */
+  readonly commits: number
   /** Whether something was written since the last report that takes as much room as a job. */
   readonly hasRoom: boolean
   /** Why something could not be written since the last report. */
   readonly writeFailure?: string
+  /** Why old jobs cannot be removed at present. */
+  readonly pruneFailure?: string
 }
 
 /** The thread's first message: why it will not serve, or null. */

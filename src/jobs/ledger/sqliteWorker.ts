@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { DuplicateJobError } from './ledger.ts'
-import { INVALID_CODES, openFile, SQLITE, sqliteCode } from './sqliteFile.ts'
+import { INVALID_CODES, openError, openFile, SQLITE, sqliteCode } from './sqliteFile.ts'
 import { SqliteStore } from './sqliteStore.ts'
 import type {
   FailureKind,
@@ -30,9 +30,11 @@ class LedgerWorker {
   #isPruning = false
   #hasRoom = false
   #writeFailure: string | undefined
+  #pruneFailure: string | undefined
+  #commits = 0
 
   constructor(settings: WorkerSettings) {
-    this.#store = new SqliteStore(openFile(settings.path, settings.maxPages), settings.ttlMs)
+    this.#store = openStore(settings)
     this.#maxBytes = settings.maxBytes
     setInterval(() => this.#prune(), PRUNE_EVERY_MS).unref()
   }
@@ -74,7 +76,7 @@ class LedgerWorker {
   /** One commit for all writes of a group; false, and nothing written, if one of them fails. */
   #commitTogether(work: () => void): boolean {
     try {
-      this.#hasRoom = this.#store.transaction(work) || this.#hasRoom
+      this.#commit(work)
       return true
     } catch {
       return false
@@ -85,12 +87,18 @@ class LedgerWorker {
   #commitAlone(op: WriteOp, packed: PackedBytes): unknown {
     let value: unknown
     try {
-      this.#hasRoom = this.#store.transaction(() => (value = this.#store.write(op, packed))) || this.#hasRoom
+      this.#commit(() => (value = this.#store.write(op, packed)))
       return value
     } catch (error) {
       if (kindOf(error) === 'store') this.#writeFailure = reasonOf(error)
       throw error
     }
+  }
+
+  #commit(work: () => void): void {
+    const showsRoom = this.#store.transaction(work)
+    this.#hasRoom ||= showsRoom
+    this.#commits++
   }
 
   #prune(): void {
@@ -113,11 +121,12 @@ class LedgerWorker {
           hasMore = count > 0
         } while (hasMore && removed < PRUNE_STEP_ROWS && hasTime())
       })
+      this.#pruneFailure = undefined
     } catch (error) {
       hasMore = false
-      this.#writeFailure = reasonOf(error)
+      this.#pruneFailure = (error as Error).message
     }
-    if (removed > 0) this.#tell({ report: this.#report() })
+    if (removed > 0 || this.#pruneFailure) this.#tell({ report: this.#report() })
     if (hasMore) setImmediate(this.#pruneStep)
     else this.#isPruning = false
   }
@@ -128,9 +137,12 @@ class LedgerWorker {
   }
 
   #report(): FromWorker['report'] {
-    const { keptBytes, jobs, transactions } = this.#store
-    const writeFailure = this.#writeFailure
-    const report = { keptBytes, jobs, transactions, hasRoom: this.#hasRoom, ...(writeFailure && { writeFailure }) }
+    const { keptBytes, jobs } = this.#store
+    const report = {
+      ...{ keptBytes, jobs, commits: this.#commits, hasRoom: this.#hasRoom },
+      ...(this.#writeFailure && { writeFailure: this.#writeFailure }),
+      ...(this.#pruneFailure && { pruneFailure: this.#pruneFailure }),
+    }
     this.#hasRoom = false
     this.#writeFailure = undefined
     return report
@@ -138,6 +150,17 @@ class LedgerWorker {
 
   #tell(message: FromWorker, transfers: ArrayBuffer[] = []): void {
     parentPort!.postMessage(message, transfers)
+  }
+}
+
+/** @throws LedgerOpenError */
+function openStore({ path, maxPages, ttlMs }: WorkerSettings): SqliteStore {
+  const db = openFile(path, maxPages)
+  try {
+    return new SqliteStore(db, ttlMs)
+  } catch (error) {
+    db.close()
+    throw openError(path, error)
   }
 }
 

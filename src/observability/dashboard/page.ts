@@ -25,7 +25,7 @@ export const PAGE = `<!doctype html>
     <label for="key">The figures need the operator's key (<code>OPS_KEY</code>)</label>
     <div>
       <input id="key" type="password" autocomplete="current-password" required>
-      <button>Show them</button>
+      <button>Show the figures</button>
     </div>
     <p id="refusal" role="alert"></p>
   </form>

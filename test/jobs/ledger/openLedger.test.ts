@@ -105,10 +105,18 @@ suite('a file that cannot be used is refused and left as it is', () => {
     await refusedUntouched(t, path, /was written by a newer gateway \(its version is 2, this gateway knows 1\)/)
   })
 
+  test('a ledger without one of its tables', async (t) => {
+    const path = await filledLedger(t)
+    const db = new DatabaseSync(path)
+    db.exec('DROP TABLE totals')
+    db.close()
+    await refusedUntouched(t, path, /cannot be opened: no such table: totals$/)
+  })
+
   test('a directory', async (t) => {
     const path = await ledgerPath(t)
     await mkdir(path)
-    await assert.rejects(sqliteAt(t, path), { code: 'ERR_LEDGER_OPEN', message: /cannot be opened for writing/ })
+    await assert.rejects(sqliteAt(t, path), { code: 'ERR_LEDGER_OPEN', message: /cannot be opened/ })
   })
 
   test('a folder that cannot be made', async (t) => {

@@ -8,15 +8,15 @@ import { aJob, anEnd, finishedJobs, ledgerPath, sqliteAt } from './ledgerKit.ts'
 suite('group commit', () => {
   test('what is asked for in one turn is committed together', async (t) => {
     const ledger = await sqliteAt(t, await ledgerPath(t))
-    const before = ledger.transactions
+    const before = ledger.commits
     await Promise.all(Array.from({ length: 400 }, () => ledger.insert([{ record: aJob() }])))
-    assert.equal(ledger.transactions - before, 1)
+    assert.equal(ledger.commits - before, 1)
     assert.equal(ledger.health().jobs, 400)
   })
 
   test('what is asked for while a group is under way forms the next ones', async (t) => {
     const ledger = await sqliteAt(t, await ledgerPath(t))
-    const before = ledger.transactions
+    const before = ledger.commits
     const oneAfterTheOther = async (): Promise<void> => {
       for (let count = 0; count < 20; count++) {
         const record = aJob()
@@ -25,8 +25,8 @@ suite('group commit', () => {
       }
     }
     await Promise.all(Array.from({ length: 50 }, oneAfterTheOther))
-    const transactions = ledger.transactions - before
-    assert.ok(transactions <= 100, `2,000 operations took ${transactions} commits`)
+    const commits = ledger.commits - before
+    assert.ok(commits <= 100, `2,000 operations took ${commits} commits`)
   })
 
   test('a taken id in a group refuses only its own insert', async (t) => {

@@ -30,7 +30,7 @@ const COLUMNS = [
   },
   {
     label: 'Load',
-    about: 'Jobs thought to be there, also of others, against how many it runs at once. Above the bar, jobs wait.',
+    about: 'Jobs thought to be there, also of others, against how many it runs at once. Where the bar is full, further jobs wait.',
     sortBy: (node) => node.load / node.concurrency,
     show: (node) => [
       { bar: node.load / node.concurrency },

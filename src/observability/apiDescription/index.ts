@@ -1,0 +1,56 @@
+import type { RequestHandler } from 'express'
+import { ANY_FAULT, HEADERS_OF_ANSWERS } from './faultAnswers.ts'
+import { PARAMETERS } from './parameters.ts'
+import { JOB_PATHS } from './paths/jobs.ts'
+import { LOOKUP_PATHS } from './paths/lookups.ts'
+import { OPENAI_PATHS } from './paths/openai.ts'
+import { WATCHING_PATHS } from './paths/watching.ts'
+import { SCHEMAS } from './schemas/index.ts'
+import { SECURITY_SCHEMES } from './security.ts'
+
+const OVERVIEW = `One address for a fleet of Infernet nodes and OpenAI-compatible services.
+
+- A trailing slash makes no difference. HEAD is answered as GET, OPTIONS with the methods in \`Allow\`.
+- Every error has one shape, \`{"error", "params"?}\`. A node's own answers pass through as they are.
+- Every answer has an \`X-Request-Id\`: the client's own where it sent one of 1 to 128 of \`A-Za-z0-9._-\`.
+- An answer that broke off is broken off for the client too, never ended as if complete.
+- Below \`/v1/audio/\` and \`/v1/images/\` every path is forwarded, also those not described here.`
+
+const TAGS = [
+  { name: 'Infernet', description: 'The API of an Infernet node, at one address.' },
+  { name: 'OpenAI-compatible', description: 'Requests that are routed by their model.' },
+  { name: 'Look-ups', description: 'For clients that go to a node themselves.' },
+  { name: 'Watching', description: "The gateway's own state." },
+]
+
+/** The gateway's whole API in OpenAPI 3.1. */
+export function describeApi(version: string): object {
+  return {
+    openapi: '3.1.1',
+    info: {
+      title: 'Infernet Gateway',
+      version,
+      description: OVERVIEW,
+      license: { name: 'BSD-3-Clause-Clear', identifier: 'BSD-3-Clause-Clear' },
+    },
+    servers: [{ url: '.', description: 'Where this description was fetched' }],
+    tags: TAGS,
+    paths: { ...JOB_PATHS, ...OPENAI_PATHS, ...LOOKUP_PATHS, ...WATCHING_PATHS },
+    components: {
+      schemas: SCHEMAS,
+      parameters: PARAMETERS,
+      headers: HEADERS_OF_ANSWERS,
+      responses: { AnyFault: ANY_FAULT },
+      securitySchemes: SECURITY_SCHEMES,
+    },
+  }
+}
+
+/** `GET /openapi.json`, open to everybody. */
+export function apiDescriptionPage(version: string): RequestHandler {
+  const body = Buffer.from(JSON.stringify(describeApi(version)))
+  return (_req, res) => {
+    res.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': body.length })
+    res.end(body)
+  }
+}

@@ -1,0 +1,80 @@
+import { BODY_FAULTS, faultAnswers } from '../faultAnswers.ts'
+import { json, jsonBody, named, text, type Answer, type Paths } from '../openApi.ts'
+import { containerParameter, parameter } from '../parameters.ts'
+import { CLIENTS } from '../security.ts'
+import type { FaultCode } from '../../../faults.ts'
+
+const tags = ['Look-ups']
+
+const LOOKUP_FAULTS: readonly FaultCode[] = ['ERR_RATE_LIMITED', 'ERR_LOOP', 'ERR_NOT_READY', 'ERR_DRAINING']
+
+const NO_WORKER: Answer = {
+  description: 'No ready worker; or the gateway is not ready, cannot count tickets, or is shutting down.',
+  headers: { 'Retry-After': { $ref: '#/components/headers/Retry-After' } },
+  content: { 'application/json': { schema: { oneOf: [named('NoWorker'), named('Error')] } } },
+}
+
+/** For clients that ask for a node's address and go there themselves. */
+export const LOOKUP_PATHS: Paths = {
+  '/api/v1/ips': {
+    get: {
+      ...{ operationId: 'lookUpAddresses', tags, summary: 'Addresses of healthy nodes, best first' },
+      parameters: [
+        containerParameter(true),
+        {
+          ...{ name: 'n', in: 'query', description: 'How many addresses at most.' },
+          schema: { type: 'integer', minimum: 0, default: 3 },
+        },
+        {
+          ...{ name: 'offset', in: 'query', description: 'How many of the best to leave out.' },
+          schema: { type: 'integer', minimum: 0, default: 0 },
+        },
+      ],
+      responses: {
+        200: json('Spelt as they are listed; empty where no node fits.', named('Addresses')),
+        ...faultAnswers('ERR_BAD_REQUEST', ...LOOKUP_FAULTS),
+      },
+    },
+  },
+  '/api/v1/ip': {
+    get: {
+      ...{ operationId: 'lookUpAddress', tags, summary: 'The address of the best healthy node' },
+      parameters: [containerParameter(false)],
+      responses: { 200: json('It.', named('Address')), ...faultAnswers('ERR_NO_NODE', ...LOOKUP_FAULTS) },
+    },
+  },
+  '/api/v1/containers': {
+    get: {
+      ...{ operationId: 'lookUpContainers', tags, summary: 'What runs anywhere' },
+      responses: { 200: json('Containers.', named('ContainerCounts')), ...faultAnswers(...LOOKUP_FAULTS) },
+    },
+  },
+  '/api/v1/resources': {
+    get: {
+      ...{ operationId: 'lookUpResources', tags, summary: 'What each healthy node can do' },
+      parameters: [parameter('ModelId')],
+      responses: { 200: json('By address.', named('ResourcesByNode')), ...faultAnswers(...LOOKUP_FAULTS) },
+    },
+  },
+  '/route': {
+    post: {
+      ...{ operationId: 'route', tags, security: CLIENTS, summary: 'A signed ticket for the best ready worker' },
+      description: 'Its body may be 64 KiB. The API key may also be its `api_key`.',
+      requestBody: jsonBody(named('RouteRequest')),
+      responses: {
+        200: json('The ticket.', named('Ticket')),
+        ...faultAnswers('ERR_UNAUTHORIZED', ...BODY_FAULTS, ...LOOKUP_FAULTS, 'ERR_LEDGER'),
+        503: NO_WORKER,
+      },
+    },
+  },
+  '/pubkey': {
+    get: {
+      ...{ operationId: 'readPublicKey', tags, summary: 'The key that tickets are checked with' },
+      responses: {
+        200: { description: 'RSA, PEM.', content: { 'application/x-pem-file': { schema: text() } } },
+        ...faultAnswers(),
+      },
+    },
+  },
+}

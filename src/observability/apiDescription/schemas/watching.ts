@@ -1,0 +1,93 @@
+import { amount, flag, list, map, named, object, text, wholeNumber, type Schema } from '../openApi.ts'
+
+const NAME = text('The address or name, as listed.')
+const HEALTHY = flag('Whether it gets new work.')
+const ABILITIES = { containers: list(text()), models: list(text()) }
+const TIME: Schema = { type: 'string', format: 'date-time' }
+
+const NODE_STATS = object(
+  {
+    name: NAME,
+    kind: { type: 'string', enum: ['infernet', 'openai'] },
+    healthy: HEALTHY,
+    reason: text('Why it is not.'),
+    request_count: wholeNumber('Requests sent to it.'),
+    error_count: wholeNumber('Requests that failed there.'),
+    response_time: amount('To the first byte of an answer, seconds, moving mean.'),
+    in_flight: wholeNumber('Requests that are open there.'),
+    pending: wholeNumber('Unfinished jobs by its own count at the last poll.'),
+    unfinished: wholeNumber("This gateway's requests and jobs there that have not ended."),
+    load: amount('Jobs thought to be there, whoever sent them.'),
+    unseen: { type: 'number', description: 'Of these, jobs that this gateway did not see itself.' },
+    service_time: amount('What a job takes there once it runs, seconds, as learnt.'),
+    concurrency: amount('Jobs that it runs at once.'),
+    score: amount('What it is chosen by: the lowest wins.'),
+    failure_level: amount('Share of recent requests that failed, fading with time.'),
+    black_hole_suspicion: amount('Polls that showed no work although work was sent.'),
+    ejected_until: { ...TIME, type: ['string', 'null'], description: 'Until when failing traffic keeps it out.' },
+    ...ABILITIES,
+  },
+  ['reason', 'containers', 'models'],
+)
+
+/** What is told of the gateway itself. */
+export const WATCHING_SCHEMAS: Readonly<Record<string, Schema>> = {
+  Health: object(
+    {
+      status: { type: 'string', enum: ['healthy', 'unhealthy', 'draining'] },
+      reason: text('Why it is not healthy.'),
+      router: { type: 'string', enum: ['running'] },
+      healthy_services: { type: 'string', pattern: '^\\d+/\\d+$', examples: ['2/3'] },
+      timestamp: TIME,
+    },
+    ['reason'],
+  ),
+  Alive: object({ status: { type: 'string', enum: ['alive'] } }),
+  Readiness: object({ status: { type: 'string', enum: ['ready', 'not ready'] }, reason: text() }, ['reason']),
+  Services: object({
+    services: list(
+      object({ name: NAME, url: text(), healthy: HEALTHY, ...ABILITIES }, ['containers', 'models']),
+      'Infernet nodes, which have containers, and OpenAI-compatible services, which have models.',
+    ),
+    total: wholeNumber('How many there are.'),
+  }),
+  ImageConflict: {
+    ...object({ container: text(), images: map(list(text(), 'Node names.'), 'By image.') }),
+    description: 'One container id that stands for different images.',
+  },
+  NodeStats: NODE_STATS,
+  Stats: object({
+    total_services: wholeNumber('Backends.'),
+    healthy_services: wholeNumber('Healthy ones.'),
+    services: list(named('NodeStats')),
+    running_requests: wholeNumber('Requests that have no whole answer yet, this one included.'),
+    jobs: object(
+      {
+        unfinished: wholeNumber('Jobs without a final state.'),
+        recorded: wholeNumber('All jobs in the ledger.'),
+        kept_bytes: wholeNumber('Kept requests and results.'),
+        recordable: flag('Whether jobs can be recorded at the moment.'),
+        reason: text('Why they cannot.'),
+      },
+      ['reason'],
+    ),
+    fleet: object({
+      service_time: amount('Mean over all backends, seconds.'),
+      mean_latency: amount('Mean over all requests, seconds.'),
+    }),
+    image_conflicts: list(named('ImageConflict')),
+    version: text("The gateway's."),
+    uptime: wholeNumber('Seconds.'),
+    draining: flag('Whether it is shutting down.'),
+  }),
+  Models: object({
+    object: { type: 'string', enum: ['list'] },
+    data: list(
+      object({
+        id: text(),
+        object: { type: 'string', enum: ['model'] },
+        created: wholeNumber('When the gateway first heard of it, seconds since 1970.'),
+      }),
+    ),
+  }),
+}

@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict'
+import type { ServerResponse } from 'node:http'
+import { after, test } from 'node:test'
+import { spawnGateway } from '../../kit/gateway.ts'
+import { post, request } from '../../kit/http.ts'
+import { eventually } from '../../kit/wait.ts'
+import { assertError, job } from '../support.ts'
+import { infoText, serve } from './infoServer.ts'
+
+const NODES = 40
+const PATHS = ['/api/v1/ip', '/api/v1/ips?container=echo', '/api/v1/containers', '/api/v1/resources', '/info']
+
+/** Polls that are not answered yet, by path. */
+const open = new Map<string, ServerResponse>()
+let isHolding = true
+const address = await serve({ after }, (incoming, response) => {
+  if (!isHolding) return void response.end(infoText())
+  const { url = '' } = incoming
+  open.set(url, response)
+  response.once('close', () => open.delete(url))
+})
+const gateway = await spawnGateway(
+  { after },
+  {
+    nodes: Array.from({ length: NODES }, (_, n) => `http://${address}/${n}`),
+    env: { RATELIMIT_REQS_PER_MIN: '0', REFRESH_INTERVAL: '5' },
+  },
+)
+
+test('before the first poll has ended requests wait for three seconds, then they are told to come again', async () => {
+  const startedAt = performance.now()
+  const answers = await Promise.all([
+    ...PATHS.map((path) => request(gateway.url + path)),
+    post(`${gateway.url}/api/jobs`, job()),
+  ])
+  const seconds = (performance.now() - startedAt) / 1000
+  for (const answer of answers) {
+    assertError(answer, 503)
+    assert.ok(Number(answer.headers['retry-after']) >= 1)
+  }
+  assert.ok(seconds > 2.5 && seconds < 10, `after ${seconds} s`)
+})
+
+test('thirty-two polls run at once, never more', async () => {
+  await eventually(() => open.size >= 30, { withinMs: 20_000, what: 'thirty polls at once' })
+  await new Promise((resolve) => setTimeout(resolve, 200))
+  assert.ok(open.size <= 32, `${open.size} at once`)
+})
+
+test('once they are answered, all are there', async () => {
+  isHolding = false
+  for (const response of open.values()) response.end(infoText())
+  await gateway.ready(NODES, 30_000)
+  assert.equal(
+    (await request(`${gateway.url}/api/v1/ips?container=echo&n=${NODES + 1}`)).json<string[]>().length,
+    NODES,
+  )
+})
+
+test('a request that comes before the first poll has ended waits for it', async () => {
+  isHolding = true
+  await gateway.restart()
+  const answer = request(`${gateway.url}/api/v1/ips?container=echo&n=1`)
+  await eventually(() => open.size >= 30, { withinMs: 20_000, what: 'thirty polls at once' })
+  isHolding = false
+  for (const response of open.values()) response.end(infoText())
+  assert.equal((await answer).json<string[]>().length, 1)
+})
