@@ -142,11 +142,12 @@ export class Fleet extends EventEmitter<FleetEvents> {
     if (this.#retired.get(node.key) === node) this.#retired.delete(node.key)
   }
 
-  /** Evidence from traffic: any answer at all, whatever its status. */
-  answered(node: TrackedNode): void {
+  /** Evidence from traffic: any answer at all. Only one that took work (no pushback, no look at jobs) shows that the node works. */
+  answered(node: TrackedNode, { tookWork }: { tookWork: boolean }): void {
+    const now = this.now()
     node.isRefusing = false
-    node.contact.answered(this.now())
-    node.load.succeeded(this.now())
+    node.contact.answered(now)
+    if (tookWork) node.load.succeeded(now)
   }
 
   /** Evidence from traffic: refused, reset, silent or broken off. Brings the next poll forward, so that health follows soon. */
@@ -250,6 +251,8 @@ export class Fleet extends EventEmitter<FleetEvents> {
     node.reason = undefined
     if (!isBack) return
     this.version++
+    // What was learnt of it before need not hold any more.
+    node.load.recovered(this.now())
     this.emit('node:up', node)
   }
 

@@ -134,7 +134,7 @@ export class BatchRun {
       noteFailure(fleet, node, fault, result.kind === 'fault' && result.refused)
       return group.filter((job) => this.#failed(job, fault))
     }
-    fleet.answered(node)
+    fleet.answered(node, { tookWork: result.answer.status !== 429 && result.answer.status !== 503 })
     try {
       return await this.#answered(group, result.answer)
     } catch (error) {

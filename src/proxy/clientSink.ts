@@ -99,7 +99,10 @@ export class ClientSink implements AnswerSink {
 
   #cut(): void {
     const { res } = this.#options
-    if (res.headersSent) res.destroy()
+    if (!res.headersSent) return
+    // To an HTTP/1.0 client the end of the connection is the end of the answer: only a reset says otherwise.
+    if (res.req.httpVersion === '1.0') res.socket?.resetAndDestroy()
+    res.destroy()
   }
 
   #finish(): void {

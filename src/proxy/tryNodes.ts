@@ -54,12 +54,13 @@ export async function tryNodes(
     const result = await attempt.result
     const firstByteSeconds = attempt.answeredAt > 0 ? (attempt.answeredAt - startedAt) / 1000 : 0
     if (result.kind === 'streamed') {
-      answered(backends, lease, firstByteSeconds)
+      answered(backends, lease, firstByteSeconds, true)
       return { kind: 'streamed', lease, firstByteSeconds }
     }
     if (result.kind === 'answer') {
-      answered(backends, lease, firstByteSeconds)
-      if (!pushesBack(exchange, result.answer, tries, lease, backends.fleet)) {
+      const isPushback = pushesBack(exchange, result.answer, tries, lease, backends.fleet)
+      answered(backends, lease, firstByteSeconds, !isPushback)
+      if (!isPushback) {
         if (result.answer.status >= 500) lease.node.counts.errors++
         return { kind: 'answer', answer: result.answer, lease, firstByteSeconds }
       }
@@ -79,8 +80,8 @@ export async function tryNodes(
   return { kind: 'refused', answer: end.answer, nodeName: end.node.name }
 }
 
-function answered({ fleet }: Backends, lease: Lease, firstByteSeconds: number): void {
-  fleet.answered(lease.node)
+function answered({ fleet }: Backends, lease: Lease, firstByteSeconds: number, tookWork: boolean): void {
+  fleet.answered(lease.node, { tookWork })
   lease.node.responded(firstByteSeconds)
 }
 

@@ -206,3 +206,12 @@ test('a body over the limit is a 500', async (t) => {
   assert.equal(answer.status, 500)
   assert.match(answer.text, /413 Request Entity Too Large/)
 })
+
+test('of finished jobs about the last so many are remembered', async (t) => {
+  const node = await startSimNode({ keepFinished: 4, rateLimit: 0 }, t)
+  for (const id of ['a', 'b', 'c', 'd', 'e', 'f']) {
+    await submit(node, {}, { id })
+    await node.ended(id)
+  }
+  assert.deepEqual(await list(node), ['c', 'd', 'e', 'f'])
+})

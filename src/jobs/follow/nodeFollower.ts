@@ -150,7 +150,7 @@ export class NodeFollower {
       return false
     }
     const { answer } = result
-    fleet.answered(this.node)
+    fleet.answered(this.node, { tookWork: false })
     this.#budget.observe(answer.status, answer.headers, fleet.now())
     if (answer.status === 200) return this.#tell(jobs, answer) || this.#divide(jobs)
     if (answer.status !== 429) onNoAccount([...this.#jobs.keys()])

@@ -1,5 +1,5 @@
 import { FAULTS, type Fault, type FaultCode } from '../../faults.ts'
-import { named, type Answer, type Answers, type Header, type Media, type Reference } from './openApi.ts'
+import { named, type Answer, type Answers, type Example, type Header, type Media, type Reference } from './openApi.ts'
 
 /** What may go wrong with any request at all, before its path matters. */
 const ANYWHERE: readonly FaultCode[] = [
@@ -31,20 +31,20 @@ export const BACKEND_FAULTS: readonly FaultCode[] = [
   'ERR_NODE_NONSENSE',
   'ERR_NODE_SILENT',
 ]
-/** The same, where all of them were tried. */
+/** What is left to say where every backend that could take it turned it away. */
 export const PUSHBACK_FAULTS: readonly FaultCode[] = ['ERR_NODE_BUSY', 'ERR_NODE_UNAVAILABLE']
 
 /** Response headers by the status that they come with. */
-const HEADERS: Readonly<Record<number, readonly string[]>> = {
+const HEADERS_BY_STATUS: Readonly<Record<number, readonly string[]>> = {
   401: ['WWW-Authenticate'],
   429: ['Retry-After'],
   503: ['Retry-After'],
 }
 
-const ACTS = {
-  client: 'The client has to change something.',
-  gateway: "The gateway's state.",
-  upstream: "A backend's.",
+const RAISED_BY = {
+  client: 'Raised by the request itself.',
+  gateway: 'Raised by the state of the gateway.',
+  upstream: 'Raised by a backend.',
 }
 
 /** The answers for these faults, one for each status, generated from the table of faults; and one for faults of any request. */
@@ -60,12 +60,15 @@ export function faultAnswers(...codes: readonly FaultCode[]): Answers {
 
 /** `#/components/responses/AnyFault`. */
 export const ANY_FAULT: Answer = {
-  description: `Any other error: ${ANYWHERE.map((code) => `${FAULTS[code].status} (${FAULTS[code].message})`).join(', ')}.`,
+  description: `Any other error: ${ANYWHERE.map((code) => `${FAULTS[code].status} (${FAULTS[code].message})`).join(', ')}; or a backend's own.`,
   content: { 'application/json': media(ANYWHERE) },
 }
 
 function answerFor(status: number, codes: readonly FaultCode[]): Answer {
-  const headers = HEADERS[status]?.map((name): [string, Reference] => [name, { $ref: `#/components/headers/${name}` }])
+  const headers = HEADERS_BY_STATUS[status]?.map((name): [string, Reference] => [
+    name,
+    { $ref: `#/components/headers/${name}` },
+  ])
   return {
     description: codes.map((code) => `${FAULTS[code].message}.`).join(' '),
     ...(headers && { headers: Object.fromEntries(headers) }),
@@ -74,16 +77,24 @@ function answerFor(status: number, codes: readonly FaultCode[]): Answer {
 }
 
 function media(codes: readonly FaultCode[]): Media {
-  const examples = codes.map((code) => {
-    const { message, source, nothingSent }: Fault = FAULTS[code]
-    const sent = nothingSent ? 'Nothing reached a backend.' : 'It may have reached a backend.'
-    return [code, { summary: `${ACTS[source]} ${sent}`, value: { error: message } }] as const
-  })
+  const examples = codes.map((code): [string, Reference] => [code, { $ref: `#/components/examples/${code}` }])
   return { schema: named('Error'), examples: Object.fromEntries(examples) }
 }
 
+/** `#/components/examples`: what each fault looks like. Nobody is left to see that a client has gone. */
+export const FAULT_EXAMPLES: Readonly<Record<string, Example>> = Object.fromEntries(
+  Object.entries<Fault>(FAULTS)
+    .filter(([code]) => code !== 'ERR_CLIENT_GONE')
+    .map(([code, fault]) => [code, exampleOf(fault)]),
+)
+
+function exampleOf({ message, source, nothingSent }: Fault): Example {
+  const run = nothingSent ? 'Nothing was run.' : 'Something may have been run.'
+  return { summary: `${RAISED_BY[source]} ${run}`, value: { error: message } }
+}
+
 /** `#/components/headers`: those that faults come with, and those of every answer. */
-export const HEADERS_OF_ANSWERS: Readonly<Record<string, Header>> = {
+export const RESPONSE_HEADERS: Readonly<Record<string, Header>> = {
   'Retry-After': {
     description: 'Seconds after which it is worth trying again.',
     schema: { type: 'integer', minimum: 0 },

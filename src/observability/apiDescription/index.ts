@@ -1,5 +1,5 @@
 import type { RequestHandler } from 'express'
-import { ANY_FAULT, HEADERS_OF_ANSWERS } from './faultAnswers.ts'
+import { ANY_FAULT, FAULT_EXAMPLES, RESPONSE_HEADERS } from './faultAnswers.ts'
 import { PARAMETERS } from './parameters.ts'
 import { JOB_PATHS } from './paths/jobs.ts'
 import { LOOKUP_PATHS } from './paths/lookups.ts'
@@ -33,13 +33,16 @@ export function describeApi(version: string): object {
       description: OVERVIEW,
       license: { name: 'BSD-3-Clause-Clear', identifier: 'BSD-3-Clause-Clear' },
     },
-    servers: [{ url: '.', description: 'Where this description was fetched' }],
+    servers: [{ url: '/' }],
+    // Open, unless an operation says otherwise.
+    security: [],
     tags: TAGS,
     paths: { ...JOB_PATHS, ...OPENAI_PATHS, ...LOOKUP_PATHS, ...WATCHING_PATHS },
     components: {
       schemas: SCHEMAS,
       parameters: PARAMETERS,
-      headers: HEADERS_OF_ANSWERS,
+      headers: RESPONSE_HEADERS,
+      examples: FAULT_EXAMPLES,
       responses: { AnyFault: ANY_FAULT },
       securitySchemes: SECURITY_SCHEMES,
     },

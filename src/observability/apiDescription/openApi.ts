@@ -10,6 +10,7 @@ export interface Schema {
   readonly additionalProperties?: boolean | Schema
   readonly items?: Schema
   readonly oneOf?: readonly Schema[]
+  readonly anyOf?: readonly Schema[]
   readonly enum?: readonly (string | boolean)[]
   readonly format?: string
   readonly pattern?: string
@@ -25,9 +26,14 @@ export interface Reference {
   readonly $ref: string
 }
 
+export interface Example {
+  readonly summary: string
+  readonly value: unknown
+}
+
 export interface Media {
   readonly schema: Schema
-  readonly examples?: Readonly<Record<string, { readonly summary?: string; readonly value: unknown }>>
+  readonly examples?: Readonly<Record<string, Reference>>
 }
 
 export interface Header {

@@ -36,7 +36,7 @@ export const PAGE = `<!doctype html>
       <h2>Warnings</h2>
       <ul id="conflicts"></ul>
     </section>
-    <section aria-labelledby="nodes-title">
+    <section>
       <h2 id="nodes-title">Nodes and services</h2>
       <p id="empty" class="note" hidden>None is known yet. Addresses come from <code>IPS_FILE</code>, <code>API_URL</code>
         and <code>SERVICES_FILE</code>.</p>

@@ -1,5 +1,5 @@
 /**
- * Light and dark by the system's setting; below 60rem each row of the table becomes a card. Signs that only decorate have an
+ * Light and dark by the system's setting; below 72rem each row of the table becomes a card. Signs that only decorate have an
  * empty alternative text (CSS Content 3), after the same without it for browsers that do not know that.
  */
 export const STYLE = `
@@ -58,6 +58,7 @@ th, td { padding: 0.5rem 0.7rem; border-bottom: 1px solid var(--line); text-alig
 tbody tr:last-child > * { border-bottom: 0; }
 .number { text-align: right; white-space: nowrap; }
 thead th { vertical-align: bottom; }
+thead .number { white-space: normal; }
 thead button { font: inherit; font-size: 0.8rem; line-height: 1.2; padding: 0; border: 0; background: none; color: var(--soft);
   cursor: pointer; text-align: inherit; }
 thead button:hover { color: var(--text); }
@@ -66,7 +67,7 @@ th[aria-sort='ascending'] button::after { content: ' ▲'; content: ' ▲' / '';
 th[aria-sort='descending'] button::after { content: ' ▼'; content: ' ▼' / ''; }
 
 td > span, tbody th > span { display: block; }
-.name { font-weight: 600; overflow-wrap: anywhere; }
+.name { min-width: 9rem; font-weight: 600; overflow-wrap: anywhere; }
 .kind, .why, .of { font-size: 0.8rem; color: var(--soft); }
 .why { min-width: 9rem; max-width: 22rem; overflow-wrap: anywhere; }
 .state { font-weight: 600; white-space: nowrap; }
@@ -76,7 +77,7 @@ td > span, tbody th > span { display: block; }
 .bad, .down .name { color: var(--bad); }
 .chip { display: inline-block; margin: 0 0.25rem 0.25rem 0; padding: 0 0.45rem; border-radius: 0.3rem; background: var(--chip);
   font-size: 0.85rem; overflow-wrap: anywhere; }
-.chips { max-width: 22rem; }
+.chips { min-width: 9rem; max-width: 22rem; }
 .chips summary { cursor: pointer; font-size: 0.85rem; color: var(--soft); }
 .bar { width: 6rem; height: 0.5rem; margin: 0.35rem 0 0.15rem auto; border-radius: 0.25rem; overflow: hidden; background: var(--chip); }
 .level { display: block; height: 100%; background: var(--accent); }
@@ -88,16 +89,17 @@ td > span, tbody th > span { display: block; }
 #meanings dt { font-weight: 600; }
 #meanings dd { margin: 0; }
 
-@media (max-width: 60rem) {
+@media (max-width: 72rem) {
   body { padding: 0.6rem; }
-  #tiles { grid-template-columns: repeat(auto-fit, minmax(8rem, 1fr)); }
+  #tiles { grid-template-columns: repeat(auto-fit, minmax(8.8rem, 1fr)); }
   #scroll { background: none; overflow: visible; }
-  table, thead, tbody { display: block; }
+  table, thead { display: block; }
+  tbody { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(22rem, 100%), 1fr)); gap: 0.6rem; }
   thead tr { display: flex; flex-wrap: wrap; gap: 0.35rem; padding: 0 0 0.6rem; }
   thead th { padding: 0; border: 0; }
   thead button { padding: 0.4rem 0.6rem; border-radius: 0.4rem; background: var(--sheet); }
-  tbody tr { display: grid; grid-template-columns: repeat(auto-fill, minmax(6rem, 1fr)); gap: 0.5rem 0.8rem; margin-bottom: 0.6rem;
-    padding: 0.7rem 0.8rem; border-radius: 0.5rem; background: var(--sheet); }
+  tbody tr { display: grid; grid-template-columns: repeat(auto-fill, minmax(5.8rem, 1fr)); gap: 0.5rem 0.8rem;
+    align-content: start; padding: 0.7rem 0.8rem; border-radius: 0.5rem; background: var(--sheet); }
   tbody th, tbody td { padding: 0; border: 0; min-width: 0; }
   .number { text-align: left; }
   tbody th, tbody td:nth-child(2), tbody td:nth-child(3) { grid-column: 1 / -1; }

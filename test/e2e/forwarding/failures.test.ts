@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { after, describe, test } from 'node:test'
 import { openRaw, openStream, post } from '../../kit/http.ts'
 import type { OpenStream } from '../../kit/http.ts'
@@ -111,6 +112,15 @@ describe('a stream that breaks off at the node', () => {
     client.send(`POST /api/jobs/stream HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
     const received = await client.closed()
     assert.match(received, /^HTTP\/1\.1 200 [\s\S]+piece1 \r\n$/)
+  })
+
+  test('is a reset for an HTTP/1.0 client, to whom an end would be the end of the answer', async (t) => {
+    const client = await openRaw(gateway.url, { t })
+    const fault = once(client.socket, 'error')
+    const body = JSON.stringify(job({ pieces: 9, pieceMs: 50, dieAfter: 2 }))
+    client.send(`POST /api/jobs/stream HTTP/1.0\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
+    assert.match(await client.until((received) => received.includes('piece0')), /^HTTP\/1\.1 200 /)
+    assert.equal(((await fault) as [NodeJS.ErrnoException])[0].code, 'ECONNRESET')
   })
 
   test('right after the id line breaks off too', async () => {

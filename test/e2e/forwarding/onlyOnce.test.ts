@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { openStream, post } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
+import { pipelineHash, startSimNode } from '../../kit/simNode/index.ts'
 import type { Endpoint } from '../../kit/simNode/index.ts'
 import { assertError, gatewayFor, job } from '../support.ts'
 
@@ -11,10 +11,18 @@ const gateway = await gatewayFor(file, nodes, { PROXY_TIMEOUT: '1' })
 
 const SUBSCRIPTION = {
   subscription: {
-    ...{ owner: '0x1', active_at: 1, period: 1, frequency: 1, redundancy: 1, containers: '0x00', lazy: false },
+    ...{
+      owner: '0x1',
+      active_at: 1,
+      period: 1,
+      frequency: 1,
+      redundancy: 1,
+      containers: pipelineHash(['echo']),
+      lazy: false,
+    },
     ...{ verifier: '0x0', payment_amount: 0, payment_token: '0x0', wallet: '0x0' },
   },
-  signature: { nonce: 1, expiry: 2, v: 27, r: 3, s: 4 },
+  signature: { nonce: 1, expiry: 4e9, v: 27, r: 3, s: 4 },
   data: {},
 }
 

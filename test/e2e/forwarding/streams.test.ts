@@ -107,6 +107,22 @@ describe('pieces', () => {
     assert.match(received, /^HTTP\/1\.1 502 [\s\S]+\{"error":"The stream of the node began without an id"\}$/)
   })
 
+  test('an interim answer of the node is not the answer', async (t) => {
+    const [client, answer] = await openPair(t)
+    answer.writeProcessing()
+    await new Promise<void>((resolve) => answer.writeEarlyHints({ link: '</x>; rel=preload' }, resolve))
+    answer.end('interim\n')
+    const received = await client.until((text) => text.endsWith('interim\n'))
+    assert.match(received, /^HTTP\/1\.1 200 OK\r\n/)
+  })
+
+  test('an HTTP/1.0 client gets them without chunks', async (t) => {
+    const client = await openRaw(gateway.url, { t })
+    const body = JSON.stringify(job({ pieces: ['a', 'b'] }))
+    client.send(`POST ${STREAM} HTTP/1.0\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
+    assert.match(await client.closed(), /\r\n\r\n[0-9a-f-]{36}\nab$/)
+  })
+
   test('bytes of all kinds arrive as they were sent', async () => {
     const pieces = ['é', '日本語', '🙂🙃', '\u0000\u0001', 'data: {"a": 1}\n\n', '\r\n0\r\n\r\n', 'ÿþ']
     const open = await openStream(`${gateway.url}${STREAM}`, { body: job({ pieces }) })

@@ -19,7 +19,7 @@ async function preferring(t: TestContext): Promise<{ gateway: Gateway; first: Lo
   return { gateway, first, second }
 }
 
-describe('a node that refuses connections', { concurrency: true }, () => {
+describe('a node that refuses connections', { concurrency: 2 }, () => {
   test('is passed over for the next, for jobs, batches, streams and subscriptions alike', async (t) => {
     const { gateway, first, second } = await preferring(t)
     await Promise.all([first.set({ chain: true }), second.set({ chain: true })])
@@ -93,7 +93,7 @@ async function blackHole(t: TestContext, port: number): Promise<boolean> {
   return false
 }
 
-describe('a node that takes no connection', { concurrency: true }, () => {
+describe('a node that takes no connection', { concurrency: 2 }, () => {
   test('is passed over for the next after CONNECT_TIMEOUT', async (t) => {
     const { gateway, first, second } = await preferring(t)
     await first.refuse()

@@ -1,4 +1,4 @@
-/** What the tests of jobs share: a gateway in front of simulated nodes, and callers that submit, ask and wait. */
+/** What the tests of jobs share: callers that submit, ask and wait. */
 import assert from 'node:assert/strict'
 import { after } from 'node:test'
 import { post, request } from '../../kit/http.ts'
@@ -16,14 +16,17 @@ export interface JobEntry {
   intermediate_results?: unknown[]
 }
 
-/** Whatever has a base URL. */
+/** Where to send: a gateway, and for whoever shares one with others, a container and a caller's address of their own. */
 export interface Target {
   readonly url: string
+  /** Default: `echo`. */
+  readonly container?: string
+  /** Default: 127.0.0.1. */
+  readonly from?: string
 }
 
-/** Options of a request, with the caller's address by a shorter name. */
+/** Who sends, where it is not the target's own caller, and with which headers. */
 export interface From {
-  /** The caller's address. */
   from?: string
   headers?: Record<string, string>
 }
@@ -42,7 +45,7 @@ export function startNodes(t: Cleanup, count: number, options: SimNodeOptions = 
   return Promise.all(Array.from({ length: count }, () => startSimNode({ rateLimit: 0, ...options }, t)))
 }
 
-export function optionsOf({ from, headers }: From): RequestOptions {
+export function optionsOf(target: Target, { from = target.from, headers }: From = {}): RequestOptions {
   return { ...(from !== undefined && { localAddress: from }), ...(headers && { headers }) }
 }
 
@@ -52,12 +55,12 @@ export function jobOf(data: object, containers: readonly string[] = ['echo']): o
 }
 
 export function submitTo(target: Target, body: object | string, from: From = {}): Promise<Answer> {
-  return post(`${target.url}/api/jobs`, body, optionsOf(from))
+  return post(`${target.url}/api/jobs`, body, optionsOf(target, from))
 }
 
 /** Submits a job that has to be accepted; returns its id. */
 export async function submitted(target: Target, data: object = {}, from: From = {}): Promise<string> {
-  const answer = await submitTo(target, jobOf(data), from)
+  const answer = await submitTo(target, jobOf(data, [target.container ?? 'echo']), from)
   assert.equal(answer.status, 200, answer.text)
   const { id } = answer.json<{ id: string }>()
   assert.match(id, /^[0-9a-f-]{36}$/)
@@ -76,7 +79,7 @@ export function submitMany(
 
 /** `GET /api/jobs` with any query. */
 export function ask(target: Target, query = '', from: From = {}): Promise<Answer> {
-  return request(`${target.url}/api/jobs${query}`, optionsOf(from))
+  return request(`${target.url}/api/jobs${query}`, optionsOf(target, from))
 }
 
 export async function listed(target: Target, query = '', from: From = {}): Promise<string[]> {
@@ -96,32 +99,39 @@ export async function entriesOf(target: Target, ids: readonly string[], from: Fr
 export async function ended(
   target: Target,
   ids: readonly string[],
-  { withinMs = 20_000, ...from }: From & { withinMs?: number } = {},
+  { withinMs = 30_000, ...from }: From & { withinMs?: number } = {},
 ): Promise<JobEntry[]> {
   let entries: JobEntry[] = []
+  const isRunning = ({ status }: JobEntry): boolean => status === 'running'
   const look = async (): Promise<boolean> => {
     entries = await entriesOf(target, ids, from)
-    return entries.length === ids.length && entries.every(({ status }) => status !== 'running')
+    return entries.length === ids.length && !entries.some(isRunning)
   }
-  const what = (): string => entries.filter(({ status }) => status === 'running').length.toString()
-  await eventually(look, { withinMs, everyMs: 100 }).catch((error: unknown) => {
-    throw new Error(`of ${ids.length} jobs ${what()} still run, ${entries.length} are known`, { cause: error })
+  await eventually(look, { withinMs, everyMs: 100 }).catch((cause: unknown) => {
+    const running = entries.filter(isRunning).length
+    throw new Error(`of ${ids.length} jobs ${entries.length} are known, ${running} still run`, { cause })
   })
   return entries
-}
-
-/** What the container `echo` of a simulated node makes of its input. */
-export function echoed(data: object, container = 'echo'): object {
-  return { container, output: { container, echo: data } }
 }
 
 /** Fails unless the job succeeded with the echo of its own input. */
 export function assertEchoed(entry: JobEntry | undefined, data: object): void {
   assert.equal(entry?.status, 'success', JSON.stringify(entry))
-  assert.deepEqual(entry.result, echoed(data))
+  const { container } = entry.result!
+  assert.deepEqual(entry.result, { container, output: { container, echo: data } })
 }
 
-/** How many jobs a node was given, by any call. */
-export async function acceptedBy(node: { jobs(): Promise<{ id: string }[]> }): Promise<number> {
-  return (await node.jobs()).length
+/** Fails unless the job failed with a result of the gateway's own; returns the reason. */
+export function assertFailed(entry: JobEntry | undefined, container: string): string {
+  assert.equal(entry?.status, 'failed', JSON.stringify(entry))
+  const { error = '', ...rest } = entry.result!
+  assert.deepEqual(rest, { container })
+  assert.notEqual(error, '')
+  return error
+}
+
+/** How many jobs these nodes were given, by any call. */
+export async function runsOn(nodes: readonly { jobs(): Promise<unknown[]> }[]): Promise<number> {
+  const traces = await Promise.all(nodes.map((node) => node.jobs()))
+  return traces.reduce((sum, { length }) => sum + length, 0)
 }

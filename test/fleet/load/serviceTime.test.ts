@@ -82,9 +82,9 @@ test('time served for clients that left counts: slow nodes are where they leave'
   const fleet = new FleetLoad()
   const now = serve(new NodeLoad(fleet), 1000, 1)
   const load = new NodeLoad(fleet)
-  for (let job = 0; job < 20; job++) load.started(now)
-  for (let job = 0; job < 19; job++) load.ended(now + 30, { outcome: 'cancelled' })
-  load.ended(now + 30, { outcome: 'success' })
+  const marks = Array.from({ length: 20 }, () => load.started(now))
+  for (const mark of marks.slice(1)) load.ended(now + 30, { outcome: 'cancelled', mark })
+  load.ended(now + 30, { outcome: 'success', mark: marks[0]! })
   assert.ok(load.serviceSeconds(now + 30) > 3)
 })
 

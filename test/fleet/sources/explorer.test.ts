@@ -40,13 +40,7 @@ describe('what an explorer lists', () => {
       { ip: '2001:db8::5', port: 4002 },
     )
     const { names } = await ask(t, fake)
-    assert.deepEqual(names, [
-      '10.0.0.1:4321',
-      '10.0.0.2:4000',
-      '10.0.0.3:4000',
-      '10.0.0.4:4001',
-      '[2001:db8::5]:4002',
-    ])
+    assert.deepEqual(names, ['10.0.0.1:4321', '10.0.0.2:4000', '10.0.0.3:4000', '10.0.0.4:4001', '[2001:db8::5]:4002'])
   })
 
   test('may be an IPv4 address in IPv6 clothes', async (t) => {

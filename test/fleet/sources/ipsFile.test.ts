@@ -14,7 +14,7 @@ interface Watched {
   lists: string[][]
   lines: KeptLine[]
   /** Waits for a list; the first is number 0. */
-  list(number: number): Promise<string[]>
+  list: (number: number) => Promise<string[]>
 }
 
 /** A file of addresses that is watched until the end of the test; `undefined` is no file. */

@@ -9,8 +9,10 @@ export interface KeptLine {
 
 export function keepLines(): { logger: Logger; lines: KeptLine[] } {
   const lines: KeptLine[] = []
-  const writer = (level: KeptLine['level']) => (message: string, fields: Record<string, unknown> = {}) =>
-    void lines.push({ level, message, fields })
+  const writer =
+    (level: KeptLine['level']) =>
+    (message: string, fields: Record<string, unknown> = {}) =>
+      void lines.push({ level, message, fields })
   return {
     lines,
     logger: { debug: writer('debug'), info: writer('info'), warn: writer('warn'), error: writer('error') },

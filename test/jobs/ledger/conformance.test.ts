@@ -179,6 +179,7 @@ function callersSeeTheirOwn(open: Open): void {
     await ledger.insert([{ record: mine }, { record: theirs }])
     const read = await ledger.read('me', [theirs.id, mine.id, 'unknown'])
     assert.deepEqual(read, [{ id: mine.id, state: 'running', node: mine.node }])
+    assert.deepEqual(await ledger.read('me', [theirs.id], { withIntermediate: false }), [])
     assert.deepEqual(await ledger.list('me', 'all'), [mine.id])
     assert.deepEqual(await ledger.list('nobody', 'all'), [])
   })

@@ -6,7 +6,7 @@ import { stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { test } from 'node:test'
-import { tempDir, type Cleanup } from '../../kit/wait.ts'
+import { tempDir, within, type Cleanup } from '../../kit/wait.ts'
 import { aJob, anAnswer, anEnd, finishedJobs, ledgerPath, sqliteAt } from './ledgerKit.ts'
 
 test('a killed process loses nothing that was acknowledged', async (t) => {
@@ -110,7 +110,8 @@ test('an open ledger does not keep the process alive', async (t) => {
   `
   const child = spawn(process.execPath, ['--input-type=module', '-e', code], { stdio: 'inherit' })
   t.after(() => child.kill('SIGKILL'))
-  assert.deepEqual(await once(child, 'exit'), [0, null])
+  const ended = within(once(child, 'exit'), 20_000, () => 'the end of a process with an idle ledger')
+  assert.deepEqual(await ended, [0, null])
 })
 
 function startRecorder(t: Cleanup, path: string): { process: ChildProcess; lines: ReturnType<typeof createInterface> } {

@@ -54,7 +54,7 @@ export class JobStore {
     this.#pending.delete(at)
     this.#finished.delete(at)
     this.#finished.set(at, job)
-    if (this.#finished.size > this.#keepFinished) this.#finished.delete(this.#finished.keys().next().value!)
+    if (this.#finished.size > 1.25 * this.#keepFinished) this.#dropOldest(this.#finished.size - this.#keepFinished)
     if (this.#file) appendFileSync(this.#file, `${JSON.stringify(job)}\n`, 'latin1')
   }
 
@@ -88,6 +88,14 @@ export class JobStore {
 
   forgetFinished(): void {
     this.#finished.clear()
+  }
+
+  /** Many at once: each walk from a map's start passes over all that was deleted there before. */
+  #dropOldest(count: number): void {
+    for (const at of this.#finished.keys()) {
+      if (count-- <= 0) return
+      this.#finished.delete(at)
+    }
   }
 
   #expire(): void {

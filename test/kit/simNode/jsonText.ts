@@ -56,8 +56,12 @@ export function itemSpans(text: string, start = 0): Span[] {
   return spans
 }
 
+/** Text that JSON writes as it is. */
+const PLAIN = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/
+
 /** JSON as Python's `json.dumps` writes it: ASCII only. */
 export function asciiJson(value: unknown): string {
+  if (typeof value === 'string' && PLAIN.test(value)) return `"${value}"`
   return JSON.stringify(value).replace(
     /[\u0080-\uffff]/g,
     (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,

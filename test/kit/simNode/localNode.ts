@@ -12,7 +12,7 @@ import type { Endpoint, Settings, SimNodeOptions } from './options.ts'
 import type { JobTrace } from './work.ts'
 
 /** How many traces of jobs are kept. */
-const KEPT_TRACES = 100_000
+const KEPT_TRACES = 20_000
 
 /** What a benchmark may read at any time, without a question. */
 export interface Load {

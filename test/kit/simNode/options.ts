@@ -105,7 +105,7 @@ const DEFAULTS = {
   fast: false,
   record: 10_000,
   recordBody: 2 ** 20,
-  keepFinished: 100_000,
+  keepFinished: 20_000,
   seed: 1,
 } satisfies SimNodeOptions
 

@@ -14,6 +14,7 @@ export class Events {
   }
 
   at(at: number, run: () => void): void {
+    if (!(at >= this.now)) throw new RangeError(`an event cannot happen at ${at} when it is ${this.now}`)
     const heap = this.#heap
     let place = heap.length
     const event = { at, run }

@@ -76,7 +76,7 @@ export const JOB_PATHS: Paths = {
       parameters: ID_PARAMETERS,
       responses: {
         200: json('With ids what is known of them; without, ids.', {
-          oneOf: [list(named('JobStatus')), list(text())],
+          anyOf: [list(named('JobStatus')), list(text())],
         }),
         ...faultAnswers(...CLIENT_FAULTS, 'ERR_LEDGER'),
       },
@@ -115,7 +115,7 @@ export const JOB_PATHS: Paths = {
       description: 'Goes on to the node that has the job. Only from the addresses in `STATUS_ALLOWED_IPS`.',
       requestBody: jsonBody(named('StatusReport')),
       responses: {
-        200: { description: 'Taken by the node.', headers: FROM_BACKEND },
+        200: json('Taken by the node, whose answer this is.', {}, FROM_BACKEND),
         ...faultAnswers(
           ...WORK_FAULTS,
           ...BODY_FAULTS,

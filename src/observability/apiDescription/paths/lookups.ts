@@ -11,7 +11,7 @@ const LOOKUP_FAULTS: readonly FaultCode[] = ['ERR_RATE_LIMITED', 'ERR_LOOP', 'ER
 const NO_WORKER: Answer = {
   description: 'No ready worker; or the gateway is not ready, cannot count tickets, or is shutting down.',
   headers: { 'Retry-After': { $ref: '#/components/headers/Retry-After' } },
-  content: { 'application/json': { schema: { oneOf: [named('NoWorker'), named('Error')] } } },
+  content: { 'application/json': { schema: { anyOf: [named('NoWorker'), named('Error')] } } },
 }
 
 /** For clients that ask for a node's address and go there themselves. */

@@ -41,7 +41,7 @@ function duration(seconds) {
 
 function longDuration(seconds) {
   const units = [['day', 86400], ['hour', 3600], ['minute', 60], ['second', 1]]
-  const [name, size] = units.find(([, size]) => seconds >= size) ?? units[3]
+  const [name, size] = units.find((unit) => seconds >= unit[1]) ?? units[3]
   return plural(Math.floor(seconds / size), name, name + 's')
 }
 

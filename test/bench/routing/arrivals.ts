@@ -1,0 +1,51 @@
+import { MEAN_SERVICE_SECONDS } from './fleet.ts'
+import { exponential, seeded } from './random.ts'
+
+export type Kind = 'job' | 'stream' | 'lookup' | 'outside'
+
+/** One arrival, fixed before the run, so that every contender gets the very same. */
+export interface Arrival {
+  /** Seconds after the start. */
+  readonly at: number
+  readonly kind: Kind
+  /** Seconds of service on the fastest node. */
+  readonly size: number
+  /** For `outside`: where it goes, uniform in [0, 1). */
+  readonly place: number
+}
+
+export interface ArrivalShape {
+  readonly seed: number
+  /** Arrivals a second. */
+  readonly rate: number
+  readonly seconds: number
+  /** Share of two-step clients. */
+  readonly lookupShare: number
+  /** Share of the work that nobody tells the gateway of. */
+  readonly outsideShare: number
+  /** Share of streams in one-step traffic. */
+  readonly streamShare: number
+}
+
+/** One job in twenty is twenty times as long on the mean; sizes of either kind are exponential. */
+const LARGE_SHARE = 0.05
+const LARGE_RATIO = 20
+const SMALL_MEAN = MEAN_SERVICE_SECONDS / (1 - LARGE_SHARE + LARGE_SHARE * LARGE_RATIO)
+
+/** Open-loop Poisson arrivals: nobody waits for an answer before the next one comes. */
+export function arrivalsOf(shape: ArrivalShape): Arrival[] {
+  const random = seeded(shape.seed)
+  const arrivals: Arrival[] = []
+  for (let at = exponential(random, 1 / shape.rate); at < shape.seconds; at += exponential(random, 1 / shape.rate)) {
+    const size = exponential(random, random() < LARGE_SHARE ? SMALL_MEAN * LARGE_RATIO : SMALL_MEAN)
+    const [where, how, place] = [random(), random(), random()]
+    arrivals.push({ at, kind: kindOf(shape, where, how), size, place })
+  }
+  return arrivals
+}
+
+function kindOf({ outsideShare, lookupShare, streamShare }: ArrivalShape, where: number, how: number): Kind {
+  if (where < outsideShare) return 'outside'
+  if ((where - outsideShare) / (1 - outsideShare) < lookupShare) return 'lookup'
+  return how < streamShare ? 'stream' : 'job'
+}

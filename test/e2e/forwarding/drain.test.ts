@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import type { TestContext } from 'node:test'
+import type { Exit, Gateway } from '../../kit/gateway.ts'
+import { openRaw, openStream, post, request } from '../../kit/http.ts'
+import type { OpenStream } from '../../kit/http.ts'
+import { startSimNode } from '../../kit/simNode/index.ts'
+import type { LocalSimNode } from '../../kit/simNode/index.ts'
+import { within } from '../../kit/wait.ts'
+import { assertError, gatewayFor, job } from '../support.ts'
+
+/** A node and a gateway of the test's own, since the gateway will not outlive it. */
+async function startPair(t: TestContext, env: Record<string, string> = {}): Promise<[Gateway, LocalSimNode]> {
+  const node = await startSimNode({ rateLimit: 0 }, t)
+  return [await gatewayFor(t, [node], env), node]
+}
+
+/** A stream through the gateway that has begun. */
+async function openRunning(gateway: Gateway, data: object): Promise<OpenStream> {
+  const open = await openStream(`${gateway.url}/api/jobs/stream`, { body: job(data) })
+  await open.until((text) => text.includes('piece0'))
+  return open
+}
+
+async function drain(gateway: Gateway, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+  gateway.signal(signal)
+  await gateway.waitForLog((line) => line.message === 'draining')
+}
+
+function exitOf(gateway: Gateway, withinMs = 15_000): Promise<Exit> {
+  return within(gateway.exited, withinMs, () => `the exit; the gateway wrote:\n${gateway.output}`)
+}
+
+describe('a gateway that is told to stop', { concurrency: 2 }, () => {
+  test('while draining, what runs goes on to its end, new work is turned away, and then the exit code is 0', async (t) => {
+    const [gateway, node] = await startPair(t)
+    const stream = await openRunning(gateway, { pieces: 25, pieceMs: 100 })
+    const kept = await openRaw(gateway.url, { t })
+    kept.send('GET /livez HTTP/1.1\r\nHost: x\r\n\r\n')
+    await kept.until((received) => received.endsWith('}'))
+    const seen = node.requests.filter(({ method }) => method === 'POST').length
+    await drain(gateway)
+
+    for (const [path, body] of [
+      ['/api/jobs', job()],
+      ['/api/jobs/stream', job()],
+      ['/api/jobs/batch', [job()]],
+    ] as const) {
+      const answer = await post(`${gateway.url}${path}`, body)
+      assertError(answer, 503)
+      assert.equal(answer.headers.connection, 'close')
+    }
+    assert.equal(node.requests.filter(({ method }) => method === 'POST').length, seen)
+    // A connection from before is used up, too.
+    kept.send('GET /api/jobs HTTP/1.1\r\nHost: x\r\n\r\n')
+    assert.match(await kept.closed(), /HTTP\/1\.1 200 OK\r\n(.+\r\n)*connection: close\r\n/i)
+
+    assert.equal((await request(`${gateway.url}/readyz`)).status, 503)
+    const health = await request(`${gateway.url}/health`)
+    assert.equal(health.status, 503)
+    assert.equal(health.json<{ status: string }>().status, 'draining')
+    assert.equal((await request(`${gateway.url}/livez`)).status, 200)
+    assert.equal((await request(`${gateway.url}/api/jobs?id=${stream.text.slice(0, 36)}`)).status, 200)
+
+    assert.equal((await stream.ended).complete, true)
+    assert.equal(stream.text.slice(-8), 'piece24 ')
+    assert.deepEqual(await exitOf(gateway), { code: 0, signal: null })
+  })
+
+  test('a submission that is under way gets its answer', async (t) => {
+    const [gateway, node] = await startPair(t)
+    await node.late(0.6, 'submit', { times: 1 })
+    const { n } = node.requests.at(-1)!
+    const answer = post(`${gateway.url}/api/jobs`, job())
+    await node.waitFor('submit', { after: n })
+    await drain(gateway)
+    assert.equal((await answer).status, 200)
+    assert.deepEqual(await exitOf(gateway), { code: 0, signal: null })
+  })
+
+  test('with nothing under way the exit comes at once, on SIGINT too', async (t) => {
+    const [gateway] = await startPair(t)
+    // An idle connection is nothing under way.
+    const idle = await openRaw(gateway.url, { t })
+    idle.send('GET /livez HTTP/1.1\r\nHost: x\r\n\r\n')
+    await idle.until((received) => received.endsWith('}'))
+    gateway.signal('SIGINT')
+    assert.deepEqual(await exitOf(gateway), { code: 0, signal: null })
+  })
+})
+
+describe('a stream that would not end', { concurrency: 2 }, () => {
+  async function whileStreaming(
+    t: TestContext,
+    env: Record<string, string>,
+  ): Promise<[Gateway, OpenStream, LocalSimNode]> {
+    const [gateway, node] = await startPair(t, env)
+    const stream = await openRunning(gateway, { pieces: 100_000, pieceMs: 20 })
+    await drain(gateway)
+    return [gateway, stream, node]
+  }
+
+  test('has until DRAIN_TIMEOUT, is then cut, not ended, and the exit code is 0 all the same', async (t) => {
+    const startMs = performance.now()
+    const [gateway, stream, node] = await whileStreaming(t, { DRAIN_TIMEOUT: '1' })
+    const drainedMs = performance.now()
+    const left = node.next('clientLeft')
+    assert.equal((await stream.ended).complete, false)
+    await left
+    assert.deepEqual(await exitOf(gateway), { code: 0, signal: null })
+    assert.ok(performance.now() - startMs > 1000)
+    assert.ok(performance.now() - drainedMs < 10_000)
+  })
+
+  test('is cut at once by a second signal', async (t) => {
+    const [gateway, stream] = await whileStreaming(t, { DRAIN_TIMEOUT: '600' })
+    gateway.signal('SIGTERM')
+    await exitOf(gateway)
+    assert.equal((await stream.ended).complete, false)
+  })
+
+  test('lets the gateway go as soon as its client leaves', async (t) => {
+    const [gateway, stream] = await whileStreaming(t, { DRAIN_TIMEOUT: '600' })
+    stream.destroy()
+    assert.deepEqual(await exitOf(gateway), { code: 0, signal: null })
+  })
+})

@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict'
+import { after, describe, test } from 'node:test'
+import { post } from '../../kit/http.ts'
+import { startSimNode } from '../../kit/simNode/index.ts'
+import { assertError, gatewayFor, job } from '../support.ts'
+
+const file = { after }
+const [node, other] = await Promise.all([
+  startSimNode({ rateLimit: 0, containers: ['echo', { id: 'inner', external: false }] }, file),
+  startSimNode({ rateLimit: 0, containers: ['elsewhere', { id: 'mixed', external: false }] }, file),
+])
+const gateway = await gatewayFor(file, [node, other])
+
+const PATHS = ['/api/jobs', '/api/jobs/stream']
+
+/** How many submissions and streams the nodes have seen. */
+function seen(): number {
+  return [node, other].reduce((sum, one) => sum + one.seen('submit').length + one.seen('stream').length, 0)
+}
+
+/** Sends it as a job and as a stream; both must be refused alike, and no node asked. Returns the error's text. */
+async function refused(body: string | Buffer | object, status: number): Promise<string> {
+  const before = seen()
+  const [error, ofStream] = [
+    assertError(await post(`${gateway.url}${PATHS[0]!}`, body), status),
+    assertError(await post(`${gateway.url}${PATHS[1]!}`, body), status),
+  ]
+  assert.equal(ofStream, error)
+  assert.equal(seen(), before)
+  return error
+}
+
+describe('a body that is not JSON is a 400', () => {
+  const BODIES: Record<string, string | Buffer> = {
+    nothing: '',
+    blanks: ' \n\t',
+    words: 'hello',
+    'half an object': '{"containers":["echo"],"data":{}',
+    'more than one value': '{"containers":["echo"],"data":{}} {}',
+    'single quotes': "{'containers':['echo'],'data':{}}",
+    'a comment': '{"containers":["echo"],/* no */"data":{}}',
+    'a comma too many': '{"containers":["echo"],"data":{},}',
+    'a form': 'containers=echo&data=1',
+    'a byte order mark': '\ufeff{"containers":["echo"],"data":{}}',
+    'a bare control character': '{"containers":["echo"],"data":{"a":"\u0001"}}',
+    'bytes that are no UTF-8': Buffer.from('{"containers":["echo"],"data":{"a":"\xff"}}', 'latin1'),
+    'UTF-16': Buffer.from('{"containers":["echo"],"data":{}}', 'utf16le'),
+    'what is too deep for a node': `{"containers":["echo"],"data":{"a":${'['.repeat(5000)}${']'.repeat(5000)}}}`,
+  }
+  for (const [what, body] of Object.entries(BODIES)) test(what, async () => void (await refused(body, 400)))
+})
+
+describe('members by which a body would pass for somebody else’s are a 400', () => {
+  const MEMBERS = { id: '"mine"', ip: '"198.51.100.7"', type: '"OffchainJob"' }
+  for (const [name, value] of Object.entries(MEMBERS)) {
+    test(`${name}, however it is spelt and wherever it stands`, async () => {
+      const escaped = `\\u00${name.charCodeAt(0).toString(16)}${name.slice(1)}`
+      for (const spelling of [name, escaped, escaped.replace(/[0-9a-f]{2}(?=\w*$)/, (hex) => hex.toUpperCase())]) {
+        for (const body of [
+          `{"${spelling}":${value},"containers":["echo"],"data":{}}`,
+          `{"containers":["echo"],"data":{},"${spelling}":${value}}`,
+          `{"containers":["echo"],"${spelling}":null,"data":{}}`,
+          `{"subscription":{},"signature":{},"data":{},"${spelling}":${value}}`,
+        ]) {
+          const error = assertError(await post(`${gateway.url}/api/jobs`, body), 400)
+          assert.ok(error.includes(`"${name}"`), error)
+          assertError(await post(`${gateway.url}/api/jobs/stream`, body), 400)
+        }
+      }
+    })
+
+    test(`${name} is no fault within data`, async () => {
+      assert.equal((await post(`${gateway.url}/api/jobs`, job({ [name]: 'x' }))).status, 200)
+    })
+  }
+})
+
+describe('a body of another shape is a 400 that names the fault', () => {
+  const BODIES: Record<string, [body: string, names: RegExp]> = {
+    'no object': ['["echo"]', /job/],
+    'a text': ['"echo"', /job/],
+    'a number': ['5', /job/],
+    null: ['null', /job/],
+    'an empty object': ['{}', /"containers"/],
+    'no data': ['{"containers":["echo"]}', /"data"/],
+    'no containers': ['{"data":{}}', /"containers"/],
+    'data that is a list': ['{"containers":["echo"],"data":[]}', /"data"/],
+    'data that is a text': ['{"containers":["echo"],"data":"{}"}', /"data"/],
+    'data that is null': ['{"containers":["echo"],"data":null}', /"data"/],
+    'containers that are a text': ['{"containers":"echo","data":{}}', /"containers"/],
+    'containers that are an object': ['{"containers":{"0":"echo"},"data":{}}', /"containers"/],
+    'a container that is a number': ['{"containers":["echo",7],"data":{}}', /"containers"/],
+    'a container that is null': ['{"containers":[null],"data":{}}', /"containers"/],
+    'a container that is a list': ['{"containers":[["echo"]],"data":{}}', /"containers"/],
+    'a container without a name': ['{"containers":[""],"data":{}}', /"containers"/],
+    'requires_proof that is a text': ['{"containers":["echo"],"data":{},"requires_proof":"yes"}', /"requires_proof"/],
+    'requires_proof that is a number': ['{"containers":["echo"],"data":{},"requires_proof":1}', /"requires_proof"/],
+    'a member that nobody knows': ['{"containers":["echo"],"data":{},"extra":1}', /"extra"/],
+    'a member twice': ['{"containers":["echo"],"data":{},"containers":["inner"]}', /"containers"/],
+    'a member twice, once escaped': ['{"containers":["echo"],"data":{},"\\u0063ontainers":[]}', /"containers"/],
+    'a job that is a subscription too': ['{"containers":["echo"],"data":{},"subscription":{}}', /"subscription"/],
+    'a subscription without a signature': ['{"subscription":{},"data":{}}', /"signature"/],
+    'a subscription without data': ['{"subscription":{},"signature":{}}', /"data"/],
+    'a subscription that is a text': ['{"subscription":"x","signature":{},"data":{}}', /"subscription"/],
+  }
+  for (const [what, [body, names]] of Object.entries(BODIES)) {
+    test(what, async () => assert.match(await refused(body, 400), names))
+  }
+
+  test('a batch that is no list', async () => {
+    for (const body of ['{}', '"x"', 'null', '5']) {
+      assert.equal(assertError(await post(`${gateway.url}/api/jobs/batch`, body), 400), 'Expected a list')
+    }
+    for (const body of ['', '[', '[{}', '[]]']) assertError(await post(`${gateway.url}/api/jobs/batch`, body), 400)
+  })
+})
+
+describe('containers that nobody runs', () => {
+  async function answerTo(containers: string[]): Promise<{ status: number; text: string; retryAfter: number }> {
+    const before = seen()
+    const answer = await post(`${gateway.url}/api/jobs`, { containers, data: {} })
+    assert.equal(seen(), before)
+    assertError(await post(`${gateway.url}/api/jobs/stream`, { containers, data: {} }), answer.status)
+    assert.equal(seen(), before)
+    return { status: answer.status, text: answer.text, retryAfter: Number(answer.headers['retry-after']) }
+  }
+
+  test('are a 503 that names them, with Retry-After', async () => {
+    const { status, text, retryAfter } = await answerTo(['nobody-has-this'])
+    assert.equal(status, 503)
+    assert.equal(text, '{"error":"No healthy node runs nobody-has-this","params":{"containers":["nobody-has-this"]}}')
+    assert.ok(retryAfter >= 1)
+  })
+
+  test('together are a 503, though each has its node', async () => {
+    const { status, text } = await answerTo(['echo', 'mixed'])
+    assert.equal(status, 503)
+    assert.equal(text, '{"error":"No healthy node runs echo, mixed","params":{"containers":["echo","mixed"]}}')
+  })
+
+  test('none at all are a 405 in a node’s words', async () => {
+    const { status, text } = await answerTo([])
+    assert.deepEqual([status, text], [405, '{"error":"No containers specified","params":{}}'])
+  })
+
+  test('an inner one first is a 405 in a node’s words', async () => {
+    const { status, text } = await answerTo(['inner', 'echo'])
+    assert.equal(status, 405)
+    assert.equal(text, '{"error":"First container must be external","params":{"first_container":"inner"}}')
+  })
+
+  test('while a pipeline that one node runs is taken, an inner one behind an outer one', async () => {
+    const answer = await post(`${gateway.url}/api/jobs`, { containers: ['echo', 'inner'], data: {} })
+    assert.equal(answer.status, 200)
+    assert.equal(answer.headers['x-infernet-node'], node.address)
+  })
+})
+
+test('a subscription that no chain-enabled node can take is a 503', async () => {
+  const answer = await post(`${gateway.url}/api/jobs`, { subscription: {}, signature: {}, data: {} })
+  assertError(answer, 503)
+  assert.ok(Number(answer.headers['retry-after']) >= 1)
+})
+
+describe('X-Infernet-Cost', () => {
+  test('is a number > 0, and anything else a 400', async () => {
+    for (const cost of ['1', '0.5', '1e3', '1000000']) {
+      const answer = await post(`${gateway.url}/api/jobs`, job(), { headers: { 'X-Infernet-Cost': cost } })
+      assert.equal(answer.status, 200, cost)
+    }
+    for (const cost of ['0', '-1', 'NaN', 'Infinity', 'much', '', '1,2', '1e999']) {
+      const answer = await post(`${gateway.url}/api/jobs`, job(), { headers: { 'X-Infernet-Cost': cost } })
+      assert.match(assertError(answer, 400), /X-Infernet-Cost/, cost)
+    }
+  })
+})

@@ -1,0 +1,59 @@
+/** A node that takes every job and answers questions about jobs as a test writes it. */
+import { randomUUID } from 'node:crypto'
+import { createServer } from 'node:http'
+import type { ServerResponse } from 'node:http'
+import { freePort } from '../../kit/wait.ts'
+import type { Cleanup } from '../../kit/wait.ts'
+
+const info = (container: string): string =>
+  `{"version":"1.4.0","containers":[{"id":"${container}","description":"","external":true,"image":"example:1"}],` +
+  '"pending":{"offchain":0,"onchain":0},"chain":{"enabled":false,"address":""}}'
+
+export interface ScriptedNode {
+  readonly address: string
+  /** Ids given out, oldest first. */
+  readonly ids: readonly string[]
+  /** The ids of each question so far, and when it came (monotonic ms). */
+  readonly questions: readonly { ids: string[]; at: number }[]
+}
+
+/** Writes the whole answer to one `GET /api/jobs?id=…`. */
+export type AnswerQuestion = (response: ServerResponse, ids: readonly string[], node: ScriptedNode) => void
+
+/** Starts one that runs this container, closed after the test. */
+export async function startScriptedNode(t: Cleanup, container: string, answer: AnswerQuestion): Promise<ScriptedNode> {
+  const ids: string[] = []
+  const questions: { ids: string[]; at: number }[] = []
+  const server = createServer((incoming, response) => {
+    const { pathname, searchParams } = new URL(incoming.url ?? '/', 'http://node')
+    incoming.resume().on('end', () => {
+      if (pathname === '/info') return void response.end(info(container))
+      if (incoming.method === 'POST') {
+        const id = randomUUID()
+        ids.push(id)
+        return void response.end(JSON.stringify({ id }))
+      }
+      const asked = searchParams.getAll('id')
+      questions.push({ ids: asked, at: performance.now() })
+      answer(response, asked, node)
+    })
+  })
+  const port = await freePort()
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
+  t.after(() => {
+    server.close()
+    server.closeAllConnections()
+  })
+  const node = { address: `127.0.0.1:${port}`, ids, questions }
+  return node
+}
+
+/** A running job, as a node tells it. */
+export function runningEntry(id: string): string {
+  return `{"id":"${id}","intermediate_results":[],"result":null,"status":"running"}`
+}
+
+/** A finished one, its output as JSON text, sound or not. */
+export function finishedEntry(id: string, output: string): string {
+  return `{"id":"${id}","intermediate_results":[],"result":{"container":"echo","output":${output}},"status":"success"}`
+}

@@ -1,0 +1,96 @@
+/** Streams as jobs: their id is on record before the client sees it, and their end is what the node says. */
+import assert from 'node:assert/strict'
+import { before, describe, test } from 'node:test'
+import { gatewayFor } from '../support.ts'
+import { openStream } from '../../kit/http.ts'
+import type { OpenStream } from '../../kit/http.ts'
+import type { Gateway } from '../../kit/gateway.ts'
+import { spawnSimNode } from '../../kit/simNode/index.ts'
+import type { LocalSimNode } from '../../kit/simNode/index.ts'
+import { acceptedBy, afterSuite, ended, entriesOf, jobOf, listed, startNodes, type Target } from './support.ts'
+
+const A = { from: '127.0.0.5' }
+
+function stream(target: Target, data: object): Promise<OpenStream> {
+  return openStream(`${target.url}/api/jobs/stream`, { body: jobOf(data), localAddress: A.from })
+}
+
+async function idOf(open: OpenStream): Promise<string> {
+  return (await open.until((text) => text.includes('\n'))).split('\n')[0]!
+}
+
+describe('a stream', () => {
+  const cleanup = afterSuite()
+  let gateway: Gateway
+  let nodes: LocalSimNode[]
+
+  before(async () => {
+    nodes = await startNodes(cleanup, 2)
+    gateway = await gatewayFor(cleanup, nodes)
+  })
+
+  test('has its id on record, unchanged, by the time the client has it', async () => {
+    const open = await stream(gateway, { pieces: ['a', 'b'], firstMs: 1500 })
+    const id = await idOf(open)
+    const traces = await Promise.all(nodes.map((node) => node.jobs()))
+    assert.equal(traces.flat().at(-1)!.id, id)
+    assert.deepEqual(await entriesOf(gateway, [id], A), [{ id, status: 'running', result: null }])
+    assert.ok((await listed(gateway, '?pending=true', A)).includes(id))
+    await open.ended
+    assert.equal(open.text, `${id}\nab`)
+    const [entry] = await ended(gateway, [id], A)
+    assert.deepEqual(entry, { id, status: 'success', result: { container: 'echo', output: { output: 'ab' } } })
+  })
+
+  test('that fails midway ends as at a node, and its job says so', async () => {
+    const open = await stream(gateway, { pieces: 5, failAfter: 2, fail: 'out of memory' })
+    assert.equal((await open.ended).complete, true)
+    const [entry] = await ended(gateway, [await idOf(open)], A)
+    assert.deepEqual([entry?.status, entry?.result], ['failed', { container: 'echo', error: 'out of memory' }])
+  })
+
+  test('that its client leaves is not run again, and stays running as long as its node says nothing', async () => {
+    const open = await stream(gateway, { pieces: 100, pieceMs: 50 })
+    const id = await idOf(open)
+    const left = Promise.race(nodes.map((node) => node.next('clientLeft')))
+    open.destroy()
+    await left
+    // As at a node, which says nothing of it before its record expires.
+    assert.deepEqual(await entriesOf(gateway, [id], A), [{ id, status: 'running', result: null }])
+  })
+})
+
+describe('a stream and a failing node', { concurrency: 3 }, () => {
+  test('is cut with its node, never run again, and failed once the node is back without it', async (t) => {
+    const dying = await spawnSimNode({ rateLimit: 0 }, t)
+    const gateway = await gatewayFor(t, [dying])
+    const [other] = await startNodes(t, 1)
+    const open = await stream(gateway, { pieces: 100, pieceMs: 50 })
+    const id = await idOf(open)
+    await gateway.setNodes([dying.address, other!.address])
+    await gateway.ready(2)
+    await dying.kill()
+    assert.equal((await open.ended).complete, false)
+    assert.equal((await entriesOf(gateway, [id], A))[0]?.status, 'running')
+    await dying.start()
+    const [entry] = await ended(gateway, [id], A)
+    assert.equal(entry?.status, 'failed')
+    assert.equal(entry?.result?.container, 'echo')
+    assert.equal(typeof entry?.result?.error, 'string')
+    assert.equal(await acceptedBy(other!), 0)
+  })
+
+  test('that broke off is what its node says of it', async (t) => {
+    const [node] = await startNodes(t, 1)
+    const gateway = await gatewayFor(t, [node!])
+    const open = await stream(gateway, { pieces: 20, pieceMs: 20 })
+    const id = await idOf(open)
+    // The network breaks; the node goes on saying what it knows.
+    await node!.cut()
+    assert.equal((await open.ended).complete, false)
+    await node!.forget()
+    const [entry] = await ended(gateway, [id], A)
+    assert.equal(entry?.status, 'failed')
+    assert.equal(await acceptedBy(node!), 1)
+  })
+})

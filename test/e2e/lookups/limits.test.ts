@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict'
+import { after, describe, test } from 'node:test'
+import { spawnGateway } from '../../kit/gateway.ts'
+import { request } from '../../kit/http.ts'
+import type { Answer } from '../../kit/http.ts'
+import { startSimNode } from '../../kit/simNode/index.ts'
+import { assertError } from '../support.ts'
+
+const file = { after }
+const node = await startSimNode({ rateLimit: 0 }, file)
+const gateway = await spawnGateway(file, { nodes: [node.address] })
+await gateway.ready(1)
+
+async function times(n: number, path: string, from: string, headers: Record<string, string> = {}): Promise<Answer[]> {
+  const answers: Answer[] = []
+  for (let i = 0; i < n; i++) answers.push(await request(gateway.url + path, { localAddress: from, headers }))
+  return answers
+}
+
+const statuses = (answers: Answer[]): number[] => answers.map(({ status }) => status)
+const ALLOWED = Array.from({ length: 10 }, () => 200)
+
+describe('look-ups are limited', () => {
+  test('to ten a minute, after which a 429 in JSON says when to come again', async () => {
+    const answers = await times(12, '/api/v1/ips?container=echo', '127.0.0.2')
+    assert.deepEqual(statuses(answers), [...ALLOWED, 429, 429])
+    for (const answer of answers.slice(10)) {
+      assertError(answer, 429)
+      const seconds = answer.headers['retry-after'] ?? ''
+      assert.match(seconds, /^\d+$/)
+      assert.ok(Number(seconds) >= 1 && Number(seconds) <= 60, seconds)
+    }
+  })
+
+  test('for each caller apart', async () => {
+    assert.deepEqual(statuses(await times(1, '/api/v1/ips?container=echo', '127.0.0.2')), [429])
+    assert.deepEqual(statuses(await times(1, '/api/v1/ips?container=echo', '127.0.0.3')), [200])
+  })
+
+  for (const path of ['/api/v1/ip', '/api/v1/containers', '/api/v1/resources']) {
+    test(`on each endpoint apart: ${path} has a budget of its own`, async () => {
+      assert.deepEqual(statuses(await times(11, path, '127.0.0.2')), [...ALLOWED, 429])
+    })
+  }
+
+  test('whatever the query, the trailing slash, HEAD for GET, and what the client says of where it comes from', async () => {
+    const from = '127.0.0.4'
+    await times(3, '/api/v1/ips?container=echo', from)
+    await times(3, '/api/v1/ips/?container=nowhere&n=1', from)
+    assert.deepEqual(statuses(await times(2, '/api/v1/ips', from)), [400, 400])
+    await request(`${gateway.url}/api/v1/ips?container=echo`, { method: 'HEAD', localAddress: from })
+    const forged = { 'X-Forwarded-For': '9.9.9.9', Forwarded: 'for=9.9.9.9', 'X-Real-IP': '9.9.9.9' }
+    const answers = await times(2, '/api/v1/ips?container=echo', from, forged)
+    assert.deepEqual(statuses(answers), [200, 429])
+  })
+
+  test('as no page is that watches the gateway', async () => {
+    for (const path of ['/health', '/livez', '/readyz', '/services', '/stats', '/metrics']) {
+      assert.deepEqual(statuses(await times(11, path, '127.0.0.5')), [...ALLOWED, 200], path)
+    }
+  })
+
+  test('as the caller is known by a trusted proxy, and not at all where the limit is 0', async () => {
+    await gateway.restart({ TRUST_PROXY: '127.0.0.6', RATELIMIT_REQS_PER_MIN: '2' })
+    await gateway.ready(1)
+    const path = '/api/v1/ips?container=echo'
+    const statusesOf = async (client: string): Promise<number[]> =>
+      statuses(await times(3, path, '127.0.0.6', { 'X-Forwarded-For': client }))
+    assert.deepEqual(await statusesOf('10.0.0.1'), [200, 200, 429])
+    assert.deepEqual(await statusesOf('10.0.0.2'), [200, 200, 429])
+    // One client holds a whole IPv6 network.
+    assert.deepEqual(await statusesOf('2001:db8::1'), [200, 200, 429])
+    assert.deepEqual(await statusesOf('2001:db8::2'), [429, 429, 429])
+    assert.deepEqual(await statusesOf('2001:db8:0:1::1'), [200, 200, 429])
+
+    await gateway.restart({ RATELIMIT_REQS_PER_MIN: '0' })
+    await gateway.ready(1)
+    const answers = await times(40, path, '127.0.0.2')
+    assert.ok(answers.every(({ status }) => status === 200))
+  })
+})

@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict'
+import { after, test } from 'node:test'
+import { spawnGateway } from '../../kit/gateway.ts'
+import { post, request } from '../../kit/http.ts'
+import { startSimNode } from '../../kit/simNode/index.ts'
+
+const file = { after }
+const nodes = await Promise.all([1, 2, 3, 4].map(() => startSimNode({ containers: ['herd'] }, file)))
+const pair = await Promise.all([1, 2].map(() => startSimNode({ containers: ['pair'] }, file)))
+const alone = await startSimNode({ containers: ['alone'] }, file)
+const [best, ...others] = nodes.map((node) => node.address) as [string, ...string[]]
+const gateway = await spawnGateway(file, {
+  // It alone can run two jobs at once, so without any load it is everybody's first choice.
+  ipsLines: [
+    `${best} concurrency=2`,
+    ...[...others, ...pair.map((node) => node.address)].map((address) => `${address} concurrency=1`),
+    alone.address,
+  ],
+  env: { REFRESH_INTERVAL: '3600', RATELIMIT_REQS_PER_MIN: '0' },
+})
+await gateway.ready(7)
+
+interface Stats {
+  name: string
+  unseen: number
+}
+
+async function unseenJobs(): Promise<Map<string, number>> {
+  const { services } = (await request(`${gateway.url}/stats`)).json<{ services: Stats[] }>()
+  return new Map(services.map(({ name, unseen }) => [name, unseen]))
+}
+
+test('a herd of two-step clients between two polls spreads over the nodes, by what they can do at once', async () => {
+  const answers = await Promise.all(
+    Array.from({ length: 40 }, async (_, i) => {
+      const path = i % 2 ? '/api/v1/ips?container=herd' : '/api/v1/ip?container=herd'
+      const answer = (await request(gateway.url + path)).json<string[] | { ip: string }>()
+      return Array.isArray(answer) ? answer[0] : answer.ip
+    }),
+  )
+  const times = (address: string): number => answers.filter((one) => one === address).length
+  const spread = [best, ...others].map(times)
+  assert.ok(Math.min(...spread) >= 4, `${spread.join(' ')}`)
+  assert.ok(times(best) > 10 && times(best) < 28, `${spread.join(' ')}`)
+})
+
+test('only the first address of an answer is thought to get the job', async () => {
+  const answer = await request(`${gateway.url}/api/v1/ips?container=alone&n=3`)
+  assert.deepEqual(answer.json(), [alone.address])
+  const unseen = (await unseenJobs()).get(alone.address) ?? 0
+  assert.ok(unseen > 0.3 && unseen <= 1, String(unseen))
+  // Asked from the second place on, or for none, it is not first.
+  const before = await unseenJobs()
+  await request(`${gateway.url}/api/v1/ips?container=alone&offset=1`)
+  await request(`${gateway.url}/api/v1/ips?container=alone&n=0`)
+  const later = (await unseenJobs()).get(alone.address) ?? 0
+  assert.ok(later <= (before.get(alone.address) ?? 0))
+})
+
+test('jobs keep away from where a look-up has just sent a client', async () => {
+  const { ip } = (await request(`${gateway.url}/api/v1/ip?container=pair`)).json<{ ip: string }>()
+  const answer = await post(`${gateway.url}/api/jobs`, { containers: ['pair'], data: {} })
+  assert.equal(answer.status, 200)
+  assert.notEqual(answer.headers['x-infernet-node'], ip)
+})

@@ -1,0 +1,214 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { describe, test } from 'node:test'
+import type { TestContext } from 'node:test'
+import { parseAddress, type NodeSpec } from '../../src/fleet/address.ts'
+import { Fleet } from '../../src/fleet/fleet.ts'
+import { Lease } from '../../src/fleet/lease.ts'
+import { needContainers } from '../../src/fleet/need.ts'
+import type { TrackedNode } from '../../src/fleet/node.ts'
+import { Selector } from '../../src/fleet/selector.ts'
+import type { NodeSource } from '../../src/fleet/sources/source.ts'
+import { startSimNode } from '../kit/simNode/index.ts'
+import { eventually } from '../kit/wait.ts'
+
+/** A source whose list a test writes. */
+class Listed implements NodeSource {
+  readonly name = 'test'
+  #onList: (specs: readonly NodeSpec[]) => void = () => undefined
+  #names: readonly string[]
+
+  constructor(...names: string[]) {
+    this.#names = names
+  }
+
+  async start(onList: (specs: readonly NodeSpec[]) => void): Promise<void> {
+    this.#onList = onList
+    this.list(...this.#names)
+  }
+
+  stop(): void {
+    // Nothing runs.
+  }
+
+  list(...names: string[]): void {
+    this.#names = names
+    this.#onList(names.map((name) => parseAddress(name)))
+  }
+}
+
+async function fleetOf(
+  t: TestContext,
+  sources: Listed[],
+  refreshIntervalSeconds = 3600,
+): Promise<{ fleet: Fleet; node: (name: string) => TrackedNode }> {
+  const fleet = new Fleet({ sources, refreshIntervalSeconds, via: '1.1 test' })
+  t.after(() => fleet.stop())
+  await fleet.start()
+  const node = (name: string): TrackedNode => {
+    const found = fleet.nodes.get(parseAddress(name).key)
+    assert.ok(found, name)
+    return found
+  }
+  return { fleet, node }
+}
+
+const isUp = (node: TrackedNode): Promise<unknown> => eventually(() => node.health.isHealthy, { withinMs: 20_000 })
+
+describe('a fleet', () => {
+  test('lists what its sources list, those of the first source first, each node once', async (t) => {
+    const first = new Listed('10.255.255.1:4000', 'http://10.255.255.2:4000/')
+    const second = new Listed('10.255.255.2:4000', '10.255.255.3:4000')
+    const fleet = new Fleet({ sources: [second, first].reverse(), refreshIntervalSeconds: 3600, via: '1.1 test' })
+    t.after(() => fleet.stop())
+    // Stopped at once: nobody is to be asked.
+    void fleet.start()
+    fleet.stop()
+    const names = [...fleet.nodes.values()].map(({ name }) => name)
+    assert.deepEqual(names, ['10.255.255.1:4000', 'http://10.255.255.2:4000/', '10.255.255.3:4000'])
+  })
+
+  test('keeps what it knows of a node through changes of the list', async (t) => {
+    const stays = await startSimNode({}, t)
+    const goes = await startSimNode({}, t)
+    const source = new Listed(stays.address, goes.address)
+    const { fleet, node } = await fleetOf(t, [source])
+    const known = node(stays.address)
+    await isUp(known)
+    known.counts.requests = 7
+    source.list(`http://${stays.address}/`)
+    assert.equal(node(stays.address), known)
+    assert.equal(known.name, `http://${stays.address}/`)
+    assert.equal(known.isHealthy(fleet.now()), true)
+    assert.equal(fleet.nodes.size, 1)
+  })
+
+  test('gives a removed node no more work, and polls it no more', async (t) => {
+    const sim = await startSimNode({}, t)
+    const source = new Listed(sim.address)
+    const { fleet, node } = await fleetOf(t, [source], 0.05)
+    const selector = new Selector(fleet)
+    const removed = node(sim.address)
+    await isUp(removed)
+    assert.equal(selector.pick(needContainers(['echo'])).node, removed)
+    source.list()
+    assert.equal(selector.pick(needContainers(['echo'])).node, undefined)
+    assert.deepEqual(selector.rank(needContainers(['echo']), 9, 0), [])
+    assert.equal(removed.isHealthy(fleet.now()), false)
+    const polls = sim.seen('info').length
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    assert.ok(sim.seen('info').length <= polls + 1)
+  })
+
+  test('pays no heed to a poll that ends after its node was removed', async (t) => {
+    const sim = await startSimNode({}, t)
+    await sim.late(0.3, 'info')
+    const source = new Listed(sim.address)
+    const { node } = await fleetOf(t, [source])
+    const removed = node(sim.address)
+    await sim.waitFor('info')
+    source.list()
+    await new Promise((resolve) => setTimeout(resolve, 600))
+    assert.equal(removed.isKnown, false)
+    assert.equal(removed.health.isHealthy, false)
+  })
+
+  test('finds a removed node as long as it is not released, and takes it up again when it is listed', async (t) => {
+    const sim = await startSimNode({}, t)
+    const source = new Listed(sim.address)
+    const { fleet, node } = await fleetOf(t, [source])
+    const known = node(sim.address)
+    await isUp(known)
+    source.list()
+    assert.equal(fleet.find(known.key), known)
+    assert.ok(fleet.origins().has(sim.url))
+    source.list(sim.address)
+    assert.equal(node(sim.address), known)
+    assert.equal(known.isHealthy(fleet.now()), true)
+    fleet.release(known)
+    assert.equal(fleet.find(known.key), known, 'a listed node is not released')
+
+    source.list()
+    fleet.release(known)
+    assert.equal(fleet.find(known.key), undefined)
+    assert.ok(!fleet.origins().has(sim.url))
+    source.list(sim.address)
+    assert.notEqual(node(sim.address), known)
+  })
+
+  test('adopts a node that no list names, and lists it as the same when one does', async (t) => {
+    const source = new Listed()
+    const { fleet, node } = await fleetOf(t, [source])
+    const sim = await startSimNode({}, t)
+    const adopted = fleet.adopt(parseAddress(sim.url))
+    assert.equal(adopted.isRetired, true)
+    assert.equal(fleet.adopt(parseAddress(sim.address)), adopted)
+    assert.equal(fleet.nodes.size, 0)
+    source.list(sim.address)
+    assert.equal(node(sim.address), adopted)
+    assert.equal(adopted.name, sim.address)
+    await isUp(adopted)
+  })
+
+  test('starts a node that comes back from the mean of the fleet', async (t) => {
+    const sim = await startSimNode({ rateLimit: 0 }, t)
+    const { fleet, node } = await fleetOf(t, [new Listed(sim.address)], 0.05)
+    const known = node(sim.address)
+    await isUp(known)
+    // It looks a thousand times as fast as it will be thought of.
+    for (let i = 0; i < 50; i++) {
+      const lease = Lease.take(fleet, known)
+      await new Promise((resolve) => setTimeout(resolve, 1))
+      lease.exchangeEnded('success')
+    }
+    known.load.failed(fleet.now())
+    assert.ok(known.load.snapshot(fleet.now()).failureLevel > 0)
+    await sim.answer(500, 'info', { times: 3 })
+    const [down] = (await once(fleet, 'node:down')) as [TrackedNode]
+    assert.equal(down, known)
+    await once(fleet, 'node:up')
+    assert.equal(known.load.snapshot(fleet.now()).failureLevel, 0)
+    assert.equal(known.load.serviceSeconds(fleet.now()), fleet.load.serviceSeconds)
+  })
+
+  test('is ready once somebody is healthy, or nobody is left to hear of, and stays so', async (t) => {
+    const sim = await startSimNode({}, t)
+    await sim.late(0.2, 'info', { times: 1 })
+    const source = new Listed(sim.address)
+    const { fleet } = await fleetOf(t, [source])
+    assert.equal(fleet.isReady, false)
+    assert.equal(await fleet.whenReady(0.01), false)
+    assert.equal(await fleet.whenReady(20), true)
+    source.list('127.0.0.1:1')
+    assert.equal(fleet.isReady, true)
+    source.list()
+    assert.equal(fleet.isReady, true)
+  })
+
+  test('without any node is ready as soon as its sources have spoken', async (t) => {
+    const { fleet } = await fleetOf(t, [new Listed()])
+    assert.equal(await fleet.whenReady(20), true)
+  })
+})
+
+describe('the candidates for a need', () => {
+  test('are found once for as long as nothing changes', async (t) => {
+    const sim = await startSimNode({}, t)
+    const source = new Listed(sim.address)
+    const { fleet, node } = await fleetOf(t, [source])
+    await isUp(node(sim.address))
+    const selector = new Selector(fleet)
+    const found = selector.candidates(needContainers(['echo']))
+    assert.equal(found.length, 1)
+    assert.equal(selector.candidates(needContainers(['echo'])), found)
+    source.list()
+    assert.deepEqual(selector.candidates(needContainers(['echo'])), [])
+  })
+
+  test('are not remembered under names that only a client can have made up', async (t) => {
+    const { fleet } = await fleetOf(t, [new Listed()])
+    const selector = new Selector(fleet)
+    const long = needContainers(['x'.repeat(100_000)])
+    assert.notEqual(selector.candidates(long), selector.candidates(long))
+  })
+})

@@ -1,0 +1,168 @@
+import assert from 'node:assert/strict'
+import { after, test } from 'node:test'
+import { spawnGateway } from '../../kit/gateway.ts'
+import { request, type Answer } from '../../kit/http.ts'
+import { startSimNode } from '../../kit/simNode/index.ts'
+import { startSimService } from '../../kit/simService/index.ts'
+import { eventually, freePort } from '../../kit/wait.ts'
+import { SUBSCRIPTION } from '../../kit.test/jobQuestions.ts'
+import { problems } from './conformance.ts'
+import { answerOf, description, operations } from './document.ts'
+
+const file = { after }
+const nodes = await Promise.all([
+  startSimNode({ containers: [{ id: 'echo', description: 'says it again' }], rateLimit: 0, chain: true }, file),
+  startSimNode({ containers: [{ id: 'echo', image: 'example/other:1' }, 'slow'], rateLimit: 0 }, file),
+])
+const service = await startSimService({ models: ['small-model'] }, file)
+const gateway = await spawnGateway(file, {
+  nodes: [...nodes.map(({ address }) => address), `127.0.0.1:${await freePort()}`],
+  services: [{ name: 'service', url: service.url }],
+  env: { RATELIMIT_REQS_PER_MIN: '0', PROXY_RATELIMIT_REQS_PER_MIN: '0', OPS_KEY: 'ops' },
+})
+await gateway.ready(3)
+
+interface Call {
+  status: number
+  query?: string
+  body?: object | string
+  headers?: Record<string, string>
+}
+
+const job = { containers: ['echo'], data: {} }
+const OPS = { Authorization: 'Bearer ops' }
+const chat = { model: 'small-model', messages: [] }
+const prompt = {
+  model: 'small-model',
+  prompt: 'Hello',
+  input: 'Hello',
+  query: 'Hello',
+  documents: ['a'],
+  max_tokens: 9,
+}
+const form = {
+  headers: { 'Content-Type': 'multipart/form-data; boundary=X' },
+  body: '--X\r\nContent-Disposition: form-data; name="model"\r\n\r\nsmall-model\r\n--X--\r\n',
+}
+const forwarded = (call: Omit<Call, 'status'>): Call[] => [
+  { status: 200, ...call },
+  { status: 503, body: { model: 'nobody-has-it' } },
+]
+const guarded: Call[] = [{ status: 200, headers: OPS }, { status: 401 }]
+
+async function submit(data: object): Promise<string> {
+  const answer = await request(`${gateway.url}/api/jobs`, { method: 'POST', body: { containers: ['echo'], data } })
+  return answer.json<{ id: string }>().id
+}
+
+const finished = await submit({})
+const running = await submit({ seconds: 60 })
+const look = `${gateway.url}/api/jobs?pending=false`
+await eventually(async () => (await request(look)).text.includes(finished))
+
+/** What each operation is asked, by its id. */
+const CALLS: Record<string, Call[]> = {
+  submitJob: [
+    { status: 200, body: job },
+    { status: 200, body: SUBSCRIPTION, headers: { 'Idempotency-Key': 'k' } },
+    { status: 400, body: 'not JSON' },
+    { status: 405, body: { ...job, containers: [] } },
+    { status: 415, body: job, headers: { 'Content-Encoding': 'gzip' } },
+    { status: 422, body: job, headers: { 'Idempotency-Key': 'k' } },
+    { status: 503, body: { ...job, containers: ['nobody-has-it'] } },
+  ],
+  readJobs: [
+    { status: 200 },
+    { status: 200, query: '?pending=true' },
+    { status: 200, query: '?id=unknown' },
+    { status: 200, query: `?id=${finished}&id=${running}` },
+    { status: 200, query: `?id=${finished}&id=${running}&intermediate=true` },
+  ],
+  submitBatch: [
+    { status: 200, body: [job, { containers: 1 }, { containers: ['nobody-has-it'], data: {} }] },
+    { status: 400, body: {} },
+  ],
+  streamJob: [
+    { status: 200, body: job },
+    { status: 400, body: job, headers: { 'Idempotency-Key': 'k' } },
+    { status: 405, body: SUBSCRIPTION },
+  ],
+  reportStatus: [
+    { status: 200, body: { id: running, status: 'running', containers: ['echo'] } },
+    { status: 404, body: { id: 'unknown', status: 'running', containers: ['echo'] } },
+  ],
+  readInfo: [{ status: 200 }],
+  readResources: [{ status: 200 }, { status: 200, query: '?model_id=small-model' }],
+
+  lookUpAddresses: [{ status: 200, query: '?container=echo&n=1' }, { status: 400 }],
+  lookUpAddress: [{ status: 200 }, { status: 503, query: '?container=nobody-has-it' }],
+  lookUpContainers: [{ status: 200 }],
+  lookUpResources: [{ status: 200 }, { status: 200, query: '?model_id=small-model' }],
+  route: [
+    { status: 200, body: { endpoint: 'echo', cost: 2.5 } },
+    { status: 400, body: { endpoint: 1 } },
+    { status: 503, body: { endpoint: 'nobody-has-it' } },
+  ],
+  readPublicKey: [{ status: 200 }],
+
+  chat: [...forwarded({ body: chat }), { status: 200, body: { ...chat, stream: true } }, { status: 400, body: {} }],
+  chatShort: forwarded({ body: chat }),
+  complete: forwarded({ body: prompt }),
+  completeShort: forwarded({ body: prompt }),
+  embed: forwarded({ body: prompt }),
+  respond: forwarded({ body: prompt }),
+  message: forwarded({ body: { ...chat, max_tokens: 9 } }),
+  rerank: forwarded({ body: prompt }),
+  moderate: forwarded({ body: prompt }),
+  speak: forwarded({ body: { ...prompt, voice: 'any' } }),
+  transcribe: forwarded(form),
+  translate: forwarded(form),
+  generateImage: forwarded({ body: prompt }),
+  editImage: forwarded(form),
+  varyImage: forwarded(form),
+  listModels: [{ status: 200 }],
+  listModelsShort: [{ status: 200 }],
+
+  readHealth: [{ status: 200 }],
+  isAlive: [{ status: 200 }],
+  isReady: [{ status: 200 }],
+  listServices: guarded,
+  readStats: guarded,
+  readMetrics: guarded,
+  openDashboard: guarded,
+  describe: [{ status: 200 }],
+}
+
+function assertDescribed(operationId: string, answer: Answer): void {
+  const { operation } = operations.find((one) => one.operation.operationId === operationId)!
+  const { content = {} } = answerOf(operation, answer.status)
+  const type = (answer.headers['content-type'] ?? '').split(';')[0]!
+  const media = content[type] ?? content['*/*']
+  assert.ok(media, `${type} is not described for ${answer.status}`)
+  if (type !== 'application/json') return
+  const value: unknown = answer.json()
+  assert.deepEqual(problems(description, media.schema, value), [], answer.text.slice(0, 2000))
+}
+
+for (const { path, method, operation } of operations) {
+  test(`${method} ${path} answers as described`, async () => {
+    for (const { status, query = '', ...call } of CALLS[operation.operationId] ?? []) {
+      const answer = await request(gateway.url + path + query, { method, ...call })
+      assert.equal(answer.status, status, answer.text)
+      assertDescribed(operation.operationId, answer)
+    }
+    assert.ok(CALLS[operation.operationId], 'there is no call for it')
+  })
+}
+
+test('a gateway without healthy nodes answers as described', async (t) => {
+  const lonely = await spawnGateway(t)
+  for (const [path, operationId] of [
+    ['/health', 'readHealth'],
+    ['/readyz', 'isReady'],
+  ] as const) {
+    const answer = await request(lonely.url + path)
+    assert.equal(answer.status, 503)
+    assertDescribed(operationId, answer)
+  }
+})
