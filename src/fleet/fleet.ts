@@ -251,8 +251,6 @@ export class Fleet extends EventEmitter<FleetEvents> {
     node.reason = undefined
     if (!isBack) return
     this.version++
-    // What was learnt of it before need not hold any more.
-    node.load.recovered(this.now())
     this.emit('node:up', node)
   }
 

@@ -25,7 +25,7 @@ async function accepted(target: Target, items: readonly object[], from: From = {
     ids.every((id) => id !== undefined),
     answer.text,
   )
-  return ids as string[]
+  return ids
 }
 
 describe('a batch', () => {

@@ -5,7 +5,7 @@ import { gatewayFor } from '../support.ts'
 import { openStream, post } from '../../kit/http.ts'
 import type { Gateway } from '../../kit/gateway.ts'
 import type { LocalSimNode } from '../../kit/simNode/index.ts'
-import { acceptedBy, afterSuite, ask, assertEchoed, ended, entriesOf, jobOf, listed, startNodes } from './support.ts'
+import { afterSuite, ask, assertEchoed, ended, entriesOf, jobOf, listed, runsOn, startNodes } from './support.ts'
 import { submitMany, submitted, submitTo } from './support.ts'
 
 const A = { from: '127.0.0.5' }
@@ -23,7 +23,7 @@ describe('whose job', () => {
 
   test('twelve jobs on three nodes are read in one call, in the order asked', async () => {
     const ids = await submitMany(gateway, 12, (n) => ({ n }), { from: '127.0.0.21' })
-    for (const node of nodes) assert.ok((await acceptedBy(node)) > 0, `${node.address} got none`)
+    for (const node of nodes) assert.ok((await runsOn([node])) > 0, `${node.address} got none`)
     const order = ids.toReversed()
     const entries = await ended(gateway, order, { from: '127.0.0.21' })
     assert.deepEqual(

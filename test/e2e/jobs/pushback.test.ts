@@ -46,7 +46,7 @@ describe('pushback', () => {
 
   test('a node that says 0 is still left alone for a second, and then asked again', async (t) => {
     const site = shared.site(t)
-    const nodes = await site.nodes(1, { rateLimit: { submit: 60, info: 0, jobs: 0 } })
+    await site.nodes(1, { rateLimit: { submit: 60, info: 0, jobs: 0 } })
     await submitMany(site, 60)
     const answer = await submitTo(site, jobOf({}, [site.container]))
     assertError(answer, 429)

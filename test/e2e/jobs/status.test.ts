@@ -4,6 +4,7 @@ import { describe, test } from 'node:test'
 import { assertError, gatewayFor } from '../support.ts'
 import { request } from '../../kit/http.ts'
 import type { Answer } from '../../kit/http.ts'
+import { SharedGateway } from './site.ts'
 import { ended, listed, startNodes, submitted, type Target } from './support.ts'
 
 function put(target: Target, body: object | string, from?: string): Promise<Answer> {
@@ -15,32 +16,34 @@ function statusOf(id: string, status = 'success'): object {
   return { id, status, containers: ['echo'], data: {} }
 }
 
-describe('PUT /api/status', { concurrency: 3 }, () => {
+describe('PUT /api/status', () => {
+  const shared = new SharedGateway()
+
   test('is for those in STATUS_ALLOWED_IPS, by default this machine alone', async (t) => {
-    const nodes = await startNodes(t, 2)
-    const gateway = await gatewayFor(t, nodes)
-    const id = await submitted(gateway, { seconds: 30 }, { from: '127.0.0.5' })
-    const stranger = await put(gateway, statusOf(id), '127.0.0.5')
+    const site = shared.site(t)
+    const nodes = await site.nodes(2)
+    const id = await submitted(site, { seconds: 30 }, { from: '127.0.0.5' })
+    const stranger = await put(site, statusOf(id), '127.0.0.5')
     assert.equal(stranger.status, 403)
     assert.deepEqual(stranger.json(), { error: 'Unauthorized' })
     // What it says of itself changes nothing.
-    const forged = await request(`${gateway.url}/api/status`, {
+    const forged = await request(`${site.url}/api/status`, {
       method: 'PUT',
       body: statusOf(id),
       localAddress: '127.0.0.5',
       headers: { 'X-Forwarded-For': '127.0.0.1', 'X-Real-IP': '127.0.0.1' },
     })
     assert.equal(forged.status, 403)
-    assert.equal(assertError(await put(gateway, statusOf('no-such-job')), 404), 'No such job')
+    assert.equal(assertError(await put(site, statusOf('no-such-job')), 404), 'No such job')
     for (const node of nodes) assert.deepEqual(node.seen('status'), [])
 
-    const answer = await put(gateway, statusOf(id))
+    const answer = await put(site, statusOf(id))
     assert.equal(answer.status, 200, answer.text)
     assert.equal(answer.text.trim(), 'null')
     const owner = nodes.find((node) => node.address === answer.headers['x-infernet-node'])!
     assert.equal(owner.seen('status')[0]!.json<{ id: string }>().id, id)
     // A node takes it at its word, and its client soon hears of it.
-    const [entry] = await ended(gateway, [id], { from: '127.0.0.5' })
+    const [entry] = await ended(site, [id], { from: '127.0.0.5' })
     assert.deepEqual([entry?.status, entry?.result], ['success', null])
   })
 
@@ -55,28 +58,28 @@ describe('PUT /api/status', { concurrency: 3 }, () => {
   })
 
   test('reaches a job that was moved, under the id that its node gave it', async (t) => {
-    const nodes = await startNodes(t, 2)
-    const gateway = await gatewayFor(t, nodes)
-    const id = await submitted(gateway, { seconds: 30 })
+    const site = shared.site(t)
+    const nodes = await site.nodes(2)
+    const id = await submitted(site, { seconds: 30 })
     const first = nodes.find((node) => node.seen('submit').length > 0)!
     const second = nodes.find((node) => node !== first)!
     const moved = second.next('jobAccepted', () => true, 20_000)
     await first.forget()
     const { id: nodeJobId } = await moved
-    await gateway.waitForLog(({ message }) => message === 'job runs again')
+    await site.gateway.waitForLog(({ message }) => message === 'job runs again')
     const body = `{"status":"failed", "id" :"${id}","containers":["echo"],"data":{"n":1.50}}`
-    const answer = await put(gateway, body)
+    const answer = await put(site, body)
     assert.equal(answer.status, 200)
     assert.equal(second.seen('status')[0]!.text, body.replace(id, nodeJobId))
     assert.deepEqual(first.seen('status'), [])
-    await ended(gateway, [id])
-    assert.deepEqual(await listed(gateway), [id])
+    await ended(site, [id])
+    assert.deepEqual(await listed(site), [id])
   })
 
   test('reads just enough of the body to know the job, and refuses what could pass for another', async (t) => {
-    const nodes = await startNodes(t, 1)
-    const gateway = await gatewayFor(t, nodes)
-    const id = await submitted(gateway, { seconds: 30 })
+    const site = shared.site(t)
+    await site.nodes(1)
+    const id = await submitted(site, { seconds: 30 })
     for (const body of [
       '[]',
       '{',
@@ -86,10 +89,10 @@ describe('PUT /api/status', { concurrency: 3 }, () => {
       { ...statusOf(id), ip: '127.0.0.5' },
       `{"id":"${id}","id":"other","status":"success","containers":[]}`,
     ]) {
-      assertError(await put(gateway, body), 400)
+      assertError(await put(site, body), 400)
     }
     // The node's own refusal passes through.
-    const answer = await put(gateway, statusOf(id, 'nonsense'))
+    const answer = await put(site, statusOf(id, 'nonsense'))
     assert.equal(answer.status, 400)
     assert.deepEqual(answer.json(), { error: 'Status is invalid' })
   })

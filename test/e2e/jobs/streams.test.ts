@@ -5,14 +5,28 @@ import { gatewayFor } from '../support.ts'
 import { openStream } from '../../kit/http.ts'
 import type { OpenStream } from '../../kit/http.ts'
 import type { Gateway } from '../../kit/gateway.ts'
-import { spawnSimNode } from '../../kit/simNode/index.ts'
 import type { LocalSimNode } from '../../kit/simNode/index.ts'
-import { acceptedBy, afterSuite, ended, entriesOf, jobOf, listed, startNodes, type Target } from './support.ts'
+import { SharedGateway } from './site.ts'
+import {
+  afterSuite,
+  assertFailed,
+  ended,
+  entriesOf,
+  jobOf,
+  listed,
+  optionsOf,
+  runsOn,
+  startNodes,
+  type Target,
+} from './support.ts'
 
 const A = { from: '127.0.0.5' }
 
 function stream(target: Target, data: object): Promise<OpenStream> {
-  return openStream(`${target.url}/api/jobs/stream`, { body: jobOf(data), localAddress: A.from })
+  return openStream(`${target.url}/api/jobs/stream`, {
+    body: jobOf(data, [target.container ?? 'echo']),
+    ...optionsOf(target, target.from === undefined ? A : {}),
+  })
 }
 
 async function idOf(open: OpenStream): Promise<string> {
@@ -60,37 +74,33 @@ describe('a stream', () => {
   })
 })
 
-describe('a stream and a failing node', { concurrency: 3 }, () => {
+describe('a stream and a failing node', { concurrency: 2 }, () => {
+  const shared = new SharedGateway()
+
   test('is cut with its node, never run again, and failed once the node is back without it', async (t) => {
-    const dying = await spawnSimNode({ rateLimit: 0 }, t)
-    const gateway = await gatewayFor(t, [dying])
-    const [other] = await startNodes(t, 1)
-    const open = await stream(gateway, { pieces: 100, pieceMs: 50 })
+    const site = shared.site(t)
+    const dying = await site.process()
+    const open = await stream(site, { pieces: 100, pieceMs: 100 })
     const id = await idOf(open)
-    await gateway.setNodes([dying.address, other!.address])
-    await gateway.ready(2)
+    const others = await site.nodes(1)
     await dying.kill()
     assert.equal((await open.ended).complete, false)
-    assert.equal((await entriesOf(gateway, [id], A))[0]?.status, 'running')
+    assert.equal((await entriesOf(site, [id]))[0]?.status, 'running')
     await dying.start()
-    const [entry] = await ended(gateway, [id], A)
-    assert.equal(entry?.status, 'failed')
-    assert.equal(entry?.result?.container, 'echo')
-    assert.equal(typeof entry?.result?.error, 'string')
-    assert.equal(await acceptedBy(other!), 0)
+    assertFailed((await ended(site, [id]))[0], site.container)
+    assert.equal(await runsOn(others), 0)
   })
 
   test('that broke off is what its node says of it', async (t) => {
-    const [node] = await startNodes(t, 1)
-    const gateway = await gatewayFor(t, [node!])
-    const open = await stream(gateway, { pieces: 20, pieceMs: 20 })
+    const site = shared.site(t)
+    const [node] = await site.nodes(1)
+    const open = await stream(site, { pieces: 20, pieceMs: 20 })
     const id = await idOf(open)
-    // The network breaks; the node goes on saying what it knows.
     await node!.cut()
     assert.equal((await open.ended).complete, false)
+    assert.equal((await entriesOf(site, [id]))[0]?.status, 'running')
     await node!.forget()
-    const [entry] = await ended(gateway, [id], A)
-    assert.equal(entry?.status, 'failed')
-    assert.equal(await acceptedBy(node!), 1)
+    assertFailed((await ended(site, [id]))[0], site.container)
+    assert.equal(await runsOn([node!]), 1)
   })
 })
