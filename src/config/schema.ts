@@ -162,7 +162,7 @@ export const schema = {
     sensitive: true,
   }),
   OPS_KEY: setting({
-    doc: 'where set, `/stats`, `/services`, `/metrics` and `/dashboard` need it as Bearer token',
+    doc: 'where set, `/stats`, `/services`, `/metrics` and `/dashboard` need it as Bearer token or Basic password',
     format: 'key',
     default: '',
     sensitive: true,

@@ -36,6 +36,9 @@ const HOST_NAME = /^(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?$/
  * @throws AddressError naming what is wrong
  */
 export function parseAddress(name: string, more: Partial<NodeSpec> = {}): NodeSpec {
+  // It is the value of a header, and two-step clients need not know more.
+  if (!/^[\x21-\x7e]+$/.test(name))
+    throw new AddressError('only visible ASCII characters; a host name in its xn-- form')
   const hasScheme = /^https?:\/\//i.test(name)
   if (!hasScheme && name.includes('://')) throw new AddressError('only http:// and https:// are understood')
   if (!hasScheme && /[/\\]/.test(name)) throw new AddressError('a path needs http:// or https:// before the host')

@@ -42,7 +42,8 @@ export interface FleetEvents {
 export class Fleet extends EventEmitter<FleetEvents> {
   /** Listed nodes by key, in the order of the sources. */
   readonly nodes = new Map<string, TrackedNode>()
-  readonly load: FleetLoad
+  /** What backends of one kind know together: a chat answer says nothing about how long jobs take. */
+  readonly loads: Readonly<Record<NodeKind, FleetLoad>>
   readonly now: () => number
   /** Rises whenever who can do what may have changed. */
   version = 0
@@ -62,7 +63,8 @@ export class Fleet extends EventEmitter<FleetEvents> {
     super()
     this.#options = options
     this.now = options.now ?? (() => performance.now() / 1000)
-    this.load = new FleetLoad(options.constants ?? DEFAULT_CONSTANTS)
+    const { constants = DEFAULT_CONSTANTS } = options
+    this.loads = { infernet: new FleetLoad(constants), openai: new FleetLoad(constants) }
     this.#prober = new Prober({ timeoutSeconds: POLL_TIMEOUT_SECONDS, via: options.via })
   }
 
@@ -205,7 +207,10 @@ export class Fleet extends EventEmitter<FleetEvents> {
   }
 
   #create(spec: NodeSpec): TrackedNode {
-    return new TrackedNode(spec, new NodeLoad(this.load, { concurrency: spec.concurrency, weight: spec.weight }))
+    return new TrackedNode(
+      spec,
+      new NodeLoad(this.loads[spec.kind], { concurrency: spec.concurrency, weight: spec.weight }),
+    )
   }
 
   #retire(node: TrackedNode): void {

@@ -52,8 +52,8 @@ export class Selector {
       if (rests > 0) restsForSeconds = Math.min(restsForSeconds, rests)
       return rests === 0
     }
-    const costRatio = cost === undefined ? 1 : this.#fleet.load.costRatio(cost)
-    const context = { now, fleet: this.#fleet.load, random: this.#random, costRatio }
+    const costRatio = cost === undefined ? 1 : this.#fleet.loads[need.kind].costRatio(cost)
+    const context = { now, fleet: this.#fleet.loads[need.kind], random: this.#random, costRatio }
     const allows = (node: TrackedNode): boolean => node.load.admits(now) && isFree(node)
     const healthy = this.candidates(need)
     const node =
@@ -69,7 +69,7 @@ export class Selector {
   rank(need: Need, n: number, offset: number): TrackedNode[] {
     const now = this.#fleet.now()
     const healthy = this.candidates(need).filter((node) => !node.load.isEjected(now))
-    return rank(healthy, { now, fleet: this.#fleet.load, random: this.#random }, n, offset)
+    return rank(healthy, { now, fleet: this.#fleet.loads[need.kind], random: this.#random }, n, offset)
   }
 
   /** Healthy nodes that fit, ejected ones included, in the order of the lists; the same array until the fleet changes. */

@@ -26,6 +26,7 @@ export function needOf(submission: Submission, selector: Selector): Need {
 function needHash(hash: string, selector: Selector): Need {
   const need: Need = {
     key: `hash:${hash.toLowerCase()}`,
+    kind: 'infernet',
     fits: (node) => CHAIN_NODE.fits(node) && containersOf(hash, [...node.containers.keys()]) !== undefined,
   }
   return selector.candidates(need).length > 0 ? need : CHAIN_NODE

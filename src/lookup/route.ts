@@ -12,6 +12,8 @@ import { issueTicket } from './tickets/ticket.ts'
 import type { TicketKeys } from './tickets/keys.ts'
 
 const MAX_BODY_BYTES = 64 * 1024
+/** No ticket adds more load than this many mean ones: whatever a caller claims, its worker must stay in reach. */
+const MOST_COST_RATIO = 100
 const ASKED = Symbol('what a ticket is asked for')
 
 export interface RouteDeps extends LookupDeps {
@@ -59,7 +61,7 @@ export function issueRoute(deps: RouteDeps) {
     }
     const { fleet } = deps
     // Before anything is waited for, so that a herd of callers spreads.
-    worker.load.lookedUp(fleet.now(), fleet.load.costRatio(cost))
+    worker.load.lookedUp(fleet.now(), Math.min(fleet.loads[worker.spec.kind].costRatio(cost), MOST_COST_RATIO))
     fleet.reconsiderPoll(worker)
     const url = urlOf(worker.spec)
     const ticket = await issueTicket(deps.keys, { url, endpoint, cost, reqnum: await deps.nextReqnum(url) })

@@ -90,8 +90,8 @@ export function statsPage(deps: WatchDeps): RequestHandler {
         ...(ledgerHealth.reason !== undefined && { reason: ledgerHealth.reason }),
       },
       fleet: {
-        service_time: rounded(fleet.load.serviceSeconds),
-        mean_latency: rounded(fleet.load.meanLatencySeconds),
+        service_time: rounded(fleet.loads.infernet.serviceSeconds),
+        mean_latency: rounded(fleet.loads.infernet.meanLatencySeconds),
       },
       image_conflicts: fleet.conflicts,
       version,

@@ -12,6 +12,9 @@ import { headersForBackend, replaceCredentials, type FlatHeaders } from '../prox
 import { readOpenAiRequest } from './requestBody.ts'
 import { UsageWatch, type Usage } from './usage.ts'
 
+/** More of a session's name than this is not looked at: it is hashed for each service. */
+const MAX_SESSION = 1000
+
 /** Tells of every request that a service answered to its end. */
 export interface Served {
   readonly model: string
@@ -33,17 +36,17 @@ export interface OpenAiDeps {
 /** Forwards `POST /v1/…` (or its short path) to the best healthy service with the body's model; answers are streamed untouched. */
 export function forwardOpenAi(deps: OpenAiDeps) {
   return async (req: Request, res: Response): Promise<void> => {
+    const path = pathWithoutPrefix(req)
     const body = await readBody(req, deps.maxBodyBytes)
     const contentType = req.headers['content-type']
     const { model, session } = readOpenAiRequest(body, contentType)
     await deps.whenReady()
     const context = contextOf(req)
-    const path = pathWithoutPrefix(req.url)
     const headers = headersForBackend(req, { via: deps.via, contentType: contentType ?? 'application/json' })
     const usage = new UsageWatch()
     await deps.forwarder.forward(req, res, {
       need: needModel(model),
-      session: session ?? sessionHeader(req),
+      session: (session ?? sessionHeader(req))?.slice(0, MAX_SESSION),
       restKey: `openai ${context.caller}`,
       asksResting: true,
       requestFor: (node) => ({
@@ -96,12 +99,27 @@ function headersFor({ spec }: TrackedNode, headers: FlatHeaders): FlatHeaders {
   return spec.apiKey === undefined ? headers : replaceCredentials(headers, spec.apiKey)
 }
 
-/** The path behind the prefix that differs between services: `/chat/completions?…`. */
-function pathWithoutPrefix(url: string): string {
-  const path = url.startsWith('/v1/') ? url.slice(3) : url
-  const query = path.indexOf('?')
-  const bare = (query < 0 ? path : path.slice(0, query)).replace(/\/+$/, '')
-  return query < 0 ? bare : bare + path.slice(query)
+/**
+ * The path behind the prefix that differs between services: `/chat/completions?…`.
+ *
+ * @throws GatewayFault ERR_NOT_FOUND where a service might take it for a path that is not forwarded, with its own key
+ */
+function pathWithoutPrefix(req: Request): string {
+  const path = withoutTrailingSlashes(req.path.replace(/^\/v1(?=\/)/i, ''))
+  if (decodeURIComponent(path).split(/[/\\]/).some(isDotSegment)) throw new GatewayFault('ERR_NOT_FOUND')
+  const query = req.url.indexOf('?')
+  return query < 0 ? path : path + req.url.slice(query)
+}
+
+/** By a loop: `/\/+$/` takes the square of the time for slashes that are not at the end. */
+function withoutTrailingSlashes(path: string): string {
+  let end = path.length
+  while (path[end - 1] === '/') end--
+  return path.slice(0, end)
+}
+
+function isDotSegment(segment: string): boolean {
+  return segment === '.' || segment === '..'
 }
 
 function sessionHeader(req: Request): string | undefined {

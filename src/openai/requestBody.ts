@@ -16,7 +16,7 @@ export interface OpenAiRequest {
 export function readOpenAiRequest(body: Buffer, contentType: string | undefined): OpenAiRequest {
   if (contentType !== undefined && /^multipart\/form-data\b/i.test(contentType)) {
     const model = fieldOfForm(body, contentType, 'model')
-    if (model === undefined) throw noModel('a form field "model" is needed')
+    if (model === undefined || model === '') throw noModel('a form field "model" is needed')
     return { model, session: fieldOfForm(body, contentType, 'user') }
   }
   const members = readMembers(body)
@@ -46,24 +46,36 @@ function noModel(what: string): GatewayFault {
   return new GatewayFault('ERR_BAD_SHAPE', `No model specified: ${what}`)
 }
 
-/** Longest value that is taken from a form field. */
+/** Longest value that is taken from a form field, and longest head of a part, bytes. */
 const MAX_FIELD = 1000
+const MAX_PART_HEAD = 2000
+/** Parts of a form that are looked at: a hostile one could have millions. */
+const MAX_PARTS = 100
 
 /** A text field of a form (RFC 7578), found without touching the files beside it. */
 function fieldOfForm(body: Buffer, contentType: string, name: string): string | undefined {
   const boundary = /boundary=(?:"([^"]+)"|([^;\s]+))/i.exec(contentType)
-  const delimiter = Buffer.from(`--${boundary?.[1] ?? boundary?.[2] ?? ''}`)
+  const delimiter = `--${boundary?.[1] ?? boundary?.[2] ?? ''}`
   if (delimiter.length === 2) throw new GatewayFault('ERR_BAD_SHAPE', 'The form has no boundary')
-  for (let at = body.indexOf(delimiter); at >= 0; at = body.indexOf(delimiter, at + 1)) {
-    const headEnd = body.indexOf('\r\n\r\n', at)
-    if (headEnd < 0) return undefined
-    const head = body.toString('latin1', at, Math.min(headEnd, at + 2000))
-    const disposition = /\r\ncontent-disposition:[^\r\n]*/i.exec(head)?.[0] ?? ''
-    if (/;\s*filename\*?=/i.test(disposition)) continue
-    if (/;\s*name="?([^";]*)"?/i.exec(disposition)?.[1] !== name) continue
-    const end = body.indexOf(`\r\n${delimiter.toString('latin1')}`, headEnd + 2, 'latin1')
-    if (end < 0 || end - headEnd > MAX_FIELD) return undefined
-    return body.toString('utf8', headEnd + 4, end)
+  const next = Buffer.from(`\r\n${delimiter}`, 'latin1')
+  let at = body.indexOf(delimiter, 0, 'latin1')
+  for (let parts = 0; at >= 0 && parts < MAX_PARTS; parts++) {
+    const head = body.toString('latin1', at, at + MAX_PART_HEAD)
+    const headLength = head.indexOf('\r\n\r\n')
+    const start = at + headLength + 4
+    if (headLength >= 0 && nameOfField(head.slice(0, headLength)) === name) {
+      const end = body.indexOf(next, start - 2)
+      return end < 0 || end - start > MAX_FIELD ? undefined : body.toString('utf8', start, Math.max(start, end))
+    }
+    at = body.indexOf(next, at + delimiter.length)
+    if (at >= 0) at += 2
   }
   return undefined
+}
+
+/** The name of a part that is a field, not a file. */
+function nameOfField(head: string): string | undefined {
+  const disposition = /\r\ncontent-disposition:[^\r\n]*/i.exec(head)?.[0] ?? ''
+  if (/;\s*filename\*?=/i.test(disposition)) return undefined
+  return /;\s*name="?([^";]*)"?/i.exec(disposition)?.[1]
 }

@@ -7,6 +7,9 @@ export interface Usage {
 /** How much of an answer's beginning and end is kept to look for its usage, bytes. */
 const WINDOW = 8192
 
+/** Longest `usage` member, characters. */
+const MAX_USAGE = 2000
+
 const USAGE = /(?<!\\)"usage"\s*:\s*\{/g
 const PROMPT = /"(?:prompt|input)_tokens"\s*:\s*(\d+)/
 const COMPLETION = /"(?:completion|output)_tokens"\s*:\s*(\d+)/
@@ -30,21 +33,28 @@ export class UsageWatch {
     }
   }
 
-  /** What the answer told, the last word of it; `undefined` where it told nothing. */
+  /** What the answer told, the last word on each kind; `undefined` where it told nothing. */
   usage(): Usage | undefined {
-    const tail = Buffer.concat(this.#tail)
-    const texts = [tail.subarray(-WINDOW), this.#head]
-    for (const bytes of texts) {
-      const text = bytes.toString('latin1')
-      for (const match of [...text.matchAll(USAGE)].reverse()) {
-        const part = text.slice(match.index, match.index + 2000)
-        const prompt = PROMPT.exec(part)?.[1]
-        const completion = COMPLETION.exec(part)?.[1]
-        if (prompt !== undefined || completion !== undefined) {
-          return { promptTokens: Number(prompt ?? 0), completionTokens: Number(completion ?? 0) }
-        }
-      }
-    }
-    return undefined
+    const tail = Buffer.concat(this.#tail).subarray(-WINDOW)
+    // Some dialects count the prompt at the beginning and the completion at the end.
+    const parts = [...usageParts(tail), ...usageParts(this.#head)]
+    const prompt = firstNumber(PROMPT, parts)
+    const completion = firstNumber(COMPLETION, parts)
+    if (prompt === undefined && completion === undefined) return undefined
+    return { promptTokens: prompt ?? 0, completionTokens: completion ?? 0 }
   }
+}
+
+/** The texts that begin with a `usage` member, the last first. */
+function usageParts(bytes: Buffer): string[] {
+  const text = bytes.toString('latin1')
+  return [...text.matchAll(USAGE)].reverse().map(({ index }) => text.slice(index, index + MAX_USAGE))
+}
+
+function firstNumber(pattern: RegExp, parts: readonly string[]): number | undefined {
+  for (const part of parts) {
+    const digits = pattern.exec(part)?.[1]
+    if (digits !== undefined) return Number(digits)
+  }
+  return undefined
 }

@@ -49,7 +49,7 @@ test('a node that is taken out of the list is forgotten', async (t) => {
 test('one that has jobs is followed to their end first, though it gets no new ones', async (t) => {
   const sim = await startSimNode({}, t)
   const { fleet, list, url } = await gatewayHere(t, sim.address)
-  const job = { containers: ['echo'], data: { seconds: 2 } }
+  const job = { containers: ['echo'], data: { seconds: 3 } }
   const { id } = (await post(`${url}/api/jobs`, job)).json<{ id: string }>()
   await list('')
   await eventually(() => fleet.nodes.size === 0, SOON)

@@ -75,7 +75,9 @@ function readService(entry: unknown): NodeSpec {
   const { name, url, models, weight, concurrency, api_key: apiKey } = entry as Record<string, unknown>
   const unknown = Object.keys(entry).find((member) => !MEMBERS.includes(member))
   if (unknown !== undefined) throw new AddressError(`unknown member "${unknown}"; allowed: ${MEMBERS.join(', ')}`)
-  if (typeof name !== 'string' || name === '') throw new AddressError('name must be a text')
+  // It is the value of a header.
+  if (!(typeof name === 'string' && /^[\x21-\x7e]+( [\x21-\x7e]+)*$/.test(name)))
+    throw new AddressError('name must be a text of visible ASCII characters')
   if (typeof url !== 'string') throw new AddressError('url must be a text')
   if (models !== undefined && !(Array.isArray(models) && models.every((m) => typeof m === 'string' && m !== ''))) {
     throw new AddressError('models must be a list of texts')

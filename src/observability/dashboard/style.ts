@@ -1,5 +1,5 @@
 /**
- * Light and dark by the system's setting; below 72rem each row of the table becomes a card. Signs that only decorate have an
+ * Light and dark by the system's setting; below 78rem each row of the table becomes a card. Signs that only decorate have an
  * empty alternative text (CSS Content 3), after the same without it for browsers that do not know that.
  */
 export const STYLE = `
@@ -89,7 +89,7 @@ td > span, tbody th > span { display: block; }
 #meanings dt { font-weight: 600; }
 #meanings dd { margin: 0; }
 
-@media (max-width: 72rem) {
+@media (max-width: 78rem) {
   body { padding: 0.6rem; }
   #tiles { grid-template-columns: repeat(auto-fit, minmax(8.8rem, 1fr)); }
   #scroll { background: none; overflow: visible; }
