@@ -32,7 +32,7 @@ export class KeyRing {
 
 /** The key that a request shows: `Authorization: Bearer`, else `X-API-Key`. */
 export function shownKey(req: Request): string | undefined {
-  const bearer = /^Bearer +(\S.*)$/i.exec(req.headers.authorization ?? '')?.[1]
+  const bearer = /^Bearer +(\S+) *$/i.exec(req.headers.authorization ?? '')?.[1]
   if (bearer !== undefined) return bearer
   const header = req.headers['x-api-key']
   return typeof header === 'string' ? header : undefined

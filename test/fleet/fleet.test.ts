@@ -168,7 +168,7 @@ describe('a fleet', () => {
     assert.equal(down, known)
     await once(fleet, 'node:up')
     assert.equal(known.load.snapshot(fleet.now()).failureLevel, 0)
-    assert.equal(known.load.serviceSeconds(fleet.now()), fleet.load.serviceSeconds)
+    assert.equal(known.load.serviceSeconds(fleet.now()), fleet.loads.infernet.serviceSeconds)
   })
 
   test('is ready once somebody is healthy, or nobody is left to hear of, and stays so', async (t) => {

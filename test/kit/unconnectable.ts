@@ -7,7 +7,7 @@ import type { Cleanup } from './wait.ts'
 
 // It listens with the shortest queue there is, and then never comes back to accept what waits there.
 const LISTENER = `
-  const server = require('node:net').createServer().listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => {
+  const server = require('node:net').createServer().listen({ port: Number(process.argv[1]), host: '127.0.0.1', backlog: 1 }, () => {
     require('node:fs').writeSync(1, String(server.address().port))
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
   })`
@@ -16,9 +16,12 @@ const LISTENER = `
 const CONNECTS_MS = 300
 const MOST_IN_QUEUE = 20
 
-/** Returns `host:port` of a listener whose queue is full: the kernel drops further attempts to connect. Linux only. */
-export async function unconnectable(t: Cleanup): Promise<string> {
-  const child = spawn(process.execPath, ['-e', LISTENER], { stdio: ['ignore', 'pipe', 'inherit'] })
+/**
+ * Returns `host:port` of a listener whose queue is full: the kernel drops further attempts to connect. Linux only.
+ * Port 0 takes a free one.
+ */
+export async function unconnectable(t: Cleanup, wantedPort = 0): Promise<string> {
+  const child = spawn(process.execPath, ['-e', LISTENER, String(wantedPort)], { stdio: ['ignore', 'pipe', 'inherit'] })
   const fillers: Socket[] = []
   t.after(() => {
     for (const socket of fillers) socket.destroy()

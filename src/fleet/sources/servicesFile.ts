@@ -75,7 +75,7 @@ function readService(entry: unknown): NodeSpec {
   const { name, url, models, weight, concurrency, api_key: apiKey } = entry as Record<string, unknown>
   const unknown = Object.keys(entry).find((member) => !MEMBERS.includes(member))
   if (unknown !== undefined) throw new AddressError(`unknown member "${unknown}"; allowed: ${MEMBERS.join(', ')}`)
-  // It is the value of a header.
+  // It becomes the value of a header, where nothing else may stand.
   if (!(typeof name === 'string' && /^[\x21-\x7e]+( [\x21-\x7e]+)*$/.test(name)))
     throw new AddressError('name must be a text of visible ASCII characters')
   if (typeof url !== 'string') throw new AddressError('url must be a text')

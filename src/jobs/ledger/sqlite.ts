@@ -35,6 +35,8 @@ import {
 
 /** How often an unwritable store is tried again. */
 const RETRY_EVERY_MS = 2000
+/** No client waits for changes, so they may wait for something to share a commit with. */
+const CHANGE_PATIENCE_MS = 10
 const MAX_HELD_BYTES = 128 * 1024 * 1024
 const MAX_HELD_JOBS = 100_000
 /** Held changes that are tried at once. */
@@ -54,7 +56,7 @@ export class SqliteLedger implements Ledger {
   readonly #logger: Logger
   readonly #held = new HeldChanges(MAX_HELD_BYTES, MAX_HELD_JOBS)
   #thread!: SqliteThread
-  #report: StoreReport = { keptBytes: 0, jobs: 0, commits: 0, hasRoom: false }
+  #report: StoreReport = [0, 0, 0, false, null, null]
   /** Why nothing can be written; `undefined` while it can. */
   #reason: string | undefined
   #retrying: NodeJS.Timeout | undefined
@@ -87,7 +89,7 @@ export class SqliteLedger implements Ledger {
 
   /** Commits since the file was opened: how well operations share them. */
   get commits(): number {
-    return this.#report.commits
+    return this.#report[2]
   }
 
   async unfinished(): Promise<JobRecord[]> {
@@ -182,7 +184,7 @@ export class SqliteLedger implements Ledger {
   }
 
   health(): LedgerHealth {
-    const { keptBytes, jobs } = this.#report
+    const [keptBytes, jobs] = this.#report
     const reason = this.#reason
     return { writable: reason === undefined, ...(reason && { reason }), keptBytes, jobs, held: this.#held.size }
   }
@@ -223,7 +225,7 @@ export class SqliteLedger implements Ledger {
   async #change(id: string, change: JobChange): Promise<boolean> {
     if (this.#held.get(id)) return this.#hold(id, change)
     try {
-      return await this.#thread.submit<boolean>(changeOp(id, change), bytesOf(change))
+      return await this.#thread.submit<boolean>(changeOp(id, change), bytesOf(change), CHANGE_PATIENCE_MS)
     } catch (error) {
       if (error instanceof StoreError && error.isStoreFault) return this.#hold(id, change, error)
       throw this.#faultOf(error)
@@ -238,13 +240,13 @@ export class SqliteLedger implements Ledger {
   }
 
   #onReport(report: StoreReport): void {
-    const { pruneFailure } = report
-    if (pruneFailure !== undefined && pruneFailure !== this.#report.pruneFailure) {
+    const [, , , hasRoom, writeFailure, pruneFailure] = report
+    if (pruneFailure !== null && pruneFailure !== this.#report[5]) {
       this.#logger.error('ledger: old jobs cannot be removed', { error: pruneFailure })
     }
     this.#report = report
-    if (report.writeFailure !== undefined) this.#becomeUnwritable(report.writeFailure)
-    else if (report.hasRoom && this.#reason !== undefined) {
+    if (writeFailure !== null) this.#becomeUnwritable(writeFailure)
+    else if (hasRoom && this.#reason !== undefined) {
       this.#reason = undefined
       this.#logger.info('ledger: jobs can be recorded again', { held: this.#held.size })
     }

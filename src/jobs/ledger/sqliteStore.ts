@@ -216,9 +216,9 @@ export class SqliteStore {
       const row = rowOf<[JobRow[14], string, Blob, Blob?]>(statement, id, caller, expired)
       if (row) found.push([id, row[0], row[1], packer.add(row[2]), packer.add(row[3])])
     }
-    const bytes = packer.pack()
-    transfers.push(bytes.bytes)
-    return [found, bytes]
+    const packed = packer.pack()
+    transfers.push(packed[0])
+    return [found, packed]
   }
 
   #list(caller: string, onlyUnfinished: boolean, afterSeq: number, limit: number, expired: number): ListValue {
@@ -245,7 +245,7 @@ function packed(transfers: ArrayBuffer[], ...parts: Uint8Array[]): PackedBytes {
   const packer = new Packer()
   for (const part of parts) packer.add(part)
   const result = packer.pack()
-  transfers.push(result.bytes)
+  transfers.push(result[0])
   return result
 }
 

@@ -43,6 +43,7 @@ export interface ThreadHooks {
 interface QueuedOp {
   readonly build: BuildOp
   readonly bytes: number
+  readonly patienceMs: number
   readonly resolve: (value: never) => void
   readonly reject: (error: Error) => void
 }
@@ -59,7 +60,9 @@ export class SqliteThread {
   #queuedBytes = 0
   #underWay: QueuedOp[] = []
   #lastSentAt = -Infinity
-  #isScheduled = false
+  #timer: NodeJS.Timeout | undefined
+  /** When the next group goes; on the clock of `performance.now`. */
+  #dueAt = Infinity
   #endedBecause: Error | undefined
 
   private constructor(worker: Worker, hooks: ThreadHooks) {
@@ -91,16 +94,17 @@ export class SqliteThread {
   }
 
   /**
-   * Resolves with the operation's value once its group is committed. `bytes` is what its byte strings take.
+   * Resolves with the operation's value once its group is committed. `bytes` is what its byte strings take; with
+   * `patienceMs` it may wait that long for others to go with.
    *
    * @throws DuplicateJobError, StoreError
    */
-  submit<Value>(build: BuildOp, bytes = 0): Promise<Value> {
+  submit<Value>(build: BuildOp, bytes = 0, patienceMs = 0): Promise<Value> {
     return new Promise<Value>((resolve, reject) => {
       if (this.#endedBecause) return reject(this.#endedBecause)
-      this.#queue.push({ build, bytes, resolve, reject })
+      this.#queue.push({ build, bytes, patienceMs, resolve, reject })
       this.#queuedBytes += bytes
-      this.#schedule()
+      this.#schedule(patienceMs)
     })
   }
 
@@ -117,16 +121,19 @@ export class SqliteThread {
     await this.#ended
   }
 
-  #schedule(): void {
-    if (this.#isScheduled || this.#underWay.length > 0) return
-    this.#isScheduled = true
-    const waitMs = this.#lastSentAt + GROUP_INTERVAL_MS - performance.now()
-    if (waitMs > 0) setTimeout(this.#send, waitMs)
+  #schedule(patienceMs: number): void {
+    if (this.#underWay.length > 0) return
+    const now = performance.now()
+    const dueAt = Math.max(now + patienceMs, this.#lastSentAt + GROUP_INTERVAL_MS)
+    if (dueAt >= this.#dueAt) return
+    this.#dueAt = dueAt
+    clearTimeout(this.#timer)
+    if (dueAt > now) this.#timer = setTimeout(this.#send, dueAt - now)
     else setImmediate(this.#send)
   }
 
   readonly #send = (): void => {
-    this.#isScheduled = false
+    this.#dueAt = Infinity
     const group = this.#takeGroup()
     if (group.length === 0) return
     this.#underWay = group
@@ -135,7 +142,7 @@ export class SqliteThread {
     const ops = group.map((op) => op.build(packer))
     const packed = packer.pack()
     this.#worker.ref()
-    this.#worker.postMessage({ ops, packed } satisfies ToWorker, [packed.bytes])
+    this.#worker.postMessage([ops, packed] satisfies ToWorker, [packed[0]])
   }
 
   #takeGroup(): QueuedOp[] {
@@ -149,7 +156,7 @@ export class SqliteThread {
     return this.#queue.splice(0, count)
   }
 
-  #receive({ values, failures = [], report }: FromWorker): void {
+  #receive([values, failures, report]: FromWorker): void {
     this.#hooks.onReport(report)
     if (!values) return
     const group = this.#underWay
@@ -163,8 +170,9 @@ export class SqliteThread {
       this.#queuedBytes -= op.bytes
       if (!failed.has(index)) op.resolve(values[index] as never)
     })
-    if (this.#queue.length > 0) this.#schedule()
-    else this.#worker.unref()
+    const [next] = this.#queue
+    if (!next) this.#worker.unref()
+    else this.#schedule(this.#queue.some((op) => op.patienceMs === 0) ? 0 : next.patienceMs)
   }
 
   /** The thread is gone: nothing that waits will ever be answered. */

@@ -67,42 +67,36 @@ export type ReadOp =
 export type Op = WriteOp | ReadOp
 
 /** `ends[i]` is where byte string `i` ends in `bytes`; it begins where the one before it ends. */
-export interface PackedBytes {
-  readonly bytes: ArrayBuffer
-  readonly ends: readonly number[]
-}
+export type PackedBytes = [bytes: ArrayBuffer, ends: number[]]
 
 /** What the thread is told: a group of operations to do, or to close the database and end. */
-export type ToWorker = { readonly ops: readonly Op[]; readonly packed: PackedBytes } | 'close'
+export type ToWorker = [ops: Op[], packed: PackedBytes] | 'close'
 
 /** Why one operation failed: its id was taken, the store cannot be read or written, or it can never succeed. */
 export type FailureKind = 'duplicate' | 'store' | 'invalid'
-
-export interface StoreReport {
-  readonly keptBytes: number
-  readonly jobs: number
-  /** Commits of operations since the file was opened. */
-  readonly commits: number
-  /** Whether something was written since the last report that takes as much room as a job. */
-  readonly hasRoom: boolean
-  /** Why something could not be written since the last report. */
-  readonly writeFailure?: string
-  /** Why old jobs cannot be removed at present. */
-  readonly pruneFailure?: string
-}
 
 /** The thread's first message: why it will not serve, or null. */
 export interface OpenedMessage {
   readonly refusal: string | null
 }
 
-/** All its later ones. */
-export interface FromWorker {
-  /** One value for each operation of the group under way; absent where a report comes for its own sake. */
-  readonly values?: readonly unknown[]
-  readonly failures?: readonly [index: number, kind: FailureKind, message: string][]
-  readonly report: StoreReport
-}
+/** How the store is. */
+export type StoreReport = [
+  keptBytes: number,
+  jobs: number,
+  /** Commits of operations since the file was opened. */
+  commits: number,
+  /** Whether something was written since the last report that takes as much room as a job. */
+  hasRoom: boolean,
+  /** Why something could not be written since the last report. */
+  writeFailure: string | null,
+  /** Why old jobs cannot be removed at present. */
+  pruneFailure: string | null,
+]
+
+/** All later messages of the thread: one value for each operation of the group under way, or none but a report. */
+export type FromWorker = [values: unknown[] | null, failures: Failure[], report: StoreReport]
+export type Failure = [index: number, kind: FailureKind, message: string]
 
 export interface WorkerSettings {
   readonly path: string
@@ -178,12 +172,12 @@ export class Packer {
   pack(): PackedBytes {
     const bytes = new Uint8Array(this.#length)
     this.#parts.forEach((part, index) => bytes.set(part, this.#ends[index - 1] ?? 0))
-    return { bytes: bytes.buffer, ends: this.#ends }
+    return [bytes.buffer, this.#ends]
   }
 }
 
 /** A view of one packed byte string. */
-export function unpack({ bytes, ends }: PackedBytes, ref: BytesRef): Buffer | undefined {
+export function unpack([bytes, ends]: PackedBytes, ref: BytesRef): Buffer | undefined {
   if (ref < 0) return undefined
   const start = ends[ref - 1] ?? 0
   return Buffer.from(bytes, start, ends[ref]! - start)

@@ -3,11 +3,13 @@ import { DuplicateJobError } from './ledger.ts'
 import { INVALID_CODES, openError, openFile, SQLITE, sqliteCode } from './sqliteFile.ts'
 import { SqliteStore } from './sqliteStore.ts'
 import type {
+  Failure,
   FailureKind,
   FromWorker,
   Op,
   PackedBytes,
   ReadOp,
+  StoreReport,
   ToWorker,
   WorkerSettings,
   WriteOp,
@@ -29,8 +31,8 @@ class LedgerWorker {
   readonly #maxBytes: number
   #isPruning = false
   #hasRoom = false
-  #writeFailure: string | undefined
-  #pruneFailure: string | undefined
+  #writeFailure: string | null = null
+  #pruneFailure: string | null = null
   #commits = 0
 
   constructor(settings: WorkerSettings) {
@@ -44,13 +46,13 @@ class LedgerWorker {
       this.#store.close()
       parentPort!.close()
     } else {
-      this.#runGroup(message.ops, message.packed)
+      this.#runGroup(...message)
     }
   }
 
-  #runGroup(ops: readonly Op[], packed: PackedBytes): void {
+  #runGroup(ops: Op[], packed: PackedBytes): void {
     const values = new Array<unknown>(ops.length)
-    const failures: [number, FailureKind, string][] = []
+    const failures: Failure[] = []
     const transfers: ArrayBuffer[] = []
     const attempt = (index: number, work: () => unknown): void => {
       try {
@@ -69,7 +71,7 @@ class LedgerWorker {
     ops.forEach((op, index) => {
       if (READS.has(op[0])) attempt(index, () => this.#store.read(op as ReadOp, transfers))
     })
-    this.#tell({ values, failures, report: this.#report() }, transfers)
+    this.#tell([values, failures, this.#report()], transfers)
     if (this.#store.keptBytes > this.#maxBytes) this.#prune()
   }
 
@@ -121,12 +123,12 @@ class LedgerWorker {
           hasMore = count > 0
         } while (hasMore && removed < PRUNE_STEP_ROWS && hasTime())
       })
-      this.#pruneFailure = undefined
+      this.#pruneFailure = null
     } catch (error) {
       hasMore = false
       this.#pruneFailure = (error as Error).message
     }
-    if (removed > 0 || this.#pruneFailure) this.#tell({ report: this.#report() })
+    if (removed > 0 || this.#pruneFailure) this.#tell([null, [], this.#report()])
     if (hasMore) setImmediate(this.#pruneStep)
     else this.#isPruning = false
   }
@@ -136,15 +138,11 @@ class LedgerWorker {
     return this.#store.removeJobs(...limits) || this.#store.removeAnswers(...limits)
   }
 
-  #report(): FromWorker['report'] {
+  #report(): StoreReport {
     const { keptBytes, jobs } = this.#store
-    const report = {
-      ...{ keptBytes, jobs, commits: this.#commits, hasRoom: this.#hasRoom },
-      ...(this.#writeFailure && { writeFailure: this.#writeFailure }),
-      ...(this.#pruneFailure && { pruneFailure: this.#pruneFailure }),
-    }
+    const report: StoreReport = [keptBytes, jobs, this.#commits, this.#hasRoom, this.#writeFailure, this.#pruneFailure]
     this.#hasRoom = false
-    this.#writeFailure = undefined
+    this.#writeFailure = null
     return report
   }
 

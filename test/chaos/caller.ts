@@ -1,0 +1,135 @@
+/** A client that submits jobs, one after the other or in batches, and now and then asks what became of them. */
+import { Agent } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { request } from '../kit/http.ts'
+import type { Answer, RequestOptions } from '../kit/http.ts'
+import { exponential } from '../kit/simulator/random.ts'
+import { CONTAINER } from './world.ts'
+
+/** A job that the gateway has acknowledged. */
+export interface Acknowledged {
+  readonly id: string
+  /** What makes its input, and so its result, unlike all others. */
+  readonly token: string
+  /** The entry, as text, that first told of its end. */
+  end?: string
+}
+
+/** One in so many submissions is a batch of so many jobs. */
+const BATCH_SHARE = 0.03
+const BATCH_SIZE = 10
+const POLL_EVERY_MS = 1500
+const IDS_PER_POLL = 100
+const TIMEOUT_MS = 15_000
+/** With a key a client sends again what may have been lost. */
+const MOST_TRIES = 3
+
+export class Caller {
+  readonly address: string
+  readonly acknowledged: Acknowledged[] = []
+  /** Submissions that were not acknowledged, by what came instead: a status, or `no answer`. */
+  readonly refused = new Map<string, number>()
+  /** What should never be. */
+  readonly violations: string[] = []
+  /** Every submission has an Idempotency-Key and is repeated when it remains without an answer. */
+  readonly #hasKeys: boolean
+  readonly #url: () => string
+  readonly #random: () => number
+  readonly #agent = new Agent({ keepAlive: true })
+  #submitted = 0
+  #nextPoll = 0
+
+  constructor(number: number, url: () => string, random: () => number) {
+    this.address = `127.0.1.${number}`
+    this.#hasKeys = number % 2 === 0
+    this.#url = url
+    this.#random = random
+  }
+
+  get submitted(): number {
+    return this.#submitted
+  }
+
+  /** Submits so many jobs over about so many seconds, asking for results meanwhile. */
+  async work(jobs: number, seconds: number): Promise<void> {
+    const meanGap = seconds / (jobs / (1 + BATCH_SHARE * (BATCH_SIZE - 1)))
+    const endsAt = performance.now() + seconds * 1000
+    while (this.#submitted < jobs) {
+      const size = this.#random() < BATCH_SHARE ? Math.min(BATCH_SIZE, jobs - this.#submitted) : 1
+      await this.#submit(size)
+      if (performance.now() >= this.#nextPoll) await this.poll()
+      // Whoever has fallen behind, because the gateway was away, makes up for it.
+      const shouldTake = (endsAt - performance.now()) / 1000 / (jobs - this.#submitted)
+      await sleep(Math.min(exponential(this.#random, meanGap), Math.max(0, 2 * shouldTake)) * 1000)
+    }
+  }
+
+  /** Asks for jobs whose end is not known yet. */
+  async poll(): Promise<void> {
+    this.#nextPoll = performance.now() + POLL_EVERY_MS
+    const waiting = this.acknowledged.filter(({ end }) => end === undefined)
+    for (let first = 0; first < waiting.length; first += IDS_PER_POLL) {
+      const jobs = waiting.slice(first, first + IDS_PER_POLL)
+      const entries = await this.entries(jobs.map(({ id }) => id))
+      if (!entries) return
+      for (const job of jobs) {
+        const entry = entries.get(job.id)
+        if (entry === undefined) this.violations.push(`${job.id} is not known to its own caller`)
+        else if (entry.status !== 'running') job.end ??= JSON.stringify(entry)
+      }
+    }
+  }
+
+  /** What the gateway says of these jobs to this caller; `undefined` where it says nothing. */
+  async entries(ids: readonly string[]): Promise<Map<string, Entry> | undefined> {
+    const answer = await this.#send(`/api/jobs?${ids.map((id) => `id=${id}`).join('&')}`, {})
+    if (answer?.status !== 200) return undefined
+    return new Map(answer.json<Entry[]>().map((entry) => [entry.id, entry]))
+  }
+
+  /** Ids of all that this caller has. */
+  async list(): Promise<string[] | undefined> {
+    const answer = await this.#send('/api/jobs', {})
+    return answer?.status === 200 ? answer.json<string[]>() : undefined
+  }
+
+  close(): void {
+    this.#agent.destroy()
+  }
+
+  async #submit(size: number): Promise<void> {
+    const tokens = Array.from({ length: size }, () => `${this.address}/${this.#submitted++}`)
+    const jobs = tokens.map((token) => ({ containers: [CONTAINER], data: { token } }))
+    const headers = this.#hasKeys ? { 'Idempotency-Key': tokens[0]! } : undefined
+    const path = size === 1 ? '/api/jobs' : '/api/jobs/batch'
+    const options = { method: 'POST', body: size === 1 ? jobs[0]! : jobs, ...(headers && { headers }) }
+    let answer = await this.#send(path, options)
+    for (let tries = 1; this.#hasKeys && !answer && tries < MOST_TRIES; tries++) {
+      await sleep(500 * tries)
+      answer = await this.#send(path, options)
+    }
+    if (answer?.status !== 200) return this.#note(answer ? String(answer.status) : 'no answer', size)
+    const items = size === 1 ? [answer.json<Item>()] : answer.json<Item[]>()
+    items.forEach(({ id, error }, index) => {
+      if (id === undefined) this.#note(`item: ${error}`, 1)
+      else this.acknowledged.push({ id, token: tokens[index]! })
+    })
+  }
+
+  #note(reason: string, count: number): void {
+    this.refused.set(reason, (this.refused.get(reason) ?? 0) + count)
+  }
+
+  #send(path: string, options: RequestOptions): Promise<Answer | undefined> {
+    const from = { localAddress: this.address, agent: this.#agent, timeoutMs: TIMEOUT_MS }
+    return request(this.#url() + path, { ...from, ...options }).catch(() => undefined)
+  }
+}
+
+type Item = { id?: string; error?: string }
+
+export interface Entry {
+  readonly id: string
+  readonly status: 'running' | 'success' | 'failed'
+  readonly result: { container?: string; output?: unknown; error?: string } | null
+}

@@ -1,0 +1,41 @@
+import type { Gateway } from '../kit/gateway.ts'
+import type { Caller } from './caller.ts'
+import type { Findings } from './checks.ts'
+import type { ChaosOptions } from './options.ts'
+import type { Troubles } from './troubles.ts'
+
+const MOST_SHOWN = 20
+
+/** The run in numbers, as lines for people. */
+export function summarize(
+  options: ChaosOptions,
+  callers: readonly Caller[],
+  troubles: Troubles,
+  gateway: Gateway,
+  findings: Findings,
+  seconds: number,
+): string {
+  const { violations, succeeded, failed, unheard } = findings
+  const sum = (count: (caller: Caller) => number): number => callers.reduce((total, caller) => total + count(caller), 0)
+  const refused = new Map<string, number>()
+  for (const caller of callers) {
+    for (const [reason, count] of caller.refused) refused.set(reason, (refused.get(reason) ?? 0) + count)
+  }
+  return [
+    `seed ${options.seed}: ${sum((caller) => caller.submitted)} jobs of ${callers.length} callers, ${options.nodes} nodes, ${seconds.toFixed(0)} s`,
+    `acknowledged  ${sum((caller) => caller.acknowledged.length)} (and ${unheard} more that their callers never heard of)`,
+    `refused       ${counts(refused)}`,
+    `succeeded     ${succeeded}`,
+    `failed        ${counts(failed)}`,
+    `run again     ${gateway.logs.filter(({ message }) => message === 'job runs again').length}`,
+    `troubles      ${counts(troubles.counts)}`,
+    `violations    ${violations.length}`,
+    ...violations.slice(0, MOST_SHOWN).map((violation) => `  ${violation}`),
+  ].join('\n')
+}
+
+function counts(map: ReadonlyMap<string, number>): string {
+  if (map.size === 0) return '0'
+  const sorted = [...map].sort(([, a], [, b]) => b - a)
+  return sorted.map(([what, count]) => `${count} × ${what}`).join(', ')
+}

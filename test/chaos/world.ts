@@ -1,0 +1,47 @@
+/** The processes that chaos befalls: nodes whose finished jobs survive them, and one gateway with a ledger on disk. */
+import { spawnGateway } from '../kit/gateway.ts'
+import type { Gateway } from '../kit/gateway.ts'
+import { spawnSimNode } from '../kit/simNode/index.ts'
+import type { SpawnedSimNode } from '../kit/simNode/index.ts'
+import type { Cleanup } from '../kit/wait.ts'
+
+export interface World {
+  readonly nodes: readonly SpawnedSimNode[]
+  readonly gateway: Gateway
+}
+
+export const CONTAINER = 'echo'
+
+/** Jobs of a fifth of a second in the mean, some of them ten times as long. */
+const SERVICE_TIME = { kind: 'bimodal', short: 0.12, long: 2, longShare: 0.05 } as const
+
+const ENV = {
+  STATE_URL: 'sqlite:data/gateway.db',
+  LOG_LEVEL: 'info',
+  // A submission to a node that hangs is given up soon, so that its caller goes on.
+  PROXY_TIMEOUT: '4',
+  PROXY_RATELIMIT_REQS_PER_MIN: '0',
+  MAX_JOBS_PER_CALLER: '0',
+}
+
+export async function createWorld(t: Cleanup, nodeCount: number): Promise<World> {
+  const nodes = await Promise.all(
+    Array.from({ length: nodeCount }, (_, index) =>
+      spawnSimNode(
+        {
+          containers: [CONTAINER],
+          concurrency: 12,
+          speed: SERVICE_TIME,
+          rateLimit: 0,
+          record: 0,
+          watch: false,
+          seed: index + 1,
+        },
+        t,
+      ),
+    ),
+  )
+  const gateway = await spawnGateway(t, { nodes: nodes.map(({ address }) => address), env: ENV })
+  await gateway.ready(nodeCount)
+  return { nodes, gateway }
+}

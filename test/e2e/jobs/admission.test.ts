@@ -1,0 +1,93 @@
+/** MAX_JOBS_PER_CALLER: how many unfinished jobs one caller may have. */
+import assert from 'node:assert/strict'
+import { before, describe, test } from 'node:test'
+import { assertError, gatewayFor } from '../support.ts'
+import { openStream, post } from '../../kit/http.ts'
+import type { Gateway } from '../../kit/gateway.ts'
+import { eventually } from '../../kit/wait.ts'
+import { afterSuite, ended, jobOf, startNodes, submitMany, submitted, submitTo } from './support.ts'
+
+const LIMIT = 3
+const LONG = { seconds: 60 }
+
+describe('unfinished jobs', () => {
+  const cleanup = afterSuite()
+  let gateway: Gateway
+
+  before(async () => {
+    const nodes = await startNodes(cleanup, 1, { concurrency: 100 })
+    gateway = await gatewayFor(cleanup, nodes, { MAX_JOBS_PER_CALLER: String(LIMIT), STATE_URL: 'sqlite:jobs.db' })
+  })
+
+  async function assertFull(from: string): Promise<void> {
+    const answer = await submitTo(gateway, jobOf({}), { from })
+    assertError(answer, 429)
+    assert.ok(Number(answer.headers['retry-after']) >= 1)
+  }
+
+  test('are limited for each caller; a finished one makes room', async () => {
+    const from = '127.0.0.5'
+    const short = await submitted(gateway, { seconds: 1 }, { from })
+    await submitMany(gateway, LIMIT - 1, () => LONG, { from })
+    await assertFull(from)
+    await submitted(gateway, {}, { from: '127.0.0.6' })
+    await ended(gateway, [short], { from })
+    await submitted(gateway, LONG, { from })
+    await assertFull(from)
+  })
+
+  test('are counted before anything is sent, so that even a rush does not pass', async () => {
+    const from = '127.0.0.7'
+    const answers = await Promise.all(Array.from({ length: 20 }, () => submitTo(gateway, jobOf(LONG), { from })))
+    assert.equal(answers.filter(({ status }) => status === 200).length, LIMIT)
+    assert.equal(answers.filter(({ status }) => status === 429).length, 20 - LIMIT)
+  })
+
+  test('of a batch must all have room', async () => {
+    const options = { localAddress: '127.0.0.8' }
+    const url = `${gateway.url}/api/jobs/batch`
+    assertError(
+      await post(
+        url,
+        [1, 2, 3, 4].map(() => jobOf({})),
+        options,
+      ),
+      429,
+    )
+    // Bad items take no room.
+    const answer = await post(url, [jobOf(LONG), { containers: [] }, jobOf(LONG)], options)
+    assert.equal(answer.status, 200)
+    assertError(await post(url, [jobOf({}), jobOf({})], options), 429)
+    await submitted(gateway, LONG, { from: '127.0.0.8' })
+    await assertFull('127.0.0.8')
+  })
+
+  test('that were refused count no more', async () => {
+    const from = '127.0.0.9'
+    for (let n = 0; n < 2 * LIMIT; n++) assertError(await submitTo(gateway, jobOf({}, ['nowhere']), { from }), 503)
+    await submitMany(gateway, LIMIT, () => LONG, { from })
+    await assertFull(from)
+  })
+
+  test('include streams, until they end or are left', async () => {
+    const from = '127.0.0.10'
+    await submitMany(gateway, LIMIT - 1, () => LONG, { from })
+    const stream = await openStream(`${gateway.url}/api/jobs/stream`, {
+      body: jobOf({ pieces: 100, pieceMs: 100 }),
+      localAddress: from,
+    })
+    await stream.next()
+    await assertFull(from)
+    stream.destroy()
+    await eventually(async () => (await submitTo(gateway, jobOf(LONG), { from })).status === 200)
+    await assertFull(from)
+  })
+
+  test('are counted after a restart as before', async () => {
+    await gateway.kill()
+    await gateway.restart()
+    await gateway.ready(1)
+    for (const from of ['127.0.0.5', '127.0.0.7', '127.0.0.8', '127.0.0.9', '127.0.0.10']) await assertFull(from)
+    await submitMany(gateway, LIMIT, () => LONG, { from: '127.0.0.11' })
+  })
+})

@@ -1,0 +1,213 @@
+import assert from 'node:assert/strict'
+import { after, describe, test } from 'node:test'
+import { openRaw, post, request } from '../../kit/http.ts'
+import { startSimService } from '../../kit/simService/index.ts'
+import { assertError } from '../support.ts'
+import { askChat, chat, entryOf, gatewayForServices } from './support.ts'
+
+const file = { after }
+const [small, large] = await Promise.all([
+  startSimService({ models: ['small-model'] }, file),
+  startSimService({ models: ['large-model', 'org/large:7b'], prefix: '' }, file),
+])
+const gateway = await gatewayForServices(file, [entryOf(small), entryOf(large)])
+
+/** Bytes that are neither text nor JSON. */
+const SOUND = Buffer.from(Array.from({ length: 3000 }, (_, i) => (i * 31) & 255))
+
+const FORM_TYPE = { 'Content-Type': 'multipart/form-data; boundary="the boundary"' }
+
+function form(parts: readonly [head: string, value: string | Buffer][]): Buffer {
+  const pieces = parts.flatMap(([head, value]) => [`--the boundary\r\n${head}\r\n\r\n`, value, '\r\n'])
+  return Buffer.concat([...pieces, '--the boundary--\r\n'].map((piece) => Buffer.from(piece)))
+}
+
+const field = (name: string): string => `Content-Disposition: form-data; name="${name}"`
+const FILE = 'Content-Disposition: form-data; name="file"; filename="a.wav"\r\nContent-Type: audio/wav'
+
+describe('a request goes to the service with its model, at the path that the service has', () => {
+  const JSON_PATHS = ['chat/completions', 'completions', 'embeddings', 'responses', 'messages', 'rerank', 'moderations']
+  const PATHS = [
+    ...JSON_PATHS.map((path) => `/v1/${path}`),
+    ...['/chat/completions', '/completions', '/v1/audio/speech', '/v1/images/generations'],
+  ]
+  for (const path of PATHS) {
+    test(path, async () => {
+      const asked = { prompt: 'Hello', input: 'Hello', messages: [{ content: 'Hello' }], query: 'a', documents: ['a'] }
+      for (const [service, model, prefix] of [
+        [small, 'small-model', '/v1'],
+        [large, 'large-model', ''],
+        [large, 'org/large:7b', ''],
+      ] as const) {
+        const body = JSON.stringify({ ...asked, model, seed: 1 }).replace(
+          '"seed":1',
+          '"seed":123456789012345678901, "x":1e2',
+        )
+        const answer = await post(`${gateway.url}${path}`, body)
+        assert.equal(answer.status, 200, answer.text)
+        assert.equal(answer.headers['x-infernet-node'], service.address)
+        const seen = service.requests.at(-1)!
+        assert.equal(seen.url, prefix + path.replace('/v1', ''))
+        assert.equal(seen.text, body)
+      }
+    })
+  }
+
+  test('with its query, and a trailing slash makes no difference', async () => {
+    await post(`${gateway.url}/v1/chat/completions/?api-version=2&x=/`, chat())
+    assert.equal(small.requests.at(-1)!.url, '/v1/chat/completions?api-version=2&x=/')
+  })
+
+  test('also where the request names the whole URL, or spells the path in capitals', async (t) => {
+    const text = JSON.stringify(chat())
+    for (const target of [`http://x/v1/chat/completions?y`, '/V1/Chat/completions?y']) {
+      const client = await openRaw(gateway.url, { t })
+      client.send(
+        `POST ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: ${text.length}\r\n\r\n${text}`,
+      )
+      await client.closed()
+      assert.match(small.requests.at(-1)!.url, /^\/v1\/chat\/completions\?y$/i)
+    }
+  })
+
+  test('answers that are no text stay as they are', async () => {
+    const speech = { model: 'small-model', input: 'Hello', voice: 'a' }
+    const [direct, answer] = await Promise.all(
+      [small, gateway].map(({ url }) => post(`${url}/v1/audio/speech`, speech)),
+    )
+    assert.equal(answer!.headers['content-type'], 'audio/mpeg')
+    assert.deepEqual(answer!.body, direct!.body)
+  })
+})
+
+describe('a form', () => {
+  for (const path of ['/v1/audio/transcriptions', '/v1/images/edits']) {
+    test(`at ${path} goes by its field "model", wherever it stands, its bytes as they are`, async () => {
+      for (const body of [
+        form([
+          [field('model'), 'large-model'],
+          [FILE, SOUND],
+        ]),
+        form([
+          [FILE, SOUND],
+          [field('language'), 'de'],
+          [field('model'), 'large-model'],
+        ]),
+        // What a file holds is none of our business.
+        form([
+          [FILE, 'RIFF--the boundary \r\nContent-Disposition: form-data; name="model"\r\n\r\nno'],
+          [field('model'), 'large-model'],
+        ]),
+      ]) {
+        const answer = await post(`${gateway.url}${path}`, body, { headers: FORM_TYPE })
+        assert.equal(answer.status, 200, answer.text)
+        const seen = large.requests.at(-1)!
+        assert.deepEqual(seen.body, body)
+        assert.equal(seen.header('content-type'), FORM_TYPE['Content-Type'])
+      }
+    })
+  }
+
+  test('without that field, or without a boundary, is a 400', async () => {
+    const url = `${gateway.url}/v1/audio/transcriptions`
+    const without = form([
+      [FILE, SOUND],
+      [field('other'), 'small-model'],
+      [field('model'), ''],
+    ])
+    assert.match(assertError(await post(url, without, { headers: FORM_TYPE }), 400), /model/)
+    const headers = { 'Content-Type': 'multipart/form-data' }
+    assert.match(assertError(await post(url, without, { headers }), 400), /boundary/)
+  })
+
+  test('of a hostile shape is refused at once', async () => {
+    const headers = { 'Content-Type': 'multipart/form-data; boundary=X' }
+    const body = Buffer.from(`${'\r\n--X'.repeat(1_500_000)}\r\n\r\n`)
+    const startMs = performance.now()
+    assertError(await post(`${gateway.url}/v1/audio/transcriptions`, body, { headers }), 400)
+    assert.ok(performance.now() - startMs < 5000)
+  })
+})
+
+describe('what cannot be forwarded', () => {
+  test('a model that nobody has is a 503 that names it', async () => {
+    const answer = await askChat(gateway, { model: 'huge-model', messages: [] })
+    assert.equal(assertError(answer, 503), "No healthy services available for model 'huge-model'")
+  })
+
+  test('a body without a model is a 400 that says so', async () => {
+    for (const body of ['{}', '{"model":""}', '{"model":null}', '{"model":5}', '{"model":["small-model"]}']) {
+      assert.match(assertError(await post(`${gateway.url}/v1/chat/completions`, body), 400), /model/)
+    }
+  })
+
+  test('a body that is no JSON object is a 400', async () => {
+    for (const body of [
+      '',
+      'model=small-model',
+      '[]',
+      '"small-model"',
+      '{"model":"small-model"',
+      '{"model":"small-model"} x',
+    ]) {
+      assertError(await post(`${gateway.url}/v1/chat/completions`, body), 400)
+    }
+  })
+
+  test('other paths below /v1 are a 404, and so are those that lead out of what is forwarded', async (t) => {
+    for (const path of ['/v1', '/v1/files', '/v1/fine_tuning/jobs', '/v1/chat', '/embeddings', '/audio/speech']) {
+      assertError(await post(`${gateway.url}${path}`, chat()), 404)
+    }
+    const { length } = small.requests
+    const text = JSON.stringify(chat())
+    for (const path of [
+      'audio/../admin',
+      'audio/..',
+      'images/%2e%2e/admin',
+      'audio/x%2f..%2F..%2fadmin',
+      'audio/..%5cadmin',
+    ]) {
+      const client = await openRaw(gateway.url, { t })
+      client.send(
+        `POST /v1/${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: ${text.length}\r\n\r\n${text}`,
+      )
+      assert.match(await client.closed(), /^HTTP\/1\.1 404 /, path)
+    }
+    assert.deepEqual(
+      small.requests.slice(length).filter(({ endpoint }) => endpoint !== 'models'),
+      [],
+    )
+  })
+
+  test('another method is a 405 with Allow', async () => {
+    const answer = await request(`${gateway.url}/v1/chat/completions`)
+    assertError(answer, 405)
+    assert.equal(answer.headers.allow, 'POST, OPTIONS')
+    const models = await post(`${gateway.url}/v1/models`, chat())
+    assertError(models, 405)
+    assert.equal(models.headers.allow, 'GET, HEAD, OPTIONS')
+  })
+
+  test('headers of a hostile length cost no time', async () => {
+    const startMs = performance.now()
+    const path = `/v1/audio/${'/'.repeat(50_000)}x`
+    const headers = { Authorization: `Bearer a${' '.repeat(60_000)}b` }
+    await Promise.all([post(`${gateway.url}${path}`, chat()), askChat(gateway, chat(), { headers })])
+    assert.ok(performance.now() - startMs < 2000)
+  })
+})
+
+test('the models are those of all services, at either path', async () => {
+  for (const path of ['/v1/models', '/models', '/v1/models/']) {
+    const answer = await request(`${gateway.url}${path}`)
+    assert.equal(answer.status, 200)
+    const { object, data } = answer.json<{ object: string; data: { id: string; object: string; created: number }[] }>()
+    assert.equal(object, 'list')
+    assert.deepEqual(data.map(({ id }) => id).sort(), ['large-model', 'org/large:7b', 'small-model'])
+    for (const model of data) {
+      assert.deepEqual(Object.keys(model), ['id', 'object', 'created'])
+      assert.equal(model.object, 'model')
+      assert.ok(Number.isInteger(model.created) && Math.abs(model.created - Date.now() / 1000) < 3600)
+    }
+  }
+})

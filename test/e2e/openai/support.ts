@@ -1,0 +1,96 @@
+/** What the tests of the OpenAI-compatible API share: a gateway in front of services, and a service written by hand. */
+import { createServer } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { spawnGateway } from '../../kit/gateway.ts'
+import type { Gateway } from '../../kit/gateway.ts'
+import { openStream, post } from '../../kit/http.ts'
+import type { Answer, OpenStream, RequestOptions } from '../../kit/http.ts'
+import { eventually, freePort } from '../../kit/wait.ts'
+import type { Cleanup } from '../../kit/wait.ts'
+import { statsOf } from '../support.ts'
+
+/** What the contract calls "at once", in milliseconds: the bound within which a service must notice, and some more for a busy machine. */
+export const AT_ONCE_MS = 2000
+
+interface Listed {
+  address: string
+  url: string
+}
+
+/** An entry of the services file. Named by its address, so that `X-Infernet-Node` and `/stats` speak of it by that. */
+export function entryOf({ address, url }: Listed, more: object = {}): object {
+  return { name: address, url, ...more }
+}
+
+/** A gateway that knows these services and has found them healthy. Its limits are off, unless `env` sets them. */
+export async function gatewayForServices(
+  t: Cleanup,
+  entries: readonly object[],
+  env: Record<string, string> = {},
+  healthy = entries.length,
+): Promise<Gateway> {
+  const gateway = await spawnGateway(t, {
+    services: entries,
+    env: { PROXY_RATELIMIT_REQS_PER_MIN: '0', RATELIMIT_REQS_PER_MIN: '0', ...env },
+  })
+  await gateway.ready(healthy)
+  return gateway
+}
+
+/** A chat request; `sim` tells a simulated service what to do. */
+export function chat(sim: object = {}, more: object = {}): Record<string, unknown> {
+  return { model: 'small-model', messages: [{ role: 'user', content: 'Say it again' }], sim, ...more }
+}
+
+export function askChat({ url }: Gateway, body: object = chat(), options: RequestOptions = {}): Promise<Answer> {
+  return post(`${url}/v1/chat/completions`, body, options)
+}
+
+/** A chat answered with events, once its head is there. */
+export function openChat({ url }: Gateway, sim: object = {}, options: RequestOptions = {}): Promise<OpenStream> {
+  return openStream(`${url}/v1/chat/completions`, { body: chat(sim, { stream: true }), ...options })
+}
+
+/** Waits until so many requests are open at the service, by the gateway's own count. */
+export function inFlightIs(gateway: Gateway, service: { address: string }, wanted: number): Promise<boolean> {
+  const look = async (): Promise<boolean> => (await statsOf(gateway, service)).in_flight === wanted
+  return eventually(look, { withinMs: AT_ONCE_MS, what: `in_flight of ${wanted}` })
+}
+
+/** A request that nobody has answered yet. */
+export interface Asked {
+  readonly incoming: IncomingMessage
+  readonly body: Buffer
+  readonly response: ServerResponse
+}
+
+/** A service whose answers are left to the test. */
+export interface HandService extends Listed {
+  next(): Promise<Asked>
+}
+
+/** Starts a service that is healthy, has `small-model`, and is closed after the test. */
+export async function startHandService(t: Cleanup): Promise<HandService> {
+  const arrived: Asked[] = []
+  const wanted: ((asked: Asked) => void)[] = []
+  const server = createServer((incoming, response) => {
+    if (incoming.method === 'GET') return void response.end('{"data":[{"id":"small-model"}]}')
+    const pieces: Buffer[] = []
+    incoming.on('data', (piece: Buffer) => pieces.push(piece))
+    incoming.on('end', () => {
+      const asked = { incoming, body: Buffer.concat(pieces), response }
+      const take = wanted.shift()
+      if (take) take(asked)
+      else arrived.push(asked)
+    })
+  })
+  const port = await freePort()
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
+  t.after(() => {
+    server.close()
+    server.closeAllConnections()
+  })
+  const address = `127.0.0.1:${port}`
+  const next = async (): Promise<Asked> => arrived.shift() ?? (await new Promise((resolve) => wanted.push(resolve)))
+  return { address, url: `http://${address}`, next }
+}
