@@ -73,9 +73,9 @@ export function createApp(deps: AppDeps): Express {
   const client = [noLoop, withKey, proxyLimit]
   const work = [refuseNewWork, ...client]
 
-  addPath(app, '/api/jobs', { POST: [...work, submitJob(jobs)], GET: [...client, readJobs(jobs)] })
+  addPath(app, '/api/jobs', { POST: [...work, drain.toItsEnd(submitJob(jobs))], GET: [...client, readJobs(jobs)] })
   addPath(app, '/api/jobs/stream', { POST: [...work, streamJob(jobs)] })
-  addPath(app, '/api/jobs/batch', { POST: [...work, submitBatch(jobs)] })
+  addPath(app, '/api/jobs/batch', { POST: [...work, drain.toItsEnd(submitBatch(jobs))] })
   const isStatusAllowed = addressList(deps.statusAllowedIps)
   addPath(app, '/api/status', { PUT: [...work, putStatus(jobs, follower, isStatusAllowed)] })
   addPath(app, '/info', { GET: [...client, fleetInfo(jobs)] })

@@ -5,6 +5,8 @@ import { GatewayFault } from '../faults.ts'
 export class Drain {
   #isDraining = false
   #running = 0
+  /** Submissions under way, which may outlive their requests. */
+  #submitting = 0
   #onIdle: (() => void) | undefined
 
   get isDraining(): boolean {
@@ -20,14 +22,27 @@ export class Drain {
     this.#running++
     res.once('close', () => {
       this.#running--
-      if (this.#running === 0) this.#onIdle?.()
+      this.#tellIfIdle()
     })
+  }
+
+  /** Counts a submission until its handler is done: it is completed, and recorded, also when its client has left. */
+  toItsEnd(submit: (req: Request, res: Response) => Promise<void>): RequestHandler {
+    return async (req, res) => {
+      this.#submitting++
+      try {
+        await submit(req, res)
+      } finally {
+        this.#submitting--
+        this.#tellIfIdle()
+      }
+    }
   }
 
   /** From now on no new work. Resolves when nothing runs any more, or after `timeoutSeconds`. */
   async begin(timeoutSeconds: number): Promise<void> {
     this.#isDraining = true
-    if (this.#running === 0) return
+    if (this.#isIdle) return
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#onIdle = resolve
     const timer = setTimeout(resolve, timeoutSeconds * 1000)
@@ -39,5 +54,13 @@ export class Drain {
   readonly refuseNewWork: RequestHandler = (_req: Request, _res: Response, next) => {
     if (this.#isDraining) throw new GatewayFault('ERR_DRAINING', undefined, { headers: { Connection: 'close' } })
     next()
+  }
+
+  get #isIdle(): boolean {
+    return this.#running === 0 && this.#submitting === 0
+  }
+
+  #tellIfIdle(): void {
+    if (this.#isIdle) this.#onIdle?.()
   }
 }

@@ -129,7 +129,6 @@ export class Forwarder {
       piece: (chunk) => sink.piece(chunk),
       end: () => sink.end(),
       broke: async (fault) => {
-        context.fault = fault
         await sink.broke(fault)
         exchange.onStreamEnd?.(lease, fault.code === 'ERR_CLIENT_GONE' ? 'left' : 'broken')
       },

@@ -51,7 +51,8 @@ function checkJob(caller: Caller, job: Acknowledged, entry: Entry | undefined, f
   if (entry.status === 'success') {
     findings.succeeded++
     const own = { container: CONTAINER, output: { echo: { token: job.token }, container: CONTAINER } }
-    if (JSON.stringify(sorted(entry.result)) !== JSON.stringify(sorted(own))) wrong(`has ${JSON.stringify(entry.result)}`)
+    if (JSON.stringify(sorted(entry.result)) !== JSON.stringify(sorted(own)))
+      wrong(`has ${JSON.stringify(entry.result)}`)
     return
   }
   const reason = entry.result?.error ?? 'no reason given'

@@ -5,7 +5,7 @@ import { exponential } from '../kit/simulator/random.ts'
 import type { World } from './world.ts'
 
 /** Mean seconds from one trouble to the next. */
-const MEAN_GAP_SECONDS = 1.2
+const MEAN_GAP_SECONDS = 0.8
 /** Nodes that are in trouble at the same time, at most: somebody has to do the work. */
 const MOST_NODES_IN_TROUBLE = 3
 

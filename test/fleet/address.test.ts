@@ -67,6 +67,7 @@ describe('an address', () => {
     '-node.example',
     'no..de',
     '*',
+    'bücher.example',
   ]) {
     test(`${name} is none`, () => {
       assert.throws(() => parseAddress(name), AddressError)

@@ -27,7 +27,7 @@ const gateway = await spawnGateway(file, {
   env: {
     API_URL: `${explorer.url}/`,
     DISCOVERY_ALLOW_PRIVATE: 'true',
-    REFRESH_INTERVAL: '0.25',
+    REFRESH_INTERVAL: '0.15',
     RATELIMIT_REQS_PER_MIN: '0',
   },
 })

@@ -7,7 +7,7 @@ import type { OpenStream } from '../../kit/http.ts'
 import { startSimNode } from '../../kit/simNode/index.ts'
 import type { LocalSimNode } from '../../kit/simNode/index.ts'
 import { within } from '../../kit/wait.ts'
-import { assertError, gatewayFor, job } from '../support.ts'
+import { assertError, gatewayFor, job, startHandNode } from '../support.ts'
 
 /** A node and a gateway of the test's own, since the gateway will not outlive it. */
 async function startPair(t: TestContext, env: Record<string, string> = {}): Promise<[Gateway, LocalSimNode]> {
@@ -33,12 +33,15 @@ function exitOf(gateway: Gateway, withinMs = 15_000): Promise<Exit> {
 
 describe('a gateway that is told to stop', { concurrency: 2 }, () => {
   test('while draining, what runs goes on to its end, new work is turned away, and then the exit code is 0', async (t) => {
-    const [gateway, node] = await startPair(t)
-    const stream = await openRunning(gateway, { pieces: 25, pieceMs: 100 })
+    const byHand = await startHandNode(t)
+    const gateway = await gatewayFor(t, [byHand])
+    const opening = openStream(`${gateway.url}/api/jobs/stream`, { body: job() })
+    const answer = await byHand.next()
+    answer.write('the-id\nbefore, ')
+    const stream = await opening
     const kept = await openRaw(gateway.url, { t })
     kept.send('GET /livez HTTP/1.1\r\nHost: x\r\n\r\n')
     await kept.until((received) => received.endsWith('}'))
-    const seen = node.requests.filter(({ method }) => method === 'POST').length
     await drain(gateway)
 
     for (const [path, body] of [
@@ -46,11 +49,11 @@ describe('a gateway that is told to stop', { concurrency: 2 }, () => {
       ['/api/jobs/stream', job()],
       ['/api/jobs/batch', [job()]],
     ] as const) {
-      const answer = await post(`${gateway.url}${path}`, body)
-      assertError(answer, 503)
-      assert.equal(answer.headers.connection, 'close')
+      const refusal = await post(`${gateway.url}${path}`, body)
+      assertError(refusal, 503)
+      assert.equal(refusal.headers.connection, 'close')
+      assert.equal(refusal.headers['x-infernet-node'], undefined)
     }
-    assert.equal(node.requests.filter(({ method }) => method === 'POST').length, seen)
     // A connection from before is used up, too.
     kept.send('GET /api/jobs HTTP/1.1\r\nHost: x\r\n\r\n')
     assert.match(await kept.closed(), /HTTP\/1\.1 200 OK\r\n(.+\r\n)*connection: close\r\n/i)
@@ -60,10 +63,11 @@ describe('a gateway that is told to stop', { concurrency: 2 }, () => {
     assert.equal(health.status, 503)
     assert.equal(health.json<{ status: string }>().status, 'draining')
     assert.equal((await request(`${gateway.url}/livez`)).status, 200)
-    assert.equal((await request(`${gateway.url}/api/jobs?id=${stream.text.slice(0, 36)}`)).status, 200)
+    assert.equal((await request(`${gateway.url}/api/jobs?id=the-id`)).status, 200)
 
+    answer.end('and after')
     assert.equal((await stream.ended).complete, true)
-    assert.equal(stream.text.slice(-8), 'piece24 ')
+    assert.equal(stream.text, 'the-id\nbefore, and after')
     assert.deepEqual(await exitOf(gateway), { code: 0, signal: null })
   })
 
@@ -76,6 +80,19 @@ describe('a gateway that is told to stop', { concurrency: 2 }, () => {
     await drain(gateway)
     assert.equal((await answer).status, 200)
     assert.deepEqual(await exitOf(gateway), { code: 0, signal: null })
+  })
+
+  test('a submission whose client has left is recorded first', async (t) => {
+    const [gateway, node] = await startPair(t, { STATE_URL: 'sqlite:jobs.db' })
+    await node.late(1, 'submit', { times: 1 })
+    const client = await openRaw(gateway.url, { t })
+    const body = JSON.stringify(job())
+    client.send(`POST /api/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
+    await node.waitFor('submit')
+    client.socket.destroy()
+    assert.deepEqual(await gateway.stop(), { code: 0, signal: null })
+    await gateway.restart()
+    assert.equal((await request(`${gateway.url}/api/jobs`)).json<string[]>().length, 1)
   })
 
   test('with nothing under way the exit comes at once, on SIGINT too', async (t) => {

@@ -10,7 +10,7 @@ import { assertError, gatewayFor, job, statsOf } from '../support.ts'
 const file = { after }
 const [first, second] = await Promise.all([startSimNode({ rateLimit: 0 }, file), startSimNode({ rateLimit: 0 }, file)])
 // The first is asked first whenever it may be asked at all.
-await second.set({ shownPending: { offchain: 50 } })
+await second.set({ shownPending: { offchain: 1000 } })
 const gateway = await gatewayFor(file, [first, second])
 
 let callers = 0

@@ -13,7 +13,7 @@ import { assertError, gatewayFor, job, linesOf, statsOf } from '../support.ts'
 /** Two nodes of which `first` is preferred, and a gateway that will not poll them again during the test. */
 async function preferring(t: TestContext): Promise<{ gateway: Gateway; first: LocalSimNode; second: LocalSimNode }> {
   const [first, second] = await Promise.all([startSimNode({ rateLimit: 0 }, t), startSimNode({ rateLimit: 0 }, t)])
-  await second.set({ shownPending: { offchain: 50 } })
+  await second.set({ shownPending: { offchain: 1000 } })
   const gateway = await gatewayFor(t, [first, second], { REFRESH_INTERVAL: '60', CONNECT_TIMEOUT: '0.3' })
   assert.equal((await post(`${gateway.url}/api/jobs`, job())).headers['x-infernet-node'], first.address)
   return { gateway, first, second }

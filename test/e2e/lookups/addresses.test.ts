@@ -167,6 +167,14 @@ describe('GET /api/v1/containers', () => {
   })
 })
 
+test('a node that goes down is handed out and counted no more', async () => {
+  await busiest.refuse()
+  await eventually(async () => !(await found('?container=ranked&n=9')).includes(busiest.address), { withinMs: 20_000 })
+  const all = (await request(`${gateway.url}/api/v1/containers`)).json<{ id: string; count: number }[]>()
+  assert.equal(all.find(({ id }) => id === 'ranked')?.count, 3)
+  assert.equal(all.find(({ id }) => id === 'inner')?.count, 1)
+})
+
 test('where all nodes are gone /api/v1/ip is a 503 and /api/v1/ips an empty list', async () => {
   await gateway.setNodes([])
   await eventually(async () => (await found('?container=ranked')).length === 0, { withinMs: 20_000 })

@@ -9,7 +9,7 @@ import { assertError } from '../support.ts'
 const file = { after }
 const one = await startSimNode({ rateLimit: 0 }, file)
 const two = await startSimNode({ rateLimit: 0 }, file)
-const gateway = await spawnGateway(file, { nodes: [one.address, two.address], env: { REFRESH_INTERVAL: '0.5' } })
+const gateway = await spawnGateway(file, { nodes: [one.address, two.address], env: { REFRESH_INTERVAL: '0.2' } })
 
 interface Health {
   status: string

@@ -33,6 +33,19 @@ describe('with an OPS_KEY', () => {
     })
   }
 
+  test('a browser that opens a page may send it as a password, and is asked for one', async () => {
+    const page = { Accept: 'text/html,*/*' }
+    const asked = await ask('/stats', page)
+    assertError(asked, 401)
+    assert.match(asked.headers['www-authenticate'] ?? '', /Basic/)
+    const basic = (password: string): Record<string, string> => ({
+      ...page,
+      Authorization: `Basic ${Buffer.from(`anybody:${password}`).toString('base64')}`,
+    })
+    assertError(await ask('/stats', basic('clients-7351')), 401)
+    assert.equal((await ask('/stats', basic('operators-7351'))).status, 200)
+  })
+
   test('orchestrators need none', async () => {
     for (const path of ['/health', '/livez', '/readyz']) assert.equal((await ask(path)).status, 200, path)
   })

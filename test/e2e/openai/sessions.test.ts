@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict'
+import { after, test } from 'node:test'
+import { post } from '../../kit/http.ts'
+import { startSimService } from '../../kit/simService/index.ts'
+import { askChat, chat, entryOf, gatewayForServices, openChat } from './support.ts'
+
+const file = { after }
+const services = await Promise.all(
+  Array.from({ length: 4 }, () => startSimService({ concurrency: 100, seconds: 0.02 }, file)),
+)
+// All take the same time, so that none seems much slower than the others on a busy machine.
+const entries = services.map((service) => entryOf(service, { concurrency: 2 }))
+const gateway = await gatewayForServices(file, entries)
+
+type Way = (session: string) => [body: object, headers?: Record<string, string>]
+
+const WAYS: Record<string, Way> = {
+  prompt_cache_key: (session) => [chat({}, { prompt_cache_key: session, user: 'somebody' })],
+  user: (session) => [chat({}, { user: session }), { 'X-Session-Id': 'another' }],
+  'X-Session-Id': (session) => [chat(), { 'X-Session-Id': session }],
+}
+
+async function servedBy([body, headers = {}]: ReturnType<Way>): Promise<string> {
+  const answer = await askChat(gateway, body, { headers })
+  assert.equal(answer.status, 200)
+  return String(answer.headers['x-infernet-node'])
+}
+
+for (const [name, way] of Object.entries(WAYS)) {
+  test(`requests with the same ${name} go to the same service, those with others spread`, async () => {
+    const homes = new Set<string>()
+    for (let i = 0; i < 8; i++) {
+      const home = await servedBy(way(`session ${i}`))
+      homes.add(home)
+      assert.equal(await servedBy(way(`session ${i}`)), home)
+    }
+    assert.ok(homes.size >= 2, 'one of four services served eight sessions')
+  })
+}
+
+test('whatever names it, a session is the same one', async () => {
+  const homes = new Set<string>()
+  for (const way of Object.values(WAYS)) homes.add(await servedBy(way('one and the same')))
+  assert.equal(homes.size, 1)
+})
+
+test('a session never waits for its service while another is free', async () => {
+  const home = await servedBy(WAYS['user']!('busy'))
+  const streams = []
+  // As many as it serves at once; they all prefer it.
+  for (let i = 0; i < 2; i++) {
+    const stream = await openChat(
+      gateway,
+      { stallAfter: 0 },
+      { body: chat({ stallAfter: 0 }, { stream: true, user: 'busy' }) },
+    )
+    assert.equal(stream.headers['x-infernet-node'], home)
+    streams.push(stream)
+  }
+  for (let i = 0; i < 3; i++) assert.notEqual(await servedBy(WAYS['user']!('busy')), home)
+  for (const stream of streams) {
+    const left = services.find(({ address }) => address === home)!.next('clientLeft')
+    stream.destroy()
+    await left
+  }
+})
+
+test('a session whose service is gone goes to another, and is served', async () => {
+  const home = await servedBy(WAYS['user']!('orphan'))
+  const service = services.find(({ address }) => address === home)!
+  await service.refuse()
+  for (let i = 0; i < 4; i++) assert.notEqual(await servedBy(WAYS['user']!('orphan')), home)
+  await service.comeBack()
+})
+
+test('a session of a hostile length costs no time', async () => {
+  const body = JSON.stringify(chat({}, { user: 'x'.repeat(9_000_000) }))
+  const startMs = performance.now()
+  assert.equal((await post(`${gateway.url}/v1/chat/completions`, body)).status, 200)
+  assert.ok(performance.now() - startMs < 3000)
+})

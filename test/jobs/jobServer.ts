@@ -1,0 +1,85 @@
+/** The job calls over real sockets in this process, with a ledger in the test's hands. */
+import express from 'express'
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { parseAddress } from '../../src/fleet/address.ts'
+import { Fleet } from '../../src/fleet/fleet.ts'
+import { Selector } from '../../src/fleet/selector.ts'
+import type { Logger, NodeSource } from '../../src/fleet/sources/source.ts'
+import { errorHandler } from '../../src/http/errors.ts'
+import { createHttpServer } from '../../src/http/server.ts'
+import { submitBatch } from '../../src/jobs/batch.ts'
+import type { JobDeps } from '../../src/jobs/deps.ts'
+import { Idempotency } from '../../src/jobs/idempotency.ts'
+import type { Ledger } from '../../src/jobs/ledger/ledger.ts'
+import { MemoryLedger } from '../../src/jobs/ledger/memory.ts'
+import { LiveJobs } from '../../src/jobs/liveJobs.ts'
+import { readJobs } from '../../src/jobs/results.ts'
+import { streamJob } from '../../src/jobs/stream.ts'
+import { submitJob } from '../../src/jobs/submit.ts'
+import { Forwarder } from '../../src/proxy/forwarder.ts'
+import { Transport } from '../../src/proxy/transport.ts'
+import type { Cleanup } from '../kit/wait.ts'
+
+const VIA = '1.1 test'
+
+export const silentLogger: Logger = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+}
+
+export interface JobServer {
+  readonly url: string
+  readonly fleet: Fleet
+  readonly ledger: Ledger
+  readonly live: LiveJobs
+}
+
+/** A fleet of these nodes, all polled once, stopped after the test. */
+export async function fleetOf(t: Cleanup, nodes: readonly { address: string }[]): Promise<Fleet> {
+  const source: NodeSource = {
+    name: 'test',
+    start: async (onList) => onList(nodes.map(({ address }) => parseAddress(address))),
+    stop: () => undefined,
+  }
+  const fleet = new Fleet({ sources: [source], refreshIntervalSeconds: 60, via: VIA })
+  t.after(() => fleet.stop())
+  await fleet.start()
+  await fleet.whenReady(10)
+  return fleet
+}
+
+/** Serves the job calls; nobody follows the jobs. */
+export async function startJobServer(t: Cleanup, nodes: readonly { address: string }[]): Promise<JobServer> {
+  const fleet = await fleetOf(t, nodes)
+  const ledger = new MemoryLedger({ maxBytes: 1e9, ttlMs: 1e9 })
+  const selector = new Selector(fleet)
+  const transport = new Transport({ connectTimeoutSeconds: 1, answerTimeoutSeconds: 10, idleTimeoutSeconds: 10 })
+  const live = new LiveJobs(ledger, fleet, 0)
+  const forwarder = new Forwarder({ fleet, selector, transport, stallSeconds: 10 })
+  const deps: JobDeps = {
+    ...{ fleet, selector, transport, forwarder, ledger, live, via: VIA },
+    idempotency: new Idempotency(ledger),
+    logger: silentLogger,
+    maxBodyBytes: 1e6,
+    whenReady: async () => undefined,
+  }
+  const app = express()
+  app.post('/api/jobs', submitJob(deps))
+  app.get('/api/jobs', readJobs(deps))
+  app.post('/api/jobs/stream', streamJob(deps))
+  app.post('/api/jobs/batch', submitBatch(deps))
+  app.use(errorHandler)
+  const server = createHttpServer(app)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.after(async () => {
+    server.close()
+    server.closeAllConnections()
+    await transport.close()
+    await ledger.close()
+  })
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, fleet, ledger, live }
+}

@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { GatewayFault } from '../../src/faults.ts'
+import { readOpenAiRequest } from '../../src/openai/requestBody.ts'
+
+const json = (text: string) => readOpenAiRequest(Buffer.from(text), 'application/json')
+
+function form(text: string, contentType = 'multipart/form-data; boundary=X'): ReturnType<typeof readOpenAiRequest> {
+  return readOpenAiRequest(Buffer.from(text.replaceAll('\n', '\r\n'), 'latin1'), contentType)
+}
+
+const refused = (code: string) => (error: unknown) => error instanceof GatewayFault && error.code === code
+
+describe('a JSON body', () => {
+  test('tells its model, unescaped, the last of several as Python reads them', () => {
+    assert.equal(json('{"model":"a\\u002fb"}').model, 'a/b')
+    assert.equal(json(' {"model":"a","x":{"model":"c"},"mod\\u0065l":"b"} ').model, 'b')
+  })
+
+  test('is read as JSON whatever its type', () => {
+    for (const type of [undefined, 'text/plain', 'application/octet-stream']) {
+      assert.equal(readOpenAiRequest(Buffer.from('{"model":"a"}'), type).model, 'a')
+    }
+  })
+
+  test('names its session by prompt_cache_key, else by user, if they are texts', () => {
+    assert.equal(json('{"model":"a","user":"u","prompt_cache_key":"k"}').session, 'k')
+    assert.equal(json('{"model":"a","user":"u","prompt_cache_key":null}').session, 'u')
+    assert.equal(json('{"model":"a","user":7}').session, undefined)
+  })
+
+  test('without a model, or that is none, is refused', () => {
+    for (const text of ['{}', '{"model":""}', '{"model":1}', '{"model":null}']) {
+      assert.throws(() => json(text), refused('ERR_BAD_SHAPE'), text)
+    }
+    for (const text of ['', 'x', '[]', '{"model":"a"', '{"model":"\\ud800x}']) {
+      assert.throws(() => json(text), refused('ERR_BAD_JSON'), text)
+    }
+  })
+
+  test('may nest deeply and hold large numbers: it is not for us to read', () => {
+    const depth = 20_000
+    const text = `{"x":${'['.repeat(depth)}${']'.repeat(depth)},"y":${'9'.repeat(10_000)},"model":"a"}`
+    assert.equal(json(text).model, 'a')
+  })
+})
+
+describe('a form', () => {
+  const MODEL = '--X\nContent-Disposition: form-data; name="model"\n\nm\n'
+  const END = '--X--\n'
+
+  test('tells its model and its user', () => {
+    const user = '--X\nContent-Disposition: form-data; name=user\nContent-Type: text/plain\n\nu\n'
+    assert.deepEqual(form(MODEL + user + END), { model: 'm', session: 'u' })
+    assert.deepEqual(form(user + MODEL + END), { model: 'm', session: 'u' })
+    assert.deepEqual(form(`a preamble\n${MODEL}${END}`), { model: 'm', session: undefined })
+  })
+
+  test('may have its boundary in quotes, and among other parameters', () => {
+    const type = 'Multipart/Form-Data; charset=utf-8; Boundary="X Y"; x=y'
+    assert.equal(form('--X Y\ncontent-disposition:form-data; name="model"\n\nm\n--X Y--\n', type).model, 'm')
+  })
+
+  test('has fields and files: a file named model is no model', () => {
+    const named = '--X\nContent-Disposition: form-data; name="model"; filename="m.bin"\n\nfile\n'
+    assert.equal(form(named + MODEL + END).model, 'm')
+    assert.throws(() => form(named + END), refused('ERR_BAD_SHAPE'))
+  })
+
+  test('is not searched within its files', () => {
+    const file =
+      '--X\nContent-Disposition: form-data; name="f"; filename="f"\n\nx--X\nContent-Disposition: form-data; name="model"\n\nno\n'
+    assert.equal(form(file + MODEL + END).model, 'm')
+  })
+
+  test('without a whole model is refused', () => {
+    for (const text of [
+      '',
+      END,
+      MODEL.slice(0, -1),
+      MODEL.replace('\nm\n', '\n\n') + END,
+      `x${MODEL}`.replace('--X', '--Y'),
+    ]) {
+      assert.throws(() => form(text), refused('ERR_BAD_SHAPE'), text)
+    }
+    const long = MODEL.replace('\nm\n', `\n${'m'.repeat(1001)}\n`)
+    assert.throws(() => form(long + END), refused('ERR_BAD_SHAPE'))
+    assert.throws(() => form(MODEL + END, 'multipart/form-data'), refused('ERR_BAD_SHAPE'))
+  })
+
+  test('with millions of parts, or heads without an end, costs no time', () => {
+    const startMs = performance.now()
+    for (const text of [
+      '\n--X'.repeat(1_500_000) + '\n\n',
+      '--X\n'.repeat(2_000_000),
+      '--X'.repeat(3_000_000) + '\n\n',
+    ]) {
+      assert.throws(() => form(text), refused('ERR_BAD_SHAPE'))
+    }
+    assert.ok(performance.now() - startMs < 5000)
+  })
+})

@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { UsageWatch } from '../../src/openai/usage.ts'
+import type { Usage } from '../../src/openai/usage.ts'
+
+/** The usage of an answer that comes in pieces of this size. */
+function usageOf(text: string, pieceSize = 1000): Usage | undefined {
+  const watch = new UsageWatch()
+  const bytes = Buffer.from(text)
+  for (let at = 0; at < bytes.length; at += pieceSize) watch.see(bytes.subarray(at, at + pieceSize))
+  return watch.usage()
+}
+
+const LONG = `data: {"delta":"${'x'.repeat(500)}"}\n\n`.repeat(100)
+const TOLD = '"usage": {"prompt_tokens": 12, "completion_tokens":34, "total_tokens":46}'
+
+test('usage is found at the end, at the beginning, and across pieces of any size', () => {
+  const told = { promptTokens: 12, completionTokens: 34 }
+  for (const pieceSize of [1, 7, 1000, 1_000_000]) {
+    assert.deepEqual(usageOf(`{${TOLD}}`, pieceSize), told)
+    assert.deepEqual(usageOf(`${LONG}data: {${TOLD}}\n\ndata: [DONE]\n\n`, pieceSize), told)
+    assert.deepEqual(usageOf(`{${TOLD},"data":"${LONG}"}`, pieceSize), told)
+  }
+})
+
+test('the last word counts, for each kind of tokens', () => {
+  const first = 'data: {"usage":{"input_tokens":5,"output_tokens":1}}\n\n'
+  assert.deepEqual(usageOf(`${first}${LONG}data: {"usage":{"output_tokens":9}}\n\n`), {
+    promptTokens: 5,
+    completionTokens: 9,
+  })
+  assert.deepEqual(usageOf(`${first}data: {"usage":null}\n\n`), { promptTokens: 5, completionTokens: 1 })
+  assert.deepEqual(usageOf('{"usage":{"prompt_tokens":3,"total_tokens":3}}'), { promptTokens: 3, completionTokens: 0 })
+})
+
+test('where nothing is told nothing is found', () => {
+  for (const text of [
+    '',
+    LONG,
+    '{"usage":null}',
+    '{"usage":{}}',
+    '{"text":"\\"usage\\":{\\"prompt_tokens\\":5}"}',
+    '\0\xff'.repeat(9000),
+  ]) {
+    assert.equal(usageOf(text), undefined, text.slice(0, 50))
+  }
+})
