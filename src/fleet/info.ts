@@ -30,7 +30,7 @@ export function readInfo(body: unknown): NodeInfo {
   const chain = info['chain'] === undefined ? {} : object(info['chain'], 'chain')
   if (!Array.isArray(info['containers'])) throw new InfoShapeError('containers is not a list')
   return {
-    version: optional(info, 'version', 'string', 'unknown'),
+    version: optional(info, 'version', 'string', ''),
     containers: info['containers'].map(readContainer),
     pending: { offchain: count(pending, 'offchain'), onchain: count(pending, 'onchain') },
     chain: { enabled: optional(chain, 'enabled', 'boolean', false), address: optional(chain, 'address', 'string', '') },

@@ -1,6 +1,6 @@
 import type { Request, Response } from 'express'
 import type { ContainerInfo } from '../fleet/info.ts'
-import { queryOf } from '../http/query.ts'
+import { modelIdIn, queryOf } from '../http/query.ts'
 import type { NodeResources, Resources } from '../proxy/resources.ts'
 import type { JobDeps } from './deps.ts'
 
@@ -30,7 +30,7 @@ export function fleetInfo({ fleet, whenReady }: JobDeps) {
 export function fleetResources({ fleet, whenReady }: JobDeps, resources: Resources) {
   return async (req: Request, res: Response): Promise<void> => {
     await whenReady()
-    const modelId = queryOf(req).get('model_id') || undefined
+    const modelId = modelIdIn(queryOf(req))
     const byNode = await resources.of(fleet.healthy('infernet'), modelId)
     res.json(merge([...byNode.values()]))
   }

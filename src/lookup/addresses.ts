@@ -5,7 +5,7 @@ import type { TrackedNode } from '../fleet/node.ts'
 import type { Selector } from '../fleet/selector.ts'
 import { GatewayFault } from '../faults.ts'
 import type { Resources } from '../proxy/resources.ts'
-import { containersIn, queryOf, wholeNumber } from '../http/query.ts'
+import { containersIn, modelIdIn, queryOf, wholeNumber } from '../http/query.ts'
 
 export interface LookupDeps {
   readonly fleet: Fleet
@@ -75,7 +75,7 @@ export function lookupContainers({ fleet, whenReady }: LookupDeps) {
 export function lookupResources({ fleet, resources, whenReady }: LookupDeps) {
   return async (req: Request, res: Response): Promise<void> => {
     await whenReady()
-    const modelId = queryOf(req).get('model_id') || undefined
+    const modelId = modelIdIn(queryOf(req))
     const byNode = await resources.of(fleet.healthy('infernet'), modelId)
     res.json(Object.fromEntries([...byNode].map(([node, entry]) => [node.name, entry])))
   }

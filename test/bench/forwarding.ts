@@ -1,13 +1,14 @@
 /**
- * What forwarding costs: `npm run bench -- [--quick | --profile | --streams | --memory]`.
+ * What forwarding costs: `npm run bench -- [--quick | --openai | --profile | --streams | --memory]`.
  *
- * Without an option: CPU time per forwarded `POST /api/jobs` of the gateway beside other proxies, in one run, then the
- * profile and the streams. Loopback only; Linux only, for it reads /proc.
+ * Without an option: CPU time per forwarded `POST /api/jobs` of the gateway beside other proxies, in one run, then
+ * the same of chat completions, the profile and the streams. Loopback only; Linux only, for it reads /proc.
  */
 import { existsSync } from 'node:fs'
 import { Cleanups } from './forwarding/cleanups.ts'
 import { measureJobCost } from './forwarding/jobCost.ts'
 import { measureMemory } from './forwarding/memory.ts'
+import { measureOpenAi } from './forwarding/openai/index.ts'
 import { readOptions, usage } from './forwarding/options.ts'
 import { measureProfile } from './forwarding/profile.ts'
 import { measureStreams } from './forwarding/streams.ts'
@@ -32,6 +33,7 @@ process.once('SIGTERM', end)
 
 try {
   if (options.parts.has('jobs')) await measureJobCost(cleanups, options)
+  if (options.parts.has('openai')) await measureOpenAi(cleanups, options)
   if (options.parts.has('profile')) await measureProfile(cleanups, options)
   if (options.parts.has('streams')) await measureStreams(cleanups, options)
   if (options.parts.has('memory')) await measureMemory(cleanups, options)

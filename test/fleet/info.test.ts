@@ -18,7 +18,7 @@ describe('/info', () => {
   test('may leave out, or set to null, what routing does not rest on', () => {
     const bare = { containers: [{ id: 'echo', image: null }], pending: { offchain: 0, onchain: 0 } }
     assert.deepEqual(readInfo(bare), {
-      version: 'unknown',
+      version: '',
       containers: [{ id: 'echo', description: '', external: true, image: '' }],
       pending: { offchain: 0, onchain: 0 },
       chain: { enabled: false, address: '' },

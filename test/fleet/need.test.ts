@@ -58,8 +58,8 @@ describe('a node fits', () => {
 })
 
 test('needs with one key are one need, whatever containers are called', () => {
-  const keys = [['a', 'b'], ['a\nb'], ['a,b'], ['b', 'a'], ['a'], ['"a","b"'], ['a', 'b', '']].map(
-    (containers): Need => needContainers(containers),
+  const keys = [['a', 'b'], ['a\nb'], ['a,b'], ['b', 'a'], ['a'], ['"a","b"'], ['a', 'b', '']].map((containers): Need =>
+    needContainers(containers),
   )
   assert.equal(new Set(keys.map(({ key }) => key)).size, keys.length)
   assert.equal(needContainers(['a', 'b']).key, keys[0]?.key)

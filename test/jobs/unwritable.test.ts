@@ -30,13 +30,7 @@ test('a stream whose id cannot be recorded is 503, with nothing of it, however f
   const node = await startSimNode({ rateLimit: 0 }, t)
   const { url, ledger, fleet } = await startJobServer(t, [node])
   await ledger.close()
-  for (const data of [
-    { pieces: 1 },
-    { pieces: 3, pieceMs: 0 },
-    { pieces: 50, pieceMs: 0, pieceBytes: 100_000 },
-    { pieces: 5, pieceMs: 100 },
-    { pieces: 0 },
-  ]) {
+  for (const data of [{ pieces: 1 }, { pieces: 3, pieceMs: 0 }, { pieces: 5, pieceMs: 100 }, { pieces: 0 }]) {
     assertNotRecorded(await post(`${url}/api/jobs/stream`, { containers: ['echo'], data }))
   }
   const [tracked] = fleet.nodes.values()

@@ -1,9 +1,9 @@
 import { parseArgs } from 'node:util'
 
-export type Part = 'jobs' | 'profile' | 'streams' | 'memory'
+export type Part = 'jobs' | 'openai' | 'profile' | 'streams' | 'memory'
 
 export interface BenchOptions {
-  /** What is measured, in this order: jobs, profile, streams, memory. */
+  /** What is measured, in this order: jobs, openai, profile, streams, memory. */
   readonly parts: ReadonlySet<Part>
   /** Names of contenders; empty: all that are installed. */
   readonly contenders: readonly string[]
@@ -19,10 +19,11 @@ export interface BenchOptions {
 }
 
 export const usage = `npm run bench -- [option …]
-  (none)           CPU per job beside other proxies, the profile, the streams
+  (none)           CPU per job and per chat beside other proxies, the profile, the streams
   --quick          CPU per job alone, at most 10 s for each contender
   --only a,b       only these contenders
   --rounds N       rounds of 4 s for each contender (5)
+  --openai         only chat completions: CPU per answer and per event, and what they are delayed
   --profile        only the profile: where the gateway's time goes
   --streams        only the streams: --count 1000, --seconds 120
   --memory         only the memory over --jobs 500000`
@@ -36,6 +37,7 @@ export function readOptions(args: string[]): BenchOptions | undefined {
         quick: { type: 'boolean', default: false },
         only: { type: 'string', default: '' },
         rounds: { type: 'string', default: '5' },
+        openai: { type: 'boolean', default: false },
         profile: { type: 'boolean', default: false },
         streams: { type: 'boolean', default: false },
         memory: { type: 'boolean', default: false },
@@ -61,10 +63,10 @@ export function readOptions(args: string[]): BenchOptions | undefined {
   }
 }
 
-function partsOf(asked: { quick: boolean; profile: boolean; streams: boolean; memory: boolean }): Set<Part> {
-  const parts = (['profile', 'streams', 'memory'] as const).filter((part) => asked[part])
+function partsOf(asked: Record<'quick' | 'openai' | 'profile' | 'streams' | 'memory', boolean>): Set<Part> {
+  const parts = (['openai', 'profile', 'streams', 'memory'] as const).filter((part) => asked[part])
   if (parts.length > 0) return new Set(parts)
-  return new Set(asked.quick ? ['jobs'] : ['jobs', 'profile', 'streams'])
+  return new Set(asked.quick ? ['jobs'] : ['jobs', 'openai', 'profile', 'streams'])
 }
 
 function wholeNumber(text: string, most: number): number {

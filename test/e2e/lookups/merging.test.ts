@@ -3,7 +3,7 @@ import { after, describe, test } from 'node:test'
 import { request } from '../../kit/http.ts'
 import { startSimNode } from '../../kit/simNode/index.ts'
 import { eventually } from '../../kit/wait.ts'
-import { gatewayFor } from '../support.ts'
+import { assertError, gatewayFor } from '../support.ts'
 import { infoText, serve } from '../fleet/infoServer.ts'
 
 const file = { after }
@@ -97,6 +97,13 @@ describe('/api/v1/resources', () => {
     const odd = encodeURIComponent('a/b c&d=é')
     await get(`/api/v1/resources?model_id=${odd}`)
     assert.ok(first.seen('resources').some(({ url }) => url === `/resources?model_id=${odd}`))
+  })
+
+  test('a model_id too long to be one is a 400', async () => {
+    for (const path of ['/api/v1/resources', '/resources']) {
+      const answer = await request(`${gateway.url}${path}?model_id=${'m'.repeat(1001)}`)
+      assert.match(assertError(answer, 400), /model_id/)
+    }
   })
 
   test('an empty model_id is none', async () => {

@@ -188,12 +188,10 @@ describe('what cannot be forwarded', () => {
     assert.equal(models.headers.allow, 'GET, HEAD, OPTIONS')
   })
 
-  test('headers of a hostile length cost no time', async () => {
+  test('a path of a hostile length costs no time', async () => {
     const startMs = performance.now()
-    const path = `/v1/audio/${'/'.repeat(50_000)}x`
-    const headers = { Authorization: `Bearer a${' '.repeat(60_000)}b` }
-    await Promise.all([post(`${gateway.url}${path}`, chat()), askChat(gateway, chat(), { headers })])
-    assert.ok(performance.now() - startMs < 2000)
+    await post(`${gateway.url}/v1/audio/${'/'.repeat(50_000)}x`, chat())
+    assert.ok(performance.now() - startMs < 1500)
   })
 })
 

@@ -82,7 +82,8 @@ describe('a ticket counts as load at once', async () => {
 
   test('yet however large a cost is claimed, the worker stays in reach', async () => {
     for (let i = 0; i < 4; i++) await ticketOf(gateway, { cost: 1e308 })
-    for (const jobs of await unseen()) assert.ok(jobs < 1000, String(jobs))
+    // What is beyond all numbers is null in JSON.
+    for (const jobs of await unseen()) assert.ok(typeof jobs === 'number' && jobs < 1000, String(jobs))
   })
 })
 

@@ -20,7 +20,7 @@ const NO_OPERATORS: Record<string, string>[] = [
 ]
 
 describe('with an OPS_KEY', () => {
-  for (const path of ['/stats', '/services', '/metrics', '/stats/']) {
+  for (const path of ['/stats', '/services', '/metrics', '/dashboard', '/stats/']) {
     test(`${path} needs it`, async () => {
       for (const headers of NO_OPERATORS) {
         const answer = await ask(path, headers)

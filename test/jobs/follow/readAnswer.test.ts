@@ -11,7 +11,7 @@ describe('what a node says of jobs', () => {
     const result = '{"container": "a","output":{"big":123456789012345678901234567890,"nan":NaN,"e":1E+2,"u":"\\u00fc"}}'
     const told = read(`[{"id":"x","intermediate_results":[ {"a" :1} ],"result":${result},"status":"success"}]\n`)
     assert.equal(told?.length, 1)
-    const [job] = told!
+    const [job] = told
     assert.deepEqual([job!.id, job!.status], ['x', 'success'])
     assert.equal(job!.result?.toString(), result)
     assert.equal(job!.intermediate?.toString(), '[ {"a" :1} ]')
