@@ -22,7 +22,11 @@ const POLL_EVERY_MS = 1500
 const IDS_PER_POLL = 100
 const TIMEOUT_MS = 15_000
 /** With a key a client sends again what may have been lost. */
-const MOST_TRIES = 3
+const MOST_TRIES = 4
+/** How long a client waits that got no answer: the gateway is away for a moment. */
+const PAUSE_MS = 500
+/** Whoever has not submitted all jobs after so many times the time for it leaves it at that. */
+const MOST_TIMES_LATE = 1.25
 
 export class Caller {
   readonly address: string
@@ -53,8 +57,10 @@ export class Caller {
   /** Submits so many jobs over about so many seconds, asking for results meanwhile. */
   async work(jobs: number, seconds: number): Promise<void> {
     const meanGap = seconds / (jobs / (1 + BATCH_SHARE * (BATCH_SIZE - 1)))
-    const endsAt = performance.now() + seconds * 1000
-    while (this.#submitted < jobs) {
+    const startedAt = performance.now()
+    const endsAt = startedAt + seconds * 1000
+    const latest = startedAt + MOST_TIMES_LATE * seconds * 1000
+    while (this.#submitted < jobs && performance.now() < latest) {
       const size = this.#random() < BATCH_SHARE ? Math.min(BATCH_SIZE, jobs - this.#submitted) : 1
       await this.#submit(size)
       if (performance.now() >= this.#nextPoll) await this.poll()
@@ -105,10 +111,13 @@ export class Caller {
     const options = { method: 'POST', body: size === 1 ? jobs[0]! : jobs, ...(headers && { headers }) }
     let answer = await this.#send(path, options)
     for (let tries = 1; this.#hasKeys && !answer && tries < MOST_TRIES; tries++) {
-      await sleep(500 * tries)
+      await sleep(PAUSE_MS * tries)
       answer = await this.#send(path, options)
     }
-    if (answer?.status !== 200) return this.#note(answer ? String(answer.status) : 'no answer', size)
+    if (answer?.status !== 200) {
+      this.#note(answer ? String(answer.status) : 'no answer', size)
+      return sleep(PAUSE_MS)
+    }
     const items = size === 1 ? [answer.json<Item>()] : answer.json<Item[]>()
     items.forEach(({ id, error }, index) => {
       if (id === undefined) this.#note(`item: ${error}`, 1)

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { post } from '../kit/http.ts'
 import type { Answer } from '../kit/http.ts'
-import { startSimNode } from '../kit/simNode/index.ts'
+import { spawnSimNode } from '../kit/simNode/index.ts'
 import { startJobServer } from './jobServer.ts'
 
 function assertNotRecorded(answer: Answer): void {
@@ -15,7 +15,7 @@ function assertNotRecorded(answer: Answer): void {
 const JOB = { containers: ['echo'], data: {} }
 
 test('a job that cannot be recorded is 503, and its place at the node is given back', async (t) => {
-  const node = await startSimNode({ rateLimit: 0 }, t)
+  const node = await spawnSimNode({ rateLimit: 0 }, t)
   const { url, ledger, fleet } = await startJobServer(t, [node])
   await ledger.close()
   assertNotRecorded(await post(`${url}/api/jobs`, JOB))
@@ -27,7 +27,7 @@ test('a job that cannot be recorded is 503, and its place at the node is given b
 })
 
 test('a stream whose id cannot be recorded is 503, with nothing of it, however fast its output comes', async (t) => {
-  const node = await startSimNode({ rateLimit: 0 }, t)
+  const node = await spawnSimNode({ rateLimit: 0 }, t)
   const { url, ledger, fleet } = await startJobServer(t, [node])
   await ledger.close()
   for (const data of [{ pieces: 1 }, { pieces: 3, pieceMs: 0 }, { pieces: 5, pieceMs: 100 }, { pieces: 0 }]) {

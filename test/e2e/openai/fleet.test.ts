@@ -8,7 +8,7 @@ import { startSimService } from '../../kit/simService/index.ts'
 import type { SimServiceOptions } from '../../kit/simService/index.ts'
 import { eventually, freePort } from '../../kit/wait.ts'
 import { assertError, statsOf } from '../support.ts'
-import { askChat, chat, entryOf, gatewayForServices, openChat } from './support.ts'
+import { askChat, chat, entryOf, gatewayForServices, lastCall, openChat } from './support.ts'
 
 const file = { after }
 /** Polls come often, so that health changes soon. */
@@ -60,7 +60,7 @@ describe('a service', async () => {
       ['unlisted', silent, '/v1/chat/completions'],
     ] as const) {
       assert.equal((await ask(gateway, model)).status, 200)
-      assert.equal(service.requests.at(-1)!.url, url)
+      assert.equal(lastCall(service).url, url)
     }
     assert.deepEqual(
       short.requests.slice(0, 2).map(({ url }) => url),

@@ -3,7 +3,7 @@ import { after, describe, test } from 'node:test'
 import { openRaw, post, request } from '../../kit/http.ts'
 import { startSimService } from '../../kit/simService/index.ts'
 import { assertError } from '../support.ts'
-import { askChat, chat, entryOf, gatewayForServices } from './support.ts'
+import { askChat, chat, entryOf, gatewayForServices, lastCall } from './support.ts'
 
 const file = { after }
 const [small, large] = await Promise.all([
@@ -46,7 +46,7 @@ describe('a request goes to the service with its model, at the path that the ser
         const answer = await post(`${gateway.url}${path}`, body)
         assert.equal(answer.status, 200, answer.text)
         assert.equal(answer.headers['x-infernet-node'], service.address)
-        const seen = service.requests.at(-1)!
+        const seen = lastCall(service)
         assert.equal(seen.url, prefix + path.replace('/v1', ''))
         assert.equal(seen.text, body)
       }
@@ -55,7 +55,7 @@ describe('a request goes to the service with its model, at the path that the ser
 
   test('with its query, and a trailing slash makes no difference', async () => {
     await post(`${gateway.url}/v1/chat/completions/?api-version=2&x=/`, chat())
-    assert.equal(small.requests.at(-1)!.url, '/v1/chat/completions?api-version=2&x=/')
+    assert.equal(lastCall(small).url, '/v1/chat/completions?api-version=2&x=/')
   })
 
   test('also where the request names the whole URL, or spells the path in capitals', async (t) => {
@@ -66,7 +66,7 @@ describe('a request goes to the service with its model, at the path that the ser
         `POST ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: ${text.length}\r\n\r\n${text}`,
       )
       await client.closed()
-      assert.match(small.requests.at(-1)!.url, /^\/v1\/chat\/completions\?y$/i)
+      assert.match(lastCall(small).url, /^\/v1\/chat\/completions\?y$/i)
     }
   })
 
@@ -101,7 +101,7 @@ describe('a form', () => {
       ]) {
         const answer = await post(`${gateway.url}${path}`, body, { headers: FORM_TYPE })
         assert.equal(answer.status, 200, answer.text)
-        const seen = large.requests.at(-1)!
+        const seen = lastCall(large)
         assert.deepEqual(seen.body, body)
         assert.equal(seen.header('content-type'), FORM_TYPE['Content-Type'])
       }

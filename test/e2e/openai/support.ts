@@ -5,6 +5,8 @@ import { spawnGateway } from '../../kit/gateway.ts'
 import type { Gateway } from '../../kit/gateway.ts'
 import { openStream, post } from '../../kit/http.ts'
 import type { Answer, OpenStream, RequestOptions } from '../../kit/http.ts'
+import type { SimService } from '../../kit/simService/index.ts'
+import type { RecordedRequest } from '../../kit/simServer/records.ts'
 import { eventually, freePort } from '../../kit/wait.ts'
 import type { Cleanup } from '../../kit/wait.ts'
 import { statsOf } from '../support.ts'
@@ -55,6 +57,11 @@ export function openChat({ url }: Gateway, sim: object = {}, options: RequestOpt
 export function inFlightIs(gateway: Gateway, service: { address: string }, wanted: number): Promise<boolean> {
   const look = async (): Promise<boolean> => (await statsOf(gateway, service)).in_flight === wanted
   return eventually(look, { withinMs: AT_ONCE_MS, what: `in_flight of ${wanted}` })
+}
+
+/** The last request to the service that was not a poll: those come at any time. */
+export function lastCall({ requests }: SimService): RecordedRequest {
+  return requests.findLast(({ endpoint }) => endpoint !== 'models')!
 }
 
 /** A request that nobody has answered yet. */
