@@ -99,7 +99,8 @@ export function createApp(deps: AppDeps): Express {
   addPath(app, '/pubkey', { GET: [publicKey(deps.route.keys)] })
 
   for (const path of OPENAI_PATHS) addPath(app, path, { POST: [...work, forwardOpenAi(deps.openai)] })
-  for (const path of ['/v1/models', '/models']) addPath(app, path, { GET: [...client, listModels(deps.openai)] })
+  const models = listModels(deps.openai)
+  for (const path of ['/v1/models', '/models']) addPath(app, path, { GET: [...client, models] })
 
   addPages(app, pages.open, [])
   addPages(app, pages.guarded, [requireOpsKey(deps.opsKey)])

@@ -5,7 +5,7 @@ import { Lease } from '../fleet/lease.ts'
 import { parseAddress } from '../fleet/address.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import { GatewayFault } from '../faults.ts'
-import type { JobRecord, KeptAnswer, Ledger } from './ledger/ledger.ts'
+import { ledgerFault, type JobRecord, type KeptAnswer, type Ledger } from './ledger/ledger.ts'
 
 /** When to try again what the ledger could not take, ms. */
 const PERSIST_RETRY_MS = 5000
@@ -79,9 +79,11 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
   /**
    * Takes places for `count` new jobs of a caller before anything is sent; returns how to give back one of them.
    *
-   * @throws GatewayFault ERR_TOO_MANY_JOBS
+   * @throws GatewayFault ERR_TOO_MANY_JOBS; ERR_LEDGER while they could not be recorded, so that no node runs them for nobody
    */
   admit(caller: string, count: number): () => void {
+    const { writable, reason = 'unknown' } = this.#ledger.health()
+    if (count > 0 && !writable) throw ledgerFault(reason)
     const unfinished = this.#unfinishedOf.get(caller) ?? 0
     if (this.#maxPerCaller > 0 && unfinished + count > this.#maxPerCaller) {
       throw new GatewayFault('ERR_TOO_MANY_JOBS', `At most ${this.#maxPerCaller} unfinished jobs are allowed`, {

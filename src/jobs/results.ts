@@ -27,8 +27,8 @@ export function readJobs(deps: JobDeps) {
       const which = pending === 'true' ? 'pending' : pending === 'false' ? 'finished' : 'all'
       return sendJson(res, Buffer.from(JSON.stringify(await deps.ledger.list(caller, which))))
     }
-    const told = await tell(deps, caller, ids)
     const withIntermediate = query.get('intermediate') === 'true'
+    const told = await tell(deps, caller, ids, withIntermediate)
     const parts: Buffer[] = []
     for (const id of ids) {
       const job = told.get(id)
@@ -38,7 +38,12 @@ export function readJobs(deps: JobDeps) {
   }
 }
 
-async function tell({ live, ledger }: JobDeps, caller: string, ids: readonly string[]): Promise<Map<string, Told>> {
+async function tell(
+  { live, ledger }: JobDeps,
+  caller: string,
+  ids: readonly string[],
+  withIntermediate: boolean,
+): Promise<Map<string, Told>> {
   const told = new Map<string, Told>()
   const finished: string[] = []
   for (const id of ids) {
@@ -48,7 +53,7 @@ async function tell({ live, ledger }: JobDeps, caller: string, ids: readonly str
     else told.set(id, { state: 'running', result: undefined, intermediate: undefined })
   }
   if (finished.length === 0) return told
-  for (const job of await ledger.read(caller, [...new Set(finished)])) {
+  for (const job of await ledger.read(caller, [...new Set(finished)], { withIntermediate })) {
     told.set(job.id, { state: job.state, result: job.result, intermediate: job.intermediate })
   }
   return told

@@ -4,6 +4,9 @@ import { RunningMean } from './runningMean.ts'
 /** Observations over which the fleet's mean latency and mean cost are taken. */
 const MEAN_MEMORY = 1000
 
+/** A hint counts for the mean with at most so many times the mean. */
+const LARGEST_COST_RATIO = 100
+
 /** What the nodes of a fleet know together: how long a job takes on the mean, and what a job costs on the mean. */
 export class FleetLoad {
   readonly constants: PolicyConstants
@@ -47,8 +50,10 @@ export class FleetLoad {
 
   /** A hinted cost over the mean of those before it (1 for the first one), which it then counts in. */
   costRatio(cost: number): number {
-    const ratio = cost / (this.#cost.value ?? cost)
-    this.#cost.add(cost)
+    const mean = this.#cost.value ?? cost
+    const ratio = cost / mean
+    // One absurd hint must not drown all others.
+    this.#cost.add(Math.min(cost, mean * LARGEST_COST_RATIO))
     return ratio
   }
 }

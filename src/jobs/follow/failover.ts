@@ -47,8 +47,8 @@ export class Failover {
     const { record } = job
     const ranSeconds = (Date.now() - record.runStartedAt) / 1000
     const expiry = this.#options.nodeRecordSeconds ?? NODE_RECORD_SECONDS
-    if (record.kind === 'stream') return this.#fail(job, 'The stream was lost with its node')
     if (this.#seesUsElsewhere(job)) return this.#giveUpInTime(job, 'The node sees the gateway under another address')
+    if (record.kind === 'stream') return this.#fail(job, 'The stream was lost with its node')
     if (ranSeconds >= expiry - RECORD_TOLERANCE_SECONDS) {
       return this.#fail(job, 'The node gave no result in time and its record of the job expired')
     }

@@ -1,6 +1,6 @@
 import { GatewayFault } from '../../faults.ts'
 import type { Fleet } from '../../fleet/fleet.ts'
-import { needContainers } from '../../fleet/need.ts'
+import { needContainers, type Need } from '../../fleet/need.ts'
 import type { Selector } from '../../fleet/selector.ts'
 import type { Attempt } from '../../proxy/attempt.ts'
 import { Tries, type Exchange } from '../../proxy/exchange.ts'
@@ -51,7 +51,7 @@ function exchangeFor({ fleet, via }: ResubmissionOptions, { record }: LiveJob, b
   const headers = headersOnBehalf(record.clientAddress, record.id, via)
   const submission = { kind: 'job' as const, containers: [...record.containers], requiresProof: false }
   return {
-    need: needContainers(record.containers),
+    need: whileHealthy(needContainers(record.containers)),
     cost: record.cost,
     restKey: `${JOBS_PATH} ${record.caller}`,
     requestFor: (to) => ({ method: 'POST', path: to.spec.basePath + JOBS_PATH, headers, body }),
@@ -62,6 +62,11 @@ function exchangeFor({ fleet, via }: ResubmissionOptions, { record }: LiveJob, b
     isPushback: (answer) => answer.status !== 200,
     noNode: () => noNodeFor(submission, fleet),
   }
+}
+
+/** A lost job can wait; a node that may be in trouble itself could cost it a run. */
+function whileHealthy({ key, fits }: Need): Need {
+  return { key: `healthy ${key}`, fits: (node) => node.health.isHealthy && fits(node) }
 }
 
 function limitWait(attempt: Attempt): void {

@@ -54,6 +54,19 @@ describe('durability', { concurrency: 3 }, () => {
     assert.equal(await runsOn(nodes), 20)
   })
 
+  test('jobs of a node that left the list meanwhile are followed to their end there', async (t) => {
+    const [leaving] = await startNodes(t, 1, { concurrency: 10 })
+    const [staying] = await startNodes(t, 1)
+    const gateway = await gatewayFor(t, [leaving!], SQLITE)
+    const ids = await submitMany(gateway, 5, (n) => ({ n, seconds: 2 }))
+    await gateway.kill()
+    await gateway.setNodes([staying!.address])
+    await gateway.restart()
+    const entries = await ended(gateway, ids)
+    entries.forEach((entry, n) => assertEchoed(entry, { n, seconds: 2 }))
+    assert.deepEqual([await runsOn([leaving!]), await runsOn([staying!])], [5, 0])
+  })
+
   test('the file belongs to one gateway: a second one refuses to start', async (t) => {
     const gateway = await gatewayFor(t, await startNodes(t, 1), SQLITE)
     const line = await refusal(t, { cwd: gateway.cwd })

@@ -1,10 +1,12 @@
 /** Answers of nodes that are hard to read: late, long, broken or nonsense. */
 import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { finishedEntry, runningEntry, startScriptedNode } from './scriptedNode.ts'
+import type { AnswerQuestion } from './scriptedNode.ts'
 import { SharedGateway } from './site.ts'
-import { ended, entriesOf, submitMany, submitted } from './support.ts'
+import { ended, entriesOf, listed, submitMany, submitted } from './support.ts'
 
 describe('reading what nodes say', { concurrency: 6 }, () => {
   const shared = new SharedGateway({ JOB_TIMEOUT: '8' })
@@ -65,6 +67,24 @@ describe('reading what nodes say', { concurrency: 6 }, () => {
     const [entry] = await ended(site, [id])
     assert.equal(entry?.status, 'success')
     assert.equal(node.ids.length, 1)
+  })
+
+  test('a node that gives an id twice takes no job from anybody', async (t) => {
+    const site = shared.site(t)
+    const answer: AnswerQuestion = (response, ids) => {
+      response.end(`[${ids.map((id) => finishedEntry(id, '1')).join(',')}]`)
+    }
+    const sameId = randomUUID()
+    const node = await startScriptedNode(t, site.container, answer, () => sameId)
+    await site.list(node)
+    const [mine, yours] = [site.from, '127.0.0.99']
+    const ids = [await submitted(site, {}, { from: mine }), await submitted(site, {}, { from: yours })] as const
+    assert.equal(ids[0], sameId)
+    assert.notEqual(ids[1], sameId)
+    for (const [n, from] of [mine, yours].entries()) {
+      assert.equal((await ended(site, [ids[n]!], { from }))[0]?.status, 'success')
+      assert.deepEqual(await listed(site, '', { from }), [ids[n]])
+    }
   })
 
   test('an answer that comes slowly, yet comes, is waited for', async (t) => {

@@ -21,7 +21,12 @@ export interface ScriptedNode {
 export type AnswerQuestion = (response: ServerResponse, ids: readonly string[], node: ScriptedNode) => void
 
 /** Starts one that runs this container, closed after the test. */
-export async function startScriptedNode(t: Cleanup, container: string, answer: AnswerQuestion): Promise<ScriptedNode> {
+export async function startScriptedNode(
+  t: Cleanup,
+  container: string,
+  answer: AnswerQuestion,
+  newId: () => string = randomUUID,
+): Promise<ScriptedNode> {
   const ids: string[] = []
   const questions: { ids: string[]; at: number }[] = []
   const server = createServer((incoming, response) => {
@@ -29,7 +34,7 @@ export async function startScriptedNode(t: Cleanup, container: string, answer: A
     incoming.resume().on('end', () => {
       if (pathname === '/info') return void response.end(info(container))
       if (incoming.method === 'POST') {
-        const id = randomUUID()
+        const id = newId()
         ids.push(id)
         return void response.end(JSON.stringify({ id }))
       }
