@@ -112,7 +112,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
 
   onResponseEnd(): void {
     if (this.#streaming) {
-      this.#settle(this.#sink?.end(), () => this.#streamed())
+      this.#settle(this.#sink?.end(), { kind: 'streamed' })
       return
     }
     const body = this.#chunks.length === 1 ? (this.#chunks[0] as Buffer) : Buffer.concat(this.#chunks, this.#size)
@@ -121,19 +121,16 @@ export class Attempt implements Dispatcher.DispatchHandler {
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     const fault = this.#abortedBy ?? faultOfTransport(error, this.#sent, this.answeredAt > 0)
-    const result = { kind: 'fault' as const, fault, refused: isRefused(error) }
-    this.#settle(this.#streaming ? this.#sink?.broke(fault) : undefined, () => result)
+    this.#settle(this.#streaming ? this.#sink?.broke(fault) : undefined, {
+      kind: 'fault',
+      fault,
+      refused: isRefused(error),
+    })
   }
 
-  /** The sink may have refused what it held, though the answer itself was complete by then. */
-  #streamed(): AttemptResult {
-    const fault = this.#abortedBy
-    return fault && fault.code !== 'ERR_CLIENT_GONE' ? { kind: 'fault', fault, refused: false } : { kind: 'streamed' }
-  }
-
-  #settle(sinkIsDone: void | Promise<void>, result: () => AttemptResult): void {
-    if (sinkIsDone) void sinkIsDone.then(() => this.#resolve(result()))
-    else this.#resolve(result())
+  #settle(sinkIsDone: void | Promise<void>, result: AttemptResult): void {
+    if (sinkIsDone) void sinkIsDone.then(() => this.#resolve(result))
+    else this.#resolve(result)
   }
 }
 

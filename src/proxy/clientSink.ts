@@ -46,8 +46,6 @@ export class ClientSink implements AnswerSink {
   #isPaused = false
   #stallTimer: NodeJS.Timeout | undefined
   #isEnding = false
-  /** A gate has refused: nothing more may reach the client, who gets the fault instead. */
-  #isRefused = false
 
   constructor(options: ClientSinkOptions) {
     this.#options = options
@@ -107,14 +105,13 @@ export class ClientSink implements AnswerSink {
 
   #finish(): void {
     const { res, tap } = this.#options
-    if (this.#isRefused || res.destroyed || res.writableEnded) return
+    if (res.destroyed || res.writableEnded) return
     this.#head?.()
     for (const chunk of tap.rest?.() ?? []) this.#write(chunk)
     res.end()
   }
 
   #pass(chunk: Buffer): Promise<void> | undefined {
-    if (this.#isRefused) return undefined
     const open = this.#options.tap.gate?.(chunk) ?? [chunk]
     return open instanceof Promise ? open.then((pieces) => this.#writeApart(pieces)) : this.#writeAll(open)
   }
@@ -130,7 +127,6 @@ export class ClientSink implements AnswerSink {
       (error: unknown) => {
         // First no longer held, so that the fault can become the answer.
         this.#held = undefined
-        this.#isRefused = true
         this.#options.abort(error)
       },
     )

@@ -52,9 +52,12 @@ export async function fleetOf(t: Cleanup, nodes: readonly { address: string }[])
 }
 
 /** Serves the job calls; nobody follows the jobs. */
-export async function startJobServer(t: Cleanup, nodes: readonly { address: string }[]): Promise<JobServer> {
+export async function startJobServer(
+  t: Cleanup,
+  nodes: readonly { address: string }[],
+  ledger: Ledger = new MemoryLedger({ maxBytes: 1e9, ttlMs: 1e9 }),
+): Promise<JobServer> {
   const fleet = await fleetOf(t, nodes)
-  const ledger = new MemoryLedger({ maxBytes: 1e9, ttlMs: 1e9 })
   const selector = new Selector(fleet)
   const transport = new Transport({ connectTimeoutSeconds: 1, answerTimeoutSeconds: 10, idleTimeoutSeconds: 10 })
   const live = new LiveJobs(ledger, fleet, 0)

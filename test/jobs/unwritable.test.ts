@@ -1,10 +1,23 @@
-/** While the ledger cannot record, nobody hears that their job was accepted. A ledger that is closed refuses everything. */
+/** While the ledger cannot record, nobody hears that their job was accepted. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { ledgerFault } from '../../src/jobs/ledger/ledger.ts'
+import { MemoryLedger } from '../../src/jobs/ledger/memory.ts'
 import { post } from '../kit/http.ts'
 import type { Answer } from '../kit/http.ts'
 import { spawnSimNode } from '../kit/simNode/index.ts'
 import { startJobServer } from './jobServer.ts'
+
+/** As on a disk that takes its time to find that it is full. */
+class FullLedger extends MemoryLedger {
+  override async insert(): Promise<void> {
+    await sleep(100)
+    throw ledgerFault('its disk is full')
+  }
+}
+
+const full = (): FullLedger => new FullLedger({ maxBytes: 1e9, ttlMs: 1e9 })
 
 function assertNotRecorded(answer: Answer): void {
   assert.equal(answer.status, 503, answer.text)
@@ -16,10 +29,12 @@ const JOB = { containers: ['echo'], data: {} }
 
 test('a job that cannot be recorded is 503, and its place at the node is given back', async (t) => {
   const node = await spawnSimNode({ rateLimit: 0 }, t)
-  const { url, ledger, fleet } = await startJobServer(t, [node])
-  await ledger.close()
+  const { url, fleet } = await startJobServer(t, [node], full())
   assertNotRecorded(await post(`${url}/api/jobs`, JOB))
-  assertNotRecorded(await post(`${url}/api/jobs`, JOB, { headers: { 'Idempotency-Key': 'a' } }))
+  // One that waits for another under its key is told no more than that one.
+  const keyed = { headers: { 'Idempotency-Key': 'a' } }
+  const both = await Promise.all([1, 2].map(() => post(`${url}/api/jobs`, JOB, keyed)))
+  both.forEach(assertNotRecorded)
   assertNotRecorded(await post(`${url}/api/jobs/batch`, [JOB, JOB]))
   const [tracked] = fleet.nodes.values()
   assert.equal(tracked!.inFlight, 0)
@@ -28,8 +43,7 @@ test('a job that cannot be recorded is 503, and its place at the node is given b
 
 test('a stream whose id cannot be recorded is 503, with nothing of it, however fast its output comes', async (t) => {
   const node = await spawnSimNode({ rateLimit: 0 }, t)
-  const { url, ledger, fleet } = await startJobServer(t, [node])
-  await ledger.close()
+  const { url, fleet } = await startJobServer(t, [node], full())
   for (const data of [{ pieces: 1 }, { pieces: 3, pieceMs: 0 }, { pieces: 5, pieceMs: 100 }, { pieces: 0 }]) {
     assertNotRecorded(await post(`${url}/api/jobs/stream`, { containers: ['echo'], data }))
   }

@@ -65,8 +65,8 @@ function exchangeFor({ fleet, via }: ResubmissionOptions, { record }: LiveJob, b
 }
 
 /** A lost job can wait; a node that may be in trouble itself could cost it a run. */
-function whileHealthy({ key, fits }: Need): Need {
-  return { key: `healthy ${key}`, fits: (node) => node.health.isHealthy && fits(node) }
+function whileHealthy(need: Need): Need {
+  return { ...need, key: `healthy ${need.key}`, fits: (node) => node.health.isHealthy && need.fits(node) }
 }
 
 function limitWait(attempt: Attempt): void {

@@ -67,18 +67,21 @@ describe('an Idempotency-Key', () => {
     assert.deepEqual(answers.map(({ status }) => status).toSorted(), [200, 422, 422])
   })
 
-  test('belongs to its caller and its path', async () => {
+  test('belongs to its caller and its path, also while others run under it', async () => {
     const headers = newKey()
-    const ids = new Set<string>()
-    for (const from of ['127.0.0.5', '127.0.0.6']) {
-      const answer = await submitTo(gateway, jobOf({}), { headers, from })
-      const { id } = answer.json<{ id: string }>()
-      ids.add(id)
-      assert.deepEqual(await listed(gateway, '', { from }), [id])
+    const callers = ['127.0.0.5', '127.0.0.6']
+    for (const node of nodes) await node.late(0.5, undefined, { runs: false })
+    const singles = callers.map((from) => submitTo(gateway, jobOf({}), { headers, from }))
+    const batches = callers.map((from) =>
+      post(`${gateway.url}/api/jobs/batch`, [jobOf({})], { headers, localAddress: from }),
+    )
+    const ids = (await Promise.all(singles)).map((answer) => answer.json<{ id: string }>().id)
+    ids.push(...(await Promise.all(batches)).map((answer) => answer.json<{ id: string }[]>()[0]!.id))
+    for (const node of nodes) await node.behave()
+    assert.equal(new Set(ids).size, 4)
+    for (const [n, from] of callers.entries()) {
+      assert.deepEqual((await listed(gateway, '', { from })).toSorted(), [ids[n]!, ids[n + 2]!].toSorted())
     }
-    const batch = await post(`${gateway.url}/api/jobs/batch`, [jobOf({})], { headers, localAddress: '127.0.0.5' })
-    ids.add(batch.json<{ id: string }[]>()[0]!.id)
-    assert.equal(ids.size, 3)
   })
 
   test('is not used up by a refusal', async () => {

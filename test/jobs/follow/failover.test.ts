@@ -1,0 +1,67 @@
+/** What becomes of a job that its node does not know any more, as far as no node has to be asked for it. */
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import type { LiveJob } from '../../../src/jobs/liveJobs.ts'
+import { JOB_TIMEOUT_SECONDS, runningJob, setUpFollowing } from './following.ts'
+
+const NODE = 'http://127.0.0.1:1'
+const MINUTE_MS = 60_000
+
+function isLeftAlone({ isMoving, end }: LiveJob): boolean {
+  return !isMoving && end === undefined
+}
+
+describe('a job that its node does not know any more', () => {
+  test('is not lost where the node sees the gateway under another address, a stream neither', async (t) => {
+    const { failover, restored } = await setUpFollowing(t)
+    const jobs = await restored(
+      runningJob(NODE, { id: 'job', nodeJobId: 'job' }),
+      runningJob(NODE, { id: 'stream', nodeJobId: 'stream', kind: 'stream' }),
+    )
+    for (const job of jobs) {
+      job.node.localAddress = '127.0.0.2'
+      failover.forgotten(job)
+      assert.ok(isLeftAlone(job))
+      // Not for ever.
+      job.knownAt = Date.now() - JOB_TIMEOUT_SECONDS * 1000
+      failover.forgotten(job)
+      assert.equal(job.end?.state, 'failed')
+    }
+  })
+
+  test('is lost where the address is the same, or never was known', async (t) => {
+    const { failover, restored } = await setUpFollowing(t)
+    const jobs = await restored(
+      runningJob(NODE, { id: '1', nodeJobId: '1' }),
+      runningJob(NODE, { id: '2', nodeJobId: '2', localAddress: '' }),
+    )
+    for (const job of jobs) {
+      job.node.localAddress = '127.0.0.1'
+      failover.forgotten(job)
+      assert.equal(job.isMoving, true)
+    }
+  })
+
+  test('has failed once the record of a node would have expired, and a stream at once', async (t) => {
+    const { failover, restored } = await setUpFollowing(t)
+    const [old, young, stream] = await restored(
+      runningJob(NODE, { id: '1', nodeJobId: '1', runStartedAt: Date.now() - 15 * MINUTE_MS }),
+      runningJob(NODE, { id: '2', nodeJobId: '2', runStartedAt: Date.now() - 14 * MINUTE_MS }),
+      runningJob(NODE, { id: '3', nodeJobId: '3', kind: 'stream' }),
+    )
+    for (const job of [old!, young!, stream!]) failover.forgotten(job)
+    assert.equal(old!.end?.state, 'failed')
+    assert.equal(young!.isMoving, true)
+    assert.equal(stream!.end?.state, 'failed')
+    const { container, error } = JSON.parse(old!.end.result.toString()) as Record<string, string>
+    assert.equal(container, 'echo')
+    assert.match(error!, /expired/)
+  })
+
+  test('does not have to answer for the time in which its gateway was down', async (t) => {
+    const { failover, restored } = await setUpFollowing(t)
+    const [job] = await restored(runningJob(NODE, { failover: false, runStartedAt: Date.now() - 60 * MINUTE_MS }))
+    failover.nodeDied(job!)
+    assert.equal(job!.end, undefined)
+  })
+})

@@ -1,0 +1,76 @@
+/** Jobs that are followed, in a fleet whose list the test writes; at its addresses nobody listens. */
+import { Fleet } from '../../../src/fleet/fleet.ts'
+import { parseAddress } from '../../../src/fleet/address.ts'
+import { Selector } from '../../../src/fleet/selector.ts'
+import type { NodeSource } from '../../../src/fleet/sources/source.ts'
+import { Failover } from '../../../src/jobs/follow/failover.ts'
+import { Follower } from '../../../src/jobs/follow/follower.ts'
+import type { JobRecord } from '../../../src/jobs/ledger/ledger.ts'
+import { MemoryLedger } from '../../../src/jobs/ledger/memory.ts'
+import { LiveJobs, type LiveJob } from '../../../src/jobs/liveJobs.ts'
+import { Transport } from '../../../src/proxy/transport.ts'
+import type { Cleanup } from '../../kit/wait.ts'
+import { silentLogger as logger } from '../jobServer.ts'
+
+export const JOB_TIMEOUT_SECONDS = 900
+
+export interface Following {
+  readonly fleet: Fleet
+  readonly ledger: MemoryLedger
+  readonly live: LiveJobs
+  readonly failover: Failover
+  /** Replaces the list of addresses. */
+  readonly list: (addresses: readonly string[]) => void
+  /** Takes up jobs as after a restart. */
+  readonly restored: (...records: readonly JobRecord[]) => Promise<LiveJob[]>
+}
+
+export async function setUpFollowing(t: Cleanup): Promise<Following> {
+  let onList: Parameters<NodeSource['start']>[0] = () => undefined
+  const source: NodeSource = {
+    name: 'test',
+    start: async (tell) => void (onList = tell),
+    stop: () => undefined,
+  }
+  const fleet = new Fleet({ sources: [source], refreshIntervalSeconds: 60, via: '1.1 test' })
+  const ledger = new MemoryLedger({ maxBytes: 1e9, ttlMs: 1e9 })
+  const transport = new Transport({ connectTimeoutSeconds: 1, answerTimeoutSeconds: 1, idleTimeoutSeconds: 1 })
+  const live = new LiveJobs(ledger, fleet, 0)
+  const common = { fleet, ledger, transport, live, logger, via: '1.1 test', selector: new Selector(fleet) }
+  const failover = new Failover({ ...common, isEnabled: true, jobTimeoutSeconds: JOB_TIMEOUT_SECONDS })
+  const follower = new Follower({ ...common, failover, periodSeconds: 60 })
+  t.after(async () => {
+    follower.stop()
+    fleet.stop()
+    await transport.close()
+    await ledger.close()
+  })
+  await fleet.start()
+  return {
+    ...{ fleet, ledger, live, failover },
+    list: (addresses) => onList(addresses.map((address) => parseAddress(address))),
+    restored: async (...records) => {
+      await ledger.insert(records.map((record) => ({ record, request: Buffer.from('{}') })))
+      await live.restore()
+      return records.map(({ id }) => live.find(id)!)
+    },
+  }
+}
+
+/** A running job at this node. */
+export function runningJob(node: string, more: Partial<JobRecord> = {}): JobRecord {
+  const now = Date.now()
+  return {
+    ...{ id: '1', nodeJobId: '1', kind: 'job', containers: ['echo'], caller: 'a', clientAddress: '127.0.0.1' },
+    ...{
+      node,
+      localAddress: '127.0.0.1',
+      runs: 1,
+      runStartedAt: now,
+      createdAt: now,
+      state: 'running',
+      failover: true,
+    },
+    ...more,
+  }
+}
