@@ -1,4 +1,5 @@
 /** Waiting for things that have no event, free ports and directories that vanish after the test. */
+import './exit.ts'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
