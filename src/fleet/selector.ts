@@ -69,7 +69,17 @@ export class Selector {
   rank(need: Need, n: number, offset: number): TrackedNode[] {
     const now = this.#fleet.now()
     const healthy = this.candidates(need).filter((node) => !node.load.isEjected(now))
-    return rank(healthy, { now, fleet: this.#fleet.loads[need.kind], random: this.#random }, n, offset)
+    const context = { now, fleet: this.#fleet.loads[need.kind], random: this.#random }
+    if (this.#policy === SELECTION_POLICIES.score) return rank(healthy, context, n, offset)
+    // Another policy only knows how to choose one: the best, then the best of the others, and so on.
+    const ranked = new Set<TrackedNode>()
+    const allows = (node: TrackedNode): boolean => !ranked.has(node)
+    for (let left = n + offset; left > 0; left--) {
+      const node = this.#policy(healthy, { ...context, allows })
+      if (!node) break
+      ranked.add(node)
+    }
+    return [...ranked].slice(offset)
   }
 
   /** Healthy nodes that fit, ejected ones included, in the order of the lists; the same array until the fleet changes. */
