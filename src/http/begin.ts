@@ -20,7 +20,8 @@ export function beginRequest({ drain, onClosed, onUntrustedForwarding }: BeginOp
     res.setHeader('X-Request-Id', context.requestId)
     if (drain.isDraining) res.setHeader('Connection', 'close')
     drain.track(res)
-    res.once('close', () => {
+    // It comes once anyway, and `once` costs more.
+    res.on('close', () => {
       // Whatever cut the answer from this side has noted its fault before.
       if (!res.writableFinished) context.fault ??= new GatewayFault('ERR_CLIENT_GONE')
       onClosed(req, res)

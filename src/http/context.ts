@@ -50,6 +50,8 @@ function createContext(req: Request): RequestContext {
 
 /** The address that the trusted proxies name, without a port that some of them add; where it is none (`unknown`), the last proxy's own. */
 function clientAddressOf(req: Request): string {
+  // Most often nobody names anybody, and Express need not think about it.
+  if (req.headers['x-forwarded-for'] === undefined) return plainAddress(req.socket.remoteAddress ?? '')
   const named = (req.ip ?? '').replace(/^\[(.*)\](:\d+)?$/, '$1').replace(/^([\d.]+):\d+$/, '$1')
   return plainAddress(isIP(named) ? named : (req.socket.remoteAddress ?? ''))
 }

@@ -1,6 +1,6 @@
 import type { RequestHandler } from 'express'
 import { ipKeyGenerator, rateLimit } from 'express-rate-limit'
-import { isIP } from 'node:net'
+import { isIPv6 } from 'node:net'
 import { GatewayFault } from '../faults.ts'
 import { contextOf } from './context.ts'
 
@@ -18,7 +18,7 @@ export function limitPerCaller(perMinute: number, { showHeaders = false } = {}):
     legacyHeaders: false,
     keyGenerator: (req) => {
       const { caller } = contextOf(req)
-      return isIP(caller) ? ipKeyGenerator(caller, IPV6_SUBNET) : caller
+      return caller.includes(':') && isIPv6(caller) ? ipKeyGenerator(caller, IPV6_SUBNET) : caller
     },
     handler: (req, _res, next) => {
       const resetTime = (req as { rateLimit?: { resetTime?: Date } }).rateLimit?.resetTime

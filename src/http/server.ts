@@ -1,5 +1,5 @@
 import type { Express } from 'express'
-import { createServer, STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer, IncomingMessage, ServerResponse, STATUS_CODES, type Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { FAULTS, GatewayFault, type FaultCode } from '../faults.ts'
 import { errorBody } from './errors.ts'
@@ -22,6 +22,7 @@ export function createHttpServer(app: Express): Server {
   }
   const server = createServer(
     {
+      ...messagesOf(app),
       maxHeaderSize: MAX_HEADER_BYTES,
       headersTimeout: HEADERS_TIMEOUT_MS,
       requestTimeout: REQUEST_TIMEOUT_MS,
@@ -45,6 +46,20 @@ export function createHttpServer(app: Express): Server {
     refuse(socket, 'ERR_METHOD_NOT_ALLOWED', 'Allow: GET, HEAD, POST, PUT, OPTIONS'),
   )
   return server
+}
+
+/**
+ * Requests and responses that are born as Express wants them. It gives each of them its own prototype, which is slow in V8,
+ * for what it then finds is the one they have already.
+ */
+function messagesOf(app: Express): { IncomingMessage: typeof IncomingMessage; ServerResponse: typeof ServerResponse } {
+  class ExpressRequest extends IncomingMessage {}
+  class ExpressResponse<Request extends IncomingMessage> extends ServerResponse<Request> {}
+  Object.setPrototypeOf(ExpressRequest.prototype, app.request)
+  Object.setPrototypeOf(ExpressResponse.prototype, app.response)
+  app.request = ExpressRequest.prototype as Express['request']
+  app.response = ExpressResponse.prototype as Express['response']
+  return { IncomingMessage: ExpressRequest, ServerResponse: ExpressResponse }
 }
 
 /**
