@@ -8,7 +8,6 @@ export interface BenchOptions {
   /** Names of contenders; empty: all that are installed. */
   readonly contenders: readonly string[]
   readonly connections: number
-  /** A process that has not yet compiled all it runs costs up to twice as much. */
   readonly warmUpSeconds: number
   readonly rounds: number
   readonly roundSeconds: number
@@ -52,9 +51,9 @@ export function readOptions(args: string[]): BenchOptions | undefined {
       parts: partsOf(values),
       contenders: values.only.split(',').filter(Boolean),
       connections: 32,
-      warmUpSeconds: quick ? 4 : 12,
+      warmUpSeconds: quick ? 2.5 : 4,
       rounds: quick ? 3 : wholeNumber(values.rounds, 100),
-      roundSeconds: quick ? 1.2 : 4,
+      roundSeconds: quick ? 1.5 : 4,
       streamCount: wholeNumber(values.count, 5000),
       streamSeconds: wholeNumber(values.seconds, 3600),
       memoryJobs: wholeNumber(values.jobs, 5_000_000),

@@ -8,15 +8,9 @@ import { load } from './load.ts'
 import type { BenchOptions } from './options.ts'
 import { table } from './report.ts'
 
-interface CallFrame {
-  readonly functionName: string
-  readonly url: string
-  readonly lineNumber: number
-}
-
 /** What the inspector tells of one place in the code; `hitCount` is how often it was found there. */
 interface ProfileNode {
-  readonly callFrame: CallFrame
+  readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number }
   readonly hitCount?: number
 }
 
@@ -58,42 +52,26 @@ function threadTable(before: Map<string, number>, after: Map<string, number>, jo
   )
 }
 
-/** Shares of the time at work, largest first, by what `nameOf` makes of a place in the code. */
-function sharesBy(
-  nodes: readonly ProfileNode[],
-  nameOf: (frame: CallFrame) => string,
-): [name: string, share: number][] {
-  const working = nodes.filter(({ callFrame }) => !NOT_WORKING.has(callFrame.functionName))
-  const all = working.reduce((sum, { hitCount = 0 }) => sum + hitCount, 0)
-  const shares = new Map<string, number>()
-  for (const { callFrame, hitCount = 0 } of working) {
-    const name = nameOf(callFrame)
-    shares.set(name, (shares.get(name) ?? 0) + hitCount / all)
+function functionTable(nodes: readonly ProfileNode[]): string {
+  const hits = new Map<string, number>()
+  let all = 0
+  for (const { callFrame, hitCount = 0 } of nodes) {
+    if (NOT_WORKING.has(callFrame.functionName)) continue
+    all += hitCount
+    const place = placeOf(callFrame)
+    hits.set(place, (hits.get(place) ?? 0) + hitCount)
   }
-  return [...shares].sort(([, a], [, b]) => b - a)
-}
-
-function shareTable(title: string, shares: readonly [name: string, share: number][]): string {
+  const top = [...hits].sort(([, a], [, b]) => b - a).slice(0, TOP)
   return table(
-    [title, 'self time'],
-    shares.map(([name, share]) => [name, `${(100 * share).toFixed(1)} %`]),
+    ['function of the main thread', 'self time'],
+    top.map(([place, count]) => [place, `${((100 * count) / all).toFixed(1)} %`]),
   )
 }
 
 /** `(program)` is what runs outside JavaScript: mostly the system's calls. */
-function placeOf({ functionName, url, lineNumber }: CallFrame): string {
+function placeOf({ functionName, url, lineNumber }: ProfileNode['callFrame']): string {
   const name = functionName || '(anonymous)'
   if (url === '') return name
   const file = url.replace(/^.*\/node_modules\//, '').replace(/^file:.*\/(src\/.*)$/, '$1')
   return `${name} ${file}:${lineNumber + 1}`
-}
-
-/** A package, a folder of ours, or what of Node it is. */
-function partOf({ functionName, url }: CallFrame): string {
-  const ownFolder = /\/(src\/[^/]+)(?:\/|$)/.exec(url)?.[1]
-  const packageName = /\/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url)?.[1]
-  if (packageName) return packageName
-  if (ownFolder) return ownFolder
-  if (url.startsWith('node:')) return 'Node, JavaScript'
-  return functionName === '(garbage collector)' ? functionName : 'Node, native, and the system'
 }
