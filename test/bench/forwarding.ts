@@ -31,12 +31,17 @@ const end = (signal: NodeJS.Signals): void => {
 process.once('SIGINT', end)
 process.once('SIGTERM', end)
 
-try {
-  if (options.parts.has('jobs')) await measureJobCost(cleanups, options)
-  if (options.parts.has('openai')) await measureOpenAi(cleanups, options)
-  if (options.parts.has('profile')) await measureProfile(cleanups, options)
-  if (options.parts.has('streams')) await measureStreams(cleanups, options)
-  if (options.parts.has('memory')) await measureMemory(cleanups, options)
-} finally {
-  await cleanups.run()
+const measures = {
+  jobs: measureJobCost,
+  openai: measureOpenAi,
+  profile: measureProfile,
+  streams: measureStreams,
+  memory: measureMemory,
+}
+for (const part of options.parts) {
+  try {
+    await measures[part](cleanups, options)
+  } finally {
+    await cleanups.run()
+  }
 }

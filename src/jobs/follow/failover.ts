@@ -96,7 +96,10 @@ export class Failover {
     job.isMoving = true
     this.#moves
       .run(() => this.#move(job, why))
-      .catch((error: unknown) => this.#options.logger.error('job not moved', { job: job.record.id, error }))
+      .catch((error: unknown) => {
+        this.#pauses.pause(job)
+        this.#options.logger.error('job not moved', { job: job.record.id, error })
+      })
       .finally(() => (job.isMoving = false))
   }
 

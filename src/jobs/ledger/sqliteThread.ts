@@ -13,7 +13,7 @@ import {
 } from './sqliteWire.ts'
 
 /** Least time between two groups: what is asked for within it shares a message and a commit. */
-const GROUP_INTERVAL_MS = 2
+const GROUP_INTERVAL_MS = 5
 const MAX_GROUP_OPS = 500
 /** A single larger operation is a group by itself. */
 const MAX_GROUP_BYTES = 8 * 1024 * 1024

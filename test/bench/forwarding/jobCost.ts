@@ -5,7 +5,7 @@ import { CONTENDERS, stock } from './contenders/index.ts'
 import type { Contender, Running } from './contenders/contender.ts'
 import { cpuSeconds } from './cpu.ts'
 import { JOB, startFleet } from './fleet.ts'
-import { load } from './load.ts'
+import { load, type LoadEnd } from './load.ts'
 import type { BenchOptions } from './options.ts'
 import { median, quantile, table } from './report.ts'
 
@@ -33,7 +33,7 @@ export async function measureJobCost(cleanups: Cleanups, options: BenchOptions):
   const nodes = (await startFleet(cleanups)).map((node) => node.address)
   console.log(
     `CPU per forwarded POST /api/jobs: ${Buffer.byteLength(JOB)} bytes, ${options.connections} connections, three nodes; ` +
-      `${options.rounds} rounds of ${options.roundSeconds} s after ${options.warmUpSeconds} s to warm up; ` +
+      `${options.rounds} rounds of ${options.roundSeconds} s after up to ${options.jobWarmUp.requests} jobs to warm up; ` +
       `own load generator; ${cpus().length} cores, load ${loadavg()[0]!.toFixed(1)}\n`,
   )
   const entries: Entry[] = []
@@ -42,11 +42,14 @@ export async function measureJobCost(cleanups: Cleanups, options: BenchOptions):
     if (contender.version() === undefined) missing.push(contender.name)
     else entries.push({ contender, running: await contender.start(cleanups, nodes), turns: [] })
   }
-  for (const { running } of entries) await takeTurn(running, options, options.warmUpSeconds)
+  for (const { running } of entries) await takeTurn(running, options, options.jobWarmUp)
   for (let round = 0; round < options.rounds; round++) {
-    for (const { running, turns } of entries) turns.push(await takeTurn(running, options, options.roundSeconds))
+    for (const { running, turns } of entries)
+      turns.push(await takeTurn(running, options, { seconds: options.roundSeconds }))
   }
-  console.log(resultTable(entries, missing))
+  console.log(`${resultTable(entries, missing)}\n`)
+  for (const { contender } of entries) console.log(`${contender.name} ${contender.version()}: ${contender.note}`)
+  console.log(`\n${verdict(entries)}\n`)
 }
 
 function chosen({ contenders }: BenchOptions): Contender[] {
@@ -58,10 +61,10 @@ function chosen({ contenders }: BenchOptions): Contender[] {
   })
 }
 
-async function takeTurn(running: Running, { connections }: BenchOptions, seconds: number): Promise<Turn> {
+async function takeTurn(running: Running, { connections }: BenchOptions, end: LoadEnd): Promise<Turn> {
   const recordedBefore = await running.settle?.()
   const before = cpuSeconds(running.pid)
-  const result = await load(running.url, JOB, connections, { seconds })
+  const result = await load(running.url, JOB, connections, end)
   if (running.settle) {
     const recorded = (await running.settle()) - recordedBefore!
     if (recorded !== result.requests) throw new Error(`${result.requests} jobs accepted, but ${recorded} recorded`)
@@ -81,19 +84,33 @@ function resultTable(entries: readonly Entry[], missing: readonly string[]): str
   const rows = entries.map((entry) => [entry.contender.name, ...numbers(entry, base)])
   const head = ['proxy', 'CPU µs/job', 'min–max', 'of stock', 'jobs/s', 'p50 ms', 'p99 ms', 'errors']
   const absent = missing.map((name) => [name, 'not installed', ...Array<string>(head.length - 2).fill('')])
-  const notes = entries.map(({ contender }) => `${contender.name} ${contender.version()}: ${contender.note}`)
-  return `${table(head, [...rows, ...absent])}\n\n${notes.join('\n')}\n`
+  return table(head, [...rows, ...absent])
 }
 
-function numbers({ turns }: Entry, base: Entry | undefined): string[] {
-  const of = (what: keyof Turn): number[] => turns.map((turn) => turn[what])
+/** The shipped gateway beside what it has to keep up with. */
+function verdict(entries: readonly Entry[]): string {
+  const entryOf = (name: string): Entry | undefined => entries.find(({ contender }) => contender === CONTENDERS[name])
+  const shipped = entryOf('sqlite')
+  if (!shipped) return ''
+  const timesThatOf = (name: string): string => {
+    const other = entryOf(name)
+    return other ? median(ratios(shipped, other)).toFixed(2) : '?'
+  }
+  return `With the sqlite ledger: ${timesThatOf('stock')} × stock (the bar: 0.60), ${timesThatOf('caddy')} × Caddy (the aim: 1.00)`
+}
+
+/** Round by round: whatever the machine did then, it did to both. */
+function ratios(one: Entry, other: Entry): number[] {
+  return one.turns.map(({ cpuMicroseconds }, round) => cpuMicroseconds / other.turns[round]!.cpuMicroseconds)
+}
+
+function numbers(entry: Entry, base: Entry | undefined): string[] {
+  const of = (what: keyof Turn): number[] => entry.turns.map((turn) => turn[what])
   const cpu = of('cpuMicroseconds')
-  // Of the same round: whatever the machine did then, it did to both.
-  const ratios = base ? cpu.map((microseconds, round) => microseconds / base.turns[round]!.cpuMicroseconds) : []
   return [
     median(cpu).toFixed(1),
     `${Math.min(...cpu).toFixed(0)}–${Math.max(...cpu).toFixed(0)}`,
-    base ? median(ratios).toFixed(2) : '',
+    base ? median(ratios(entry, base)).toFixed(2) : '',
     median(of('requestsPerSecond')).toFixed(0),
     median(of('p50Ms')).toFixed(1),
     median(of('p99Ms')).toFixed(1),

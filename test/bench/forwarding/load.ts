@@ -1,7 +1,10 @@
 import { connect, type Socket } from 'node:net'
 
-/** When to stop: after so many seconds, or so many requests. */
-export type LoadEnd = { readonly seconds: number } | { readonly requests: number }
+/** When to stop: after so many seconds or so many requests, whichever comes first. */
+export interface LoadEnd {
+  readonly seconds?: number
+  readonly requests?: number
+}
 
 export interface LoadResult {
   readonly requests: number
@@ -35,9 +38,9 @@ class Run {
   #left: number
   errors = 0
 
-  constructor(end: LoadEnd) {
-    this.#endsAt = 'seconds' in end ? this.#startedAt + end.seconds * 1000 : Infinity
-    this.#left = 'requests' in end ? end.requests : Infinity
+  constructor({ seconds = Infinity, requests = Infinity }: LoadEnd) {
+    this.#endsAt = this.#startedAt + seconds * 1000
+    this.#left = requests
   }
 
   /** Whether another request is to be sent; if so, it counts. */

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import type { LoadEnd } from './load.ts'
 
 export type Part = 'jobs' | 'openai' | 'profile' | 'streams' | 'memory'
 
@@ -9,6 +10,8 @@ export interface BenchOptions {
   readonly contenders: readonly string[]
   readonly connections: number
   readonly warmUpSeconds: number
+  /** Jobs to warm up a process with: one that has not yet compiled all it runs costs up to twice as much. */
+  readonly jobWarmUp: LoadEnd
   readonly rounds: number
   readonly roundSeconds: number
   /** Streams: how many, and how long they are watched. */
@@ -51,9 +54,10 @@ export function readOptions(args: string[]): BenchOptions | undefined {
       parts: partsOf(values),
       contenders: values.only.split(',').filter(Boolean),
       connections: 32,
-      warmUpSeconds: quick ? 2.5 : 4,
+      warmUpSeconds: quick ? 4 : 10,
+      jobWarmUp: { requests: 30_000, seconds: quick ? 4 : 30 },
       rounds: quick ? 3 : wholeNumber(values.rounds, 100),
-      roundSeconds: quick ? 1.5 : 4,
+      roundSeconds: quick ? 1.2 : 4,
       streamCount: wholeNumber(values.count, 5000),
       streamSeconds: wholeNumber(values.seconds, 3600),
       memoryJobs: wholeNumber(values.jobs, 5_000_000),

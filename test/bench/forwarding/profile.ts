@@ -8,13 +8,23 @@ import { load } from './load.ts'
 import type { BenchOptions } from './options.ts'
 import { table } from './report.ts'
 
+interface CallFrame {
+  readonly functionName: string
+  readonly url: string
+  readonly lineNumber: number
+}
+
 /** What the inspector tells of one place in the code; `hitCount` is how often it was found there. */
 interface ProfileNode {
-  readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number }
+  readonly callFrame: CallFrame
   readonly hitCount?: number
 }
 
+/** What is looked at. */
+const PROFILED = { requests: 30_000, seconds: 30 }
 const TOP = 10
+/** Smaller parts are left out. */
+const LEAST_SHARE = 0.01
 const NOT_WORKING = new Set(['(idle)', '(root)'])
 
 /** Where the gateway's time goes: by thread, and the functions of its main thread that take most by themselves. */
@@ -22,7 +32,7 @@ export async function measureProfile(cleanups: Cleanups, options: BenchOptions):
   const nodes = (await startFleet(cleanups)).map((node) => node.address)
   const gateway = await startGateway(cleanups, nodes, 'sqlite', { NODE_OPTIONS: '--inspect=127.0.0.1:0' })
   const url = gateway.url + JOBS_PATH
-  await load(url, JOB, options.connections, { seconds: options.warmUpSeconds })
+  await load(url, JOB, options.connections, options.jobWarmUp)
   await allJobsEnded(gateway)
 
   const inspector = await Inspector.connect(/ws:\/\/\S+/.exec(gateway.output)![0])
@@ -30,7 +40,7 @@ export async function measureProfile(cleanups: Cleanups, options: BenchOptions):
   await inspector.ask('Profiler.setSamplingInterval', { interval: 500 })
   await inspector.ask('Profiler.start')
   const before = threadCpuSeconds(gateway.pid)
-  const { requests } = await load(url, JOB, options.connections, { seconds: 2 * options.roundSeconds })
+  const { requests } = await load(url, JOB, options.connections, PROFILED)
   await allJobsEnded(gateway)
   const after = threadCpuSeconds(gateway.pid)
   const { profile } = await inspector.ask<{ profile: { nodes: ProfileNode[] } }>('Profiler.stop')
@@ -38,7 +48,10 @@ export async function measureProfile(cleanups: Cleanups, options: BenchOptions):
 
   console.log(`Where the gateway's time goes (sqlite ledger, under the profiler, ${requests} jobs)\n`)
   console.log(`${threadTable(before, after, requests)}\n`)
-  console.log(`${functionTable(profile.nodes)}\n`)
+  const functions = sharesBy(profile.nodes, placeOf).slice(0, TOP)
+  const parts = sharesBy(profile.nodes, partOf).filter(([, share]) => share >= LEAST_SHARE)
+  console.log(`${shareTable('function of the main thread', functions)}\n`)
+  console.log(`${shareTable('part of it', parts)}\n`)
 }
 
 function threadTable(before: Map<string, number>, after: Map<string, number>, jobs: number): string {
@@ -52,26 +65,42 @@ function threadTable(before: Map<string, number>, after: Map<string, number>, jo
   )
 }
 
-function functionTable(nodes: readonly ProfileNode[]): string {
-  const hits = new Map<string, number>()
-  let all = 0
-  for (const { callFrame, hitCount = 0 } of nodes) {
-    if (NOT_WORKING.has(callFrame.functionName)) continue
-    all += hitCount
-    const place = placeOf(callFrame)
-    hits.set(place, (hits.get(place) ?? 0) + hitCount)
+/** Shares of the time at work, largest first, by what `nameOf` makes of a place in the code. */
+function sharesBy(
+  nodes: readonly ProfileNode[],
+  nameOf: (frame: CallFrame) => string,
+): [name: string, share: number][] {
+  const working = nodes.filter(({ callFrame }) => !NOT_WORKING.has(callFrame.functionName))
+  const all = working.reduce((sum, { hitCount = 0 }) => sum + hitCount, 0)
+  const shares = new Map<string, number>()
+  for (const { callFrame, hitCount = 0 } of working) {
+    const name = nameOf(callFrame)
+    shares.set(name, (shares.get(name) ?? 0) + hitCount / all)
   }
-  const top = [...hits].sort(([, a], [, b]) => b - a).slice(0, TOP)
+  return [...shares].sort(([, a], [, b]) => b - a)
+}
+
+function shareTable(title: string, shares: readonly [name: string, share: number][]): string {
   return table(
-    ['function of the main thread', 'self time'],
-    top.map(([place, count]) => [place, `${((100 * count) / all).toFixed(1)} %`]),
+    [title, 'self time'],
+    shares.map(([name, share]) => [name, `${(100 * share).toFixed(1)} %`]),
   )
 }
 
 /** `(program)` is what runs outside JavaScript: mostly the system's calls. */
-function placeOf({ functionName, url, lineNumber }: ProfileNode['callFrame']): string {
+function placeOf({ functionName, url, lineNumber }: CallFrame): string {
   const name = functionName || '(anonymous)'
   if (url === '') return name
   const file = url.replace(/^.*\/node_modules\//, '').replace(/^file:.*\/(src\/.*)$/, '$1')
   return `${name} ${file}:${lineNumber + 1}`
+}
+
+/** A package, a folder of ours, or what of Node it is. */
+function partOf({ functionName, url }: CallFrame): string {
+  const ownFolder = /\/(src\/[^/]+)(?:\/|$)/.exec(url)?.[1]
+  const packageName = /\/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url)?.[1]
+  if (packageName) return packageName
+  if (ownFolder) return ownFolder
+  if (url.startsWith('node:')) return 'Node, JavaScript'
+  return functionName === '(garbage collector)' ? functionName : 'Node, native, and the system'
 }

@@ -79,7 +79,8 @@ async function blackHole(t: TestContext, port: number): Promise<boolean> {
     ` require('fs').writeSync(1, 'listening'); Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0) })`
   const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
   t.after(() => child.kill('SIGKILL'))
-  await once(child.stdout, 'data')
+  const [listens] = await Promise.race([once(child.stdout, 'data'), once(child, 'exit').then(() => [])])
+  if (!listens) return false
   for (let i = 0; i < 20; i++) {
     const socket = connect(port, '127.0.0.1')
     socket.on('error', () => undefined)
