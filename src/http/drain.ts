@@ -20,7 +20,8 @@ export class Drain {
   /** Counts a request from now until its response has closed, however that happens. */
   track(res: Response): void {
     this.#running++
-    res.once('close', () => {
+    // It comes once anyway, and `once` costs more.
+    res.on('close', () => {
       this.#running--
       this.#tellIfIdle()
     })

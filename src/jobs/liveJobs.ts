@@ -141,9 +141,10 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
     this.emit('follow', job)
   }
 
-  /** The final state; the first one stands. */
-  async finish(job: LiveJob, end: JobEnd, lagSeconds: number): Promise<void> {
-    if (job.end || this.#jobs.get(job.record.id) !== job) return
+  /** The final state; the first one stands. Settles when the ledger has it; never rejects. */
+  finish(job: LiveJob, end: JobEnd, lagSeconds: number): Promise<unknown> {
+    const { id } = job.record
+    if (job.end || this.#jobs.get(id) !== job) return Promise.resolve()
     job.end = end
     job.lease?.jobEnded(end.state === 'success' ? 'success' : 'failure', lagSeconds)
     if (!job.record.clientGone) this.#count(job.record.caller, -1)
@@ -156,8 +157,9 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
       finishedAt: Date.now(),
     }
     // Until then it is read from here.
-    await this.#persist(() => this.#ledger.finish(job.record.id, kept))
-    this.#jobs.delete(job.record.id)
+    const forget = (): boolean => this.#jobs.delete(id)
+    const write = (): Promise<boolean> => this.#ledger.finish(id, kept)
+    return write().then(forget, () => this.#persist(write).then(forget))
   }
 
   /** A run began, perhaps, at a node that did not say so: it counts, and nothing will be heard of it. */

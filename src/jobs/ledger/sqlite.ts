@@ -108,11 +108,11 @@ export class SqliteLedger implements Ledger {
     }
   }
 
-  async insert(jobs: readonly NewJob[], answer?: KeptAnswer): Promise<void> {
-    if (this.#thread.isOverloaded) throw ledgerFault('its disk does not keep up')
+  insert(jobs: readonly NewJob[], answer?: KeptAnswer): Promise<void> {
+    if (this.#thread.isOverloaded) return Promise.reject(ledgerFault('its disk does not keep up'))
     let bytes = answer?.body.length ?? 0
     for (const { request } of jobs) bytes += request?.length ?? 0
-    await this.#ask<void>(
+    return this.#ask<void>(
       (packer) => [
         'insert',
         jobs.map(({ record, request }) => [rowOf(record), packer.add(request)]),
@@ -208,12 +208,10 @@ export class SqliteLedger implements Ledger {
     await this.#thread.close()
   }
 
-  async #ask<Value>(build: BuildOp, bytes?: number): Promise<Value> {
-    try {
-      return await this.#thread.submit<Value>(build, bytes)
-    } catch (error) {
+  #ask<Value>(build: BuildOp, bytes?: number): Promise<Value> {
+    return this.#thread.submit<Value>(build, bytes).catch((error: unknown) => {
       throw this.#faultOf(error)
-    }
+    })
   }
 
   #faultOf(error: unknown): unknown {
@@ -222,14 +220,13 @@ export class SqliteLedger implements Ledger {
   }
 
   /** Changes a job that runs; if that cannot be written now, it is held. False if the job is final or unknown. */
-  async #change(id: string, change: JobChange): Promise<boolean> {
-    if (this.#held.get(id)) return this.#hold(id, change)
-    try {
-      return await this.#thread.submit<boolean>(changeOp(id, change), bytesOf(change), CHANGE_PATIENCE_MS)
-    } catch (error) {
+  #change(id: string, change: JobChange): Promise<boolean> {
+    if (this.#held.get(id)) return new Promise((resolve) => resolve(this.#hold(id, change)))
+    const written = this.#thread.submit<boolean>(changeOp(id, change), bytesOf(change), CHANGE_PATIENCE_MS)
+    return written.catch((error: unknown) => {
       if (error instanceof StoreError && error.isStoreFault) return this.#hold(id, change, error)
       throw this.#faultOf(error)
-    }
+    })
   }
 
   #hold(id: string, change: JobChange, cause?: StoreError): boolean {
