@@ -1,3 +1,4 @@
+import { bare } from './bare.ts'
 import { caddy } from './caddy.ts'
 import type { Contender } from './contender.ts'
 import { gatewayWith } from './gateway.ts'
@@ -11,6 +12,7 @@ export { stock }
 export const CONTENDERS: Readonly<Record<string, Contender>> = {
   sqlite: gatewayWith('sqlite'),
   memory: gatewayWith('memory'),
+  bare,
   stock,
   caddy,
   nginx,
