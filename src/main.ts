@@ -131,7 +131,7 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
 
   const whenReady = (): Promise<void> => waitUntilReady(fleet)
   const lookup: LookupDeps = { fleet, selector, resources: new Resources(transport, via, fleet.now), whenReady }
-  const forwarder = new Forwarder({ fleet, selector, transport, stallSeconds: settings.streamIdleTimeoutSeconds })
+  const forwarder = new Forwarder({ fleet, selector, transport })
   const keys = await openKeys(settings.stateUrl)
   const { maxBodyBytes } = settings
   const watch: WatchDeps = { fleet, drain, ledger, live, version: packageVersion() }
@@ -172,7 +172,7 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
       }),
   })
 
-  const server = createHttpServer(app)
+  const server = createHttpServer(app, { stallSeconds: settings.streamIdleTimeoutSeconds })
   const restored = await live.restore()
   if (restored > 0) logger.info('unfinished jobs taken up', { jobs: restored })
   await listen(server, settings)

@@ -43,7 +43,6 @@ export class TrackedNode {
   isRetired = false
   /** Address of our own side of the sockets to this node, as the node sees us unless something translates it. */
   localAddress: string | undefined
-  #target: URL | undefined
   readonly #rests = new Map<string, number>()
 
   constructor(spec: NodeSpec, load: NodeLoad) {
@@ -54,11 +53,6 @@ export class TrackedNode {
 
   get name(): string {
     return this.spec.name
-  }
-
-  /** The origin as a URL object, parsed once. */
-  get target(): URL {
-    return (this.#target ??= new URL(this.spec.origin))
   }
 
   get isInfernet(): boolean {

@@ -13,8 +13,13 @@ const REQUEST_TIMEOUT_MS = 300_000
 /** Longer than the usual load balancer keeps a connection, so that it never sends into one that we close. */
 const IDLE_SOCKET_MS = 75_000
 
+export interface ServerOptions {
+  /** A client that takes nothing of what is there for it for this long is cut off, seconds. */
+  readonly stallSeconds: number
+}
+
 /** An HTTP server on which every error is JSON, also those that never reach the routes. */
-export function createHttpServer(app: Express): Server {
+export function createHttpServer(app: Express, { stallSeconds }: ServerOptions): Server {
   const lastOf = new WeakMap<Duplex, ServerResponse>()
   const serve = (req: IncomingMessage, res: ServerResponse): void => {
     lastOf.set(req.socket, res)
@@ -32,6 +37,12 @@ export function createHttpServer(app: Express): Server {
     },
     serve,
   )
+  server.setTimeout(stallSeconds * 1000, (socket) => {
+    const last = lastOf.get(socket)
+    // Whoever waits for an answer is silent too.
+    const waits = last !== undefined && !last.writableFinished && socket.writableLength === 0
+    if (!waits) socket.destroy()
+  })
   server.on('checkContinue', (req, res) => {
     holdContinue(req, res)
     serve(req, res)

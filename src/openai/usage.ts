@@ -19,13 +19,16 @@ const COMPLETION = /"(?:completion|output)_tokens"\s*:\s*(\d+)/
  * ends are kept, as slices that cost nothing to take.
  */
 export class UsageWatch {
-  #head = Buffer.alloc(0)
+  readonly #head: Buffer[] = []
+  #headSize = 0
   #tail: Buffer[] = []
   #tailSize = 0
 
   see(chunk: Buffer): void {
-    if (this.#head.length < WINDOW)
-      this.#head = Buffer.concat([this.#head, chunk.subarray(0, WINDOW - this.#head.length)])
+    if (this.#headSize < WINDOW) {
+      this.#head.push(chunk)
+      this.#headSize += chunk.length
+    }
     this.#tail.push(chunk)
     this.#tailSize += chunk.length
     while (this.#tail.length > 1 && this.#tailSize - (this.#tail[0] as Buffer).length >= WINDOW) {
@@ -37,7 +40,8 @@ export class UsageWatch {
   usage(): Usage | undefined {
     const tail = Buffer.concat(this.#tail).subarray(-WINDOW)
     // Some dialects count the prompt at the beginning and the completion at the end.
-    const parts = [...usageParts(tail), ...usageParts(this.#head)]
+    const head = Buffer.concat(this.#head).subarray(0, WINDOW)
+    const parts = [...usageParts(tail), ...usageParts(head)]
     const prompt = firstNumber(PROMPT, parts)
     const completion = firstNumber(COMPLETION, parts)
     if (prompt === undefined && completion === undefined) return undefined

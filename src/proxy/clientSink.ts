@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { GatewayFault } from '../faults.ts'
 import type { AnswerSink, Flow } from './attempt.ts'
+import { ChunkedBody } from './chunked.ts'
 import { headersForClient } from './headers.ts'
 
 /** Looks at an answer in passing. All of it is optional. */
@@ -24,8 +25,6 @@ export interface ClientSinkOptions {
   readonly res: ServerResponse
   readonly nodeName: string
   readonly tap: StreamTap
-  /** A client that takes nothing for this long, while there is more to take, is cut off. Seconds. */
-  readonly stallSeconds: number
   /** Ends the try at the node; the fault is what the client gets if nothing was written yet. */
   readonly abort: (error: unknown) => void
 }
@@ -41,10 +40,10 @@ export class ClientSink implements AnswerSink {
   readonly #options: ClientSinkOptions
   #flow: Flow | undefined
   #head: (() => void) | undefined
+  #body: ChunkedBody | undefined
   /** Pieces that wait behind a held one, in order. */
   #held: Promise<void> | undefined
   #isPaused = false
-  #stallTimer: NodeJS.Timeout | undefined
   #isEnding = false
 
   constructor(options: ClientSinkOptions) {
@@ -60,8 +59,8 @@ export class ClientSink implements AnswerSink {
       const out = headersForClient(headers)
       out['x-infernet-node'] = nodeName
       res.writeHead(status, out)
+      this.#body = new ChunkedBody(res)
     }
-    res.once('close', () => clearTimeout(this.#stallTimer))
     if (!tap.gate) {
       this.#head()
       // The head must not wait for a slow first piece, yet should share its packet with a quick one.
@@ -108,7 +107,7 @@ export class ClientSink implements AnswerSink {
     if (res.destroyed || res.writableEnded) return
     this.#head?.()
     for (const chunk of tap.rest?.() ?? []) this.#write(chunk)
-    res.end()
+    this.#body?.end()
   }
 
   #pass(chunk: Buffer): Promise<void> | undefined {
@@ -158,7 +157,7 @@ export class ClientSink implements AnswerSink {
     if (res.destroyed) return
     this.#head?.()
     tap.watch?.(chunk)
-    if (!res.write(chunk) && !this.#isEnding) {
+    if (this.#body?.write(chunk) === false && !this.#isEnding) {
       this.#pause()
       res.once('drain', () => this.#resumeWhenDrained())
     }
@@ -170,7 +169,7 @@ export class ClientSink implements AnswerSink {
     this.#head?.()
     tap.watch?.(chunk)
     return new Promise((resolve) => {
-      res.write(chunk, () => resolve())
+      this.#body?.write(chunk, resolve)
     })
   }
 
@@ -178,14 +177,11 @@ export class ClientSink implements AnswerSink {
     if (this.#isPaused) return
     this.#isPaused = true
     this.#flow?.pause()
-    this.#stallTimer = setTimeout(() => this.#options.res.destroy(), this.#options.stallSeconds * 1000)
-    this.#stallTimer.unref()
   }
 
   #resumeWhenDrained(): void {
     if (!this.#isPaused || this.#held || this.#options.res.writableNeedDrain) return
     this.#isPaused = false
-    clearTimeout(this.#stallTimer)
     this.#flow?.resume()
   }
 }

@@ -32,8 +32,6 @@ export interface ForwarderOptions {
   readonly fleet: Fleet
   readonly selector: Selector
   readonly transport: Transport
-  /** A client that takes nothing of its answer for this long is cut off, seconds. */
-  readonly stallSeconds: number
 }
 
 /**
@@ -44,13 +42,14 @@ interface Forwarding {
   readonly url: ''
   readonly req: Request
   readonly exchange: ClientExchange
-  readonly tries: Tries
-  first: Lease | undefined
 }
 
+/** http-proxy-middleware wants a target; where a request really goes is decided anew for each try. */
+const NOWHERE = 'http://node.invalid'
+
 /**
- * The proxy layer: http-proxy-middleware, with undici as its transport. Its `router` chooses the first node; a plugin replaces
- * the proxy server's `web`, which knows neither time-outs from resets nor a second node.
+ * The proxy layer: http-proxy-middleware, with undici as its transport. A plugin replaces the proxy server's `web`, which
+ * knows neither time-outs from resets nor a second node.
  */
 export class Forwarder {
   readonly #options: ForwarderOptions
@@ -63,7 +62,7 @@ export class Forwarder {
     }
     this.#middleware = createProxyMiddleware({
       pathFilter: () => true,
-      router: (forwarding) => this.#firstTarget(forwarding as unknown as Forwarding),
+      target: NOWHERE,
       plugins: [overUndici],
       // The default plugins answer errors in plain text and log each request.
       ejectPlugins: true,
@@ -72,38 +71,25 @@ export class Forwarder {
 
   /** Forwards a request. Rejects with a fault while nothing of an answer was written; afterwards a failure cuts the connection. */
   async forward(req: Request, res: Response, exchange: ClientExchange): Promise<void> {
-    const { fleet, selector } = this.#options
-    const tries = new Tries(exchange, fleet, selector)
-    const forwarding: Forwarding = { url: '', req, exchange, tries, first: undefined }
+    const forwarding: Forwarding = { url: '', req, exchange }
     let failure: unknown
     await this.#middleware(forwarding as unknown as IncomingMessage, res, (error) => {
       failure = error ?? new GatewayFault('ERR_INTERNAL')
     })
-    if (failure === undefined) return
-    // A place that was taken but never used, should anything fail between choosing and sending.
-    forwarding.first?.exchangeEnded('cancelled')
-    throw toFault(failure)
+    if (failure !== undefined) throw toFault(failure)
   }
 
-  #firstTarget(forwarding: Forwarding): URL {
-    forwarding.first = forwarding.tries.next()
-    if (forwarding.first) return forwarding.first.node.target
-    const end = forwarding.tries.conclusion()
-    throw end instanceof GatewayFault ? end : new GatewayFault('ERR_INTERNAL')
-  }
-
-  async #web(forwarding: Forwarding, res: Response): Promise<void> {
-    const { req, exchange, tries, first } = forwarding
-    forwarding.first = undefined
+  async #web({ req, exchange }: Forwarding, res: Response): Promise<void> {
+    const { fleet, selector } = this.#options
+    const tries = new Tries(exchange, fleet, selector)
     const leaving = new Leaving(res, exchange.cancelsWithClient)
     const { tap } = exchange
     const outcome = await tryNodes(this.#options, exchange, tries, {
-      first,
       onAttempt: (attempt) => leaving.ends(attempt),
-      ...(tap && { sink: (lease) => this.#sink(req, res, lease, tap(lease), forwarding, leaving) }),
+      ...(tap && { sink: (lease) => this.#sink(req, res, lease, tap(lease), exchange, tries, leaving) }),
     })
     leaving.forget()
-    await this.#conclude(req, res, forwarding, outcome)
+    await this.#conclude(req, res, exchange, tries, outcome)
   }
 
   #sink(
@@ -111,12 +97,12 @@ export class Forwarder {
     res: Response,
     lease: Lease,
     tap: StreamTap,
-    { exchange, tries }: Forwarding,
+    exchange: ClientExchange,
+    tries: Tries,
     leaving: Leaving,
   ): AnswerSink {
-    const { stallSeconds } = this.#options
     const abort = (error: unknown): void => leaving.abort(toFault(error))
-    const sink = new ClientSink({ res, nodeName: lease.node.name, tap, stallSeconds, abort })
+    const sink = new ClientSink({ res, nodeName: lease.node.name, tap, abort })
     const context = contextOf(req)
     const startedAt = performance.now()
     return {
@@ -136,7 +122,13 @@ export class Forwarder {
     }
   }
 
-  async #conclude(req: Request, res: Response, { exchange, tries }: Forwarding, outcome: Outcome): Promise<void> {
+  async #conclude(
+    req: Request,
+    res: Response,
+    exchange: ClientExchange,
+    tries: Tries,
+    outcome: Outcome,
+  ): Promise<void> {
     const context = contextOf(req)
     context.tries = tries.tried.size
     if (outcome.kind === 'fault') {

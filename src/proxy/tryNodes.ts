@@ -28,8 +28,6 @@ export type Outcome =
     }
 
 export interface TryOptions {
-  /** The first node, where it was chosen already. */
-  readonly first?: Lease | undefined
   /** A fresh sink for each try; without one the answer is collected. */
   readonly sink?: (lease: Lease) => AnswerSink
   /** Told of each try as it starts, so that a client's leaving can end it. */
@@ -43,7 +41,7 @@ export async function tryNodes(
   tries: Tries,
   options: TryOptions = {},
 ): Promise<Outcome> {
-  let lease = options.first ?? tries.next()
+  let lease = tries.next()
   let lastNode: string | undefined
   while (lease) {
     lastNode = lease.node.name

@@ -61,7 +61,7 @@ export async function startJobServer(
   const selector = new Selector(fleet)
   const transport = new Transport({ connectTimeoutSeconds: 1, answerTimeoutSeconds: 10, idleTimeoutSeconds: 10 })
   const live = new LiveJobs(ledger, fleet, 0)
-  const forwarder = new Forwarder({ fleet, selector, transport, stallSeconds: 10 })
+  const forwarder = new Forwarder({ fleet, selector, transport })
   const deps: JobDeps = {
     ...{ fleet, selector, transport, forwarder, ledger, live, via: VIA },
     idempotency: new Idempotency(ledger),
@@ -75,7 +75,7 @@ export async function startJobServer(
   app.post('/api/jobs/stream', streamJob(deps))
   app.post('/api/jobs/batch', submitBatch(deps))
   app.use(errorHandler)
-  const server = createHttpServer(app)
+  const server = createHttpServer(app, { stallSeconds: 10 })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   t.after(async () => {
