@@ -51,7 +51,7 @@ export function recordOf(
     createdAt: now,
     state: 'running',
     failover: by.options.failover,
-    ...(by.options.cost !== undefined && { cost: by.options.cost }),
+    cost: by.options.cost,
   }
 }
 

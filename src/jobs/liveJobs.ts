@@ -101,10 +101,7 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
    * @throws what the ledger throws; then the jobs are not ours, and the places are still the caller's to give back
    */
   async accept(accepted: readonly NewJob[], answer?: KeptAnswer): Promise<LiveJob[]> {
-    await this.#ledger.insert(
-      accepted.map(({ record, request }) => (request ? { record, request } : { record })),
-      answer,
-    )
+    await this.#ledger.insert(accepted, answer)
     return accepted.map(({ record, lease, isOpen }) => {
       const keepsPlace = record.kind === 'job'
       if (keepsPlace) lease.handOver()
@@ -150,12 +147,7 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
     if (!job.record.clientGone) this.#count(job.record.caller, -1)
     this.emit('unfollow', job)
     this.emit('ended', job, end)
-    const kept = {
-      state: end.state,
-      result: end.result,
-      ...(end.intermediate && { intermediate: end.intermediate }),
-      finishedAt: Date.now(),
-    }
+    const kept = { ...end, finishedAt: Date.now() }
     // Until then it is read from here.
     const forget = (): boolean => this.#jobs.delete(id)
     const write = (): Promise<boolean> => this.#ledger.finish(id, kept)

@@ -30,7 +30,7 @@ export interface JobRecord extends JobRun {
   readonly finishedAt?: number
   /** Whether the job may be run again elsewhere. */
   readonly failover: boolean
-  readonly cost?: number
+  readonly cost?: number | undefined
   /** A stream whose client left before its end. */
   readonly clientGone?: boolean
 }
@@ -38,7 +38,7 @@ export interface JobRecord extends JobRun {
 /** A job to record; `request` is kept until the job ends, for another run. */
 export interface NewJob {
   readonly record: JobRecord
-  readonly request?: Buffer
+  readonly request?: Buffer | undefined
 }
 
 /** How a job ended. The bytes are JSON and are never looked into. */
@@ -46,7 +46,7 @@ export interface JobEnd {
   readonly state: 'success' | 'failed'
   readonly finishedAt: number
   readonly result: Buffer
-  readonly intermediate?: Buffer
+  readonly intermediate?: Buffer | undefined
 }
 
 /** What a caller may hear of a job; the bytes are those given to `finish`. */
