@@ -7,15 +7,6 @@ import { isInstalled, type ContenderName } from './routing/contenders.ts'
 import { runOnce, type RunResult } from './routing/run.ts'
 import { trials, type Timing, type Trial } from './routing/scenarios.ts'
 
-const USAGE = `npm run bench:routing -- [option …]
-  (none)          all scenarios, 60 s measured after 40 s, three seeds
-  --quick         R1 and R2, one seed, in under three minutes
-  --only R1,R5    only scenarios that begin so
-  --seeds N       seeds (3)
-  --nodes N       nodes (20)
-  --tell          tells the gateway each node's concurrency, as an operator may
-  --warm-up S --measure S`
-
 const NAMES: Partial<Record<ContenderName, string>> = {
   score: 'gateway',
   'least-in-flight': 'least in flight',
@@ -25,10 +16,22 @@ const NAMES: Partial<Record<ContenderName, string>> = {
   oracle: 'picker that knows the truth',
 }
 
+const USAGE = `npm run bench:routing -- [option …]
+  (none)          all scenarios, 60 s measured after 40 s, three seeds
+  --quick         R1 and R2, one seed, in under three minutes
+  --only R1,R5    only scenarios that begin so
+  --against a,b   only these contenders beside the gateway: ${Object.keys(NAMES).slice(1).join(', ')},
+                  haproxy leastconn, nginx least_conn
+  --seeds N       seeds (3)
+  --nodes N       nodes (20)
+  --tell          tells the gateway each node's concurrency, as an operator may
+  --warm-up S --measure S`
+
 const { values } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
     only: { type: 'string' },
+    against: { type: 'string' },
     seeds: { type: 'string' },
     nodes: { type: 'string', default: '20' },
     'warm-up': { type: 'string' },
@@ -58,7 +61,9 @@ async function report(trial: Trial, timing: Timing, seeds: readonly number[]): P
   )
   let ours: RunResult[] = []
   const once = values.quick ? [] : trial.once
-  for (const name of [...trial.main, ...once]) {
+  const asked = values.against?.split(',')
+  const isAsked = (name: ContenderName): boolean => name === 'score' || (asked?.includes(name) ?? true)
+  for (const name of [...trial.main, ...once].filter(isAsked)) {
     if (!isInstalled(name)) {
       console.log(`  ${name.padEnd(29)} not installed`)
       continue

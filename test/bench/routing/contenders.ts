@@ -103,7 +103,7 @@ async function startHaproxy(cwd: string, nodes: readonly BenchNode[]): Promise<S
   const file = join(cwd, 'haproxy.cfg')
   await writeFile(
     file,
-    `global\n  maxconn 20000\ndefaults\n  mode http\n  timeout connect 5s\n  timeout client 300s\n  timeout server 300s\n` +
+    `global\n  maxconn 4000\ndefaults\n  mode http\n  timeout connect 5s\n  timeout client 300s\n  timeout server 300s\n` +
       `frontend f\n  bind 127.0.0.1:${port}\n  default_backend b\nbackend b\n  balance leastconn\n  http-reuse always\n${servers}\n`,
   )
   return { child: await spawned('haproxy', ['-db', '-f', file], port), port }
@@ -116,7 +116,7 @@ async function startNginx(cwd: string, nodes: readonly BenchNode[]): Promise<Sta
   await writeFile(
     file,
     `daemon off; worker_processes 1; pid ${cwd}/nginx.pid; error_log ${cwd}/error.log;\n` +
-      `events { worker_connections 10000; }\nhttp { access_log off; client_body_temp_path ${cwd}/body; proxy_temp_path ${cwd}/proxy;\n` +
+      `events { worker_connections 4000; }\nhttp { access_log off; client_body_temp_path ${cwd}/body; proxy_temp_path ${cwd}/proxy;\n` +
       `fastcgi_temp_path ${cwd}/f; uwsgi_temp_path ${cwd}/u; scgi_temp_path ${cwd}/s;\n` +
       `upstream fleet { least_conn; ${servers} keepalive 200; }\nserver { listen 127.0.0.1:${port};\n` +
       `location / { proxy_pass http://fleet; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off; proxy_read_timeout 300s; } } }\n`,
