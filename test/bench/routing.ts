@@ -102,7 +102,8 @@ function notes(results: readonly RunResult[]): string {
   const hole = Math.max(...results.map((r) => r.blackHoleShare))
   const pileUp = Math.max(...results.map((r) => r.worstPileUp))
   if (unended > 0) parts.push(`${unended} not done in time (times are at least these)`)
-  if (failed > 0) parts.push(`${failed} failed`)
+  const failedOneStep = results.reduce((sum, r) => sum + r.failedOneStep, 0)
+  if (failed > 0) parts.push(`${failed} failed, ${failedOneStep} of them of one-step clients`)
   if (hole > 0) parts.push(`black hole got ${(100 * hole).toFixed(2)} % of attempts`)
   if (pileUp > 0) parts.push(`pending/c on joining nodes at most ${pileUp.toFixed(1)}`)
   return `    ${parts.join(', ')}`

@@ -35,8 +35,8 @@ export async function startFleet({ nodes, alike, seed }: FleetShape): Promise<Be
 export async function startNode(concurrency: number, slowness: number): Promise<BenchNode> {
   const sim = await startSimNode({
     ...{ containers: ['work'], concurrency, slowness, rateLimit: 0, streamLimit: 0, jobLimit: 0 },
-    // The benchmark's own traffic is no test of the limits of a real server.
-    ...{ requestsPerConnection: 0, record: 0, keepFinished: 100_000 },
+    // The benchmark's own traffic is no test of the limits of a real server. Only what is recorded is told of.
+    ...{ requestsPerConnection: 0, record: 1, recordBody: 0, keepFinished: 100_000 },
   })
   return { sim, concurrency, slowness }
 }

@@ -16,6 +16,8 @@ export interface RunResult {
   readonly p99Seconds: number
   /** Jobs that had not ended when the run did; they count with the time they had taken by then. */
   readonly unended: number
+  /** Jobs of one-step clients that failed, and all that failed. */
+  readonly failedOneStep: number
   readonly failed: number
   /** Share of attempts after the black hole opened that reached it. */
   readonly blackHoleShare: number
@@ -61,6 +63,7 @@ class Run {
   readonly #ended = new Map<string, number>()
   #waiting = 0
   #failed = 0
+  #failedOneStep = 0
   #holeAttempts = 0
   #attempts = 0
   #worstPileUp = 0
@@ -145,7 +148,10 @@ class Run {
       if (ahead > 1) await sleep(ahead)
       this.#waiting++
       this.#send(arrival)
-        .catch(() => this.#failed++)
+        .catch(() => {
+          this.#failed++
+          if (arrival.kind === 'job' || arrival.kind === 'stream') this.#failedOneStep++
+        })
         .finally(() => this.#waiting--)
       for (const { sim, concurrency } of this.#joined) {
         this.#worstPileUp = Math.max(this.#worstPileUp, sim.load.pending / concurrency)
@@ -225,6 +231,7 @@ class Run {
       p99Seconds: quantile(0.99),
       unended: unended + this.#waiting,
       failed: this.#failed,
+      failedOneStep: this.#failedOneStep,
       blackHoleShare: this.#attempts === 0 ? 0 : this.#holeAttempts / this.#attempts,
       worstPileUp: this.#worstPileUp,
       ...cpu,
