@@ -95,7 +95,9 @@ export function createApp(deps: AppDeps): Express {
 
   const routeLimit = limitPerCaller(deps.lookupLimitPerMinute, { showHeaders: true })
   const routeKey = requireRouteKey(deps.apiKeys)
-  addPath(app, '/route', { POST: [refuseNewWork, noLoop, readRouteBody, routeKey, routeLimit, issueRoute(deps.route)] })
+  addPath(app, '/route', {
+    POST: [refuseNewWork, noLoop, readRouteBody(deps.route), routeKey, routeLimit, issueRoute(deps.route)],
+  })
   addPath(app, '/pubkey', { GET: [publicKey(deps.route.keys)] })
 
   for (const path of OPENAI_PATHS) addPath(app, path, { POST: [...work, forwardOpenAi(deps.openai)] })

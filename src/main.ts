@@ -139,7 +139,7 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
     jobs: { ...common, forwarder, idempotency: new Idempotency(ledger), maxBodyBytes, whenReady },
     follower,
     lookup,
-    route: { ...lookup, keys, nextReqnum: (worker) => ledger.nextReqnum(worker) },
+    route: { ...lookup, maxBodyBytes, keys, nextReqnum: (worker) => ledger.nextReqnum(worker) },
     openai: { fleet, forwarder, maxBodyBytes, via, whenReady, events: metrics.openai },
     pages: {
       open: {

@@ -59,7 +59,7 @@ export function parseAddress(name: string, more: Partial<NodeSpec> = {}): NodeSp
   return {
     kind: 'infernet',
     ...more,
-    key: `${url.protocol}//${url.hostname}:${port}${basePath}`,
+    key: `${url.protocol}//${plainHost(url.hostname)}:${port}${basePath}`,
     name,
     origin: url.origin,
     basePath,
@@ -72,6 +72,16 @@ function toUrl(text: string): URL {
   } catch {
     throw new AddressError('not an address: expected ip:port, [ipv6]:port, host or http(s)://host[:port][/base]')
   }
+}
+
+/** An IPv4 address that is written as an IPv6 one (RFC 4291, 2.5.5.2) is the same host. */
+function plainHost(hostname: string): string {
+  const mapped = /^\[::ffff:([0-9a-f]+):([0-9a-f]+)\]$/.exec(hostname)
+  if (!mapped) return hostname
+  return mapped
+    .slice(1)
+    .flatMap((part) => [parseInt(part, 16) >> 8, parseInt(part, 16) & 0xff])
+    .join('.')
 }
 
 function isHost(hostname: string): boolean {

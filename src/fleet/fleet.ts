@@ -12,6 +12,8 @@ import { Prober, type ProbeResult } from './probe.ts'
 import type { NodeSource } from './sources/source.ts'
 
 const POLL_TIMEOUT_SECONDS = 3
+/** For so long after a poll that nobody answered, the node is not known yet: who asked at the start hears that, not that nobody is there. */
+const SILENCE_SECONDS = 1
 const MAX_POLLS_AT_ONCE = 32
 
 export interface FleetOptions {
@@ -223,9 +225,15 @@ export class Fleet extends EventEmitter<FleetEvents> {
 
   #polled(node: TrackedNode, result: ProbeResult, startedAt: number): void {
     const now = this.now()
-    node.isKnown = true
     if (result.outcome === 'failed') this.#pollFailed(node, result, now)
     else this.#pollSucceeded(node, result, startedAt)
+    const isSilent = result.outcome === 'failed' && !result.refused && !result.answered
+    if (isSilent) setTimeout(() => this.#becameKnown(node), SILENCE_SECONDS * 1000).unref()
+    else this.#becameKnown(node)
+  }
+
+  #becameKnown(node: TrackedNode): void {
+    node.isKnown = true
     this.#checkReady()
   }
 

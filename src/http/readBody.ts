@@ -3,6 +3,7 @@ import { GatewayFault } from '../faults.ts'
 
 /** A body that is refused is still read this far, so that a client busy sending sees the answer. */
 const DRAIN_FACTOR = 4
+const LEAST_DRAINED_BYTES = 20_000_000
 const DRAIN_SECONDS = 10
 
 const AWAITS_CONTINUE = Symbol('awaits 100 Continue')
@@ -70,7 +71,7 @@ function tooLarge(maxBytes: number): GatewayFault {
 
 /** Reads and forgets the rest, up to a bound in size and time; past it the connection is cut. */
 function drain(req: IncomingMessage, maxBytes: number): void {
-  let left = Math.max(maxBytes * DRAIN_FACTOR, 1_000_000)
+  let left = Math.max(maxBytes * DRAIN_FACTOR, LEAST_DRAINED_BYTES)
   const timer = setTimeout(() => req.destroy(), DRAIN_SECONDS * 1000)
   timer.unref()
   req.on('data', (chunk: Buffer) => {

@@ -1,4 +1,5 @@
 import type { Express } from 'express'
+import { randomUUID } from 'node:crypto'
 import { createServer, IncomingMessage, ServerResponse, STATUS_CODES, type Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { FAULTS, GatewayFault, type FaultCode } from '../faults.ts'
@@ -98,6 +99,8 @@ function refuse(socket: Duplex, code: FaultCode, header?: string): void {
   const body = errorBody(new GatewayFault(code))
   const head = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    `Date: ${new Date().toUTCString()}`,
+    `X-Request-Id: ${randomUUID()}`,
     'Content-Type: application/json',
     `Content-Length: ${Buffer.byteLength(body)}`,
     'Connection: close',

@@ -11,12 +11,14 @@ import type { LookupDeps } from './addresses.ts'
 import { issueTicket } from './tickets/ticket.ts'
 import type { TicketKeys } from './tickets/keys.ts'
 
-const MAX_BODY_BYTES = 64 * 1024
+/** More is never needed, whatever `MAX_BODY` allows. */
+const MOST_BODY_BYTES = 64 * 1024
 /** No ticket adds more load than this many mean ones: whatever a caller claims, its worker must stay in reach. */
 const MOST_COST_RATIO = 100
 const ASKED = Symbol('what a ticket is asked for')
 
 export interface RouteDeps extends LookupDeps {
+  readonly maxBodyBytes: number
   readonly keys: TicketKeys
   /** The next number for a worker, durable. */
   readonly nextReqnum: (worker: string) => Promise<number>
@@ -29,10 +31,12 @@ interface Asked {
 }
 
 /** Reads the body first, since the key may be in it. */
-export const readRouteBody: RequestHandler = async (req, _res, next) => {
-  const asked = readAsked(await readBody(req, MAX_BODY_BYTES))
-  ;(req as Request & { [ASKED]?: Asked })[ASKED] = asked
-  next()
+export function readRouteBody({ maxBodyBytes }: RouteDeps): RequestHandler {
+  return async (req, _res, next) => {
+    const asked = readAsked(await readBody(req, Math.min(maxBodyBytes, MOST_BODY_BYTES)))
+    ;(req as Request & { [ASKED]?: Asked })[ASKED] = asked
+    next()
+  }
 }
 
 /** As `requireKey`; the body's `api_key` counts where no header shows one. */

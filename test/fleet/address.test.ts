@@ -33,6 +33,7 @@ describe('an address', () => {
     ['node.example', 'node.example:80', 'http://node.example', 'http://node.example:80/'],
     ['https://node.example/base', 'https://node.example:443/base/', 'https://node.example:443/base//'],
     ['[::1]:4000', 'http://[0:0:0:0:0:0:0:1]:4000'],
+    ['127.0.0.1:4000', '[::ffff:127.0.0.1]:4000', 'http://[::ffff:7f00:1]:4000'],
   ]) {
     test(`${spellings.join(' and ')} are one node`, () => {
       assert.equal(new Set(spellings.map((name) => parseAddress(name).key)).size, 1)

@@ -14,8 +14,10 @@ const MAX_URL_LENGTH = 8000
 const SILENCE_SECONDS = 5
 const CALL_TIMEOUT_SECONDS = 60
 const MAX_ANSWER_BYTES = 256_000_000
-/** Jobs whose client left a stream: nobody waits, so they are asked for rarely. Multiple of the period. */
+/** Jobs whose client left a stream: nobody waits, so after their first looks they are asked for rarely. Multiple of the period. */
 const SELDOM = 15
+/** Enough to hear of a node that cancels at once, or does not know the job any more. */
+const FIRST_LOOKS = 3
 /** Further calls of one look to tell answers that cannot be read from those beside them: enough to find one in 200 jobs. */
 const MAX_DIVISIONS = 10
 
@@ -38,7 +40,7 @@ export interface NodeFollowerOptions {
 export class NodeFollower {
   readonly node: TrackedNode
   readonly #options: NodeFollowerOptions
-  readonly #jobs = new Map<LiveJob, { lookedAt: number }>()
+  readonly #jobs = new Map<LiveJob, { lookedAt: number; looks: number }>()
   readonly #budget = new CallBudget()
   #timer: NodeJS.Timeout | undefined
   #dueAt = Infinity
@@ -62,7 +64,7 @@ export class NodeFollower {
   add(job: LiveJob): void {
     const { fleet, periodSeconds } = this.#options
     const now = fleet.now()
-    this.#jobs.set(job, { lookedAt: now })
+    this.#jobs.set(job, { lookedAt: now, looks: 0 })
     // A short job may well end within the first half of a period.
     this.#lookBy(Math.max(this.#lastLookAt + periodSeconds, now + periodSeconds / 2))
   }
@@ -110,8 +112,10 @@ export class NodeFollower {
   #chunks(): LiveJob[][] {
     this.#quietLooks++
     const isSeldom = this.#quietLooks % SELDOM !== 0
-    const isDue = (job: LiveJob): boolean => !this.#unreadable.has(job) && !(job.record.clientGone === true && isSeldom)
-    const due = [...this.#jobs].filter(([job]) => isDue(job))
+    const due = [...this.#jobs].filter(([job, { looks }]) => {
+      const isLeft = job.record.clientGone === true && looks >= FIRST_LOOKS
+      return !this.#unreadable.has(job) && !(isLeft && isSeldom)
+    })
     if (due.length > IDS_PER_CALL) due.sort(([, a], [, b]) => a.lookedAt - b.lookedAt)
     const chunks: LiveJob[][] = []
     let length = MAX_URL_LENGTH
@@ -200,6 +204,7 @@ export class NodeFollower {
       if (!seen) continue
       const since = now - seen.lookedAt
       seen.lookedAt = now
+      seen.looks++
       this.#options.onLook(job, byId.get(job.record.nodeJobId), since)
     }
     return true

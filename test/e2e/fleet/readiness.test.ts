@@ -66,3 +66,13 @@ test('a request that comes before the first poll has ended waits for it', async 
   for (const response of open.values()) response.end(infoText())
   assert.equal((await answer).json<string[]>().length, 1)
 })
+
+test('a fleet of one node that says nothing is not known after the three seconds either', async (t) => {
+  const silent = await serve(t, () => undefined)
+  const alone = await spawnGateway(t, { nodes: [silent], env: { RATELIMIT_REQS_PER_MIN: '0' } })
+  for (const answer of await Promise.all(PATHS.map((path) => request(alone.url + path)))) assertError(answer, 503)
+  // Later on it is a fleet without a healthy node, which is an answer.
+  await eventually(async () => (await request(`${alone.url}/api/v1/ips?container=echo`)).text === '[]', {
+    withinMs: 10_000,
+  })
+})

@@ -91,6 +91,19 @@ describe('a stream and a failing node', { concurrency: 2 }, () => {
     assert.equal(await runsOn(others), 0)
   })
 
+  test('that its client left is soon what its node says of it', async (t) => {
+    const site = shared.site(t)
+    const [node] = await site.nodes(1)
+    const open = await stream(site, { pieces: 100, pieceMs: 50 })
+    const id = await idOf(open)
+    const left = node!.next('clientLeft')
+    open.destroy()
+    await left
+    await node!.forget()
+    assertFailed((await ended(site, [id], { withinMs: 6000 }))[0], site.container)
+    assert.equal(await runsOn([node!]), 1)
+  })
+
   test('that broke off is what its node says of it', async (t) => {
     const site = shared.site(t)
     const [node] = await site.nodes(1)
