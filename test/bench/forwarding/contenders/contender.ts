@@ -1,7 +1,8 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
 import { request } from '../../../kit/http.ts'
-import { eventually } from '../../../kit/wait.ts'
+import { eventually, freePort } from '../../../kit/wait.ts'
 import { JOB } from '../fleet.ts'
 import type { Cleanups } from '../cleanups.ts'
 
@@ -30,6 +31,20 @@ export const JOBS_PATH = '/api/jobs'
 export function versionOf(command: string, ...args: string[]): string | undefined {
   const { error, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8' })
   return error ? undefined : /\d+(\.\d+)+/.exec(stdout + stderr)?.[0]
+}
+
+/** A contender that is a program of ours: `node FILE PORT NODE …`. */
+export function nodeServer({ name, note, file }: { name: string; note: string; file: URL }): Contender {
+  return {
+    name,
+    note,
+    version: () => 'as installed',
+    start: async (cleanups, nodes) => {
+      const port = await freePort()
+      const args = [fileURLToPath(file), String(port), ...nodes]
+      return startServer(cleanups, process.execPath, args, port, { NODE_ENV: 'production' })
+    },
+  }
 }
 
 /** Starts a server that is killed at the end, and waits until it forwards jobs. */
