@@ -39,10 +39,9 @@ export function createHttpServer(app: Express, { stallSeconds }: ServerOptions):
     serve,
   )
   server.setTimeout(stallSeconds * 1000, (socket) => {
-    const last = lastOf.get(socket)
-    // Whoever waits for an answer is silent too.
-    const waits = last !== undefined && !last.writableFinished && socket.writableLength === 0
-    if (!waits) socket.destroy()
+    // Whoever waits for an answer, or has not asked yet, is silent too; the latter is for `headersTimeout`.
+    const isIdle = lastOf.get(socket)?.writableFinished === true
+    if (isIdle || socket.writableLength > 0) socket.destroy()
   })
   server.on('checkContinue', (req, res) => {
     holdContinue(req, res)

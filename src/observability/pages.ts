@@ -127,7 +127,9 @@ function nodeStats(node: TrackedNode, now: number): Record<string, unknown> {
 }
 
 function abilities(node: TrackedNode): Record<string, readonly string[]> {
-  return node.isInfernet ? { containers: [...node.containers.keys()] } : { models: node.spec.models ?? [...node.models] }
+  return node.isInfernet
+    ? { containers: [...node.containers.keys()] }
+    : { models: node.spec.models ?? [...node.models] }
 }
 
 /** Monotonic seconds as a time of day. */

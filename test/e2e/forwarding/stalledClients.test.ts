@@ -5,11 +5,15 @@ import { request as httpRequest } from 'node:http'
 import type { IncomingMessage } from 'node:http'
 import { after, test } from 'node:test'
 import { startSimNode } from '../../kit/simNode/index.ts'
+import { openRaw } from '../../kit/http.ts'
 import { gatewayFor, job } from '../support.ts'
 
 const file = { after }
 const node = await startSimNode({ rateLimit: 0 }, file)
 const gateway = await gatewayFor(file, [node], { STREAM_IDLE_TIMEOUT: '1' })
+
+/** Connected long before it asks. */
+const early = await openRaw(gateway.url, { t: file })
 
 /** More than the kernel takes off the gateway's hands. */
 const LARGE = 40_000_000
@@ -41,4 +45,9 @@ test('a client that takes nothing of a stream for STREAM_IDLE_TIMEOUT is cut off
 test('so is one that takes nothing of an answer which is written already', async () => {
   await node.answer(400, 'submit', { body: JSON.stringify({ error: 'x'.repeat(LARGE) }) })
   await isCutOff(await unread('b', '/api/jobs', job()), 'b')
+})
+
+test('one that has not asked yet is not', async () => {
+  early.send('GET /livez HTTP/1.1\r\nHost: x\r\n\r\n')
+  await early.until((text) => text.startsWith('HTTP/1.1 200 '))
 })
