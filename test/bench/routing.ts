@@ -46,6 +46,7 @@ async function main(): Promise<void> {
   const timing: Timing = {
     warmUpSeconds: Number(values['warm-up'] ?? (values.quick ? 10 : 40)),
     measuredSeconds: Number(values.measure ?? (values.quick ? 15 : 60)),
+    drainSeconds: values.quick ? 5 : 15,
   }
   const seeds = Array.from({ length: Number(values.seeds ?? (values.quick ? 1 : 3)) }, (_, i) => i + 1)
   const only = values.only?.split(',') ?? (values.quick ? ['R1', 'R2'] : [''])

@@ -28,9 +28,6 @@ export interface RunResult {
   readonly benchCpu: number
 }
 
-/** How long jobs may still take after the last one has come, seconds. */
-const DRAIN_SECONDS = 15
-
 /** One contender under one seeded load, over real sockets; completion is stamped where the job ends. */
 export async function runOnce(
   name: ContenderName,
@@ -201,7 +198,7 @@ class Run {
   }
 
   async #drain(): Promise<void> {
-    const deadline = Date.now() + DRAIN_SECONDS * 1000
+    const deadline = Date.now() + this.#timing.drainSeconds * 1000
     const isDone = (): boolean => this.#waiting === 0 && [...this.#arrived.keys()].every((id) => this.#ended.has(id))
     while (!isDone() && Date.now() < deadline) await sleep(200)
   }

@@ -23,6 +23,8 @@ export interface Scenario {
 export interface Timing {
   readonly warmUpSeconds: number
   readonly measuredSeconds: number
+  /** How long jobs may still take after the last one has come. */
+  readonly drainSeconds: number
 }
 
 /** One line of the report: a load, who stands it with us, and what is to be shown of it. */
