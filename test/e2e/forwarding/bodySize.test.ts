@@ -52,6 +52,12 @@ describe('a body larger than MAX_BODY is a 413, and nothing is asked of a node',
     }
   })
 
+  test('however small that is: for tickets too, and seen by a client that sends far more', async (t) => {
+    const narrow = await gatewayFor(t, [node], { MAX_BODY: '2kb' })
+    assertError(await post(`${narrow.url}/route/`, { endpoint: 'echo', filler: 'x'.repeat(3000) }), 413)
+    assertError(await post(`${narrow.url}/api/jobs`, jobOf(10_000_000)), 413)
+  })
+
   test('to the byte: one of just that size is taken', async () => {
     assert.equal((await post(`${gateway.url}/api/jobs`, jobOf(MAX_BODY), { headers: KEY })).status, 200)
     assert.equal(node.seen('submit').at(-1)!.bodyLength, MAX_BODY)

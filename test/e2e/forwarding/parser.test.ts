@@ -33,6 +33,7 @@ function assertJsonError({ status, head, body }: RawAnswer, wanted: number): voi
   assert.match(head, /^content-type: application\/json/im)
   assert.match(head, new RegExp(`^content-length: ${body.length}$`, 'im'))
   assert.match(head, /^connection: close$/im)
+  assert.match(head, /^x-request-id: [\w.-]+$/im)
   assert.equal(typeof (JSON.parse(body) as { error?: unknown }).error, 'string')
 }
 
