@@ -27,5 +27,18 @@ export default tseslint.config(
       'no-console': ['error'],
     },
   },
+  {
+    files: ['test/**/*.test.ts'],
+    rules: {
+      // The runner ends a file, hooks and all, once the tests that it knows of have: what a later await brings comes too late.
+      'no-restricted-syntax': [
+        'error',
+        ...['VariableDeclaration > VariableDeclarator', 'ExpressionStatement'].map((place) => ({
+          selector: `Program > ExpressionStatement[expression.callee.name=/^(test|describe)$/] ~ ${place} > AwaitExpression`,
+          message: 'Await before the first test of the file, or within a test or suite.',
+        })),
+      ],
+    },
+  },
   { files: ['test/bench/**', 'test/demo/**', 'test/chaos/**', 'src/cli.ts'], rules: { 'no-console': 'off' } },
 )

@@ -15,6 +15,9 @@ const [open, locked] = await Promise.all([
 ])
 const entries = [entryOf(open), entryOf(locked, { api_key: OWN_KEY })]
 
+/** One gateway for all that needs keys but no limit. */
+const guarded = await gatewayForServices(file, entries, { API_KEYS: 'key-of-one,key-of-two' })
+
 /** The credentials that the last chat brought to the service. */
 function credentialsAt(service: SimService): (string | undefined)[] {
   const seen = service.seen('chat').at(-1)!
@@ -50,9 +53,6 @@ describe('without API_KEYS', async () => {
     assert.ok(open.seen('models').every((seen) => seen.header('authorization') === undefined))
   })
 })
-
-/** One gateway for all that needs keys but no limit. */
-const guarded = await gatewayForServices(file, entries, { API_KEYS: 'key-of-one,key-of-two' })
 
 describe('with API_KEYS', () => {
   const gateway = guarded
