@@ -1,5 +1,5 @@
 import type { Fleet } from './fleet.ts'
-import type { WorkOutcome } from './load/nodeLoad.ts'
+import type { WorkMark, WorkOutcome } from './load/nodeLoad.ts'
 import type { TrackedNode } from './node.ts'
 
 /**
@@ -10,12 +10,12 @@ export class Lease {
   readonly node: TrackedNode
   readonly #fleet: Fleet
   readonly #startedAt: number
-  readonly #mark: number
+  readonly #mark: WorkMark
   #isExchangeOpen: boolean
   #isWorking = true
   #isHandedOver = false
 
-  private constructor(fleet: Fleet, node: TrackedNode, startedAt: number, mark: number, isExchangeOpen: boolean) {
+  private constructor(fleet: Fleet, node: TrackedNode, startedAt: number, mark: WorkMark, isExchangeOpen: boolean) {
     this.#fleet = fleet
     this.node = node
     this.#startedAt = startedAt

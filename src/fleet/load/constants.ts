@@ -3,8 +3,12 @@
  * {@link scaledBy} scales. The values were found with the simulator in `test/kit/simulator`.
  */
 export interface PolicyConstants {
-  /** Jobs that a backend is assumed to run at once until its operator says. Too low costs less than too high. */
+  /** Jobs that a backend is assumed to run at once until its operator says or it is learnt. Too low costs less than too high. */
   readonly assumedConcurrencyJobs: number
+  /** Ends of our own jobs that it takes to learn it. */
+  readonly concurrencyEvidenceJobs: number
+  /** What was learnt of it is halved above this many; more than of the service time, for it seldom changes. */
+  readonly concurrencyMemoryJobs: number
 
   /** Service time taken for granted before any job of the fleet has ended. */
   readonly firstServiceSeconds: number
@@ -73,6 +77,8 @@ export interface PolicyConstants {
 
 export const DEFAULT_CONSTANTS: PolicyConstants = {
   assumedConcurrencyJobs: 3,
+  concurrencyEvidenceJobs: 8,
+  concurrencyMemoryJobs: 1000,
   firstServiceSeconds: 1,
   servicePriorJobs: 4,
   serviceMemoryJobs: 200,

@@ -3,9 +3,11 @@ import type { PolicyConstants } from './constants.ts'
 import { Ejection } from './ejection.ts'
 import { FailureLevel } from './failureLevel.ts'
 import type { FleetLoad } from './fleetLoad.ts'
+import { LearntConcurrency } from './learntConcurrency.ts'
 import { Lookups } from './lookups.ts'
 import { RunningMean } from './runningMean.ts'
 import { costHintSeconds, waitingSeconds } from './score.ts'
+import type { ServedMark } from './servedSeconds.ts'
 import { ServiceTime } from './serviceTime.ts'
 import { Suspicion } from './suspicion.ts'
 import { UnseenLoad } from './unseenLoad.ts'
@@ -23,7 +25,13 @@ export interface WorkEnd {
   /** Asynchronous jobs: mean seconds between the end of a job and hearing of it. */
   readonly lagSeconds?: number
   /** What {@link NodeLoad.started} returned: with it, the time of work that was not served is taken back exactly. */
-  readonly mark?: number
+  readonly mark?: WorkMark
+}
+
+/** When work began, in the service that each job gets. */
+export interface WorkMark {
+  readonly service: ServedMark
+  readonly concurrency: readonly ServedMark[]
 }
 
 /** What the operator says of a backend. */
@@ -62,19 +70,19 @@ export class NodeLoad {
   readonly #cancelledStreams: CancelledStreams
   readonly #latency = new RunningMean(LATENCY_MEMORY)
   #service: ServiceTime
+  #learntConcurrency: LearntConcurrency
   #unseen = new UnseenLoad()
   #lookups: Lookups
   #failures: FailureLevel
   #ejection: Ejection
   #suspicion: Suspicion
+  #toldConcurrency: number | undefined
   #concurrency = 0
   #weight = 1
   #own = 0
   #pending: number | undefined
   /** As of when `#unseen` and the time served are reckoned. */
   #at = 0
-  /** Seconds of service that a job which has been here from the beginning would have had. */
-  #servedSeconds = 0
   /** Unseen jobs that the last poll showed, and how many of them it takes to have been running. */
   #polledUnseen = 0
   #polledUnseenRunning = 0
@@ -86,6 +94,7 @@ export class NodeLoad {
     this.#constants = fleet.constants
     this.#cancelledStreams = new CancelledStreams(this.#constants.cancelledStreamSeconds)
     this.#service = new ServiceTime(fleet)
+    this.#learntConcurrency = new LearntConcurrency(this.#constants)
     this.#lookups = new Lookups(this.#constants)
     this.#failures = new FailureLevel(this.#constants)
     this.#ejection = new Ejection(this.#constants)
@@ -93,9 +102,10 @@ export class NodeLoad {
     this.configure(capacity)
   }
 
-  /** Takes over what the operator says; what they do not say goes back to its default. */
+  /** Takes over what the operator says; what they do not say goes back to what was learnt, or to its default. */
   configure({ concurrency, weight = 1 }: NodeCapacity): void {
-    this.#concurrency = concurrency ?? this.#constants.assumedConcurrencyJobs
+    this.#toldConcurrency = concurrency
+    this.#concurrency = this.#believedConcurrency()
     this.#weight = weight
     this.#cachedUntil = -Infinity
   }
@@ -110,30 +120,32 @@ export class NodeLoad {
     return this.#pending
   }
 
+  /** Jobs that it runs at once: what the operator says, else what was learnt, else a guess. */
   get concurrency(): number {
     return this.#concurrency
   }
 
   /** A request goes to this node. Call {@link ended} exactly once for it, with the mark that this returns. */
-  started(now: number): number {
-    this.#advance(now)
-    this.#own++
+  started(now: number): WorkMark {
     this.#ejection.started(now)
-    return this.#servedSeconds
+    return this.restored(now)
   }
 
   /** A job of an earlier run of the gateway is still there. */
-  restored(now: number): number {
+  restored(now: number): WorkMark {
     this.#advance(now)
     this.#own++
-    return this.#servedSeconds
+    return { service: this.#service.mark(), concurrency: this.#learntConcurrency.mark() }
   }
 
   /** The work that {@link started} or {@link restored} began is over: for async jobs when the job is. */
   ended(now: number, { outcome, lagSeconds = 0, mark }: WorkEnd): void {
     this.#advance(now)
     if (outcome === 'success') this.#served(now, lagSeconds)
-    else if (outcome !== 'cancelled' && mark !== undefined) this.#service.notBusyFor(this.#servedSeconds - mark)
+    else if (outcome !== 'cancelled' && mark) {
+      this.#service.notServed(mark.service)
+      this.#learntConcurrency.notServed(mark.concurrency)
+    }
     this.#own = Math.max(0, this.#own - 1)
     this.#ejection.trialEnded()
   }
@@ -184,6 +196,8 @@ export class NodeLoad {
   recovered(now: number): void {
     this.#advance(now)
     this.#service = new ServiceTime(this.#fleet)
+    this.#learntConcurrency = new LearntConcurrency(this.#constants)
+    this.#concurrency = this.#believedConcurrency()
     this.#unseen = new UnseenLoad()
     this.#lookups = new Lookups(this.#constants)
     this.#failures = new FailureLevel(this.#constants)
@@ -280,23 +294,43 @@ export class NodeLoad {
     if (seconds <= 0) return
     this.#at = now
     if (this.#own > 0) {
-      const served = seconds * this.#runningShare()
-      this.#servedSeconds += served
-      this.#service.busyFor(served * this.#own)
+      this.#service.served(seconds * this.#runningShare(), this.#own)
+      this.#learntConcurrency.passed(seconds, this.#own, this.#loadHere())
     }
     if (this.#unseen.isSteady) return
     this.#unseen.drain(seconds, this.#own, this.#service.seconds(now), this.#concurrency)
   }
 
+  /** Jobs here as of the last event; never so few that a share in the node becomes meaningless. */
+  #loadHere(): number {
+    return Math.max(this.#own + this.#unseen.jobs, LEAST_LOAD)
+  }
+
   /** The share of the jobs here that run, the others being queued. */
   #runningShare(): number {
-    return Math.min(1, this.#concurrency / Math.max(this.#own + this.#unseen.jobs, LEAST_LOAD))
+    return Math.min(1, this.#concurrency / this.#loadHere())
   }
 
   #served(now: number, lagSeconds: number): void {
-    if (lagSeconds > 0) this.#service.notBusyFor(lagSeconds * this.#runningShare())
+    if (lagSeconds > 0) {
+      this.#service.lagged(lagSeconds * this.#runningShare())
+      this.#learntConcurrency.lagged(lagSeconds, this.#loadHere())
+    }
     this.#service.completed(now)
+    this.#learntConcurrency.ended(this.#loadHere())
+    this.#believe()
     this.#suspicion.clear()
+  }
+
+  #believedConcurrency(): number {
+    return this.#toldConcurrency ?? this.#learntConcurrency.jobs ?? this.#constants.assumedConcurrencyJobs
+  }
+
+  /** With another concurrency, what was seen means another service time. */
+  #believe(): void {
+    const before = this.#concurrency
+    this.#concurrency = this.#believedConcurrency()
+    if (this.#concurrency !== before) this.#service.rescale(this.#learntConcurrency.ratio(this.#concurrency, before))
   }
 
   /** What went in by look-ups and is no longer there at the next poll has been served in between. A coarse measure,
@@ -307,7 +341,7 @@ export class NodeLoad {
     const ended = this.#lookups.count + this.#polledUnseen - unseen
     const needed = this.#service.ownEvidenceJobs(now) < this.#constants.pollEvidenceJobs
     if (needed && this.#lookups.count > 0 && pending > 0) {
-      this.#service.busyFor((sincePoll * (running + this.#polledUnseenRunning)) / 2)
+      this.#service.servedOthers((sincePoll * (running + this.#polledUnseenRunning)) / 2)
       if (ended > 0) this.#service.completedUnseen(now, ended)
     }
     this.#polledUnseen = unseen

@@ -1,9 +1,10 @@
 import type { FleetLoad } from './fleetLoad.ts'
+import { ServedSeconds, type ServedMark } from './servedSeconds.ts'
 
 /** Learns how many seconds of service a job takes on one node: seconds spent serving over jobs ended. */
 export class ServiceTime {
   readonly #fleet: FleetLoad
-  #busySeconds = 0
+  readonly #served = new ServedSeconds()
   #jobs = 0
   #lastEndAt = -Infinity
   /** Those of the jobs that were our own. */
@@ -19,7 +20,7 @@ export class ServiceTime {
     const fleetSeconds = this.#fleet.serviceSeconds
     if (this.#jobs === 0) return fleetSeconds
     const prior = this.#fleet.constants.servicePriorJobs
-    const learnt = (this.#busySeconds + prior * fleetSeconds) / (this.#jobs + prior)
+    const learnt = (this.#served.sum + prior * fleetSeconds) / (this.#jobs + prior)
     const evidence = this.#faded(this.#jobs, now - this.#lastEndAt)
     return (evidence * learnt + prior * fleetSeconds) / (evidence + prior)
   }
@@ -29,16 +30,37 @@ export class ServiceTime {
     return this.#ownJobs === 0 ? 0 : this.#faded(this.#ownJobs, now - this.#lastOwnEndAt)
   }
 
-  busyFor(seconds: number): void {
-    this.#busySeconds += seconds
+  /** Each of so many jobs of ours was served for so long. */
+  served(seconds: number, jobs: number): void {
+    this.#served.add(seconds, jobs)
+    this.#fleet.busyFor(seconds * jobs)
+  }
+
+  /** Jobs that are not ours were served for so long in all. */
+  servedOthers(seconds: number): void {
+    this.#served.addOthers(seconds)
     this.#fleet.busyFor(seconds)
   }
 
-  /** Takes back what {@link busyFor} was told of time in which nothing was served after all. */
-  notBusyFor(seconds: number): void {
-    const taken = Math.min(seconds, this.#busySeconds)
-    this.#busySeconds -= taken
-    this.#fleet.busyFor(-taken)
+  /** Takes back seconds in which nothing was served after all. */
+  lagged(seconds: number): void {
+    this.#fleet.busyFor(-this.#served.takeBack(seconds))
+  }
+
+  mark(): ServedMark {
+    return this.#served.mark()
+  }
+
+  /** A job that began at the mark was not served. */
+  notServed(mark: ServedMark): void {
+    this.lagged(this.#served.since(mark))
+  }
+
+  /** All that was served is now known to have been so many times as long. */
+  rescale(ratio: number): void {
+    const before = this.#served.sum
+    this.#served.rescale(ratio)
+    this.#fleet.busyFor(this.#served.sum - before)
   }
 
   /** One of our own jobs was served to its end. */
@@ -60,7 +82,7 @@ export class ServiceTime {
     if (this.#jobs <= this.#fleet.constants.serviceMemoryJobs) return
     this.#jobs /= 2
     this.#ownJobs /= 2
-    this.#busySeconds /= 2
+    this.#served.halve()
   }
 
   #faded(jobs: number, seconds: number): number {

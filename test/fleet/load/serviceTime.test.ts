@@ -78,6 +78,15 @@ test('failures and pushbacks never touch the service time', () => {
   between(before * 0.98, load.serviceSeconds(now), before * 1.02)
 })
 
+test('a job that hung for long and failed takes back no more than its own time still counts', () => {
+  const load = new NodeLoad(new FleetLoad(), { concurrency: 8 })
+  let now = serve(load, 400, 2)
+  const hanging = load.started(now)
+  now = serve(load, 400, 2, now)
+  load.ended(now, { outcome: 'failure', mark: hanging })
+  between(1.9, load.serviceSeconds(now), 2.1)
+})
+
 test('time served for clients that left counts: slow nodes are where they leave', () => {
   const fleet = new FleetLoad()
   const now = serve(new NodeLoad(fleet), 1000, 1)

@@ -1,5 +1,5 @@
 import { FleetLoad } from '../../../src/fleet/load/fleetLoad.ts'
-import { NodeLoad } from '../../../src/fleet/load/nodeLoad.ts'
+import { NodeLoad, type WorkMark } from '../../../src/fleet/load/nodeLoad.ts'
 import { waitingSeconds } from '../../../src/fleet/load/score.ts'
 import { rank, SELECTION_POLICIES, type SelectionPolicyName } from '../../../src/fleet/load/selection.ts'
 import type { Backend } from './backend.ts'
@@ -71,7 +71,7 @@ export class SimulatedGateway {
     this.#considerEarlyPoll(node)
   }
 
-  #serve(node: KnownNode, size: number, isAsync: boolean, mark: number, done: () => void): void {
+  #serve(node: KnownNode, size: number, isAsync: boolean, mark: WorkMark, done: () => void): void {
     const startedAt = this.#events.now
     if (isAsync) node.load.succeeded(startedAt)
     node.backend.submit(size, () => {
@@ -81,7 +81,7 @@ export class SimulatedGateway {
     })
   }
 
-  #ended(node: KnownNode, startedAt: number, mark: number, lagSeconds: number): void {
+  #ended(node: KnownNode, startedAt: number, mark: WorkMark, lagSeconds: number): void {
     const now = this.#events.now
     node.load.succeeded(now)
     node.load.ended(now, { outcome: 'success', lagSeconds, mark })

@@ -1,0 +1,57 @@
+/** A moment of the service that jobs get, so that what a job had since can be taken back. */
+export interface ServedMark {
+  readonly of: ServedSeconds
+  readonly ofOne: number
+  readonly halvings: number
+}
+
+/** Seconds of service that jobs on a node have had, of which older ones count less and less. */
+export class ServedSeconds {
+  #sum = 0
+  /** What one job of ours that has been here from the beginning would have had of it. */
+  #ofOne = 0
+  #halvings = 0
+
+  get sum(): number {
+    return this.#sum
+  }
+
+  /** Each of so many jobs of ours was served for so long. */
+  add(seconds: number, jobs: number): void {
+    this.#ofOne += seconds
+    this.#sum += seconds * jobs
+  }
+
+  /** Jobs that are not ours were served for so long in all. */
+  addOthers(seconds: number): void {
+    this.#sum += seconds
+  }
+
+  mark(): ServedMark {
+    return { of: this, ofOne: this.#ofOne, halvings: this.#halvings }
+  }
+
+  /** How much of the sum came in since the mark for one job, as much as it still counts. */
+  since({ of, ofOne, halvings }: ServedMark): number {
+    return of === this ? this.#ofOne - ofOne / 2 ** (this.#halvings - halvings) : this.#ofOne
+  }
+
+  /** Some of it was no service after all; returns how much was taken off, which is never more than there is. */
+  takeBack(seconds: number): number {
+    const taken = Math.min(seconds, this.#sum)
+    this.#sum -= taken
+    return taken
+  }
+
+  /** It is now known to have been so many times as long. */
+  rescale(ratio: number): void {
+    this.#sum *= ratio
+    this.#ofOne *= ratio
+  }
+
+  halve(): void {
+    this.#sum /= 2
+    this.#ofOne /= 2
+    this.#halvings++
+  }
+}
