@@ -83,7 +83,7 @@ export function openFile(path: string, maxPages?: number): DatabaseSync {
     // With WAL this survives a killed process; a power cut may take the last moments with it.
     db.exec('PRAGMA synchronous = NORMAL')
     // Pages of the index by id are written over and over; the longer the log, the fewer of them go to the file. 64 MB are
-    // read again within half a second at a start.
+    // read again within a second at a start.
     db.exec('PRAGMA wal_autocheckpoint = 16000; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16000')
     if (versionOf(db) === 0) createSchema(db)
     if (maxPages !== undefined) db.exec(`PRAGMA max_page_count = ${maxPages}`)
