@@ -56,11 +56,6 @@ export class Lease {
     this.#end(outcome, lagSeconds)
   }
 
-  /** Seconds since the place was taken. */
-  get seconds(): number {
-    return this.#fleet.now() - this.#startedAt
-  }
-
   #end(outcome: WorkOutcome, lagSeconds: number): void {
     if (!this.#isWorking) return
     this.#isWorking = false

@@ -104,7 +104,7 @@ export class Selector {
     // A service's models are only promised while it is healthy.
     const all = [...this.#fleet.nodes.values()].filter((node) => node.isInfernet)
     const unhealthy = all.filter((node) => !node.isHealthy(now)).length
-    if (!isInPanic(all.length, unhealthy)) return []
+    if (!isInPanic(all.length, unhealthy, this.#fleet.loads.infernet.constants.panicNodes)) return []
     return all.filter((node) => !node.isRefusing && need.fits(node))
   }
 }

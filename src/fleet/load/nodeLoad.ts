@@ -5,7 +5,6 @@ import { FailureLevel } from './failureLevel.ts'
 import type { FleetLoad } from './fleetLoad.ts'
 import { LearntConcurrency } from './learntConcurrency.ts'
 import { Lookups } from './lookups.ts'
-import { RunningMean } from './runningMean.ts'
 import { costHintSeconds, waitingSeconds } from './score.ts'
 import type { ServedMark } from './servedSeconds.ts'
 import { ServiceTime } from './serviceTime.ts'
@@ -47,10 +46,8 @@ export interface NodeLoadSnapshot {
   readonly load: number
   readonly inFlight: number
   readonly unseenJobs: number
-  readonly steadyUnseenJobs: number
   readonly pending: number | undefined
   readonly serviceSeconds: number
-  readonly responseSeconds: number | undefined
   readonly concurrency: number
   readonly failureLevel: number
   readonly suspicion: number
@@ -59,8 +56,6 @@ export interface NodeLoadSnapshot {
 
 /** The least load that the share of a job in the node is reckoned with. */
 const LEAST_LOAD = 0.3
-/** Requests over which a node's own mean latency is taken. */
-const LATENCY_MEMORY = 100
 
 /** What the gateway knows of one node's load. All times (`now`) are seconds of one monotonic clock that the caller
  * reads; nothing here reads a clock, sets a timer or waits. */
@@ -68,7 +63,6 @@ export class NodeLoad {
   readonly #fleet: FleetLoad
   readonly #constants: PolicyConstants
   readonly #cancelledStreams: CancelledStreams
-  readonly #latency = new RunningMean(LATENCY_MEMORY)
   #service: ServiceTime
   #learntConcurrency: LearntConcurrency
   #unseen = new UnseenLoad()
@@ -188,7 +182,6 @@ export class NodeLoad {
 
   /** A request was answered after so many seconds, queueing included. */
   latencyObserved(seconds: number): void {
-    this.#latency.add(seconds)
     this.#fleet.latencyObserved(seconds)
   }
 
@@ -233,12 +226,13 @@ export class NodeLoad {
   /** What sending one more job here would cost, in seconds; the lowest wins.
    * @param costRatio the job's hinted cost over the mean one */
   score(now: number, costRatio = 1): number {
-    const serviceSeconds = this.#service.seconds(now)
+    const evidence = this.#service.evidenceJobs(now)
+    const serviceSeconds = this.#service.secondsBy(evidence)
     let unseenJobs = this.#unseen.jobs
     if (!this.#unseen.isSteady) {
       unseenJobs = this.#unseen.jobsAfter(now - this.#at, this.#own, serviceSeconds, this.#concurrency)
     }
-    let seconds = waitingSeconds(this.#own + unseenJobs, this.#concurrency, serviceSeconds, this.#constants)
+    let seconds = waitingSeconds(this.#own + unseenJobs, this.#concurrency, serviceSeconds, this.#constants, evidence)
     if (costRatio !== 1) seconds += costHintSeconds(costRatio, serviceSeconds, this.#constants)
     const { failurePenaltyLatencies, suspicionPenaltyRatio } = this.#constants
     const failureLevel = this.#failures.value(now)
@@ -276,10 +270,8 @@ export class NodeLoad {
       load,
       inFlight: this.#own,
       unseenJobs: load - this.#own,
-      steadyUnseenJobs: this.#unseen.steadyJobs,
       pending: this.#pending,
       serviceSeconds: this.serviceSeconds(now),
-      responseSeconds: this.#latency.value,
       concurrency: this.#concurrency,
       failureLevel: this.#failures.value(now),
       suspicion: this.#suspicion.level,

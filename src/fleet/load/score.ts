@@ -1,15 +1,22 @@
 import type { PolicyConstants } from './constants.ts'
 
 /** Seconds that one more job costs on a node: its own service, and, where it has to queue, the delay that it puts on
- * those after it. That is what the square is for: pricing one's own wait alone lets queues on slow nodes grow. */
+ * those after it. That is what the square is for: pricing one's own wait alone lets queues on slow nodes grow.
+ * @param evidenceJobs what the service time was learnt from. Where that is little, its differences are mostly chance, and
+ * the load decides. */
 export function waitingSeconds(
   load: number,
   concurrency: number,
   serviceSeconds: number,
   constants: PolicyConstants,
+  evidenceJobs = Infinity,
 ): number {
   const rounds = (load + 1) / concurrency
-  return serviceSeconds * (rounds > 1 ? rounds * rounds : 1 + constants.idleTiltRatio * rounds)
+  const busy = Math.min(1, rounds)
+  const doubt = constants.servicePriorJobs / (constants.servicePriorJobs + evidenceJobs)
+  // Nothing for the first job: a node without a past is worth a try.
+  const tilt = constants.idleTiltRatio * busy + constants.doubtTiltRatio * doubt * doubt * (busy - 1 / concurrency)
+  return serviceSeconds * Math.max(rounds * rounds, 1 + tilt)
 }
 
 /** What a job hinted to cost `costRatio` times the mean adds: large ones gain most on fast nodes. The load itself is

@@ -1,4 +1,3 @@
-import { DEFAULT_CONSTANTS } from './constants.ts'
 import type { FleetLoad } from './fleetLoad.ts'
 import type { NodeLoad } from './nodeLoad.ts'
 import { samplingTable } from './sampling.ts'
@@ -120,6 +119,6 @@ export type SelectionPolicyName = keyof typeof SELECTION_POLICIES
 
 /** True where so many nodes look unhealthy that the gateway's own network is the likelier culprit. Traffic may then go
  * to any that do not plainly refuse it; look-ups and whatever shows health must not take this into account. */
-export function isInPanic(nodes: number, unhealthy: number, panicNodes = DEFAULT_CONSTANTS.panicNodes): boolean {
+export function isInPanic(nodes: number, unhealthy: number, panicNodes: number): boolean {
   return nodes >= panicNodes && unhealthy > nodes / 2
 }

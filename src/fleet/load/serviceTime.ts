@@ -17,12 +17,21 @@ export class ServiceTime {
 
   /** Seconds of service per job as of `now`, drawn to the fleet's mean where the evidence is thin or old. */
   seconds(now: number): number {
+    return this.secondsBy(this.evidenceJobs(now))
+  }
+
+  /** The same, given what {@link evidenceJobs} says. */
+  secondsBy(evidenceJobs: number): number {
     const fleetSeconds = this.#fleet.serviceSeconds
     if (this.#jobs === 0) return fleetSeconds
     const prior = this.#fleet.constants.servicePriorJobs
     const learnt = (this.#served.sum + prior * fleetSeconds) / (this.#jobs + prior)
-    const evidence = this.#faded(this.#jobs, now - this.#lastEndAt)
-    return (evidence * learnt + prior * fleetSeconds) / (evidence + prior)
+    return (evidenceJobs * learnt + prior * fleetSeconds) / (evidenceJobs + prior)
+  }
+
+  /** Jobs' worth of evidence that has not faded yet. */
+  evidenceJobs(now: number): number {
+    return this.#jobs === 0 ? 0 : this.#faded(this.#jobs, now - this.#lastEndAt)
   }
 
   /** Jobs' worth of evidence that our own jobs gave and that has not faded yet. */

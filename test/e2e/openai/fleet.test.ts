@@ -8,7 +8,7 @@ import { startSimService } from '../../kit/simService/index.ts'
 import type { SimServiceOptions } from '../../kit/simService/index.ts'
 import { eventually, freePort } from '../../kit/wait.ts'
 import { assertError, statsOf } from '../support.ts'
-import { askChat, chat, entryOf, gatewayForServices, lastCall, openChat } from './support.ts'
+import { askChat, chat, entryOf, gatewayForServices, inFlightIs, lastCall, openChat } from './support.ts'
 
 const file = { after }
 /** Polls come often, so that health changes soon. */
@@ -140,6 +140,22 @@ describe('of several services with the model', async () => {
     for (let i = 0; i < 12; i++) assert.equal((await askChat(gateway)).status, 200)
     await second.comeBack()
   })
+})
+
+test('of two like services of which little is known yet the one without a stream is asked', async (t) => {
+  const services = await Promise.all([startSimService({}, t), startSimService({}, t)])
+  const gateway = await gatewayForServices(
+    t,
+    services.map((service) => entryOf(service)),
+  )
+  for (let round = 0; round < 3; round++) {
+    await askChat(gateway)
+    const stream = await openChat(gateway, { stallAfter: 0 })
+    const { headers } = await askChat(gateway)
+    assert.notEqual(headers['x-infernet-node'], stream.headers['x-infernet-node'])
+    stream.destroy()
+    for (const service of services) await inFlightIs(gateway, service, 0)
+  }
 })
 
 test('of two services the one with twice the weight gets twice the load where both are busy', async (t) => {

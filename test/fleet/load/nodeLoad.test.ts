@@ -72,6 +72,31 @@ test('the score is the service time while a slot is free and grows with the squa
   assert.equal(load.score(0), 16)
 })
 
+/** A node that has served so many jobs of so many seconds, one after the other. */
+function served(fleet: FleetLoad, jobs: number, seconds: number): NodeLoad {
+  const load = new NodeLoad(fleet)
+  let now = 0
+  for (let job = 0; job < jobs; job++) {
+    const mark = load.started(now)
+    load.ended((now += seconds), { outcome: 'success', mark })
+  }
+  return load
+}
+
+test('of nodes that served little the one with less to do is chosen, though it seems slower', () => {
+  const fleet = new FleetLoad()
+  const [quick, slow] = [served(fleet, 2, 0.8), served(fleet, 2, 1.2)]
+  quick.started(3)
+  assert.ok(slow.score(3) < quick.score(3))
+})
+
+test('of nodes that served much the faster one is chosen while it has room, though it has more to do', () => {
+  const fleet = new FleetLoad()
+  const [quick, slow] = [served(fleet, 100, 0.8), served(fleet, 100, 1.2)]
+  quick.started(120)
+  assert.ok(quick.score(120) < slow.score(120))
+})
+
 test('a weight divides the score', () => {
   const load = node({ weight: 4 })
   const plain = node()

@@ -151,8 +151,8 @@ test('a ranking leaves out what is not allowed', () => {
 })
 
 test('only a majority of at least four nodes points at our own network', () => {
-  assert.equal(isInPanic(4, 3), true)
-  assert.equal(isInPanic(4, 2), false)
-  assert.equal(isInPanic(3, 3), false)
-  assert.equal(isInPanic(100, 51), true)
+  assert.equal(isInPanic(4, 3, 4), true)
+  assert.equal(isInPanic(4, 2, 4), false)
+  assert.equal(isInPanic(3, 3, 4), false)
+  assert.equal(isInPanic(100, 51, 4), true)
 })
