@@ -37,8 +37,10 @@ export interface PolicyConstants {
 
   /** Below saturation load hardly matters: this much breaks ties between equally fast nodes. */
   readonly idleTiltRatio: number
-  /** The same where nothing is known of how fast a node is; it fades with what is learnt. */
+  /** The same where nothing is known of how fast a node is: it fades with what is learnt. */
   readonly doubtTiltRatio: number
+  /** With so much evidence a quarter of it is left. Sizes of jobs scatter too much for a few to tell nodes apart. */
+  readonly doubtJobs: number
   /** How strongly a large job prefers a fast node. Higher values starve small jobs there. */
   readonly costHintRatio: number
 
@@ -93,7 +95,8 @@ export const DEFAULT_CONSTANTS: PolicyConstants = {
   earlyPollDelaySeconds: 0.5,
   shortestPollGapSeconds: 1,
   idleTiltRatio: 0.001,
-  doubtTiltRatio: 1,
+  doubtTiltRatio: 2,
+  doubtJobs: 16,
   costHintRatio: 0.5,
   failureGainRatio: 0.3,
   failureMemorySeconds: 30,

@@ -12,11 +12,11 @@ export function waitingSeconds(
   evidenceJobs = Infinity,
 ): number {
   const rounds = (load + 1) / concurrency
-  const busy = Math.min(1, rounds)
-  const doubt = constants.servicePriorJobs / (constants.servicePriorJobs + evidenceJobs)
+  const waiting = rounds > 1 ? rounds * rounds : 1 + constants.idleTiltRatio * rounds
+  const doubt = constants.doubtJobs / (constants.doubtJobs + evidenceJobs)
   // Nothing for the first job: a node without a past is worth a try.
-  const tilt = constants.idleTiltRatio * busy + constants.doubtTiltRatio * doubt * doubt * (busy - 1 / concurrency)
-  return serviceSeconds * Math.max(rounds * rounds, 1 + tilt)
+  const tilt = constants.doubtTiltRatio * doubt * doubt * (Math.min(1, rounds) - 1 / concurrency)
+  return serviceSeconds * (waiting + tilt)
 }
 
 /** What a job hinted to cost `costRatio` times the mean adds: large ones gain most on fast nodes. The load itself is

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { DEFAULT_CONSTANTS } from '../../../src/fleet/load/constants.ts'
 import { FleetLoad } from '../../../src/fleet/load/fleetLoad.ts'
 import { NodeLoad } from '../../../src/fleet/load/nodeLoad.ts'
 
@@ -66,7 +67,8 @@ test('the operator is believed about concurrency, else three is assumed', () => 
 })
 
 test('the score is the service time while a slot is free and grows with the square of the queue', () => {
-  const load = node({ concurrency: 2 })
+  const wellKnown = new FleetLoad({ ...DEFAULT_CONSTANTS, doubtTiltRatio: 0 })
+  const load = new NodeLoad(wellKnown, { concurrency: 2 })
   assert.equal(load.score(0), 1 + 0.001 * 0.5)
   for (let job = 0; job < 7; job++) load.started(0)
   assert.equal(load.score(0), 16)
