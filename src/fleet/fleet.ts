@@ -2,19 +2,17 @@ import { EventEmitter } from 'node:events'
 import type { NodeKind, NodeSpec } from './address.ts'
 import { findImageConflicts, type ImageConflict } from './conflicts.ts'
 import type { NodeInfo } from './info.ts'
-import { Limit } from './limit.ts'
 import { DEFAULT_CONSTANTS, type PolicyConstants } from './load/constants.ts'
 import { FleetLoad } from './load/fleetLoad.ts'
 import { NodeLoad } from './load/nodeLoad.ts'
 import { TrackedNode } from './node.ts'
-import { Poller } from './poller.ts'
-import { Prober, type ProbeResult } from './probe.ts'
+import { Poller, PollLimits } from './poller.ts'
+import { isSilence, Prober, type ProbeResult } from './probe.ts'
 import type { NodeSource } from './sources/source.ts'
 
 const POLL_TIMEOUT_SECONDS = 3
 /** For so long after a poll that nobody answered, the node is not known yet: who asked at the start hears that, not that nobody is there. */
 const SILENCE_SECONDS = 1
-const MAX_POLLS_AT_ONCE = 32
 
 export interface FleetOptions {
   readonly sources: readonly NodeSource[]
@@ -54,7 +52,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
   readonly #lists = new Map<NodeSource, readonly NodeSpec[]>()
   readonly #pollers = new Map<TrackedNode, Poller>()
   readonly #prober: Prober
-  readonly #limit = new Limit(MAX_POLLS_AT_ONCE)
+  readonly #limits = new PollLimits()
   readonly #retired = new Map<string, TrackedNode>()
   #sourcesLoaded = false
   /** Once ready, always ready: later on an empty fleet is an answer too. */
@@ -198,7 +196,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
     const poller = new Poller(node, {
       intervalSeconds: this.#options.refreshIntervalSeconds,
       prober: this.#prober,
-      limit: this.#limit,
+      limits: this.#limits,
       now: this.now,
       onResult: (...result) => this.#polled(...result),
     })
@@ -227,8 +225,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
     const now = this.now()
     if (result.outcome === 'failed') this.#pollFailed(node, result, now)
     else this.#pollSucceeded(node, result, startedAt)
-    const isSilent = result.outcome === 'failed' && !result.refused && !result.answered
-    if (isSilent) setTimeout(() => this.#becameKnown(node), SILENCE_SECONDS * 1000).unref()
+    if (isSilence(result)) setTimeout(() => this.#becameKnown(node), SILENCE_SECONDS * 1000).unref()
     else this.#becameKnown(node)
   }
 

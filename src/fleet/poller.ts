@@ -1,7 +1,7 @@
 import { jittered } from './jitter.ts'
-import type { Limit } from './limit.ts'
+import { Limit } from './limit.ts'
 import type { TrackedNode } from './node.ts'
-import type { Prober, ProbeResult } from './probe.ts'
+import { isSilence, type Prober, type ProbeResult } from './probe.ts'
 
 /** A node that failed is asked again after this long, then twice as long, up to the interval. Seconds. */
 const FIRST_RETRY_SECONDS = 1
@@ -9,12 +9,23 @@ const FIRST_RETRY_SECONDS = 1
 const SOONEST_SECONDS = 0.5
 /** Below this many remaining calls no poll is made ahead of time. */
 const SPARE_CALLS = 3
+/** A poll that nobody answers that soon stands in nobody's way any longer, seconds. */
+const HOLD_SECONDS = 1
+const MOST_AT_ONCE = 128
+const MOST_SILENT_AT_ONCE = 64
+
+/** How many polls may run at once; shared by all pollers. */
+export class PollLimits {
+  /** For nodes that answered last, and for new ones. */
+  readonly prompt = new Limit(MOST_AT_ONCE, HOLD_SECONDS)
+  /** For nodes whose last poll nobody answered: however many they are, they wait only for each other. */
+  readonly silent = new Limit(MOST_SILENT_AT_ONCE, HOLD_SECONDS)
+}
 
 export interface PollerOptions {
   readonly intervalSeconds: number
   readonly prober: Prober
-  /** Shared by all pollers: how many polls may run at once. */
-  readonly limit: Limit
+  readonly limits: PollLimits
   /** Monotonic seconds. */
   readonly now: () => number
   readonly onResult: (node: TrackedNode, result: ProbeResult, startedAt: number) => void
@@ -29,6 +40,7 @@ export class Poller {
   #lastEndedAt = -Infinity
   #failures = 0
   #polling = false
+  #isSilent = false
   #stopped = false
   #notBefore = 0
   #spareCalls = Infinity
@@ -68,8 +80,9 @@ export class Poller {
 
   async #poll(): Promise<void> {
     this.#polling = true
-    const { limit, prober, now, onResult } = this.#options
+    const { limits, prober, now, onResult } = this.#options
     let startedAt = now()
+    const limit = this.#isSilent ? limits.silent : limits.prompt
     const result = await limit.run(async () => {
       startedAt = now()
       // Its turn may come after it was taken out of the list.
@@ -78,6 +91,7 @@ export class Poller {
     this.#polling = false
     this.#lastEndedAt = now()
     if (this.#stopped || !result) return
+    this.#isSilent = isSilence(result)
     onResult(this.#node, result, startedAt)
     this.#schedule(this.#delayAfter(result))
   }

@@ -18,6 +18,11 @@ export type ProbeResult =
   | { readonly outcome: 'pushback'; readonly retryAfterSeconds: number }
   | { readonly outcome: 'failed'; readonly reason: string; readonly refused: boolean; readonly answered: boolean }
 
+/** Nothing came back: neither an answer nor a refusal. */
+export function isSilence(result: ProbeResult): boolean {
+  return result.outcome === 'failed' && !result.refused && !result.answered
+}
+
 export interface ProberOptions {
   /** Most time one poll may take, seconds. */
   readonly timeoutSeconds: number

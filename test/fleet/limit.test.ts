@@ -31,6 +31,23 @@ describe('a limit', () => {
     await Promise.all(tasks)
   })
 
+  test('lets the next one start when a task lasts too long, and gives its place back only once', async () => {
+    const limit = new Limit(1, 0.05)
+    const { promise: end, resolve: letEnd } = Promise.withResolvers<void>()
+    const slow = limit.run(() => end)
+    assert.equal(await limit.run(async () => 7), 7)
+    letEnd()
+    await slow
+    let running = 0
+    const task = async (): Promise<number> => {
+      const atOnce = ++running
+      await settled()
+      running--
+      return atOnce
+    }
+    assert.deepEqual(await Promise.all([limit.run(task), limit.run(task), limit.run(task)]), [1, 1, 1])
+  })
+
   test('gives the place back when a task fails, and the failure to who asked', async () => {
     const limit = new Limit(1)
     await assert.rejects(

@@ -7,16 +7,20 @@ import { eventually } from '../../kit/wait.ts'
 import { assertError, job } from '../support.ts'
 import { infoText, serve } from './infoServer.ts'
 
-const NODES = 40
+const NODES = 800
+/** New nodes that fall silent hold their places for a second of three, and so do those that are asked again. */
+const MOST_OPEN = 3 * (128 + 64)
 const PATHS = ['/api/v1/ip', '/api/v1/ips?container=echo', '/api/v1/containers', '/api/v1/resources', '/info']
 
 /** Polls that are not answered yet, by path. */
 const open = new Map<string, ServerResponse>()
+let mostOpen = 0
 let isHolding = true
 const address = await serve({ after }, (incoming, response) => {
   if (!isHolding) return void response.end(infoText())
   const { url = '' } = incoming
   open.set(url, response)
+  mostOpen = Math.max(mostOpen, open.size)
   response.once('close', () => open.delete(url))
 })
 const gateway = await spawnGateway(
@@ -41,10 +45,9 @@ test('before the first poll has ended requests wait for three seconds, then they
   assert.ok(seconds > 2.5 && seconds < 20, `after ${seconds} s`)
 })
 
-test('thirty-two polls run at once, never more', async () => {
-  await eventually(() => open.size >= 30, { withinMs: 20_000, what: 'thirty polls at once' })
-  await new Promise((resolve) => setTimeout(resolve, 200))
-  assert.ok(open.size <= 32, `${open.size} at once`)
+test('many polls run at once, but not all', () => {
+  assert.ok(mostOpen >= 100, `${mostOpen} at once`)
+  assert.ok(mostOpen <= MOST_OPEN, `${mostOpen} at once`)
 })
 
 test('once they are answered, all are there', async () => {
@@ -61,7 +64,7 @@ test('a request that comes before the first poll has ended waits for it', async 
   isHolding = true
   await gateway.restart()
   const answer = request(`${gateway.url}/api/v1/ips?container=echo&n=1`)
-  await eventually(() => open.size >= 30, { withinMs: 20_000, what: 'thirty polls at once' })
+  await eventually(() => open.size > 0, { withinMs: 20_000, what: 'a poll' })
   isHolding = false
   for (const response of open.values()) response.end(infoText())
   assert.equal((await answer).json<string[]>().length, 1)
