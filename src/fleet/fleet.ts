@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events'
 import type { NodeKind, NodeSpec } from './address.ts'
-import { findImageConflicts, type ImageConflict } from './conflicts.ts'
+import { ConflictWatch, type ImageConflict } from './conflicts.ts'
 import type { NodeInfo } from './info.ts'
 import { DEFAULT_CONSTANTS, type PolicyConstants } from './load/constants.ts'
 import { FleetLoad } from './load/fleetLoad.ts'
@@ -47,13 +47,16 @@ export class Fleet extends EventEmitter<FleetEvents> {
   readonly now: () => number
   /** Rises whenever who can do what may have changed. */
   version = 0
-  conflicts: readonly ImageConflict[] = []
   readonly #options: FleetOptions
   readonly #lists = new Map<NodeSource, readonly NodeSpec[]>()
   readonly #pollers = new Map<TrackedNode, Poller>()
   readonly #prober: Prober
   readonly #limits = new PollLimits()
   readonly #retired = new Map<string, TrackedNode>()
+  readonly #conflicts = new ConflictWatch(
+    () => this.nodes.values(),
+    (conflict) => this.emit('image:conflict', conflict),
+  )
   #sourcesLoaded = false
   /** Once ready, always ready: later on an empty fleet is an answer too. */
   #isReady = false
@@ -85,7 +88,13 @@ export class Fleet extends EventEmitter<FleetEvents> {
   stop(): void {
     for (const source of this.#options.sources) source.stop()
     for (const poller of this.#pollers.values()) poller.stop()
+    this.#conflicts.stop()
     this.#prober.close()
+  }
+
+  /** Container ids that stand for different images. */
+  get conflicts(): readonly ImageConflict[] {
+    return this.#conflicts.current
   }
 
   /** True once there is someone healthy, or nobody left whose first poll has not ended. */
@@ -180,7 +189,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
     this.nodes.clear()
     for (const spec of specs.values()) this.nodes.set(spec.key, this.#listed(spec, before))
     this.version++
-    this.#findConflicts()
+    this.#conflicts.changed()
     this.#checkReady()
   }
 
@@ -252,9 +261,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
     if (result.outcome === 'info') {
       this.#learn(node, result.info)
       node.load.polled(startedAt, node.pending)
-    } else {
-      node.models = new Set(result.models)
-      node.prefix = result.prefix
+    } else if (node.learnModels(result.models, result.prefix)) {
       this.version++
     }
     if (!node.health.isHealthy) return
@@ -270,7 +277,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
     node.info = info
     if (!changed) return
     node.containers = new Map(info.containers.map((container) => [container.id, container]))
-    this.#findConflicts()
+    this.#conflicts.changed()
   }
 
   #sawFailure(node: TrackedNode, reason: string): void {
@@ -279,14 +286,6 @@ export class Fleet extends EventEmitter<FleetEvents> {
     const flipped = node.health.observe(false)
     if (flipped) this.version++
     if (flipped || (!wasTold && !node.health.isHealthy)) this.emit('node:down', node, reason)
-  }
-
-  #findConflicts(): void {
-    const before = new Set(this.conflicts.map((conflict) => JSON.stringify(conflict)))
-    this.conflicts = findImageConflicts(this.nodes.values())
-    for (const conflict of this.conflicts) {
-      if (!before.has(JSON.stringify(conflict))) this.emit('image:conflict', conflict)
-    }
   }
 
   #checkReady(): void {

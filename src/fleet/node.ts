@@ -68,6 +68,16 @@ export class TrackedNode {
     return this.info ? this.info.pending.offchain + this.info.pending.onchain : 0
   }
 
+  /** Takes over what a service said of its models. Returns whether it is anything new. */
+  learnModels(models: readonly string[], prefix: string): boolean {
+    const found = new Set(models)
+    const isSame = found.size === this.models.size && models.every((model) => this.models.has(model))
+    if (isSame && prefix === this.prefix) return false
+    this.models = found
+    this.prefix = prefix
+    return true
+  }
+
   /** After a pushback: no more of this (endpoint and caller) until `until`, seconds. */
   rest(what: string, until: number, now: number): void {
     if (this.#rests.size >= MAX_RESTS) {

@@ -2,6 +2,9 @@ import type { Fleet } from '../fleet/fleet.ts'
 import type { LiveJobs } from '../jobs/liveJobs.ts'
 import type { Logger } from './logger.ts'
 
+/** Nodes named for each image of a conflict; `/stats` names them all. */
+const MOST_NAMES = 3
+
 /** One line for each event in the life of the fleet. */
 export function logFleet(fleet: Fleet, logger: Logger): void {
   fleet.on('node:added', (node) => logger.debug('node added', { node: node.name }))
@@ -12,7 +15,11 @@ export function logFleet(fleet: Fleet, logger: Logger): void {
     logger.warn('node ejected for a while, its requests keep failing', { node: node.name, reason })
   })
   fleet.on('image:conflict', ({ container, images }) => {
-    logger.warn('one container id stands for different images', { container, images })
+    const told = Object.entries(images).map(([image, names]) => [
+      image,
+      { count: names.length, nodes: names.slice(0, MOST_NAMES) },
+    ])
+    logger.warn('one container id stands for different images', { container, images: Object.fromEntries(told) })
   })
 }
 

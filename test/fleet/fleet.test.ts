@@ -10,6 +10,7 @@ import type { TrackedNode } from '../../src/fleet/node.ts'
 import { Selector } from '../../src/fleet/selector.ts'
 import type { NodeSource } from '../../src/fleet/sources/source.ts'
 import { startSimNode } from '../kit/simNode/index.ts'
+import { startSimService } from '../kit/simService/index.ts'
 import { eventually } from '../kit/wait.ts'
 
 /** A source whose list a test writes. */
@@ -241,6 +242,20 @@ describe('the candidates for a need', () => {
     assert.equal(selector.candidates(needContainers(['echo'])), found)
     source.list()
     assert.deepEqual(selector.candidates(needContainers(['echo'])), [])
+  })
+
+  test('stay found through polls of a service that tell nothing new', async (t) => {
+    const service = await startSimService({ models: ['m'] }, t)
+    const spec = { ...parseAddress(service.address), kind: 'openai' as const }
+    const source = { name: 'test', start: async (on: (specs: NodeSpec[]) => void) => on([spec]), stop: () => undefined }
+    const fleet = new Fleet({ sources: [source], refreshIntervalSeconds: 0.05, via: '1.1 test' })
+    t.after(() => fleet.stop())
+    await fleet.start()
+    await eventually(() => fleet.healthy().length === 1, { withinMs: 20_000 })
+    const { version } = fleet
+    const polls = service.requests.length
+    await eventually(() => service.requests.length >= polls + 4, { withinMs: 20_000 })
+    assert.equal(fleet.version, version)
   })
 
   test('are not remembered under names that only a client can have made up', async (t) => {

@@ -110,9 +110,13 @@ describe('/stats', () => {
     }
     assert.deepEqual(image_conflicts, [conflict])
     const lines = gateway.logs.filter(({ container }) => container === 'inner')
+    const images = {
+      'example/inner:1': { count: 1, nodes: [named] },
+      'example/inner:2': { count: 1, nodes: [rival.address] },
+    }
     assert.deepEqual(
-      lines.map(({ level, images }) => ({ level, images })),
-      [{ level: 'warn', images: conflict.images }],
+      lines.map((line) => ({ level: line.level, images: line['images'] })),
+      [{ level: 'warn', images }],
     )
   })
 

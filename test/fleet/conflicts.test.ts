@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { describe, test } from 'node:test'
+import { parseAddress } from '../../src/fleet/address.ts'
+import type { ImageConflict } from '../../src/fleet/conflicts.ts'
+import { Fleet } from '../../src/fleet/fleet.ts'
+import { eventually } from '../kit/wait.ts'
+
+const NODES = 30
+
+describe('a container id with different images', () => {
+  test('is told once for each set of images, however many nodes join', async (t) => {
+    /** The image of the n-th node's container. */
+    let imageOf = (n: number): string => `image:${n % 2}`
+    let polls = 0
+    const server = createServer((incoming, response) => {
+      polls++
+      const image = imageOf(Number(/\d+/.exec(incoming.url ?? '')?.[0]))
+      response.end(JSON.stringify({ containers: [{ id: 'c', image }], pending: { offchain: 0, onchain: 0 } }))
+    }).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    t.after(() => server.close())
+    const { port } = server.address() as AddressInfo
+    const specs = Array.from({ length: NODES }, (_, n) => parseAddress(`http://127.0.0.1:${port}/${n}`))
+    const fleet = new Fleet({
+      sources: [{ name: 'test', start: async (onList) => onList(specs), stop: () => undefined }],
+      refreshIntervalSeconds: 0.1,
+      via: '1.1 test',
+    })
+    t.after(() => fleet.stop())
+    const told: ImageConflict[] = []
+    fleet.on('image:conflict', (conflict) => told.push(conflict))
+    const first = once(fleet, 'image:conflict')
+    await fleet.start()
+    await first
+    await eventually(() => fleet.healthy().length === NODES, { withinMs: 20_000 })
+    const namesOf = ({ images }: ImageConflict): string[] => Object.values(images).flat()
+    assert.equal(namesOf(fleet.conflicts[0]!).length, NODES, 'all nodes, whenever one asks')
+    const pollsBefore = polls
+    await eventually(() => polls > pollsBefore + 3 * NODES, { withinMs: 20_000 })
+    const imagesTold = (): string[][] => told.map(({ images }) => Object.keys(images).sort())
+    assert.deepEqual(imagesTold(), [['image:0', 'image:1']])
+
+    const second = once(fleet, 'image:conflict')
+    imageOf = (n) => `image:${n % 3}`
+    await second
+    assert.deepEqual(imagesTold().at(-1), ['image:0', 'image:1', 'image:2'])
+    imageOf = () => 'image:0'
+    await eventually(() => fleet.conflicts.length === 0, { withinMs: 20_000 })
+  })
+})
