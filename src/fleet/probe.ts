@@ -10,6 +10,8 @@ const MAX_ANSWER_BYTES = 2_000_000
 const MAX_RETRY_AFTER_SECONDS = 3600
 /** A node closes idle connections after 5 s; ours go first, so that none is used while it closes. */
 const IDLE_SOCKET_MS = 4000
+/** What a service without a list of models, or with one that is not for everybody, says where others have theirs. */
+const LISTLESS_STATUSES: readonly number[] = [401, 403, 404, 405, 501]
 
 /** What one poll found. */
 export type ProbeResult =
@@ -70,8 +72,10 @@ export class Prober {
       prefix = ''
       answer = await this.#get(node, '/models')
     }
-    // A service that names its models itself needs no list; that it answers at all is its health.
-    if (node.spec.models && answer.status === 404) return { outcome: 'models', models: node.spec.models, prefix: '/v1' }
+    // A service whose models its operator names needs no list of its own; that it answers at all is its health.
+    if (node.spec.models && LISTLESS_STATUSES.includes(answer.status)) {
+      return { outcome: 'models', models: node.spec.models, prefix: answer.status === 404 ? '/v1' : prefix }
+    }
     const common = commonResult(answer)
     if (common) return common
     const models = node.spec.models ?? modelIds(parse(answer))
