@@ -24,6 +24,11 @@ export interface NodeSpec {
   readonly apiKey?: string
 }
 
+/** Whether a poll by either spec tells the same: an own list of models and the key decide what it finds. */
+export function sameService(a: NodeSpec, b: NodeSpec): boolean {
+  return a.apiKey === b.apiKey && JSON.stringify(a.models) === JSON.stringify(b.models)
+}
+
 /** Why a line or an entry cannot be used; the text is for the operator's log. */
 export class AddressError extends Error {}
 

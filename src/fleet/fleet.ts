@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events'
-import type { NodeKind, NodeSpec } from './address.ts'
+import { sameService, type NodeKind, type NodeSpec } from './address.ts'
 import { ConflictWatch, type ImageConflict } from './conflicts.ts'
 import type { NodeInfo } from './info.ts'
 import { DEFAULT_CONSTANTS, type PolicyConstants } from './load/constants.ts'
@@ -196,10 +196,14 @@ export class Fleet extends EventEmitter<FleetEvents> {
   #listed(spec: NodeSpec, before: ReadonlyMap<string, TrackedNode>): TrackedNode {
     const known = before.get(spec.key) ?? this.#retired.get(spec.key)
     const node = known ?? this.#create(spec)
+    const isToldOtherwise = !sameService(node.spec, spec)
     node.spec = spec
     node.load.configure({ concurrency: spec.concurrency, weight: spec.weight })
     if (spec.models && node.isKnown) node.models = new Set(spec.models)
-    if (before.has(spec.key)) return node
+    if (before.has(spec.key)) {
+      if (isToldOtherwise) this.#pollers.get(node)?.pollNow()
+      return node
+    }
     node.isRetired = false
     this.#retired.delete(spec.key)
     const poller = new Poller(node, {

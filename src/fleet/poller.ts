@@ -41,6 +41,7 @@ export class Poller {
   #failures = 0
   #polling = false
   #isSilent = false
+  #pollAgain = false
   #stopped = false
   #notBefore = 0
   #spareCalls = Infinity
@@ -57,6 +58,12 @@ export class Poller {
   stop(): void {
     this.#stopped = true
     clearTimeout(this.#timer)
+  }
+
+  /** Polls at once: what the last poll told holds no more. A poll that is under way is followed by another. */
+  pollNow(): void {
+    if (this.#polling) this.#pollAgain = true
+    else if (!this.#stopped) this.#schedule(0)
   }
 
   /** Brings the next poll forward, as after failed traffic: still half a second after the last one at the soonest. */
@@ -93,7 +100,9 @@ export class Poller {
     if (this.#stopped || !result) return
     this.#isSilent = isSilence(result)
     onResult(this.#node, result, startedAt)
-    this.#schedule(this.#delayAfter(result))
+    const delay = this.#delayAfter(result)
+    this.#schedule(this.#pollAgain ? 0 : delay)
+    this.#pollAgain = false
   }
 
   #delayAfter(result: ProbeResult): number {
