@@ -20,14 +20,15 @@ export class InfoShapeError extends Error {}
 type Json = Record<string, unknown>
 
 /**
- * Reads a node's `/info`. What routing rests on (containers, pending) must be there; the rest may be missing but not of another type.
+ * Reads a node's `/info`. The containers must be there, without them there is nothing to route; the rest may be missing or null,
+ * but not of another type. Who tells of nothing pending has none.
  *
  * @throws InfoShapeError
  */
 export function readInfo(body: unknown): NodeInfo {
   const info = object(body, 'the answer')
-  const pending = object(info['pending'], 'pending')
-  const chain = info['chain'] === undefined ? {} : object(info['chain'], 'chain')
+  const pending = object(info['pending'] ?? {}, 'pending')
+  const chain = object(info['chain'] ?? {}, 'chain')
   if (!Array.isArray(info['containers'])) throw new InfoShapeError('containers is not a list')
   return {
     version: optional(info, 'version', 'string', ''),
@@ -57,7 +58,7 @@ function object(value: unknown, what: string): Json {
 }
 
 function count(from: Json, name: string): number {
-  const value = from[name]
+  const value = from[name] ?? 0
   if (!Number.isSafeInteger(value) || (value as number) < 0) {
     throw new InfoShapeError(`pending.${name} is not a whole number ≥ 0`)
   }

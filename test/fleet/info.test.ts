@@ -25,6 +25,22 @@ describe('/info', () => {
     })
   })
 
+  for (const [what, members] of [
+    ['no pending', { pending: undefined }],
+    ['null for pending', { pending: null }],
+    ['an empty pending', { pending: {} }],
+    ['nulls in pending', { pending: { offchain: null, onchain: null } }],
+    ['half of pending', { pending: { onchain: 0 } }],
+  ] as const) {
+    test(`with ${what} has nothing pending`, () => {
+      assert.deepEqual(readInfo({ ...info, ...members }), { ...info, pending: { offchain: 0, onchain: 0 } })
+    })
+  }
+
+  test('with null for the chain has none', () => {
+    assert.deepEqual(readInfo({ ...info, chain: null }), { ...info, chain: { enabled: false, address: '' } })
+  })
+
   test('may list no container', () => {
     assert.deepEqual(readInfo({ ...info, containers: [] }).containers, [])
   })
@@ -33,7 +49,7 @@ describe('/info', () => {
     ['null', null, 'answer'],
     ['a list', [], 'answer'],
     ['a text', 'fine', 'answer'],
-    ['nothing', {}, 'pending'],
+    ['nothing', {}, 'containers'],
     ['no list of containers', { ...info, containers: undefined }, 'containers'],
     ['containers by name', { ...info, containers: { echo: container } }, 'containers'],
     ['containers as texts', { ...info, containers: ['echo'] }, 'container'],
@@ -41,9 +57,7 @@ describe('/info', () => {
     ['a container with an empty id', { ...info, containers: [{ ...container, id: '' }] }, 'id'],
     ['a container with a number for an id', { ...info, containers: [{ ...container, id: 7 }] }, 'id'],
     ['external that is a text', { ...info, containers: [{ ...container, external: 'yes' }] }, 'external'],
-    ['no pending', { ...info, pending: undefined }, 'pending'],
     ['pending as one number', { ...info, pending: 3 }, 'pending'],
-    ['half of pending', { ...info, pending: { offchain: 3 } }, 'pending.onchain'],
     ['negative pending', { ...info, pending: { offchain: -1, onchain: 0 } }, 'pending.offchain'],
     ['fractional pending', { ...info, pending: { offchain: 0.5, onchain: 0 } }, 'pending.offchain'],
     ['pending as a text', { ...info, pending: { offchain: '3', onchain: 0 } }, 'pending.offchain'],

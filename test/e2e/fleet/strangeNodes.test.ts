@@ -15,7 +15,7 @@ const STRANGE: Record<string, { does: (node: LocalSimNode) => Promise<void>; say
   nothing: { does: (node) => node.badInfo('empty'), says: /not JSON/ },
   null: { does: (node) => node.badInfo('null'), says: /not an object/ },
   'a list': { does: (node) => node.badInfo('list'), says: /not an object/ },
-  'an empty object': { does: (node) => node.badInfo('emptyObject'), says: /pending/ },
+  'an empty object': { does: (node) => node.badInfo('emptyObject'), says: /containers/ },
   'members of other types': { does: (node) => node.badInfo('wrongTypes'), says: /is not a/ },
   'negative pending': { does: (node) => node.badInfo('negativePending'), says: /pending\.offchain/ },
   'pending as text': {
@@ -49,9 +49,7 @@ const STRANGE: Record<string, { does: (node: LocalSimNode) => Promise<void>; say
 const honest = await startSimNode({}, file)
 // Its answer is that of a node, but has more members, and lacks those that routing does not rest on.
 const bare = await serve(file, (_request, response) =>
-  response.end(
-    '{"containers":[{"id":"echo","vendor":1}],"pending":{"offchain":0,"onchain":0,"other":[]},"status":"healthy"}',
-  ),
+  response.end('{"containers":[{"id":"echo","vendor":1}],"pending":{"other":[]},"chain":null,"status":"healthy"}'),
 )
 const strange = new Map<string, LocalSimNode>()
 for (const [name, { does }] of Object.entries(STRANGE)) {
