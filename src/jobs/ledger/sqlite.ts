@@ -1,6 +1,6 @@
-import { mkdir } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import type { Logger } from '../../fleet/sources/source.ts'
+import { makeFolder } from './folder.ts'
 import { bytesOf, HeldChanges, type JobChange } from './held.ts'
 import {
   ledgerFault,
@@ -75,7 +75,7 @@ export class SqliteLedger implements Ledger {
    */
   static async open({ path, logger, ...settings }: SqliteLedgerOptions): Promise<SqliteLedger> {
     const file = resolve(path)
-    await mkdir(dirname(file), { recursive: true, mode: 0o700 }).catch((cause: Error) => {
+    await makeFolder(dirname(file)).catch((cause: Error) => {
       throw new LedgerOpenError(`STATE_URL: ${dirname(file)} cannot be created: ${cause.message}`, { cause })
     })
     const ledger = new SqliteLedger(logger)

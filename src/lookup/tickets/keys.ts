@@ -1,7 +1,6 @@
 import { createPrivateKey, createPublicKey, generateKeyPair, randomUUID, sign } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
-import { chmod, link, mkdir, open, readFile, rename, rm } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { chmod, link, open, readFile, rename, rm } from 'node:fs/promises'
 import { promisify } from 'node:util'
 
 /** Signs tickets, and shows workers how to check them. */
@@ -16,7 +15,7 @@ const KEY_BITS = 2048
 
 /**
  * The key pair in a file, made there where there is none: workers that fetched the public key once can go on with it
- * after a restart. Throws an Error that names the file where it holds no usable key, or cannot be read or written.
+ * after a restart. The folder must be there. Throws an Error that names the file where it holds no usable key, or cannot be read or written.
  */
 export async function openTicketKeys(keyFile: string): Promise<TicketKeys> {
   const kept = await readKey(keyFile)
@@ -95,7 +94,6 @@ async function readIfThere(file: string): Promise<string | undefined> {
 async function writeOnce(file: string, text: string): Promise<boolean> {
   const draft = `${file}.${randomUUID()}.tmp`
   try {
-    await mkdir(dirname(file), { recursive: true })
     await writeDurably(draft, text)
     await putInPlace(draft, file)
     return true

@@ -124,6 +124,11 @@ suite('a file that cannot be used is refused and left as it is', () => {
     await writeFile(path, '')
     await assert.rejects(sqliteAt(t, `${path}/gateway.db`), { code: 'ERR_LEDGER_OPEN', message: /cannot be created/ })
   })
+
+  test('a folder below one that takes none', { skip: process.platform !== 'linux' }, async (t) => {
+    const message = /^STATE_URL: \/proc\/none\/below cannot be created/
+    await assert.rejects(sqliteAt(t, '/proc/none/below/gateway.db'), { code: 'ERR_LEDGER_OPEN', message })
+  })
 })
 
 test('an empty file is a new ledger', async (t) => {

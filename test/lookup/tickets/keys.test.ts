@@ -11,7 +11,7 @@ import { ephemeralTicketKeys, openTicketKeys } from '../../../src/lookup/tickets
 async function newKeyFile(t: TestContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'ticket-keys-'))
   t.after(() => rm(folder, { recursive: true }))
-  return join(folder, 'data', 'ticket-key.pem')
+  return join(folder, 'ticket-key.pem')
 }
 
 const modeOf = async (file: string) => (await stat(file)).mode & 0o777
@@ -78,6 +78,10 @@ test('a place where no file can be is refused by name', async (t) => {
   await openTicketKeys(file)
   await assert.rejects(openTicketKeys(join(file, 'below')), /The ticket key file .* cannot be read/)
   await assert.rejects(openTicketKeys(dirname(file)), /The ticket key file .* cannot be read/)
+  await assert.rejects(
+    openTicketKeys(join(dirname(file), 'no-folder', 'key.pem')),
+    /The ticket key file .* cannot be written/,
+  )
   const link = join(dirname(file), 'link.pem')
   await symlink(join(dirname(file), 'nowhere.pem'), link)
   await assert.rejects(openTicketKeys(link), /The ticket key file .* leads nowhere/)
