@@ -128,6 +128,11 @@ export class Fleet extends EventEmitter<FleetEvents> {
     return [...this.nodes.values()].filter((node) => node.isHealthy(now) && (!kind || node.spec.kind === kind))
   }
 
+  /** Nodes whose polls go well, those included that are set aside for failing traffic: what the fleet can do. */
+  reachable(kind: NodeKind): TrackedNode[] {
+    return [...this.nodes.values()].filter((node) => node.health.isHealthy && node.spec.kind === kind)
+  }
+
   /** Origins of all nodes, those included that only have jobs left. */
   origins(): Set<string> {
     return new Set([...this.nodes.values(), ...this.#retired.values()].map((node) => node.spec.origin))

@@ -65,10 +65,12 @@ export class Selector {
     return { node, restsForSeconds: node || restsForSeconds === Infinity ? 0 : restsForSeconds }
   }
 
-  /** Best first, for look-ups: only nodes that may be shown as healthy. */
+  /** Best first, for look-ups: only nodes that may be shown as healthy, or where all are ejected those, as in `pick`. */
   rank(need: Need, n: number, offset: number): TrackedNode[] {
     const now = this.#fleet.now()
-    const healthy = this.candidates(need).filter((node) => !node.load.isEjected(now))
+    const candidates = this.candidates(need)
+    const trusted = candidates.filter((node) => !node.load.isEjected(now))
+    const healthy = trusted.length > 0 ? trusted : candidates
     const context = { now, fleet: this.#fleet.loads[need.kind], random: this.#random }
     if (this.#policy === SELECTION_POLICIES.score) return rank(healthy, context, n, offset)
     // Another policy only knows how to choose one: the best, then the best of the others, and so on.

@@ -8,7 +8,7 @@ import type { JobDeps } from './deps.ts'
 export function fleetInfo({ fleet, whenReady }: JobDeps) {
   return async (_req: Request, res: Response): Promise<void> => {
     await whenReady()
-    const nodes = fleet.healthy('infernet')
+    const nodes = fleet.reachable('infernet')
     const containers = new Map<string, ContainerInfo>()
     const pending = { offchain: 0, onchain: 0 }
     const chain = { enabled: false, address: '' }
@@ -31,7 +31,7 @@ export function fleetResources({ fleet, whenReady }: JobDeps, resources: Resourc
   return async (req: Request, res: Response): Promise<void> => {
     await whenReady()
     const modelId = modelIdIn(queryOf(req))
-    const byNode = await resources.of(fleet.healthy('infernet'), modelId)
+    const byNode = await resources.of(fleet.reachable('infernet'), modelId)
     res.json(merge([...byNode.values()]))
   }
 }
