@@ -2,11 +2,14 @@ import type { Request, Response } from 'express'
 import { GatewayFault } from '../faults.ts'
 import { contextOf } from '../http/context.ts'
 import { queryOf } from '../http/query.ts'
-import { joinArray } from '../json/index.ts'
 import type { JobDeps } from './deps.ts'
+import { sendJsonPieces } from './writePieces.ts'
 
 const NULL = Buffer.from('null')
 const NO_RESULTS = Buffer.from('[]')
+const OPEN = Buffer.from('[')
+const SEPARATOR = Buffer.from(',')
+const CLOSE = Buffer.from(']')
 
 /** What a client hears of one job. */
 interface Told {
@@ -25,16 +28,11 @@ export function readJobs(deps: JobDeps) {
       const pending = query.get('pending')
       // Anything but these two words asks for all, as at a node.
       const which = pending === 'true' ? 'pending' : pending === 'false' ? 'finished' : 'all'
-      return sendJson(res, Buffer.from(JSON.stringify(await deps.ledger.list(caller, which))))
+      return sendJsonPieces(res, [Buffer.from(JSON.stringify(await deps.ledger.list(caller, which)))])
     }
     const withIntermediate = query.get('intermediate') === 'true'
     const told = await tell(deps, caller, ids, withIntermediate)
-    const parts: Buffer[] = []
-    for (const id of ids) {
-      const job = told.get(id)
-      if (job) parts.push(jobJson(id, job, withIntermediate))
-    }
-    sendJson(res, joinArray(parts))
+    await sendJsonPieces(res, jobsJson(ids, told, withIntermediate))
   }
 }
 
@@ -59,19 +57,26 @@ async function tell(
   return told
 }
 
-/** One entry, members in a node's own order; the results are spliced in as the bytes that came. */
-function jobJson(id: string, job: Told, withIntermediate: boolean): Buffer {
+/** The list of entries, in the order asked; one asked twice is told twice, out of the same bytes. */
+function jobsJson(ids: readonly string[], told: Map<string, Told>, withIntermediate: boolean): Uint8Array[] {
+  const entries = new Map([...told].map(([id, job]) => [id, jobJson(id, job, withIntermediate)]))
+  const pieces: Uint8Array[] = []
+  for (const id of ids) {
+    const entry = entries.get(id)
+    if (entry) pieces.push(pieces.length === 0 ? OPEN : SEPARATOR, ...entry)
+  }
+  if (pieces.length === 0) return [NO_RESULTS]
+  pieces.push(CLOSE)
+  return pieces
+}
+
+/** One entry, members in a node's own order; the results are the bytes that came. */
+function jobJson(id: string, job: Told, withIntermediate: boolean): Uint8Array[] {
   const parts: Uint8Array[] = [Buffer.from(`{"id":${JSON.stringify(id)},`)]
   if (withIntermediate)
     parts.push(Buffer.from('"intermediate_results":'), job.intermediate ?? NO_RESULTS, Buffer.from(','))
   parts.push(Buffer.from('"result":'), job.result ?? NULL, Buffer.from(`,"status":"${job.state}"}`))
-  return Buffer.concat(parts)
-}
-
-/** JSON that is bytes already. */
-export function sendJson(res: Response, body: Buffer): void {
-  res.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': body.length })
-  res.end(body)
+  return parts
 }
 
 /** `PUT /api/status` for a job of ours that we do not know. */
