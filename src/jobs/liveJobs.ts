@@ -9,6 +9,9 @@ import { ledgerFault, type JobRecord, type KeptAnswer, type Ledger } from './led
 
 /** When to try again what the ledger could not take, ms. */
 const PERSIST_RETRY_MS = 5000
+/** Intermediate results of a running job that are longer, or more of them in all, are told only when it has ended, bytes. */
+const MAX_INTERMEDIATE_BYTES = 64_000
+const MAX_INTERMEDIATE_BYTES_IN_ALL = 64_000_000
 
 /** How a job ended: its result as the bytes that a node wrote, or that we wrote for it. */
 export interface JobEnd {
@@ -27,6 +30,8 @@ export interface LiveJob {
   unknownLooks: number
   /** When a node last said that it runs, or when we began to look after it: epoch ms. */
   knownAt: number
+  /** What the node last told of a running job's intermediate results, where that is short enough to keep. */
+  intermediate: Buffer | undefined
   /** A stream whose connection is still open: its end is seen there first. */
   isOpen: boolean
   /** Another run is being arranged. */
@@ -51,6 +56,7 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
   readonly #ledger: Ledger
   readonly #fleet: Fleet
   readonly #maxPerCaller: number
+  #intermediateBytes = 0
 
   constructor(ledger: Ledger, fleet: Fleet, maxPerCaller: number) {
     super()
@@ -125,6 +131,12 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
     return this.#jobs.values()
   }
 
+  /** Its node says that it runs, and what has come of it so far. */
+  runs(job: LiveJob, intermediate: Buffer | undefined): void {
+    job.knownAt = Date.now()
+    this.#keepIntermediate(job, intermediate)
+  }
+
   /** A stream's connection has ended; what became of the job, its node says. */
   streamClosed(job: LiveJob, leftByClient: boolean): void {
     job.isOpen = false
@@ -143,6 +155,7 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
     const { id } = job.record
     if (job.end || this.#jobs.get(id) !== job) return Promise.resolve()
     job.end = end
+    this.#keepIntermediate(job, undefined)
     job.lease?.jobEnded(end.state === 'success' ? 'success' : 'failure', lagSeconds)
     if (!job.record.clientGone) this.#count(job.record.caller, -1)
     this.emit('unfollow', job)
@@ -169,6 +182,7 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
       return
     }
     job.lease?.jobEnded('failure', 0)
+    this.#keepIntermediate(job, undefined)
     this.emit('unfollow', job)
     const newRun = { ...where, node: lease.node.key, runs: job.record.runs + 1, runStartedAt: Date.now() }
     const next = this.#add({ ...job.record, ...newRun }, lease.node, lease, false)
@@ -207,11 +221,20 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
       isOpen,
       unknownLooks: 0,
       knownAt: Date.now(),
+      intermediate: undefined,
       isMoving: false,
       end: undefined,
     }
     this.#jobs.set(record.id, job)
     return job
+  }
+
+  #keepIntermediate(job: LiveJob, bytes: Buffer | undefined): void {
+    this.#intermediateBytes -= job.intermediate?.length ?? 0
+    const length = bytes?.length ?? 0
+    const fits = length <= MAX_INTERMEDIATE_BYTES && this.#intermediateBytes + length <= MAX_INTERMEDIATE_BYTES_IN_ALL
+    job.intermediate = fits ? bytes : undefined
+    this.#intermediateBytes += job.intermediate?.length ?? 0
   }
 
   #count(caller: string, change: number): void {

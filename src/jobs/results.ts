@@ -48,7 +48,7 @@ async function tell(
     const job = live.ofCaller(caller, id)
     if (!job) finished.push(id)
     else if (job.end) told.set(id, job.end)
-    else told.set(id, { state: 'running', result: undefined, intermediate: undefined })
+    else told.set(id, { state: 'running', result: undefined, intermediate: job.intermediate })
   }
   if (finished.length === 0) return told
   for (const job of await ledger.read(caller, [...new Set(finished)], { withIntermediate })) {

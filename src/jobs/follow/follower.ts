@@ -77,10 +77,7 @@ export class Follower {
       return
     }
     job.unknownLooks = 0
-    if (told.status === 'running') {
-      job.knownAt = Date.now()
-      return
-    }
+    if (told.status === 'running') return this.#options.live.runs(job, told.intermediate)
     const end = { state: told.status, result: told.result ?? Buffer.from('null'), intermediate: told.intermediate }
     // The job ended somewhere between the two looks: half the time between them, on the mean.
     void this.#options.live.finish(job, end, sinceSeconds / 2)

@@ -5,8 +5,9 @@ import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { finishedEntry, runningEntry, startScriptedNode } from './scriptedNode.ts'
 import type { AnswerQuestion } from './scriptedNode.ts'
+import { eventually } from '../../kit/wait.ts'
 import { SharedGateway } from './site.ts'
-import { ended, entriesOf, listed, submitMany, submitted } from './support.ts'
+import { ask, ended, entriesOf, listed, submitMany, submitted } from './support.ts'
 
 describe('reading what nodes say', { concurrency: 6 }, () => {
   const shared = new SharedGateway({ JOB_TIMEOUT: '8' })
@@ -52,6 +53,19 @@ describe('reading what nodes say', { concurrency: 6 }, () => {
     assert.equal(entry?.status, 'failed')
     assert.deepEqual(Object.keys(entry.result ?? {}), ['container', 'error'])
     assert.equal(node.ids.length, 1)
+  })
+
+  test('intermediate results of a running job are told to whoever asks for them, as the bytes that came', async (t) => {
+    const site = shared.site(t)
+    const told = '[{"container":"echo","output":[NaN, 1e-07]}]'
+    const node = await startScriptedNode(t, site.container, (response, ids) => {
+      response.end(`[${ids.map((id) => runningEntry(id, told)).join(',')}]`)
+    })
+    await site.list(node)
+    const id = await submitted(site)
+    const expected = `[{"id":"${id}","intermediate_results":${told},"result":null,"status":"running"}]`
+    await eventually(async () => (await ask(site, `?id=${id}&intermediate=true`)).text === expected)
+    assert.deepEqual((await ask(site, `?id=${id}`)).json(), [{ id, result: null, status: 'running' }])
   })
 
   test('a state that no node has had so far is none of the final ones, and the job not lost', async (t) => {
@@ -111,7 +125,7 @@ describe('reading what nodes say', { concurrency: 6 }, () => {
     const node = await startScriptedNode(t, site.container, (response, ids) => {
       // A call each 1.5 s.
       response.writeHead(200, { 'ratelimit-limit': '60', 'ratelimit-remaining': '2', 'ratelimit-reset': '87' })
-      response.end(`[${ids.map(runningEntry).join(',')}]`)
+      response.end(`[${ids.map((id) => runningEntry(id)).join(',')}]`)
     })
     await site.list(node)
     for (let n = 0; n < 60; n++) await Promise.all([submitted(site), sleep(100)])

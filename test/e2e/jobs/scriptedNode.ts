@@ -54,8 +54,8 @@ export async function startScriptedNode(
 }
 
 /** A running job, as a node tells it. */
-export function runningEntry(id: string): string {
-  return `{"id":"${id}","intermediate_results":[],"result":null,"status":"running"}`
+export function runningEntry(id: string, intermediate = '[]'): string {
+  return `{"id":"${id}","intermediate_results":${intermediate},"result":null,"status":"running"}`
 }
 
 /** A finished one, its output as JSON text, sound or not. */
