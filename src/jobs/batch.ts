@@ -6,7 +6,7 @@ import { readBody } from '../http/readBody.ts'
 import { joinArray } from '../json/index.ts'
 import { writeAnswer } from '../proxy/forwarder.ts'
 import type { Submitter } from './accepted.ts'
-import { BatchRun, type BatchItem } from './batchRun.ts'
+import { BatchRun, type BatchItem, type Refusal } from './batchRun.ts'
 import { BATCH_PATH, type JobDeps } from './deps.ts'
 import { hashBody } from './idempotency.ts'
 import { readJobOptions } from './jobOptions.ts'
@@ -58,6 +58,11 @@ async function submit(
   }
   const common = commonFault(items, deps)
   if (common) throw common
+  const refusal = commonRefusal(items)
+  if (refusal) {
+    contextOf(req).node = refusal.nodeName
+    return writeAnswer(res, refusal.answer, refusal.nodeName)
+  }
   const answer = joinArray(items.map((item) => item.result?.body ?? errorBytes(new GatewayFault('ERR_INTERNAL'))))
   if (items.some((item) => item.isAccepted === true)) await keep?.(answer)
   const nodes = [...new Set(items.map((item) => item.node).filter((node) => node !== undefined))]
@@ -71,10 +76,22 @@ async function submit(
 
 /** Where nothing could be accepted, and all for one reason that is not the client's, that reason is the answer: a 200 would hide it. */
 function commonFault(items: readonly BatchItem[], { fleet }: KeptDeps): GatewayFault | undefined {
-  const first = items[0]?.result?.fault
+  const faults = items.map((item) => item.result?.fault).filter((fault) => fault !== undefined)
+  const [first] = faults
   if (!first || first.fault.source === 'client') return undefined
   if (first.code === 'ERR_NO_NODE' && fleet.healthy('infernet').length > 0) return undefined
-  return items.every((item) => item.result?.fault?.code === first.code) ? first : undefined
+  if (faults.length < items.length || faults.some((fault) => fault.code !== first.code)) return undefined
+  return faults.reduce((soonest, fault) => (retryAfterOf(fault) < retryAfterOf(soonest) ? fault : soonest))
+}
+
+function retryAfterOf({ headers }: GatewayFault): number {
+  return Number(headers?.['Retry-After'] ?? Infinity)
+}
+
+/** The same for refusals of nodes, where their status is the same for all: it goes on as that of a single job does. */
+function commonRefusal(items: readonly BatchItem[]): Refusal | undefined {
+  const first = items[0]?.result?.refusal
+  return items.every((item) => item.result?.refusal?.answer.status === first?.answer.status) ? first : undefined
 }
 
 type KeptDeps = Pick<JobDeps, 'fleet'>

@@ -20,12 +20,18 @@ export interface BatchItem {
   readonly bytes: Buffer
   /** Missing where the item was refused before anything was sent. */
   readonly submission?: Submission
-  result?: { readonly body: Buffer; readonly fault?: GatewayFault }
+  result?: { readonly body: Buffer; readonly fault?: GatewayFault; readonly refusal?: Refusal }
   node?: string
   /** A node has taken it. */
   isAccepted?: boolean
   /** It is a job in the ledger. */
   isOurs?: boolean
+}
+
+/** A node's answer to all that it was sent, no item apart, by which none of it was taken. */
+export interface Refusal {
+  readonly answer: Answer
+  readonly nodeName: string
 }
 
 /** An item on its way. */
@@ -102,7 +108,8 @@ export class BatchRun {
       if (!lease) {
         const end = job.tries.conclusion()
         if (end instanceof GatewayFault) conclude(job.item, end)
-        else job.item.result = { body: itemBody(end.answer) }
+        // A 405 was told of this item alone.
+        else job.item.result = resultOf(end.answer, end.answer.status === 405 ? undefined : end.node.name)
         continue
       }
       job.lease = lease
@@ -168,7 +175,7 @@ export class BatchRun {
       if (body && id !== undefined) accepted.push({ job, body, id })
       else if (body && isNodeSpecificRefusal(405, body))
         elsewhere.push(this.#pushedBack(job, { ...answer, status: 405, body }))
-      else this.#passOn(job, body ?? itemBody(answer))
+      else this.#passOn(job, body ? { body } : resultOf(answer, job.lease?.node.name))
     })
     await this.#record(accepted)
     return elsewhere
@@ -188,8 +195,8 @@ export class BatchRun {
     return job
   }
 
-  #passOn(job: Travelling, body: Buffer): void {
-    job.item.result = { body }
+  #passOn(job: Travelling, result: NonNullable<BatchItem['result']>): void {
+    job.item.result = result
     job.item.node = job.lease?.node.name ?? ''
     job.lease?.exchangeEnded('pushback')
   }
@@ -232,6 +239,10 @@ function recorded({ item, lease }: Travelling, body: Buffer): void {
 
 function conclude(item: BatchItem, fault: GatewayFault): void {
   item.result = { body: Buffer.from(errorBody(fault)), fault }
+}
+
+function resultOf(answer: Answer, nodeName: string | undefined): NonNullable<BatchItem['result']> {
+  return { body: itemBody(answer), ...(nodeName !== undefined && { refusal: { answer, nodeName } }) }
 }
 
 /** A node's answer to the whole, as the answer to one item: its own JSON error where it is one. */

@@ -170,4 +170,38 @@ describe('a batch and failing nodes', { concurrency: 3 }, () => {
     assertError(answer, 429)
     assert.equal(answer.headers['retry-after'], '1')
   })
+
+  test('items that wait for different nodes: the batch names the least Retry-After', async (t) => {
+    const site = shared.site(t)
+    const containers = ['later', 'sooner'].map((name) => `${site.container}-${name}`)
+    for (const [n, retryAfter] of [9, 4].entries()) {
+      const [node] = await site.nodes(1, { containers: [containers[n]!] })
+      await node!.pushBack('batch', { retryAfter })
+    }
+    const answer = await batch(
+      site,
+      containers.map((container) => jobOf({}, [container])),
+    )
+    assertError(answer, 429)
+    assert.equal(answer.headers['retry-after'], '4')
+  })
+
+  test('where all nodes turn the whole away alike, the answer is theirs, as for a single job', async (t) => {
+    const site = shared.site(t)
+    const nodes = await site.nodes(2)
+    const items = [jobOf({}, [site.container]), jobOf({}, [site.container])]
+    for (const status of [503, 500]) {
+      for (const node of nodes) await node.answer(status, 'batch', { body: '{"error":"not today"}' })
+      const answer = await batch(site, items)
+      assert.equal(assertError(answer, status), 'not today')
+      assert.ok(nodes.some(({ address }) => address === answer.headers['x-infernet-node']))
+    }
+    // One that is refused for its own sake is told so in its place.
+    const answer = await batch(site, [...items, jobOf({}, [])])
+    assert.equal(answer.status, 200)
+    assert.deepEqual(
+      answer.json<ItemAnswer[]>().map(({ error }) => error),
+      ['not today', 'not today', 'No containers specified'],
+    )
+  })
 })
