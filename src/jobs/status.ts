@@ -33,10 +33,11 @@ export function putStatus(deps: JobDeps, follower: Follower, isAllowed: (address
     const context = contextOf(req)
     if (!isAllowed(context.clientAddress)) throw new GatewayFault('ERR_FORBIDDEN')
     const body = await readBody(req, deps.maxBodyBytes)
-    const id = readStatus(body)
+    const { id, members } = readStatus(body)
     const live = deps.live.find(id.text)
     const record = live?.record ?? (await deps.ledger.find(id.text))
     if (!record) throw unknownJob(id.text)
+    checkStatus(members)
     await deps.whenReady()
     const known = live?.node ?? deps.fleet.find(record.node)
     const node = known ?? deps.fleet.adopt(parseAddress(record.node))
@@ -55,8 +56,8 @@ export function putStatus(deps: JobDeps, follower: Follower, isAllowed: (address
   }
 }
 
-/** @throws GatewayFault for what is not `{"id", "status", "containers", …}` */
-function readStatus(body: Buffer): { text: string; span: JsonMember } {
+/** @throws GatewayFault for what is no object with an id */
+function readStatus(body: Buffer): { id: { text: string; span: JsonMember }; members: readonly JsonMember[] } {
   let members: JsonMember[]
   try {
     members = scanObject(body)
@@ -67,9 +68,13 @@ function readStatus(body: Buffer): { text: string; span: JsonMember } {
   if (span?.kind !== 'string') throw new GatewayFault('ERR_BAD_SHAPE', 'id must be a string')
   if (members.filter((member) => member.name === 'id').length > 1)
     throw new GatewayFault('ERR_BAD_SHAPE', 'id is named twice')
+  return { id: { text: stringAt(body, span), span }, members }
+}
+
+/** @throws GatewayFault for what is not `{"id", "status", "containers", …}` */
+function checkStatus(members: readonly JsonMember[]): void {
   if (members.some((member) => member.name === 'ip')) throw new GatewayFault('ERR_BAD_SHAPE', 'ip is not allowed')
   if (memberOf(members, 'status')?.kind !== 'string') throw new GatewayFault('ERR_BAD_SHAPE', 'status must be a string')
   if (memberOf(members, 'containers')?.kind !== 'array')
     throw new GatewayFault('ERR_BAD_SHAPE', 'containers must be a list')
-  return { text: stringAt(body, span), span }
 }

@@ -47,6 +47,14 @@ describe('PUT /api/status', () => {
     assert.deepEqual([entry?.status, entry?.result], ['success', null])
   })
 
+  test('answers 404 for an unknown id, whatever else the body holds', async (t) => {
+    const site = shared.site(t)
+    for (const body of ['{"id":"nope"}', { ...statusOf('nope'), ip: '127.0.0.5' }, { id: 'nope', containers: 7 }]) {
+      assert.equal(assertError(await put(site, body), 404), 'No such job')
+    }
+    assertError(await put(site, '{"id":"nope"}', '127.0.0.5'), 403)
+  })
+
   test('admits addresses and ranges', async (t) => {
     const nodes = await startNodes(t, 1)
     const gateway = await gatewayFor(t, nodes, { STATUS_ALLOWED_IPS: '127.0.0.7,127.0.3.0/24' })
