@@ -76,7 +76,7 @@ export interface LedgerHealth {
   readonly writable: boolean
   /** Why not, for people. */
   readonly reason?: string
-  /** Requests, results and answers, with a flat amount for each row that holds them. */
+  /** Requests, lists of containers, results and answers, with a flat amount for each row that holds them. */
   readonly keptBytes: number
   /** Jobs known, finished or not. */
   readonly jobs: number
@@ -145,7 +145,7 @@ export interface LedgerLimits {
 /** How long the answer under an Idempotency-Key stands. */
 export const KEPT_ANSWER_TTL_MS = 24 * 60 * 60 * 1000
 
-/** What a job's row and its index entries take besides request and result (measured: 270 bytes in SQLite). */
+/** What a job's row and its index entries take besides request, containers and result (measured: 270 bytes in SQLite). */
 export const JOB_OVERHEAD_BYTES = 300
 /** The same for a kept answer. */
 export const ANSWER_OVERHEAD_BYTES = 300

@@ -59,7 +59,7 @@ export class MemoryLedger implements Ledger {
     for (const { record, request } of jobs) {
       this.#jobs.set(record.id, { record, request: request && ownCopy(request), end: undefined })
       this.#unfinished.add(record.id)
-      this.#keptBytes += JOB_OVERHEAD_BYTES + (request?.length ?? 0)
+      this.#keptBytes += JOB_OVERHEAD_BYTES + containersBytes(record) + (request?.length ?? 0)
       const ids = this.#idsOf.get(record.caller)
       if (ids) ids.add(record.id)
       else this.#idsOf.set(record.caller, new Set([record.id]))
@@ -213,7 +213,7 @@ export class MemoryLedger implements Ledger {
     const ids = this.#idsOf.get(record.caller)
     ids?.delete(id)
     if (ids?.size === 0) this.#idsOf.delete(record.caller)
-    this.#keptBytes -= JOB_OVERHEAD_BYTES + (end ? resultBytes(end) : 0)
+    this.#keptBytes -= JOB_OVERHEAD_BYTES + containersBytes(record) + (end ? resultBytes(end) : 0)
   }
 
   #dropAnswer(key: string, answer: KeptAnswer): void {
@@ -231,6 +231,11 @@ function ownCopy(bytes: Buffer): Buffer {
   const copy = Buffer.allocUnsafeSlow(bytes.length)
   bytes.copy(copy)
   return copy
+}
+
+/** A job may list one container many thousand times. */
+function containersBytes({ containers }: JobRecord): number {
+  return Buffer.byteLength(JSON.stringify(containers))
 }
 
 function resultBytes(end: JobEnd): number {

@@ -158,7 +158,7 @@ export class SqliteStore {
       if (sqliteCode(error) === SQLITE.CONSTRAINT && this.#sql.seqOf.get(row[0])) throw new DuplicateJobError()
       throw error
     }
-    this.#count(1, JOB_OVERHEAD_BYTES + (request?.length ?? 0))
+    this.#count(1, JOB_OVERHEAD_BYTES + Buffer.byteLength(row[4]) + (request?.length ?? 0))
   }
 
   #insertAnswer(row: AnswerRow, bodyHash: Uint8Array, body: Uint8Array): void {
@@ -293,7 +293,8 @@ function prepareAll(db: DatabaseSync) {
        WHERE caller = ? AND finished_at IS NULL AND seq > ? ORDER BY seq LIMIT ?`,
     ),
     oldestFinished: prepare(
-      `SELECT seq, finished_at, ifnull(length(result), 0) + ifnull(length(intermediate), 0)
+      `SELECT seq, finished_at,
+         octet_length(containers) + ifnull(length(result), 0) + ifnull(length(intermediate), 0)
        FROM jobs INDEXED BY jobs_finished WHERE finished_at IS NOT NULL ORDER BY finished_at LIMIT ?`,
     ),
     deleteJob: prepare('DELETE FROM jobs WHERE seq = ?'),

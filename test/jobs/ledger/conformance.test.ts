@@ -268,6 +268,19 @@ function whatIsKeptIsBounded(open: Open): void {
     assert.ok(ledger.health().keptBytes >= 200_000)
   })
 
+  test('the containers of a job count, running or finished, until it is removed', async (t) => {
+    const ledger = await open(t, { maxBytes: 100_000 })
+    const containers = Array.from({ length: 1000 }, () => 'ünser')
+    const bytes = Buffer.byteLength(JSON.stringify(containers))
+    const records = Array.from({ length: 100 }, () => aJob({ containers }))
+    await ledger.insert(records.map((record) => ({ record })))
+    assert.ok(ledger.health().keptBytes >= 100 * bytes, `${ledger.health().keptBytes} bytes`)
+    for (const { id } of records) await ledger.finish(id, anEnd())
+    await eventually(() => ledger.health().keptBytes <= 100_000)
+    const { jobs } = ledger.health()
+    assert.ok(jobs > 0 && jobs * bytes <= 100_000, `${jobs} jobs are left`)
+  })
+
   test('kept bytes return to nothing when all is gone', async (t) => {
     const ledger = await open(t, { ttlSeconds: 1 })
     const record = aJob()
