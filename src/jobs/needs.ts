@@ -8,6 +8,9 @@ import { containersOf } from './subscriptionHash.ts'
 
 /** When to come back after "no healthy node": about as long as a node needs to be seen again. */
 const RETRY_AFTER_SECONDS = '5'
+/** What a fault repeats of a list of containers: a client may have named one by megabytes, or a hundred thousand. */
+const MOST_NAMED = 20
+const LONGEST_NAME = 100
 /** Errors by which a node says that it will not but another may (its own words; it has no codes). */
 const NODE_SPECIFIC_REFUSALS = new Set([
   'Container not supported',
@@ -39,17 +42,23 @@ export function noNodeFor(submission: Submission, fleet: Fleet): GatewayFault {
       headers: { 'Retry-After': RETRY_AFTER_SECONDS },
     })
   }
-  const { containers } = submission
-  const first = containers[0] ?? ''
+  const first = submission.containers[0] ?? ''
   if (isInnerEverywhere(first, fleet)) {
     return new GatewayFault('ERR_JOB_REFUSED', 'First container must be external', {
-      params: { first_container: first },
+      params: { first_container: shortened(first) },
     })
   }
-  return new GatewayFault('ERR_NO_NODE', `No healthy node runs ${containers.join(', ')}`, {
+  const containers = submission.containers.slice(0, MOST_NAMED).map(shortened)
+  const unnamed = submission.containers.length - containers.length
+  const names = containers.join(', ') + (unnamed > 0 ? ` and ${unnamed} more` : '')
+  return new GatewayFault('ERR_NO_NODE', `No healthy node runs ${names}`, {
     params: { containers },
     headers: { 'Retry-After': RETRY_AFTER_SECONDS },
   })
+}
+
+function shortened(name: string): string {
+  return name.length > LONGEST_NAME ? `${name.slice(0, LONGEST_NAME)}…` : name
 }
 
 function isInnerEverywhere(container: string, fleet: Fleet): boolean {

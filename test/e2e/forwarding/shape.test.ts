@@ -138,6 +138,18 @@ describe('containers that nobody runs', () => {
     assert.equal(text, '{"error":"No healthy node runs echo, mixed","params":{"containers":["echo","mixed"]}}')
   })
 
+  test('are named in short, however many there are and however long their names', async () => {
+    const many = Array.from({ length: 1000 }, (_, n) => `nobody-has-${n}`)
+    const few = many.slice(0, 20)
+    const error = `No healthy node runs ${few.join(', ')} and 980 more`
+    assert.deepEqual(JSON.parse((await answerTo(many)).text), { error, params: { containers: few } })
+    const cut = `${'x'.repeat(100)}…`
+    assert.deepEqual(JSON.parse((await answerTo(['x'.repeat(100_000)])).text), {
+      error: `No healthy node runs ${cut}`,
+      params: { containers: [cut] },
+    })
+  })
+
   test('none at all are a 405 in a node’s words', async () => {
     const { status, text } = await answerTo([])
     assert.deepEqual([status, text], [405, '{"error":"No containers specified","params":{}}'])
