@@ -28,7 +28,7 @@ export interface LiveJob {
   lease: Lease | undefined
   /** Looks in a row at which the node did not know it. */
   unknownLooks: number
-  /** When a node last said that it runs, or when we began to look after it: epoch ms. */
+  /** When a node last said that it runs, or when we began to look after it: monotonic seconds. */
   knownAt: number
   /** What the node last told of a running job's intermediate results, where that is short enough to keep. */
   intermediate: Buffer | undefined
@@ -133,7 +133,7 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
 
   /** Its node says that it runs, and what has come of it so far. */
   runs(job: LiveJob, intermediate: Buffer | undefined): void {
-    job.knownAt = Date.now()
+    job.knownAt = this.#fleet.now()
     this.#keepIntermediate(job, intermediate)
   }
 
@@ -220,7 +220,7 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
       lease,
       isOpen,
       unknownLooks: 0,
-      knownAt: Date.now(),
+      knownAt: this.#fleet.now(),
       intermediate: undefined,
       isMoving: false,
       end: undefined,

@@ -15,8 +15,8 @@ const NODE_RECORD_SECONDS = 15 * 60
 const RECORD_TOLERANCE_SECONDS = 5
 /** Jobs that are sent elsewhere at once: a node may leave thousands behind. */
 const MAX_MOVES_AT_ONCE = 32
-const FIRST_PAUSE_MS = 1000
-const LONGEST_PAUSE_MS = 30_000
+const FIRST_PAUSE_SECONDS = 1
+const LONGEST_PAUSE_SECONDS = 30
 
 type Loss = 'forgotten' | 'node died'
 
@@ -36,10 +36,11 @@ export interface FailoverOptions extends ResubmissionOptions {
 export class Failover {
   readonly #options: FailoverOptions
   readonly #moves = new Limit(MAX_MOVES_AT_ONCE)
-  readonly #pauses = new Pauses()
+  readonly #pauses: Pauses
 
   constructor(options: FailoverOptions) {
     this.#options = options
+    this.#pauses = new Pauses(() => options.fleet.now())
   }
 
   /** The node answers but does not know the job any more. */
@@ -80,7 +81,8 @@ export class Failover {
   }
 
   #giveUpInTime(job: LiveJob, reason: string): void {
-    if ((Date.now() - job.knownAt) / 1000 >= this.#options.jobTimeoutSeconds) this.#fail(job, reason)
+    const { fleet, jobTimeoutSeconds } = this.#options
+    if (fleet.now() - job.knownAt >= jobTimeoutSeconds) this.#fail(job, reason)
   }
 
   #fail(job: LiveJob, reason: string): void {
@@ -132,14 +134,20 @@ export class Failover {
 
 /** How long to leave a job alone that nobody would take: a second at first, then twice as long each time. */
 class Pauses {
-  readonly #pauses = new WeakMap<LiveJob, { untilMs: number; nextMs: number }>()
+  readonly #pauses = new WeakMap<LiveJob, { until: number; next: number }>()
+  readonly #now: () => number
+
+  /** `now` tells monotonic seconds: a clock that is set must neither stop nor hurry anything. */
+  constructor(now: () => number) {
+    this.#now = now
+  }
 
   isPaused(job: LiveJob): boolean {
-    return Date.now() < (this.#pauses.get(job)?.untilMs ?? 0)
+    return this.#now() < (this.#pauses.get(job)?.until ?? -Infinity)
   }
 
   pause(job: LiveJob): void {
-    const { nextMs } = this.#pauses.get(job) ?? { nextMs: FIRST_PAUSE_MS }
-    this.#pauses.set(job, { untilMs: Date.now() + nextMs, nextMs: Math.min(2 * nextMs, LONGEST_PAUSE_MS) })
+    const { next } = this.#pauses.get(job) ?? { next: FIRST_PAUSE_SECONDS }
+    this.#pauses.set(job, { until: this.#now() + next, next: Math.min(2 * next, LONGEST_PAUSE_SECONDS) })
   }
 }

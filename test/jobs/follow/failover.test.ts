@@ -1,6 +1,7 @@
 /** What becomes of a job that its node does not know any more, as far as no node has to be asked for it. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { setImmediate as turn } from 'node:timers/promises'
 import type { LiveJob } from '../../../src/jobs/liveJobs.ts'
 import { JOB_TIMEOUT_SECONDS, runningJob, setUpFollowing } from './following.ts'
 
@@ -13,7 +14,7 @@ function isLeftAlone({ isMoving, end }: LiveJob): boolean {
 
 describe('a job that its node does not know any more', () => {
   test('is not lost where the node sees the gateway under another address, a stream neither', async (t) => {
-    const { failover, restored } = await setUpFollowing(t)
+    const { fleet, failover, restored } = await setUpFollowing(t)
     const jobs = await restored(
       runningJob(NODE, { id: 'job', nodeJobId: 'job' }),
       runningJob(NODE, { id: 'stream', nodeJobId: 'stream', kind: 'stream' }),
@@ -23,7 +24,7 @@ describe('a job that its node does not know any more', () => {
       failover.forgotten(job)
       assert.ok(isLeftAlone(job))
       // Not for ever.
-      job.knownAt = Date.now() - JOB_TIMEOUT_SECONDS * 1000
+      job.knownAt = fleet.now() - JOB_TIMEOUT_SECONDS
       failover.forgotten(job)
       assert.equal(job.end?.state, 'failed')
     }
@@ -63,5 +64,40 @@ describe('a job that its node does not know any more', () => {
     const [job] = await restored(runningJob(NODE, { failover: false, runStartedAt: Date.now() - 60 * MINUTE_MS }))
     failover.nodeDied(job!)
     assert.equal(job!.end, undefined)
+  })
+})
+
+describe('a clock that is set', () => {
+  test('neither fails a lost job at once nor keeps one that was lost for JOB_TIMEOUT', async (t) => {
+    let seconds = 1000
+    const { failover, restored } = await setUpFollowing(t, () => seconds)
+    const [job] = await restored(runningJob(NODE, { failover: false }))
+    const right = Date.now()
+    const clock = t.mock.method(Date, 'now')
+    clock.mock.mockImplementation(() => right + 60 * MINUTE_MS)
+    failover.nodeDied(job!)
+    assert.ok(isLeftAlone(job!))
+    clock.mock.mockImplementation(() => right - 60 * MINUTE_MS)
+    seconds += JOB_TIMEOUT_SECONDS
+    failover.nodeDied(job!)
+    assert.equal(job!.end?.state, 'failed')
+  })
+
+  test('does not stop the tries to run a job elsewhere', async (t) => {
+    let seconds = 1000
+    const { failover, ledger, restored } = await setUpFollowing(t, () => seconds)
+    const [job] = await restored(runningJob(NODE))
+    t.mock.method(ledger, 'request', () => Promise.reject(new Error('not now')))
+    failover.forgotten(job!)
+    assert.equal(job!.isMoving, true)
+    while (job!.isMoving) await turn()
+    // It is left alone for a second.
+    failover.forgotten(job!)
+    assert.equal(job!.isMoving, false)
+    const right = Date.now()
+    t.mock.method(Date, 'now', () => right - 60 * MINUTE_MS)
+    seconds += 2
+    failover.forgotten(job!)
+    assert.equal(job!.isMoving, true)
   })
 })

@@ -25,14 +25,16 @@ export interface Following {
   readonly restored: (...records: readonly JobRecord[]) => Promise<LiveJob[]>
 }
 
-export async function setUpFollowing(t: Cleanup): Promise<Following> {
+/** `now` tells monotonic seconds in place of the fleet's own. */
+export async function setUpFollowing(t: Cleanup, now?: () => number): Promise<Following> {
   let onList: Parameters<NodeSource['start']>[0] = () => undefined
   const source: NodeSource = {
     name: 'test',
     start: async (tell) => void (onList = tell),
     stop: () => undefined,
   }
-  const fleet = new Fleet({ sources: [source], refreshIntervalSeconds: 60, via: '1.1 test' })
+  const options = { refreshIntervalSeconds: 60, via: '1.1 test', ...(now && { now }) }
+  const fleet = new Fleet({ sources: [source], ...options })
   const ledger = new MemoryLedger({ maxBytes: 1e9, ttlMs: 1e9 })
   const transport = new Transport({ connectTimeoutSeconds: 1, answerTimeoutSeconds: 1, idleTimeoutSeconds: 1 })
   const live = new LiveJobs(ledger, fleet, 0)
