@@ -4,7 +4,7 @@ import type { TrackedNode } from '../fleet/node.ts'
 import type { Selector } from '../fleet/selector.ts'
 import { GatewayFault } from '../faults.ts'
 import type { Submission } from './shape.ts'
-import { containersOf } from './subscriptionHash.ts'
+import { PipelineHashes } from './subscriptionHash.ts'
 
 /** When to come back after "no healthy node": about as long as a node needs to be seen again. */
 const RETRY_AFTER_SECONDS = '5'
@@ -25,12 +25,17 @@ export function needOf(submission: Submission, selector: Selector): Need {
     : needHash(submission.containersHash, selector)
 }
 
+const pipelineHashes = new PipelineHashes()
+
 /** A chain-enabled node that runs the containers which the hash names; for a hash nobody knows, any chain-enabled node. */
 function needHash(hash: string, selector: Selector): Need {
+  const sets = selector.candidates(CHAIN_NODE).map((node) => [...node.containers.keys()])
+  const containers = pipelineHashes.find(hash, sets)
+  if (!containers) return CHAIN_NODE
   const need: Need = {
     key: `hash:${hash.toLowerCase()}`,
     kind: 'infernet',
-    fits: (node) => CHAIN_NODE.fits(node) && containersOf(hash, [...node.containers.keys()]) !== undefined,
+    fits: (node) => CHAIN_NODE.fits(node) && containers.every((id) => node.containers.has(id)),
   }
   return selector.candidates(need).length > 0 ? need : CHAIN_NODE
 }

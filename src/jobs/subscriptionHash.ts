@@ -8,8 +8,13 @@ import { keccak_256 } from '@noble/hashes/sha3.js'
 
 /** How many hashes are made for one set of containers: all pipelines of six, or the shorter ones of more. */
 const MOST_HASHES = 2_000
-/** How many sets of containers keep their hashes: 64 sets of 2,000 take some 30 MB. */
-const MOST_SETS = 64
+/** How many are made for one look-up, which takes some 25 ms; the next one goes on from there. */
+const MOST_AT_ONCE = 2_000
+/** How many are kept, some 30 MB, and of how many sets. */
+const MOST_KEPT = 128_000
+const MOST_SETS = 10_000
+/** Once too much is kept nothing is added, until after this time all is made anew: for the sets that there are by then. */
+const RENEW_AFTER_MS = 60 * 60 * 1000
 
 /** The hash by which a subscription names these containers, in this order: `0x` and 64 lower-case digits. */
 export function hashContainers(ids: readonly string[]): string {
@@ -52,24 +57,66 @@ export function* orderedSelections(ids: readonly string[], bound = MOST_HASHES):
   }
 }
 
-/**
- * Which of the ids the hash names, in their order, in any case and with or without `0x`; undefined where it names none
- * of the first `bound` selections. The hashes of a set of ids are made once and kept while the set is among those
- * asked for last, since making 2,000 takes some 25 ms.
- */
-export function containersOf(hash: string, ids: readonly string[], bound = MOST_HASHES): readonly string[] | undefined {
-  const canonical = canonicalHash(hash)
-  return canonical === undefined ? undefined : hashesOf(ids, bound).get(canonical)
-}
+/** The pipelines that the nodes seen so far can run, by hash. Each hash is made once. */
+export class PipelineHashes {
+  readonly #pipelines = new Map<string, readonly string[]>()
+  /** What is still to be hashed of each set of containers. */
+  readonly #selections = new Map<string, Iterator<readonly string[]>>()
+  readonly #mostKept: number
+  #fullSince: number | undefined
 
-const kept = new Map<string, ReadonlyMap<string, readonly string[]>>()
+  constructor(mostKept = MOST_KEPT) {
+    this.#mostKept = mostKept
+  }
 
-function hashesOf(ids: readonly string[], bound: number): ReadonlyMap<string, readonly string[]> {
-  const key = JSON.stringify([bound, [...ids].sort()])
-  const hashes =
-    kept.get(key) ?? new Map([...orderedSelections([...ids].sort(), bound)].map((s) => [hashContainers(s), s]))
-  kept.delete(key)
-  kept.set(key, hashes)
-  if (kept.size > MOST_SETS) kept.delete(kept.keys().next().value!)
-  return hashes
+  /**
+   * The containers that the hash names, in their order, in any case and with or without `0x`, where they are among the
+   * pipelines of these sets. Nothing is found of what could not be looked at yet.
+   */
+  find(hash: string, sets: Iterable<readonly string[]>): readonly string[] | undefined {
+    const canonical = canonicalHash(hash)
+    if (canonical === undefined) return undefined
+    return this.#pipelines.get(canonical) ?? this.#makeMore(sets).get(canonical)
+  }
+
+  #makeMore(sets: Iterable<readonly string[]>): ReadonlyMap<string, readonly string[]> {
+    this.#renewIfLongFull()
+    const open = new Set<Iterator<readonly string[]>>()
+    for (const ids of sets) open.add(this.#selectionsOf(ids))
+    // In turns, so that the short pipelines of all sets come before the long ones of any.
+    for (let left = MOST_AT_ONCE; left > 0 && open.size > 0;) {
+      for (const selections of open) {
+        if (this.#isFull || left === 0) return this.#pipelines
+        const next = selections.next()
+        if (next.done) {
+          open.delete(selections)
+          continue
+        }
+        this.#pipelines.set(hashContainers(next.value), next.value)
+        left--
+      }
+    }
+    return this.#pipelines
+  }
+
+  #selectionsOf(ids: readonly string[]): Iterator<readonly string[]> {
+    const sorted = [...ids].sort()
+    const key = JSON.stringify(sorted)
+    const selections = this.#selections.get(key) ?? orderedSelections(sorted)
+    if (!this.#isFull) this.#selections.set(key, selections)
+    return selections
+  }
+
+  get #isFull(): boolean {
+    return this.#pipelines.size >= this.#mostKept || this.#selections.size >= MOST_SETS
+  }
+
+  #renewIfLongFull(): void {
+    if (!this.#isFull) return
+    this.#fullSince ??= performance.now()
+    if (performance.now() - this.#fullSince < RENEW_AFTER_MS) return
+    this.#fullSince = undefined
+    this.#pipelines.clear()
+    this.#selections.clear()
+  }
 }

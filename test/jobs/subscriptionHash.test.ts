@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { canonicalHash, containersOf, hashContainers, orderedSelections } from '../../src/jobs/subscriptionHash.ts'
+import { canonicalHash, hashContainers, orderedSelections, PipelineHashes } from '../../src/jobs/subscriptionHash.ts'
 
 // Made with Python: eth_abi.encode(["string"], [",".join(ids)]), hashed by pycryptodome's keccak.new(digest_bits=256).
 const VECTORS: readonly (readonly [string[], string])[] = [
@@ -37,22 +37,58 @@ test('selections end at the bound, however many containers a node announces', ()
   assert.equal([...orderedSelections(['a', 'b'], 3)].length, 3)
 })
 
-test('a hash gives back the containers that it names, in their order', () => {
-  assert.deepEqual(containersOf(hashContainers(['b', 'a']), ['a', 'b', 'c']), ['b', 'a'])
-  assert.deepEqual(containersOf(hashContainers(['c', 'a', 'b']), ['b', 'a', 'c']), ['c', 'a', 'b'])
-  assert.equal(containersOf(hashContainers(['d']), ['a', 'b', 'c']), undefined)
-  assert.equal(containersOf(hashContainers(['a', 'b']), ['a', 'b'], 2), undefined)
-  assert.deepEqual(containersOf(hashContainers(['a', 'b']), ['a', 'b'], 3), ['a', 'b'])
+test('a hash gives back the containers that it names, in their order, whichever of the sets they are from', () => {
+  const hashes = new PipelineHashes()
+  const sets = [['d', 'e'], ['b', 'a', 'c'], []]
+  assert.deepEqual(hashes.find(hashContainers(['b', 'a']), sets), ['b', 'a'])
+  assert.deepEqual(hashes.find(hashContainers(['c', 'a', 'b']), sets), ['c', 'a', 'b'])
+  assert.deepEqual(hashes.find(hashContainers(['e', 'd']), sets), ['e', 'd'])
+  assert.equal(hashes.find(hashContainers(['f']), sets), undefined)
+  assert.equal(hashes.find(hashContainers(['a', 'd']), sets), undefined)
 })
 
 test('a hash is the same in any case, with or without 0x', () => {
+  const hashes = new PipelineHashes()
   const digits = hashContainers(['a']).slice(2)
   for (const spelling of [digits, digits.toUpperCase(), `0x${digits.toUpperCase()}`, `0X${digits}`]) {
     assert.equal(canonicalHash(spelling), `0x${digits}`)
-    assert.deepEqual(containersOf(spelling, ['a']), ['a'])
+    assert.deepEqual(hashes.find(spelling, [['a']]), ['a'])
   }
   for (const nonsense of ['', '0x', digits.slice(1), `${digits}0`, `${digits.slice(1)}g`, `1x${digits}`]) {
     assert.equal(canonicalHash(nonsense), undefined)
-    assert.equal(containersOf(nonsense, ['a']), undefined)
+    assert.equal(hashes.find(nonsense, [['a']]), undefined)
   }
+})
+
+/** Milliseconds of this thread's own time. */
+function cost(work: () => void): number {
+  const before = process.threadCpuUsage()
+  work()
+  const { user, system } = process.threadCpuUsage(before)
+  return (user + system) / 1000
+}
+
+const NOBODY = `0x${'0'.repeat(64)}`
+const MANY_SETS = Array.from({ length: 100 }, (_, n) => ['a', 'b', 'c', 'd', 'e', 'f', `x${n}`])
+
+test('no look-up among many sets makes more than 2,000 hashes, and none is made twice', () => {
+  const hashes = new PipelineHashes()
+  const one = cost(() => [...orderedSelections(MANY_SETS[0]!)].forEach(hashContainers))
+  const first = cost(() => hashes.find(NOBODY, MANY_SETS))
+  assert.ok(first < 5 * one, `${first} ms, where 2,000 hashes take ${one}`)
+  // The short pipelines of all sets come first.
+  assert.deepEqual(hashes.find(hashContainers(['x99']), []), ['x99'])
+  for (let n = 0; n < 100; n++) hashes.find(NOBODY, MANY_SETS)
+  const later = cost(() => hashes.find(NOBODY, MANY_SETS))
+  assert.ok(later < one, `${later} ms, where 2,000 hashes take ${one}`)
+  const last = ['a', 'b', 'c', 'x99']
+  assert.deepEqual(hashes.find(hashContainers(last), MANY_SETS), last)
+})
+
+test('what is kept is bounded, and what is there stays', () => {
+  const hashes = new PipelineHashes(10)
+  hashes.find(NOBODY, [['a', 'b']])
+  for (let n = 0; n < 10; n++) hashes.find(NOBODY, MANY_SETS)
+  assert.deepEqual(hashes.find(hashContainers(['b', 'a']), MANY_SETS), ['b', 'a'])
+  assert.equal(hashes.find(hashContainers(['x99']), MANY_SETS), undefined)
 })
