@@ -13,7 +13,8 @@ const MAX_URL_LENGTH = 8000
 /** A node that says nothing for this long is not there; results may be long and lines slow, so the whole may take longer. */
 const SILENCE_SECONDS = 5
 const CALL_TIMEOUT_SECONDS = 60
-const MAX_ANSWER_BYTES = 256_000_000
+/** An answer that is longer is asked for in halves, so that one look takes no more memory. */
+const MAX_ANSWER_BYTES = 64_000_000
 /** Jobs whose client left a stream: nobody waits, so after their first looks they are asked for rarely. Multiple of the period. */
 const SELDOM = 15
 /** Enough to hear of a node that cancels at once, or does not know the job any more. */

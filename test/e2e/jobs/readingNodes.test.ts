@@ -68,6 +68,26 @@ describe('reading what nodes say', { concurrency: 6 }, () => {
     assert.deepEqual((await ask(site, `?id=${id}`)).json(), [{ id, result: null, status: 'running' }])
   })
 
+  test('results that together are longer than 64 MB are asked for in halves', async (t) => {
+    const site = shared.site(t)
+    const long = `"${'x'.repeat(40_000_000)}"`
+    const node = await startScriptedNode(t, site.container, (response, ids) => {
+      const wereTogether = node.questions.some((question) => question.ids.length === 2)
+      const entries = ids.map((id) => (wereTogether ? finishedEntry(id, long) : runningEntry(id)))
+      response.end(`[${entries.join(',')}]`)
+    })
+    await site.list(node)
+    const ids = await submitMany(site, 2)
+    const isFinished = async (): Promise<boolean> => (await listed(site, '?pending=true')).length === 0
+    await eventually(isFinished, { withinMs: 30_000, everyMs: 100 })
+    for (const id of ids) {
+      const [entry] = await entriesOf(site, [id])
+      assert.equal((entry?.result?.output as string).length, 40_000_000)
+    }
+    const asked = node.questions.map((question) => question.ids.length)
+    assert.deepEqual(asked.slice(-3), [2, 1, 1])
+  })
+
   test('a state that no node has had so far is none of the final ones, and the job not lost', async (t) => {
     const site = shared.site(t)
     const node = await startScriptedNode(t, site.container, (response, ids) => {
