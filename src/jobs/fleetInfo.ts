@@ -4,6 +4,9 @@ import { modelIdIn, queryOf } from '../http/query.ts'
 import type { NodeResources, Resources } from '../proxy/resources.ts'
 import type { JobDeps } from './deps.ts'
 
+/** Clients of `/info` and `/resources` wait one second in all. */
+const WAIT_SECONDS = 0.8
+
 /** `GET /info`: the fleet as one node. Answered from the polls alone. */
 export function fleetInfo({ fleet, whenReady }: JobDeps) {
   return async (_req: Request, res: Response): Promise<void> => {
@@ -31,7 +34,7 @@ export function fleetResources({ fleet, whenReady }: JobDeps, resources: Resourc
   return async (req: Request, res: Response): Promise<void> => {
     await whenReady()
     const modelId = modelIdIn(queryOf(req))
-    const byNode = await resources.of(fleet.reachable('infernet'), modelId)
+    const byNode = await resources.of(fleet.reachable('infernet'), modelId, WAIT_SECONDS)
     res.json(merge([...byNode.values()]))
   }
 }

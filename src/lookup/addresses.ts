@@ -16,6 +16,8 @@ export interface LookupDeps {
 }
 
 const DEFAULT_ADDRESSES = 3
+/** How long `/api/v1/resources` waits for nodes: its clients wait three seconds in all. */
+const RESOURCES_WAIT_SECONDS = 2.5
 
 /** `GET /api/v1/ips`: addresses of nodes that run all the containers, best first. The first one counts as load at once, until a poll shows it. */
 export function lookupAddresses(deps: LookupDeps) {
@@ -76,7 +78,7 @@ export function lookupResources({ fleet, resources, whenReady }: LookupDeps) {
   return async (req: Request, res: Response): Promise<void> => {
     await whenReady()
     const modelId = modelIdIn(queryOf(req))
-    const byNode = await resources.of(fleet.healthy('infernet'), modelId)
+    const byNode = await resources.of(fleet.healthy('infernet'), modelId, RESOURCES_WAIT_SECONDS)
     res.json(Object.fromEntries([...byNode].map(([node, entry]) => [node.name, entry])))
   }
 }

@@ -1,23 +1,37 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Limit } from '../fleet/limit.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import { collect } from './attempt.ts'
+import { retryAfterSeconds } from './exchange.ts'
 import type { Transport } from './transport.ts'
 
 /** What each container of a node can do, as the node tells it. */
 export type NodeResources = Readonly<Record<string, Readonly<Record<string, unknown>>>>
 
-/** Clients of `/resources` wait one second in all. */
-const WAIT_SECONDS = 0.8
-/** A node that is slower still gets this long, so that the next asker has its answer. */
+/** A node that is slower than its asker waits still gets this long, so that the next asker has its answer. */
 const CALL_TIMEOUT_SECONDS = 10
-/** Nodes limit how often they may be asked, so an answer serves for a while. */
-const FRESH_SECONDS = 10
-const MAX_KEPT = 5_000
+/** How long an answer serves, at least: many askers cost a node one call a second. */
+const FRESH_SECONDS = 1
+/** In large fleets answers serve longer, so that asking costs the gateway no more than this many calls a second. */
+const MOST_CALLS_PER_SECOND = 500
+/** Nodes that are asked at once. */
+const MOST_AT_ONCE = 64
+/** After so long a call no longer counts as one of those: nodes that hang must not hold up the others. */
+const HOLD_SECONDS = 1
+/** Answers kept, at least; for large fleets twice their number of nodes. */
+const MIN_KEPT = 5_000
 const MAX_ANSWER_BYTES = 5_000_000
+/** What a node rests from after it pushed back. */
+const RESOURCES_PATH = '/resources'
 
 interface Kept {
   resources?: NodeResources
   at: number
-  asking?: Promise<void> | undefined
+}
+
+interface Asking {
+  readonly kept: Kept
+  readonly ended: Promise<void>
 }
 
 /** Asks nodes for their `/resources`, sparingly: what came lately is used again, and what is late is taken from what was known. */
@@ -25,7 +39,12 @@ export class Resources {
   readonly #transport: Transport
   readonly #via: string
   readonly #now: () => number
+  /** Answers, the most recently used last. */
   readonly #kept = new Map<string, Kept>()
+  /** What is being asked, or waits for its turn to be. */
+  readonly #asking = new Map<string, Asking>()
+  readonly #limit = new Limit(MOST_AT_ONCE)
+  #most = MIN_KEPT
 
   constructor(transport: Transport, via: string, now: () => number) {
     this.#transport = transport
@@ -33,51 +52,89 @@ export class Resources {
     this.#now = now
   }
 
-  /** The resources of each of these nodes, as far as they are known within a second. */
-  async of(nodes: readonly TrackedNode[], modelId: string | undefined): Promise<Map<TrackedNode, NodeResources>> {
-    const entries = nodes.map((node) => [node, this.#refreshed(node, modelId)] as const)
-    const asked = Promise.all(entries.map(([, kept]) => kept.asking ?? Promise.resolve()))
-    const late = Promise.withResolvers<void>()
-    const timer = setTimeout(late.resolve, WAIT_SECONDS * 1000)
-    await Promise.race([asked, late.promise])
-    clearTimeout(timer)
+  /** The resources of each of these nodes, as far as they are known within so many seconds. */
+  async of(
+    nodes: readonly TrackedNode[],
+    modelId: string | undefined,
+    waitSeconds: number,
+  ): Promise<Map<TrackedNode, NodeResources>> {
+    this.#most = Math.max(MIN_KEPT, 2 * nodes.length)
+    const freshSeconds = Math.max(FRESH_SECONDS, nodes.length / MOST_CALLS_PER_SECOND)
+    const asked: Promise<void>[] = []
+    const entries = nodes.map((node) => {
+      const { kept, ended } = this.#refreshed(node, modelId, freshSeconds)
+      if (ended) asked.push(ended)
+      return [node, kept] as const
+    })
+    if (asked.length > 0) await atMost(Promise.all(asked), waitSeconds)
     const known = new Map<TrackedNode, NodeResources>()
-    for (const [node, { resources }] of entries) if (resources) known.set(node, resources)
+    for (const [node, kept] of entries) if (kept?.resources) known.set(node, kept.resources)
     return known
   }
 
-  #refreshed(node: TrackedNode, modelId: string | undefined): Kept {
+  #refreshed(node: TrackedNode, modelId: string | undefined, freshSeconds: number): Partial<Asking> {
     const key = `${node.key} ${modelId ?? ''}`
+    const asking = this.#asking.get(key)
+    if (asking) return asking
     const kept = this.#kept.get(key) ?? { at: -Infinity }
-    // Most recently used last, so that the oldest can go first.
+    const now = this.#now()
+    const isFresh = now - kept.at < freshSeconds || node.restsFor(RESOURCES_PATH, now) > 0
+    if (isFresh || this.#asking.size >= this.#most) {
+      if (this.#kept.has(key)) this.#keep(key, kept)
+      return { kept }
+    }
+    // What is being asked is never among what may be forgotten.
+    this.#kept.delete(key)
+    const ended = this.#ask(node, modelId, kept).finally(() => {
+      this.#asking.delete(key)
+      this.#keep(key, kept)
+    })
+    const entry = { kept, ended }
+    this.#asking.set(key, entry)
+    return entry
+  }
+
+  /** Most recently used last, so that the oldest can go first. */
+  #keep(key: string, kept: Kept): void {
     this.#kept.delete(key)
     this.#kept.set(key, kept)
-    if (this.#kept.size > MAX_KEPT) this.#kept.delete(this.#kept.keys().next().value as string)
-    if (!kept.asking && this.#now() - kept.at >= FRESH_SECONDS) {
-      kept.asking = this.#ask(node, modelId, kept).finally(() => (kept.asking = undefined))
-    }
-    return kept
+    if (this.#kept.size > this.#most) this.#kept.delete(this.#kept.keys().next().value as string)
   }
 
   async #ask(node: TrackedNode, modelId: string | undefined, kept: Kept): Promise<void> {
+    let answered: Promise<void> | undefined
+    await this.#limit.run(() => atMost((answered = this.#call(node, modelId, kept)), HOLD_SECONDS))
+    await answered
+  }
+
+  async #call(node: TrackedNode, modelId: string | undefined, kept: Kept): Promise<void> {
     const query = modelId === undefined ? '' : `?model_id=${encodeURIComponent(modelId)}`
     const result = await collect(
       this.#transport,
       node,
       {
         method: 'GET',
-        path: `${node.spec.basePath}/resources${query}`,
+        path: `${node.spec.basePath}${RESOURCES_PATH}${query}`,
         headers: ['accept', 'application/json', 'via', this.#via],
         body: null,
       },
       { timeoutSeconds: CALL_TIMEOUT_SECONDS, maxBytes: MAX_ANSWER_BYTES },
     )
     // Also after a failure, so that a node in trouble is not asked over and over.
-    kept.at = this.#now()
-    if (result.kind !== 'answer' || result.answer.status !== 200) return
-    const resources = parse(result.answer.body)
+    const now = (kept.at = this.#now())
+    if (result.kind !== 'answer') return
+    const { status, headers, body } = result.answer
+    if (status === 429) node.rest(RESOURCES_PATH, now + retryAfterSeconds(headers['retry-after'], Date.now()), now)
+    const resources = status === 200 ? parse(body) : undefined
     if (resources) kept.resources = resources
   }
+}
+
+/** Waits for `work`, but no longer than `seconds`. */
+async function atMost(work: Promise<unknown>, seconds: number): Promise<void> {
+  const ended = new AbortController()
+  const late = sleep(seconds * 1000, undefined, { signal: ended.signal }).catch(() => undefined)
+  await Promise.race([work, late]).finally(() => ended.abort())
 }
 
 function parse(body: Buffer): NodeResources | undefined {

@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { RequestListener } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { test } from 'node:test'
+import type { TestContext } from 'node:test'
+import { parseAddress } from '../../src/fleet/address.ts'
+import { FleetLoad } from '../../src/fleet/load/fleetLoad.ts'
+import { NodeLoad } from '../../src/fleet/load/nodeLoad.ts'
+import { TrackedNode } from '../../src/fleet/node.ts'
+import { Resources } from '../../src/proxy/resources.ts'
+import { Transport } from '../../src/proxy/transport.ts'
+
+interface Kit {
+  resources: Resources
+  nodes: TrackedNode[]
+  /** Lets so many seconds pass for the freshness of answers. */
+  pass: (seconds: number) => void
+}
+
+/** So many nodes, all at one server. */
+async function startNodes(t: TestContext, count: number, listener: RequestListener): Promise<Kit> {
+  const server = createServer(listener).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const transport = new Transport({ connectTimeoutSeconds: 5, answerTimeoutSeconds: 60, idleTimeoutSeconds: 60 })
+  t.after(async () => {
+    await transport.close()
+    server.closeAllConnections()
+    server.close()
+  })
+  const fleet = new FleetLoad()
+  const nodes = Array.from(
+    { length: count },
+    (_, i) => new TrackedNode(parseAddress(`http://127.0.0.1:${port}/n${i}`), new NodeLoad(fleet)),
+  )
+  let now = 0
+  return { nodes, resources: new Resources(transport, 'test', () => now), pass: (seconds) => (now += seconds) }
+}
+
+test('a large fleet is asked 64 nodes at a time', async (t) => {
+  let open = 0
+  let most = 0
+  const { resources, nodes } = await startNodes(t, 300, (_request, response) => {
+    most = Math.max(most, ++open)
+    setTimeout(() => {
+      open--
+      response.end('{"echo":{}}')
+    }, 10)
+  })
+  assert.equal((await resources.of(nodes, undefined, 30)).size, 300)
+  assert.ok(most <= 64, `${most} at once`)
+})
+
+test('nodes that hang do not hold up the others for long', async (t) => {
+  const { resources, nodes } = await startNodes(t, 70, (request, response) => {
+    if (request.url === '/n69/resources') response.end('{"echo":{}}')
+  })
+  assert.deepEqual([...(await resources.of(nodes, undefined, 3)).keys()], [nodes[69]])
+})
+
+test('what all nodes of a large fleet said is kept, for a model too, and none is asked twice at once', async (t) => {
+  const asked = new Map<string, number>()
+  const { resources, nodes } = await startNodes(t, 2_600, (request, response) => {
+    const url = request.url as string
+    asked.set(url, (asked.get(url) ?? 0) + 1)
+    response.end('{"echo":{}}')
+  })
+  for (const model of [undefined, 'm']) {
+    const both = await Promise.all([resources.of(nodes, model, 60), resources.of(nodes, model, 60)])
+    assert.deepEqual(
+      both.map(({ size }) => size),
+      [2_600, 2_600],
+    )
+  }
+  assert.equal((await resources.of(nodes, undefined, 0)).size, 2_600)
+  assert.equal(asked.size, 5_200)
+  assert.equal(Math.max(...asked.values()), 1)
+})
+
+test('a node that pushes back is left alone for as long as it says, and what it said before stands', async (t) => {
+  let asked = 0
+  const { resources, nodes, pass } = await startNodes(t, 1, (_request, response) => {
+    if (++asked !== 1) response.writeHead(429, { 'Retry-After': '5' })
+    response.end('{"echo":{}}')
+  })
+  for (const [seconds, calls] of [
+    [0, 1],
+    [0.9, 1],
+    [0.2, 2],
+    [4.9, 2],
+    [0.2, 3],
+  ] as const) {
+    pass(seconds)
+    assert.equal((await resources.of(nodes, undefined, 30)).size, 1)
+    assert.equal(asked, calls)
+  }
+})
