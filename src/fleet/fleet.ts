@@ -13,6 +13,9 @@ import type { NodeSource } from './sources/source.ts'
 const POLL_TIMEOUT_SECONDS = 3
 /** For so long after a poll that nobody answered, the node is not known yet: who asked at the start hears that, not that nobody is there. */
 const SILENCE_SECONDS = 1
+/** What a poll said is up to date for so long, at least; in large fleets for longer, so that polls on demand stay cheap. */
+const FRESH_SECONDS = 1
+const MOST_FRESH_POLLS_PER_SECOND = 200
 
 export interface FleetOptions {
   readonly sources: readonly NodeSource[]
@@ -182,6 +185,17 @@ export class Fleet extends EventEmitter<FleetEvents> {
   reconsiderPoll(node: TrackedNode): void {
     const at = node.load.earlyPollAt(this.now())
     if (at !== undefined) this.#pollers.get(node)?.pollBy(at)
+  }
+
+  /** Polls again those of the nodes whose last poll is older than a second, and waits for that at most `seconds`. */
+  async freshen(nodes: readonly TrackedNode[], seconds: number): Promise<void> {
+    const maxAge = Math.max(FRESH_SECONDS, nodes.length / MOST_FRESH_POLLS_PER_SECOND)
+    const polls = nodes.flatMap((node) => this.#pollers.get(node)?.fresh(maxAge) ?? [])
+    if (polls.length === 0) return
+    const late = Promise.withResolvers<void>()
+    const timer = setTimeout(late.resolve, seconds * 1000)
+    await Promise.race([Promise.all(polls), late.promise])
+    clearTimeout(timer)
   }
 
   #refresh(): void {

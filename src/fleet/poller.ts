@@ -43,6 +43,8 @@ export class Poller {
   #isSilent = false
   #pollAgain = false
   #stopped = false
+  /** Resolves when the next poll, or the one that runs, has ended; undefined where nobody waits for it. */
+  #ended: PromiseWithResolvers<void> | undefined
   #notBefore = 0
   #spareCalls = Infinity
 
@@ -77,6 +79,18 @@ export class Poller {
     this.#schedule(Math.max(at, this.#notBefore) - this.#options.now())
   }
 
+  /** The end of a poll that shows how the node is now; undefined where one ended that lately, or the node wants to be left alone. */
+  fresh(maxAgeSeconds: number): Promise<void> | undefined {
+    const now = this.#options.now()
+    if (!this.#polling) {
+      if (this.#stopped || now - this.#lastEndedAt < maxAgeSeconds) return undefined
+      if (now < this.#notBefore || this.#spareCalls < SPARE_CALLS) return undefined
+      this.pollBy(now)
+    }
+    this.#ended ??= Promise.withResolvers()
+    return this.#ended.promise
+  }
+
   #schedule(seconds: number): void {
     clearTimeout(this.#timer)
     const delay = Math.max(0, seconds)
@@ -103,6 +117,8 @@ export class Poller {
     const delay = this.#delayAfter(result)
     this.#schedule(this.#pollAgain ? 0 : delay)
     this.#pollAgain = false
+    this.#ended?.resolve()
+    this.#ended = undefined
   }
 
   #delayAfter(result: ProbeResult): number {

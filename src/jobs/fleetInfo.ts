@@ -7,10 +7,11 @@ import type { JobDeps } from './deps.ts'
 /** Clients of `/info` and `/resources` wait one second in all. */
 const WAIT_SECONDS = 0.8
 
-/** `GET /info`: the fleet as one node. Answered from the polls alone. */
+/** `GET /info`: the fleet as one node, as the last polls show it; polls older than a second are made again first. */
 export function fleetInfo({ fleet, whenReady }: JobDeps) {
   return async (_req: Request, res: Response): Promise<void> => {
     await whenReady()
+    await fleet.freshen(fleet.reachable('infernet'), WAIT_SECONDS)
     const nodes = fleet.reachable('infernet')
     const containers = new Map<string, ContainerInfo>()
     const pending = { offchain: 0, onchain: 0 }
