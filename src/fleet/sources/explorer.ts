@@ -3,6 +3,7 @@ import ipaddr from 'ipaddr.js'
 import { isIP } from 'node:net'
 import { parseAddress, type NodeSpec } from '../address.ts'
 import { jittered } from '../jitter.ts'
+import { isPrivate, type IpAddress } from './privateRange.ts'
 import type { Logger, NodeSource } from './source.ts'
 
 const TIMEOUT_MS = 10_000
@@ -70,34 +71,36 @@ export class Explorer implements NodeSource {
   #read(body: unknown): NodeSpec[] {
     const data = (body as { data?: unknown } | null)?.data
     if (!Array.isArray(data)) throw new Error('explorer answer has no list "data"')
-    const specs: NodeSpec[] = []
-    let skipped = 0
-    for (const entry of data as unknown[]) {
-      const spec = this.#spec(entry)
-      if (spec) specs.push(spec)
-      else skipped++
+    const listed = (data as unknown[]).map(readEntry).filter((entry) => entry !== undefined)
+    if (data.length > 0 && listed.length === 0) {
+      throw new Error('no entry of the explorer answer has an "ip" that is an address, and a valid port')
     }
-    if (data.length > 0 && skipped === data.length && !data.some(hasIp)) {
-      throw new Error('no entry of the explorer answer has an "ip"')
-    }
+    const allowed = this.#options.allowPrivate ? listed : listed.filter(({ address }) => !isPrivate(address))
+    const skipped = data.length - allowed.length
     if (skipped > this.#skipped) {
       this.#logger.warn('explorer entries skipped: no usable address, or one in a range that is not allowed', {
         skipped,
       })
     }
     this.#skipped = skipped
-    return specs
+    return allowed.map(specOf)
   }
+}
 
-  #spec(entry: unknown): NodeSpec | undefined {
-    if (!hasIp(entry)) return undefined
-    const port = portOf(entry)
-    if (isIP(entry.ip) === 0 || port === undefined) return undefined
-    // An IPv4 address in IPv6 clothes is the IPv4 address.
-    const address = ipaddr.process(entry.ip)
-    if (!this.#options.allowPrivate && address.range() !== 'unicast') return undefined
-    return parseAddress(address.kind() === 'ipv6' ? `[${address.toString()}]:${port}` : `${address.toString()}:${port}`)
-  }
+interface Entry {
+  readonly address: IpAddress
+  readonly port: number
+}
+
+function readEntry(entry: unknown): Entry | undefined {
+  if (!hasIp(entry) || isIP(entry.ip) === 0) return undefined
+  const port = portOf(entry)
+  // An IPv4 address in IPv6 clothes is the IPv4 address.
+  return port === undefined ? undefined : { address: ipaddr.process(entry.ip), port }
+}
+
+function specOf({ address, port }: Entry): NodeSpec {
+  return parseAddress(address.kind() === 'ipv6' ? `[${address.toString()}]:${port}` : `${address.toString()}:${port}`)
 }
 
 function hasIp(entry: unknown): entry is { ip: string; port?: unknown } {

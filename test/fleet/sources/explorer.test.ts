@@ -79,16 +79,33 @@ describe('what an explorer lists', () => {
 describe('addresses that lead inwards', () => {
   const INWARDS = [
     ...['127.0.0.1', '10.1.2.3', '172.16.0.1', '192.168.0.1', '169.254.169.254', '100.64.0.1', '0.0.0.0'],
-    ...['::1', 'fe80::1', 'fd00::1', '::', '::ffff:127.0.0.1', '::ffff:10.0.0.1', '64:ff9b::7f00:1', '2002:7f00:1::'],
+    ...['224.0.0.1', '255.255.255.255', '::1', 'fe80::1', 'fec0::1', 'fd00::1', 'ff02::1', '::', '::127.0.0.1'],
+    ...['::ffff:127.0.0.1', '::ffff:10.0.0.1', '::ffff:0:10.0.0.1', '64:ff9b::7f00:1', '64:ff9b:1::10.0.0.1'],
+    // 6to4, and Teredo, which holds 10.0.0.1 with its bits turned round.
+    ...['2002:7f00:1::', '2002:a00:1::1', '2001:0:808:808::f5ff:fffe'],
   ]
-  const outwards = [{ ip: '8.8.8.8' }, { ip: '2a00:1450:4001::1' }]
+  /** Documentation, benchmarking and other reserved ranges are none of a private network. */
+  const OUTWARDS = [
+    ...['8.8.8.8', '192.0.2.7', '198.51.100.9', '203.0.113.5', '198.18.0.1', '240.0.0.1', '[2a00:1450:4001::1]'],
+    ...['[2001:db8::1]', '[2001:2::1]', '[64:ff9b::808:808]', '[2002:808:808::1]', '[2001:0:808:808::f7f7:f7f7]'],
+  ]
+  const outwards = OUTWARDS.map((address) => ({ ip: address.replace(/[[\]]/g, '') }))
 
   test('are skipped unless they are allowed', async (t) => {
     const fake = await startExplorer(t)
     fake.lists(...INWARDS.map((ip) => ({ ip })), ...outwards)
     const { names, lines } = await ask(t, fake, { allowPrivate: false })
-    assert.deepEqual(names, ['8.8.8.8:4000', '[2a00:1450:4001::1]:4000'])
+    assert.deepEqual(
+      names,
+      OUTWARDS.map((address) => `${address}:4000`),
+    )
     assert.equal(lines.find(({ level }) => level === 'warn')?.fields['skipped'], INWARDS.length)
+  })
+
+  test('alone make a list that is empty, not one that is nonsense', async (t) => {
+    const fake = await startExplorer(t)
+    fake.lists(...INWARDS.map((ip) => ({ ip })), { ip: 'garbage' })
+    assert.deepEqual((await ask(t, fake, { allowPrivate: false })).names, [])
   })
 
   test('are taken where they are', async (t) => {
@@ -109,6 +126,18 @@ describe('an answer that is no list keeps the last good one, and the log says so
     ['no data', { body: {} }],
     ['data of another type', { body: { data: { ip: '10.0.0.1' } } }],
     ['entries of another kind', { body: { data: [{ address: '10.0.0.1' }, { address: '10.0.0.2' }] } }],
+    ['addresses that are none', { body: { data: [{ ip: 'garbage' }, { ip: '' }] } }],
+    [
+      'ports that are none',
+      {
+        body: {
+          data: [
+            { ip: '127.0.0.1', port: 'x' },
+            { ip: '8.8.8.8', port: 0 },
+          ],
+        },
+      },
+    ],
     ['a redirect', { status: 302, headers: { location: '/elsewhere' }, body: { data: [] } }],
     ['six megabytes', { body: { data: [], padding: 'x'.repeat(6_000_000) } }],
   ] as const) {
