@@ -44,6 +44,7 @@ export class ServicesFile implements NodeSource {
     entries.forEach((entry, index) => {
       try {
         const spec = readService(entry)
+        this.#warnOfUnknown(entry as object, index)
         if (names.has(spec.name)) throw new AddressError(`a second service named "${spec.name}"`)
         names.add(spec.name)
         specs.push(spec)
@@ -58,23 +59,39 @@ export class ServicesFile implements NodeSource {
     })
     return specs
   }
+
+  #warnOfUnknown(entry: object, index: number): void {
+    const unknown = Object.keys(entry).filter((member) => !MEMBERS.includes(member))
+    if (unknown.length === 0) return
+    this.#logger.warn('unknown members of an entry in the services file, ignored', {
+      file: this.#file.path,
+      entry: index + 1,
+      unknown: unknown.slice(0, 10).map((member) => member.slice(0, 100)),
+      allowed: MEMBERS,
+    })
+  }
 }
 
 function parseList(text: string): unknown[] | undefined {
   try {
-    const value: unknown = JSON.parse(text)
+    const value: unknown = JSON.parse(text.replace(/^\uFEFF/, ''))
     return Array.isArray(value) ? value : undefined
   } catch {
     return undefined
   }
 }
 
+/** A member that is null, or a key that is empty, is not there: so templates write what they leave out. */
+function presentMembers(entry: object): Record<string, unknown> {
+  const isPresent = ([name, value]: [string, unknown]): boolean =>
+    value !== null && !(name === 'api_key' && value === '')
+  return Object.fromEntries(Object.entries(entry).filter(isPresent))
+}
+
 /** @throws AddressError naming the member and what is allowed */
 function readService(entry: unknown): NodeSpec {
   if (typeof entry !== 'object' || entry === null || Array.isArray(entry)) throw new AddressError('not an object')
-  const { name, url, models, weight, concurrency, api_key: apiKey } = entry as Record<string, unknown>
-  const unknown = Object.keys(entry).find((member) => !MEMBERS.includes(member))
-  if (unknown !== undefined) throw new AddressError(`unknown member "${unknown}"; allowed: ${MEMBERS.join(', ')}`)
+  const { name, url, models, weight, concurrency, api_key: apiKey } = presentMembers(entry)
   // It becomes the value of a header, where nothing else may stand.
   if (!(typeof name === 'string' && /^[\x21-\x7e]+( [\x21-\x7e]+)*$/.test(name)))
     throw new AddressError('name must be a text of visible ASCII characters')

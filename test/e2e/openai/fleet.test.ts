@@ -191,7 +191,8 @@ describe('the services file', async () => {
     [{ name: 'bad-weight', url: other.url, weight: 0 }, /weight/],
     [{ name: 'bad-concurrency', url: other.url, concurrency: 1.5 }, /concurrency/],
     [{ name: 'bad-key', url: other.url, api_key: `${key}\n` }, /api_key/],
-    [{ name: 'unknown', url: other.url, modles: [] }, /modles/],
+    [{ name: null, url: other.url }, /name/],
+    [{ name: 'null-url', url: null }, /url/],
     ['http://127.0.0.1', /object/],
     [entryOf(kept), /second/],
   ]
@@ -219,8 +220,25 @@ describe('the services file', async () => {
     await modelsBecome(gateway, ['kept'])
   })
 
+  test('a member that is null, or an empty key, counts as absent; an unknown one is told and left out', async () => {
+    const absent = { models: null, weight: null, concurrency: null }
+    await gateway.setServices([
+      entryOf(kept, { ...absent, api_key: '' }),
+      entryOf(other, { ...absent, api_key: null, comment: 'ours' }),
+    ])
+    await modelsBecome(gateway, ['kept', 'other'])
+    const line = await gateway.waitForLog(({ message }) => message?.startsWith('unknown members') === true)
+    assert.deepEqual([line.level, line['entry'], line['unknown']], ['warn', 2, ['comment']])
+  })
+
+  test('may begin with a byte order mark', async () => {
+    await writeFile(join(gateway.cwd, 'services.json'), `\uFEFF${JSON.stringify([entryOf(other)])}`)
+    await modelsBecome(gateway, ['other'])
+  })
+
   test('a file that is no list keeps the services that there were', async () => {
     await gateway.setServices([entryOf(kept)])
+    await modelsBecome(gateway, ['kept'])
     for (const text of ['[{"name"', '{"name":"x"}', 'null']) {
       const told = gateway.logs.length
       await writeFile(join(gateway.cwd, 'services.json'), text)
