@@ -93,7 +93,8 @@ interface Entry {
 }
 
 function readEntry(entry: unknown): Entry | undefined {
-  if (!hasIp(entry) || isIP(entry.ip) === 0) return undefined
+  // A zone, as in fe80::1%eth0, means something only on the host that says it.
+  if (!hasIp(entry) || isIP(entry.ip) === 0 || entry.ip.includes('%')) return undefined
   const port = portOf(entry)
   // An IPv4 address in IPv6 clothes is the IPv4 address.
   return port === undefined ? undefined : { address: ipaddr.process(entry.ip), port }

@@ -54,6 +54,7 @@ describe('what an explorer lists', () => {
     fake.lists(
       { ip: '10.0.0.1' },
       { ip: 'node.example' },
+      { ip: 'fe80::1%eth0' },
       { ip: '10.0.0.2', port: 0 },
       { ip: '10.0.0.2', port: 65536 },
       { ip: '10.0.0.2', port: 4000.5 },
@@ -66,7 +67,7 @@ describe('what an explorer lists', () => {
     )
     const { names, lines } = await ask(t, fake)
     assert.deepEqual(names, ['10.0.0.1:4000'])
-    assert.equal(lines.find(({ level }) => level === 'warn')?.fields['skipped'], 10)
+    assert.equal(lines.find(({ level }) => level === 'warn')?.fields['skipped'], 11)
   })
 
   test('may be empty', async (t) => {
