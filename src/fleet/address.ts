@@ -35,7 +35,7 @@ export class AddressError extends Error {}
 const HOST_NAME = /^(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?$/
 
 /**
- * Reads one address: `ip:port`, `[ipv6]:port`, `host`, `http(s)://host[:port][/base]`.
+ * Reads one address: `ip:port`, `[ipv6]:port`, `host`, `http(s)://host[:port][/base]`; a slash at the end makes no difference.
  * Without a port it is 80, for https 443, as two-step clients read it.
  *
  * @throws AddressError naming what is wrong
@@ -46,9 +46,13 @@ export function parseAddress(name: string, more: Partial<NodeSpec> = {}): NodeSp
     throw new AddressError('only visible ASCII characters; a host name in its xn-- form')
   const hasScheme = /^https?:\/\//i.test(name)
   if (!hasScheme && name.includes('://')) throw new AddressError('only http:// and https:// are understood')
-  if (!hasScheme && /[/\\]/.test(name)) throw new AddressError('a path needs http:// or https:// before the host')
-  if (!hasScheme && isIP(name) === 6) throw new AddressError('an IPv6 address needs brackets, as in [::1]:4000')
-  const url = toUrl(hasScheme ? name : `http://${name}`)
+  // One slash at the end is no path.
+  const address = hasScheme ? name : name.replace(/\/$/, '')
+  if (!hasScheme && /[/\\]/.test(address)) throw new AddressError('a path needs http:// or https:// before the host')
+  if (!hasScheme && isIP(address) === 6) throw new AddressError('an IPv6 address needs brackets, as in [::1]:4000')
+  const url = toUrl(hasScheme ? name : `http://${address}`)
+  const [host = ''] = address.replace(/^https?:\/\//i, '').split('/')
+  if (host.endsWith(':')) throw new AddressError('a port is missing after the colon')
   if (url.username || url.password) throw new AddressError('user names and passwords are not allowed')
   if (url.search || url.hash || name.includes('?') || name.includes('#')) {
     throw new AddressError('queries and fragments are not allowed')

@@ -6,6 +6,8 @@ describe('an address', () => {
   for (const [name, url] of [
     ['10.0.0.1:4000', 'http://10.0.0.1:4000'],
     ['[2001:db8::1]:4000', 'http://[2001:db8::1]:4000'],
+    ['10.0.0.1:4000/', 'http://10.0.0.1:4000'],
+    ['[2001:db8::1]:4000/', 'http://[2001:db8::1]:4000'],
     ['node.example', 'http://node.example'],
     ['node.example:8080', 'http://node.example:8080'],
     ['under_score-1:4000', 'http://under_score-1:4000'],
@@ -29,7 +31,13 @@ describe('an address', () => {
   })
 
   for (const spellings of [
-    ['http://node.example:4000', 'node.example:4000', 'http://node.example:4000/', 'NODE.example:4000'],
+    [
+      'http://node.example:4000',
+      'node.example:4000',
+      'node.example:4000/',
+      'http://node.example:4000/',
+      'NODE.example:4000',
+    ],
     ['node.example', 'node.example:80', 'http://node.example', 'http://node.example:80/'],
     ['https://node.example/base', 'https://node.example:443/base/', 'https://node.example:443/base//'],
     ['[::1]:4000', 'http://[0:0:0:0:0:0:0:1]:4000'],
@@ -53,6 +61,14 @@ describe('an address', () => {
     '::1',
     '2001:db8::1:4000',
     '[::1:4000',
+    '127.0.0.1:',
+    '127.0.0.1:/',
+    '[::1]:',
+    'node.example:',
+    'http://node.example:',
+    'http://node.example:/base',
+    '127.0.0.1:4000//',
+    '::1/',
     'node.example:0',
     'node.example:65536',
     'node.example:http',

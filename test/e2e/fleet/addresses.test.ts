@@ -19,7 +19,7 @@ const names = [
   plain!.address,
   `HTTP://${withScheme!.address}/`,
   sized!.address,
-  `localhost:${byName!.port}`,
+  `localhost:${byName!.port}/`,
   `http://${infoOfBase}/some/base/`,
   ...(sixth ? [sixth.address] : []),
 ]
@@ -30,7 +30,7 @@ const gateway = await spawnGateway(file, {
     plain!.address,
     `  HTTP://${withScheme!.address}/\t`,
     `${sized!.address} concurrency=7  # a big one`,
-    `localhost:${byName!.port}\r`,
+    `localhost:${byName!.port}/\r`,
     `http://${infoOfBase}/some/base/ #no trailing comment too short`,
     ...(sixth ? [sixth.address] : []),
     // One node, two spellings: the first stands.
@@ -39,6 +39,7 @@ const gateway = await spawnGateway(file, {
     'ftp://node.example:4000',
     '127.0.0.1:99999',
     '127.0.0.1:4000/base',
+    '127.0.0.1:',
     '127.0.0.1:4000 concurrency=none',
     '# the end',
   ],
@@ -91,7 +92,8 @@ describe('the addresses file', () => {
         { level: 'warn', line: first, text: 'ftp://node.example:4000' },
         { level: 'warn', line: first + 1, text: '127.0.0.1:99999' },
         { level: 'warn', line: first + 2, text: '127.0.0.1:4000/base' },
-        { level: 'warn', line: first + 3, text: '127.0.0.1:4000 concurrency=none' },
+        { level: 'warn', line: first + 3, text: '127.0.0.1:' },
+        { level: 'warn', line: first + 4, text: '127.0.0.1:4000 concurrency=none' },
       ],
     )
     for (const line of bad) assert.ok(String(line['reason']).length > 10)
