@@ -4,14 +4,18 @@ import { RunningMean } from './runningMean.ts'
 /** Observations over which the fleet's mean latency and mean cost are taken. */
 const MEAN_MEMORY = 1000
 
-/** A hint counts for the mean with at most so many times the mean. */
+/** Whatever is hinted, a job counts as at least and at most so many mean ones: its node must stay in reach, and be seen to have it. */
+const SMALLEST_COST_RATIO = 0.1
 const LARGEST_COST_RATIO = 100
+/** Hints that weigh as much as the belief, held before any, that a job costs what others do. */
+const BELIEVED_HINTS = 10
 
 /** What the nodes of a fleet know together: how long a job takes on the mean, and what a job costs on the mean. */
 export class FleetLoad {
   readonly constants: PolicyConstants
   readonly #latency = new RunningMean(MEAN_MEMORY)
-  readonly #cost = new RunningMean(MEAN_MEMORY)
+  #hints = 0
+  #meanCost = 0
   readonly #forgetting: number
   #busySeconds = 0
   #jobs = 0
@@ -48,12 +52,18 @@ export class FleetLoad {
     this.#latency.add(seconds)
   }
 
-  /** A hinted cost over the mean of those before it (1 for the first one), which it then counts in. */
+  /**
+   * A hinted cost over the mean of those before it, which it then counts in. The first one is 1 whatever its unit;
+   * the fewer hints were seen, the nearer to 1 the ratio stays.
+   */
   costRatio(cost: number): number {
-    const mean = this.#cost.value ?? cost
-    const ratio = cost / mean
-    // One absurd hint must not drown all others.
-    this.#cost.add(Math.min(cost, mean * LARGEST_COST_RATIO))
-    return ratio
+    const mean = this.#hints === 0 ? cost : this.#meanCost
+    const certainty = this.#hints / (this.#hints + BELIEVED_HINTS)
+    const ratio = (cost / mean) ** certainty
+    if (this.#hints < MEAN_MEMORY) this.#hints++
+    // Early hints count less than later ones, so that an absurd first one is soon forgotten. None drowns all others.
+    const weight = Math.max(2 / (this.#hints + 1), 1 / MEAN_MEMORY)
+    this.#meanCost = mean + (Math.min(cost, mean * LARGEST_COST_RATIO) - mean) * weight
+    return Math.min(Math.max(ratio, SMALLEST_COST_RATIO), LARGEST_COST_RATIO)
   }
 }

@@ -3,6 +3,7 @@ import { after, test } from 'node:test'
 import { spawnGateway } from '../../kit/gateway.ts'
 import { post, request } from '../../kit/http.ts'
 import { startSimNode } from '../../kit/simNode/index.ts'
+import { gatewayFor } from '../support.ts'
 
 const file = { after }
 const nodes = await Promise.all([1, 2, 3, 4].map(() => startSimNode({ containers: ['herd'] }, file)))
@@ -62,4 +63,19 @@ test('jobs keep away from where a look-up has just sent a client', async () => {
   const answer = await post(`${gateway.url}/api/jobs`, { containers: ['pair'], data: {} })
   assert.equal(answer.status, 200)
   assert.notEqual(answer.headers['x-infernet-node'], ip)
+})
+
+test('one large ticket does not keep the later ones from spreading', async (t) => {
+  const four = await Promise.all([1, 2, 3, 4].map(() => startSimNode({}, t)))
+  const { url } = await gatewayFor(t, four, { REFRESH_INTERVAL: '3600' })
+  const ticket = async (members: object = {}): Promise<{ url: string; cost: number }> =>
+    (await post(`${url}/route/`, { endpoint: 'echo', ...members })).json()
+  assert.equal((await ticket({ cost: 10_000 })).cost, 10_000)
+  const tickets = await Promise.all(Array.from({ length: 40 }, () => ticket()))
+  assert.ok(tickets.every(({ cost }) => cost === 1))
+  const spread = four.map((node) => tickets.filter((each) => each.url === node.url).length)
+  assert.ok(
+    spread.every((count) => count >= 7 && count <= 13),
+    spread.join(' '),
+  )
 })

@@ -72,11 +72,12 @@ describe('a ticket counts as load at once', async () => {
   })
 
   test('by its cost beside the mean one', async () => {
+    for (let i = 0; i < 40; i++) await ticketOf(gateway, { cost: 1 })
     const before = await unseen()
     const { url } = await ticketOf(gateway, { cost: 20 })
     const more = (await unseen()).map((jobs, i) => jobs - before[i]!)
     const heavy = nodes.findIndex((node) => node.url === url)
-    assert.ok(more[heavy]! > 10, String(more))
+    assert.ok(more[heavy]! > 8, String(more))
     for (let i = 0; i < 5; i++) assert.notEqual((await ticketOf(gateway)).url, url)
   })
 
