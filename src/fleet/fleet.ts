@@ -10,12 +10,12 @@ import { Poller, PollLimits } from './poller.ts'
 import { isSilence, Prober, type ProbeResult } from './probe.ts'
 import type { NodeSource } from './sources/source.ts'
 
-const POLL_TIMEOUT_SECONDS = 3
-/** For so long after a poll that nobody answered, the node is not known yet: who asked at the start hears that, not that nobody is there. */
-const SILENCE_SECONDS = 1
 /** What a poll said is up to date for so long, at least; in large fleets for longer, so that polls on demand stay cheap. */
 const FRESH_SECONDS = 1
 const MOST_FRESH_POLLS_PER_SECOND = 200
+const POLL_TIMEOUT_SECONDS = 3
+/** For so long after a poll that nobody answered, the node is not known yet: who asked at the start hears that, not that nobody is there. */
+const SILENCE_SECONDS = 1
 
 export interface FleetOptions {
   readonly sources: readonly NodeSource[]

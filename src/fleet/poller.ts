@@ -43,10 +43,10 @@ export class Poller {
   #isSilent = false
   #pollAgain = false
   #stopped = false
-  /** Resolves when the next poll, or the one that runs, has ended; undefined where nobody waits for it. */
-  #ended: PromiseWithResolvers<void> | undefined
   #notBefore = 0
   #spareCalls = Infinity
+  /** Resolves when the next poll, or the one that runs, has ended; undefined where nobody waits for it. */
+  #ended: PromiseWithResolvers<void> | undefined
 
   constructor(node: TrackedNode, options: PollerOptions) {
     this.#node = node
@@ -95,8 +95,13 @@ export class Poller {
     clearTimeout(this.#timer)
     const delay = Math.max(0, seconds)
     this.#dueAt = this.#options.now() + delay
-    this.#timer = setTimeout(() => void this.#poll(), delay * 1000)
+    this.#timer = setTimeout(() => void this.#poll().then(() => this.#tellEnd()), delay * 1000)
     this.#timer.unref()
+  }
+
+  #tellEnd(): void {
+    this.#ended?.resolve()
+    this.#ended = undefined
   }
 
   async #poll(): Promise<void> {
@@ -117,8 +122,6 @@ export class Poller {
     const delay = this.#delayAfter(result)
     this.#schedule(this.#pollAgain ? 0 : delay)
     this.#pollAgain = false
-    this.#ended?.resolve()
-    this.#ended = undefined
   }
 
   #delayAfter(result: ProbeResult): number {
