@@ -3,8 +3,9 @@ import type { Dispatcher } from 'undici'
 import type { TrackedNode } from '../fleet/node.ts'
 import { GatewayFault } from '../faults.ts'
 import { faultOfTransport, isRefused } from './attemptFaults.ts'
+import { Deadline } from './deadline.ts'
 import type { FlatHeaders } from './headers.ts'
-import type { Transport } from './transport.ts'
+import type { AnswerHandler, SilenceLimits, Transport } from './transport.ts'
 
 /** One request as it goes to one backend. */
 export interface BackendRequest {
@@ -46,13 +47,28 @@ export type AttemptResult =
 /** A collected answer larger than this is given up, bytes. */
 const MAX_COLLECTED = 64_000_000
 
+export interface AttemptOptions {
+  /** For the whole exchange. */
+  readonly timeoutSeconds?: number
+  /** Until the request is sent, from then until the answer begins, and between two pieces of it. */
+  readonly silenceSeconds?: number
+  /** Of a collected answer. */
+  readonly maxBytes?: number
+}
+
 /** One try at one node. It either streams into its sink or collects the answer, and settles exactly once. */
-export class Attempt implements Dispatcher.DispatchHandler {
+export class Attempt implements AnswerHandler, Flow {
   readonly result: Promise<AttemptResult>
   /** Monotonic ms of the first byte of the answer; 0 before. */
   answeredAt = 0
-  /** Monotonic ms when the node was last heard, or the try began. */
-  heardAt = performance.now()
+  /** Monotonic ms when the node was last heard, or the request was sent, or the try began. */
+  #heardAt = performance.now()
+  readonly #endsAt: number
+  readonly #silenceMs: number
+  #answerMs: number
+  #idleMs: number
+  #deadline: Deadline | undefined
+  #isPaused = false
   #resolve!: (result: AttemptResult) => void
   #controller: Dispatcher.DispatchController | undefined
   #sent = false
@@ -65,10 +81,43 @@ export class Attempt implements Dispatcher.DispatchHandler {
   #size = 0
   readonly #maxBytes: number
 
-  constructor(sink?: AnswerSink, maxBytes = MAX_COLLECTED) {
+  constructor(sink?: AnswerSink, options: AttemptOptions = {}) {
+    const { timeoutSeconds = Infinity, silenceSeconds = Infinity, maxBytes = MAX_COLLECTED } = options
     this.#sink = sink
     this.#maxBytes = maxBytes
+    this.#endsAt = this.#heardAt + timeoutSeconds * 1000
+    this.#silenceMs = this.#answerMs = this.#idleMs = silenceSeconds * 1000
     this.result = new Promise((resolve) => (this.#resolve = resolve))
+  }
+
+  limitSilence({ answerTimeoutSeconds, idleTimeoutSeconds }: SilenceLimits): void {
+    this.#answerMs = Math.min(this.#answerMs, answerTimeoutSeconds * 1000)
+    this.#idleMs = Math.min(this.#idleMs, idleTimeoutSeconds * 1000)
+    this.#deadline = new Deadline(
+      () => this.#dueAt(),
+      () => this.abort(new GatewayFault(this.answeredAt > 0 ? 'ERR_NODE_BROKE' : 'ERR_NODE_SILENT')),
+    )
+  }
+
+  /** Monotonic ms by which something has to be heard. */
+  #dueAt(): number {
+    // Who pauses the flow does not hear the node.
+    if (this.#isPaused) return this.#endsAt
+    const ms = this.answeredAt > 0 ? this.#idleMs : this.#sent ? this.#answerMs : this.#silenceMs
+    return Math.min(this.#endsAt, this.#heardAt + ms)
+  }
+
+  pause(): void {
+    this.#isPaused = true
+    this.#controller?.pause()
+  }
+
+  resume(): void {
+    if (!this.#isPaused) return
+    this.#isPaused = false
+    this.#heardAt = performance.now()
+    this.#deadline?.look()
+    this.#controller?.resume()
   }
 
   /** Whether the request was handed to a connection: past that nobody can say what the node has seen. */
@@ -80,6 +129,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
   abort(fault: GatewayFault): void {
     if (this.#abortedBy) return
     this.#abortedBy = fault
+    this.#deadline?.stop()
     if (this.#controller) this.#controller.abort(fault)
     // Still waiting for a connection: nothing was sent, and nothing will be.
     else this.#resolve({ kind: 'fault', fault, refused: false })
@@ -87,20 +137,24 @@ export class Attempt implements Dispatcher.DispatchHandler {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller
-    if (this.#abortedBy) controller.abort(this.#abortedBy)
-    else this.#sent = true
+    if (this.#abortedBy) return controller.abort(this.#abortedBy)
+    this.#sent = true
+    this.#heardAt = performance.now()
+    this.#deadline?.look()
   }
 
-  onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+    this.#heardAt = performance.now()
     if (status < 200) return
-    this.answeredAt = this.heardAt = performance.now()
+    this.answeredAt = this.#heardAt
     this.#status = status
     this.#headers = headers
-    this.#streaming = this.#sink?.begin(status, headers, controller) === true
+    this.#streaming = this.#sink?.begin(status, headers, this) === true
+    this.#deadline?.look()
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    this.heardAt = performance.now()
+    this.#heardAt = performance.now()
     if (this.#streaming) {
       this.#sink?.piece(chunk)
       return
@@ -111,6 +165,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(): void {
+    this.#deadline?.stop()
     if (this.#streaming) {
       this.#settle(this.#sink?.end(), { kind: 'streamed' })
       return
@@ -120,6 +175,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    this.#deadline?.stop()
     const fault = this.#abortedBy ?? faultOfTransport(error, this.#sent, this.answeredAt > 0)
     this.#settle(this.#streaming ? this.#sink?.broke(fault) : undefined, {
       kind: 'fault',
@@ -134,44 +190,14 @@ export class Attempt implements Dispatcher.DispatchHandler {
   }
 }
 
-export interface CollectOptions {
-  /** For the whole exchange. */
-  readonly timeoutSeconds?: number
-  /** Until the answer begins, and between two pieces of it. */
-  readonly silenceSeconds?: number
-  readonly maxBytes?: number
-}
-
 /** Sends a request and collects the whole answer; for calls of the gateway's own. */
 export function collect(
   transport: Transport,
   node: TrackedNode,
   request: BackendRequest,
-  { timeoutSeconds, silenceSeconds, maxBytes }: CollectOptions = {},
+  options?: AttemptOptions,
 ): Promise<AttemptResult> {
-  const attempt = new Attempt(undefined, maxBytes)
+  const attempt = new Attempt(undefined, options)
   transport.dispatch(node, request, attempt)
-  if (timeoutSeconds === undefined && silenceSeconds === undefined) return attempt.result
-  const stopWatching = watch(attempt, timeoutSeconds ?? Infinity, silenceSeconds ?? Infinity)
-  return attempt.result.finally(stopWatching)
-}
-
-/** Ends a try that takes too long. Returns what ends the watch. */
-function watch(attempt: Attempt, timeoutSeconds: number, silenceSeconds: number): () => void {
-  const endsAt = performance.now() + timeoutSeconds * 1000
-  let timer: NodeJS.Timeout
-  let isWatching = true
-  const leftMs = (): number => Math.min(endsAt, attempt.heardAt + silenceSeconds * 1000) - performance.now()
-  const look = (isSecondLook: boolean): void => {
-    if (!isWatching) return
-    if (leftMs() > 0) timer = setTimeout(look, leftMs(), false)
-    // Where this process itself stood still, what came meanwhile is read first.
-    else if (!isSecondLook) setImmediate(look, true)
-    else attempt.abort(new GatewayFault(attempt.answeredAt > 0 ? 'ERR_NODE_BROKE' : 'ERR_NODE_SILENT'))
-  }
-  look(false)
-  return () => {
-    isWatching = false
-    clearTimeout(timer)
-  }
+  return attempt.result
 }

@@ -1,5 +1,6 @@
-import { buildConnector, Pool, type Dispatcher } from 'undici'
+import { Pool, type Dispatcher } from 'undici'
 import type { TrackedNode } from '../fleet/node.ts'
+import { createConnector } from './connector.ts'
 
 /** A node closes an idle connection after 5 s; ours go first, so that none is used while it closes. */
 const IDLE_SOCKET_MS = 4000
@@ -7,12 +8,21 @@ const IDLE_SOCKET_MS = 4000
 /** A node closes a connection after its thousandth request without saying so; ours are replaced before. */
 const MAX_REQUESTS_PER_SOCKET = 900
 
-export interface TransportOptions {
-  readonly connectTimeoutSeconds: number
-  /** To the first byte of an answer. */
+export interface SilenceLimits {
+  /** From the sending to the first byte of an answer. */
   readonly answerTimeoutSeconds: number
   /** Between two pieces of an answer. */
   readonly idleTimeoutSeconds: number
+}
+
+export interface TransportOptions extends SilenceLimits {
+  readonly connectTimeoutSeconds: number
+}
+
+/** Takes an answer, and sees to it that the node is not silent for too long. */
+export interface AnswerHandler extends Dispatcher.DispatchHandler {
+  /** Told once, before anything else. */
+  limitSilence(limits: SilenceLimits): void
 }
 
 /** The connections to one origin, at which several nodes may be, or one after the other. */
@@ -34,7 +44,8 @@ export class Transport {
   }
 
   /** Sends one request to one node. Every outcome is told to the handler, none is thrown. */
-  dispatch(node: TrackedNode, request: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): void {
+  dispatch(node: TrackedNode, request: Dispatcher.DispatchOptions, handler: AnswerHandler): void {
+    handler.limitSilence(this.#options)
     this.#connectionsTo(node).pool.dispatch(request, handler)
   }
 
@@ -72,16 +83,10 @@ export class Transport {
   }
 
   #createPool(origin: string, onConnect: (localAddress: string | undefined) => void): Pool {
-    const { connectTimeoutSeconds, answerTimeoutSeconds, idleTimeoutSeconds } = this.#options
-    const connector = buildConnector({
-      timeout: connectTimeoutSeconds * 1000,
-      allowH2: false,
-      // Happy eyeballs might show us to one node under two addresses, and jobs belong to an address.
-      autoSelectFamily: false,
-    })
+    const connect = createConnector(this.#options.connectTimeoutSeconds * 1000)
     return new Pool(origin, {
       connect: (options, callback) =>
-        connector(options, (...result) => {
+        connect(options, (...result) => {
           const [error, socket] = result
           if (!error) onConnect(socket.localAddress)
           callback(...result)
@@ -91,8 +96,9 @@ export class Transport {
       maxRequestsPerClient: MAX_REQUESTS_PER_SOCKET,
       keepAliveTimeout: IDLE_SOCKET_MS,
       keepAliveMaxTimeout: IDLE_SOCKET_MS,
-      headersTimeout: answerTimeoutSeconds * 1000,
-      bodyTimeout: idleTimeoutSeconds * 1000,
+      // The handler's own are exact; undici's can be a second late.
+      headersTimeout: 0,
+      bodyTimeout: 0,
     })
   }
 }
