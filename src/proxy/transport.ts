@@ -83,7 +83,7 @@ export class Transport {
   }
 
   #createPool(origin: string, onConnect: (localAddress: string | undefined) => void): Pool {
-    const connect = createConnector(this.#options.connectTimeoutSeconds * 1000)
+    const connect = createConnector({ timeoutMs: this.#options.connectTimeoutSeconds * 1000 })
     return new Pool(origin, {
       connect: (options, callback) =>
         connect(options, (...result) => {
