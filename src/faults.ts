@@ -43,6 +43,7 @@ export const FAULTS = {
   ERR_NO_NODE: gateway(503, 'No healthy node can take this request'),
   ERR_NO_SERVICE: gateway(503, 'No healthy services available'),
   ERR_LEDGER: gateway(503, 'The gateway cannot record jobs at the moment'),
+  ERR_NO_SOCKET: gateway(503, 'The gateway cannot open connections at the moment'),
 
   ERR_NODE_REFUSED: before(502, 'The node could not be reached'),
   ERR_NODE_BUSY: before(429, 'All nodes are busy, please try again later'),

@@ -35,6 +35,8 @@ export interface FleetEvents {
   'node:added': [node: TrackedNode]
   'node:removed': [node: TrackedNode]
   'node:ejected': [node: TrackedNode, reason: string]
+  /** This machine lacks what a connection needs; told once until all nodes can be asked again. */
+  'polls:blocked': [reason: string]
   'image:conflict': [conflict: ImageConflict]
 }
 
@@ -60,6 +62,8 @@ export class Fleet extends EventEmitter<FleetEvents> {
     () => this.nodes.values(),
     (conflict) => this.emit('image:conflict', conflict),
   )
+  /** Those whose last poll this machine could not make. */
+  readonly #unasked = new Set<TrackedNode>()
   #sourcesLoaded = false
   /** Once ready, always ready: later on an empty fleet is an answer too. */
   #isReady = false
@@ -248,6 +252,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
   #retire(node: TrackedNode): void {
     this.#pollers.get(node)?.stop()
     this.#pollers.delete(node)
+    this.#unasked.delete(node)
     node.isRetired = true
     this.#retired.set(node.key, node)
     this.emit('node:removed', node)
@@ -255,6 +260,12 @@ export class Fleet extends EventEmitter<FleetEvents> {
 
   #polled(node: TrackedNode, result: ProbeResult, startedAt: number): void {
     const now = this.now()
+    if (result.outcome === 'unasked') {
+      if (this.#unasked.size === 0) this.emit('polls:blocked', result.reason)
+      this.#unasked.add(node)
+      return
+    }
+    this.#unasked.delete(node)
     if (result.outcome === 'failed') this.#pollFailed(node, result, now)
     else this.#pollSucceeded(node, result, startedAt)
     if (isSilence(result)) setTimeout(() => this.#becameKnown(node), SILENCE_SECONDS * 1000).unref()
@@ -273,7 +284,11 @@ export class Fleet extends EventEmitter<FleetEvents> {
     this.#sawFailure(node, result.reason)
   }
 
-  #pollSucceeded(node: TrackedNode, result: Exclude<ProbeResult, { outcome: 'failed' }>, startedAt: number): void {
+  #pollSucceeded(
+    node: TrackedNode,
+    result: Exclude<ProbeResult, { outcome: 'failed' | 'unasked' }>,
+    startedAt: number,
+  ): void {
     const now = this.now()
     node.isRefusing = false
     node.contact.answered(now)

@@ -134,7 +134,7 @@ export class Poller {
       const delay = this.#node.health.isHealthy ? jittered(intervalSeconds) : this.#nextRetryDelay()
       return Math.max(result.retryAfterSeconds, delay)
     }
-    if (result.outcome === 'failed') return this.#nextRetryDelay()
+    if (result.outcome === 'failed' || result.outcome === 'unasked') return this.#nextRetryDelay()
     this.#failures = 0
     if (this.#node.health.isWavering) return Math.min(intervalSeconds, FIRST_RETRY_SECONDS)
     return jittered(intervalSeconds)

@@ -2,6 +2,7 @@ import axios, { AxiosError, type AxiosResponse } from 'axios'
 import http from 'node:http'
 import https from 'node:https'
 import { urlOf } from './address.ts'
+import { isExhausted } from './exhausted.ts'
 import { InfoShapeError, readInfo, type NodeInfo } from './info.ts'
 import type { TrackedNode } from './node.ts'
 
@@ -18,6 +19,8 @@ export type ProbeResult =
   | { readonly outcome: 'info'; readonly info: NodeInfo; readonly rateLimitRemaining: number | undefined }
   | { readonly outcome: 'models'; readonly models: readonly string[]; readonly prefix: string }
   | { readonly outcome: 'pushback'; readonly retryAfterSeconds: number }
+  /** Nobody could be asked, for want of something here; says nothing of the node. */
+  | { readonly outcome: 'unasked'; readonly reason: string }
   | { readonly outcome: 'failed'; readonly reason: string; readonly refused: boolean; readonly answered: boolean }
 
 /** Nothing came back: neither an answer nor a refusal. */
@@ -47,6 +50,7 @@ export class Prober {
       return node.isInfernet ? await this.#askInfo(node) : await this.#askModels(node)
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
+      if (isExhausted(error)) return { outcome: 'unasked', reason: reasonOf(error) }
       // An answer that is nonsense, too long or broken off shows all the same that somebody is there.
       const answered = error instanceof InfoShapeError || code === AxiosError.ERR_BAD_RESPONSE
       return { outcome: 'failed', reason: reasonOf(error), refused: code === 'ECONNREFUSED', answered }

@@ -154,7 +154,7 @@ export class BatchRun {
   }
 
   #failed(job: Travelling, fault: GatewayFault): boolean {
-    job.lease?.exchangeEnded('failure')
+    job.lease?.exchangeEnded(fault.fault.source === 'upstream' ? 'failure' : 'cancelled')
     job.tries.lastFault = fault
     if (mayMoveOn(job.canRunTwice, job.tries, fault)) return true
     conclude(job.item, fault)

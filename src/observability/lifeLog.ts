@@ -14,6 +14,9 @@ export function logFleet(fleet: Fleet, logger: Logger): void {
   fleet.on('node:ejected', (node, reason) => {
     logger.warn('node ejected for a while, its requests keep failing', { node: node.name, reason })
   })
+  fleet.on('polls:blocked', (reason) =>
+    logger.warn('this machine cannot open connections to ask its nodes', { reason }),
+  )
   fleet.on('image:conflict', ({ container, images }) => {
     const told = Object.entries(images).map(([image, names]) => [
       image,

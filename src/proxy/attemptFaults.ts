@@ -1,5 +1,6 @@
 import { errors } from 'undici'
 import { GatewayFault, type FaultCode } from '../faults.ts'
+import { isExhausted } from '../fleet/exhausted.ts'
 
 /**
  * The fault behind a transport error.
@@ -7,15 +8,16 @@ import { GatewayFault, type FaultCode } from '../faults.ts'
  * @param sent whether the request had been handed to a connection: past that nobody can say what the node has seen
  */
 export function faultOfTransport(error: unknown, sent: boolean, answerBegun: boolean): GatewayFault {
-  return new GatewayFault(codeOf(error, sent, answerBegun), undefined, { cause: error })
+  const code = codeOf(error, sent, answerBegun)
+  const headers = code === 'ERR_NO_SOCKET' && { 'Retry-After': '1' }
+  return new GatewayFault(code, undefined, { cause: error, ...(headers && { headers }) })
 }
 
 function codeOf(error: unknown, sent: boolean, answerBegun: boolean): FaultCode {
   const code = (error as { code?: string } | null)?.code ?? ''
   if (answerBegun) return 'ERR_NODE_BROKE'
   // Whatever the code: an unreachable host can also be an established connection that is lost.
-  if (!sent) return 'ERR_NODE_REFUSED'
-  if (code === 'UND_ERR_HEADERS_TIMEOUT') return 'ERR_NODE_SILENT'
+  if (!sent) return isExhausted(error) ? 'ERR_NO_SOCKET' : 'ERR_NODE_REFUSED'
   // A parser error comes without a code where undici cannot name it.
   if (error instanceof errors.HTTPParserError || code === 'UND_ERR_HEADERS_OVERFLOW') return 'ERR_NODE_NONSENSE'
   return 'ERR_NODE_RESET'

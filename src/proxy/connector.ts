@@ -1,5 +1,6 @@
 import type { LookupFunction, Socket } from 'node:net'
 import { buildConnector, errors } from 'undici'
+import { isExhausted } from '../fleet/exhausted.ts'
 import { Deadline } from './deadline.ts'
 
 type Connect = (options: buildConnector.Options, callback: buildConnector.Callback) => Socket
@@ -38,7 +39,7 @@ export function createConnector({ timeoutMs, lookup }: ConnectorOptions): buildC
         deadline.stop()
         const [error, connected] = result
         if (error) {
-          if (kept === family) kept = undefined
+          if (kept === family && !isExhausted(error)) kept = undefined
         } else {
           kept ??= connected.remoteFamily
           if (kept !== connected.remoteFamily) {

@@ -87,11 +87,12 @@ function failed({ fleet }: Backends, lease: Lease, fault: GatewayFault, refused:
   // A client that left says nothing about the node; a ledger that cannot write neither.
   const isNodes = fault.fault.source === 'upstream'
   lease.exchangeEnded(isNodes ? 'failure' : 'cancelled')
-  if (isNodes) noteFailure(fleet, lease.node, fault, refused)
+  noteFailure(fleet, lease.node, fault, refused)
 }
 
-/** Counts a failure against a node. An answer that broke off is one, but shows that somebody is there. */
+/** Counts a failure against a node, if it is the node's. An answer that broke off is one, but shows that somebody is there. */
 export function noteFailure(fleet: Fleet, node: TrackedNode, fault: GatewayFault, refused: boolean): void {
+  if (fault.fault.source !== 'upstream') return
   node.counts.errors++
   fleet.failed(node, fault.message, { refused, lost: fault.code !== 'ERR_NODE_BROKE' })
 }

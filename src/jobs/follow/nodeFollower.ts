@@ -148,6 +148,7 @@ export class NodeFollower {
     const result = await this.#call(jobs)
     if (this.#isStopped || result.kind === 'streamed') return false
     if (result.kind === 'fault') {
+      if (result.fault.fault.source !== 'upstream') return false
       if (result.fault.code === 'ERR_NODE_BROKE') return this.#divide(jobs)
       fleet.failed(this.node, result.fault.message, { refused: result.refused, lost: true })
       // Nobody is there for any of them, not for those of this call alone.

@@ -23,8 +23,9 @@ export const BODY_FAULTS: readonly FaultCode[] = [
   'ERR_BODY_TOO_LARGE',
   'ERR_BODY_ENCODED',
 ]
-/** What a backend may do to a request that was forwarded. */
+/** What may become of a request that is forwarded to a backend. */
 export const BACKEND_FAULTS: readonly FaultCode[] = [
+  'ERR_NO_SOCKET',
   'ERR_NODE_REFUSED',
   'ERR_NODE_RESET',
   'ERR_NODE_BROKE',
