@@ -8,6 +8,9 @@ const IDLE_SOCKET_MS = 4000
 /** A node closes a connection after its thousandth request without saying so; ours are replaced before. */
 const MAX_REQUESTS_PER_SOCKET = 900
 
+/** Room for what stands in front of a service, cookies and policies, bytes; undici's default is 16 KB. */
+const MAX_ANSWER_HEAD = 65_536
+
 export interface SilenceLimits {
   /** From the sending to the first byte of an answer. */
   readonly answerTimeoutSeconds: number
@@ -94,6 +97,7 @@ export class Transport {
       allowH2: false,
       pipelining: 1,
       maxRequestsPerClient: MAX_REQUESTS_PER_SOCKET,
+      maxHeaderSize: MAX_ANSWER_HEAD,
       keepAliveTimeout: IDLE_SOCKET_MS,
       keepAliveMaxTimeout: IDLE_SOCKET_MS,
       // The handler's own are exact; undici's can be a second late.

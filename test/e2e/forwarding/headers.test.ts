@@ -210,6 +210,18 @@ describe('towards the client', () => {
     }
   })
 
+  test('headers of 60 KB go on', async (t) => {
+    const large = 'x'.repeat(20_000)
+    const headers = { 'X-A': large, 'X-B': large, 'X-C': large }
+    await node.answer(400, 'submit', { times: 1, headers, body: '{"error":"no"}' })
+    const client = await openRaw(gateway.url, { t })
+    const body = JSON.stringify(job())
+    client.send(`POST /api/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
+    const received = await client.until((text) => /\r\n\r\n.*\}$/s.test(text))
+    assert.match(received, /^HTTP\/1\.1 400 /)
+    assert.equal(received.split(large).length, 4)
+  })
+
   test('every forwarded answer names the node that gave it', async () => {
     const body = job()
     const open = await openStream(`${gateway.url}/api/jobs/stream`, { body })
