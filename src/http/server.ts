@@ -90,6 +90,8 @@ function codeOf(error: NodeJS.ErrnoException): FaultCode {
 
 /** Answers on a bare socket, where there is no response object, and closes it. */
 function refuse(socket: Duplex, code: FaultCode, header?: string): void {
+  // Before `connect` Node takes its own listener off the socket, and a reset that nobody hears ends the process.
+  socket.on('error', () => socket.destroy())
   if (!socket.writable) {
     socket.destroy()
     return

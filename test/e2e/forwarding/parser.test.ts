@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { after, describe, test } from 'node:test'
 import { openRaw, request } from '../../kit/http.ts'
 import { startSimNode } from '../../kit/simNode/index.ts'
@@ -66,6 +68,19 @@ for (const [what, [status, bytes]] of Object.entries(REFUSED)) {
 test('a 405 to CONNECT names the methods, as every 405 does', async (t) => {
   const { head } = await answerTo('CONNECT example.org:443 HTTP/1.1\r\nHost: example.org\r\n\r\n', t)
   assert.match(head, /^allow: GET, HEAD, POST, PUT, OPTIONS$/im)
+})
+
+test('a client that resets its CONNECT, at whatever moment, does not end the gateway', async () => {
+  for (let i = 0; i < 100; i++) {
+    const socket = connect(gateway.port, '127.0.0.1').on('error', () => undefined)
+    await once(socket, 'connect')
+    socket.write('CONNECT example.org:443 HTTP/1.1\r\nHost: example.org\r\n\r\n', () => {
+      if (i % 3 === 0) setTimeout(() => socket.resetAndDestroy(), i % 5)
+      else socket.resetAndDestroy()
+    })
+    await once(socket, 'close')
+  }
+  assert.equal((await request(`${gateway.url}/livez`)).status, 200)
 })
 
 describe('nonsense after an answer on the same connection', () => {
