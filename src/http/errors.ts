@@ -2,6 +2,7 @@ import type { ErrorRequestHandler } from 'express'
 import type { ServerResponse } from 'node:http'
 import { FAULTS, GatewayFault } from '../faults.ts'
 import { contextOf } from './context.ts'
+import { endAnswer } from './readBody.ts'
 
 /** The one shape of every error body: `{"error", "params"?}`. */
 export function errorBody(fault: GatewayFault): string {
@@ -30,7 +31,7 @@ export function sendFault(res: ServerResponse, fault: GatewayFault): void {
   for (const [name, value] of Object.entries(fault.headers ?? {})) res.setHeader(name, value)
   res.setHeader('Content-Type', 'application/json')
   res.setHeader('Content-Length', Buffer.byteLength(body))
-  res.end(body)
+  endAnswer(res, body)
 }
 
 /** Express's last handler: every error leaves as JSON, and is noted for the log. */

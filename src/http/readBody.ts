@@ -9,6 +9,11 @@ const DRAIN_SECONDS = 10
 const AWAITS_CONTINUE = Symbol('awaits 100 Continue')
 type MayAwaitContinue = IncomingMessage & { [AWAITS_CONTINUE]?: ServerResponse }
 
+/** Requests told to go on with their upload. */
+const continued = new WeakSet<IncomingMessage>()
+/** Requests whose rest is being read and forgotten. */
+const draining = new WeakSet<IncomingMessage>()
+
 /** Remembers that the client waits for `100 Continue`; it is sent when the body is first wanted, so refusals come before the upload. */
 export function holdContinue(req: IncomingMessage, res: ServerResponse): void {
   ;(req as MayAwaitContinue)[AWAITS_CONTINUE] = res
@@ -32,7 +37,10 @@ export function readBody(req: IncomingMessage, maxBytes: number): Promise<Buffer
     return Promise.reject(tooLarge(maxBytes))
   }
   const held = (req as MayAwaitContinue)[AWAITS_CONTINUE]
-  held?.writeContinue()
+  if (held) {
+    held.writeContinue()
+    continued.add(req)
+  }
   return collect(req, maxBytes)
 }
 
@@ -69,8 +77,36 @@ function tooLarge(maxBytes: number): GatewayFault {
   })
 }
 
+/**
+ * Ends an answer with this body. Where the connection closes after it while the client is still sending, the body goes out at
+ * once but the end waits until the client has sent all, within reason: closing a socket with unread bytes resets it, and the
+ * client would lose the answer.
+ */
+export function endAnswer(res: ServerResponse, body: string): void {
+  const { req } = res
+  if (!closesConnection(res) || req.complete || req.destroyed || mayHoldBack(req)) {
+    res.end(body)
+    return
+  }
+  res.write(body)
+  const end = (): void => void res.end()
+  req.on('end', end).on('close', end)
+  drain(req, 0)
+}
+
+function closesConnection(res: ServerResponse): boolean {
+  return !res.shouldKeepAlive || /\bclose\b/i.test(String(res.getHeader('Connection') ?? ''))
+}
+
+/** A client that was not told to go on need not send its body. */
+function mayHoldBack(req: IncomingMessage): boolean {
+  return req.headers.expect !== undefined && !continued.has(req)
+}
+
 /** Reads and forgets the rest, up to a bound in size and time; past it the connection is cut. */
 function drain(req: IncomingMessage, maxBytes: number): void {
+  if (draining.has(req)) return
+  draining.add(req)
   let left = Math.max(maxBytes * DRAIN_FACTOR, LEAST_DRAINED_BYTES)
   const timer = setTimeout(() => req.destroy(), DRAIN_SECONDS * 1000)
   timer.unref()

@@ -13,6 +13,7 @@ const file = { after }
 const node = await startSimNode({ rateLimit: 0 }, file)
 const gateway = await gatewayFor(file, [node], { MAX_BODY: String(MAX_BODY), API_KEYS: 'the-key' })
 const KEY = { Authorization: 'Bearer the-key' }
+const AUTHORIZATION = 'Authorization: Bearer the-key'
 
 /** A job of so many bytes. */
 function jobOf(bytes: number): string {
@@ -97,6 +98,41 @@ describe('a client that is still busy sending', () => {
     send()
     assert.match(await client.closed(), /^(HTTP\/1\.1 413 |$)/)
     assert.ok(client.socket.bytesWritten < 500_000_000)
+  })
+})
+
+describe('a client that is still busy sending, and whose connection closes after the answer', () => {
+  for (const [what, status, lines] of [
+    ['too large a body, Connection: close', 413, ['POST /api/jobs HTTP/1.1', 'Connection: close', AUTHORIZATION]],
+    ['too large a body, HTTP/1.0', 413, ['POST /api/jobs HTTP/1.0', AUTHORIZATION]],
+    ['no key', 401, ['POST /api/jobs HTTP/1.1', 'Connection: close']],
+    ['nothing at that path', 404, ['POST /nothing HTTP/1.1', 'Connection: close']],
+  ] as const) {
+    test(`can send all of it, and is only then closed: ${what}`, async (t) => {
+      const client = await openRaw(gateway.url, { t })
+      client.send(`${[...lines, 'Host: x', 'Content-Length: 5000000'].join('\r\n')}\r\n\r\n`)
+      const received = await client.until((text) => text.endsWith('}'))
+      assert.equal(Number(received.split(' ')[1]), status)
+      for (let i = 0; i < 100; i++) {
+        if (!client.socket.write('x'.repeat(50_000))) await once(client.socket, 'drain')
+      }
+      await client.closed()
+      assert.equal(client.socket.errored, null)
+    })
+  }
+
+  test('is not waited for where it was not told to go on', async (t) => {
+    const client = await openRaw(gateway.url, { t })
+    const head = [
+      'POST /api/jobs HTTP/1.1',
+      'Host: x',
+      'Expect: 100-continue',
+      'Connection: close',
+      'Content-Length: 50',
+    ]
+    client.send(`${head.join('\r\n')}\r\n\r\n`)
+    // Sooner than the bound on that wait.
+    assert.match(await client.closed(8000), /^HTTP\/1\.1 401 /)
   })
 })
 

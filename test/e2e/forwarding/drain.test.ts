@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import type { Exit, Gateway } from '../../kit/gateway.ts'
@@ -68,6 +69,22 @@ describe('a gateway that is told to stop', { concurrency: 2 }, () => {
     answer.end('and after')
     assert.equal((await stream.ended).complete, true)
     assert.equal(stream.text, 'the-id\nbefore, and after')
+    assert.deepEqual(await exitOf(gateway), { code: 0, signal: null })
+  })
+
+  test('a client that is still busy sending new work can send all of it, and sees that it is turned away', async (t) => {
+    const [gateway] = await startPair(t)
+    const stream = await openRunning(gateway, { pieces: 100_000, pieceMs: 20 })
+    await drain(gateway)
+    const client = await openRaw(gateway.url, { t })
+    client.send('POST /api/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n')
+    assert.match(await client.until((text) => text.endsWith('}')), /^HTTP\/1\.1 503 /)
+    for (let i = 0; i < 100; i++) {
+      if (!client.socket.write('x'.repeat(50_000))) await once(client.socket, 'drain')
+    }
+    await client.closed()
+    assert.equal(client.socket.errored, null)
+    stream.destroy()
     assert.deepEqual(await exitOf(gateway), { code: 0, signal: null })
   })
 
