@@ -1,6 +1,6 @@
 import express, { type Express, type Request, type RequestHandler, type Response } from 'express'
 import { GatewayFault } from './faults.ts'
-import { requireKey, requireOpsKey, type KeyRing } from './http/auth.ts'
+import { recognizeKey, requireKey, requireOpsKey, type KeyRing } from './http/auth.ts'
 import { beginRequest, refuseLoops, refuseMalformed } from './http/begin.ts'
 import type { Drain } from './http/drain.ts'
 import { errorHandler } from './http/errors.ts'
@@ -87,10 +87,11 @@ export function createApp(deps: AppDeps): Express {
     '/api/v1/containers': lookupContainers(lookup),
     '/api/v1/resources': lookupResources(lookup),
   }
+  const withAnyKey = recognizeKey(deps.apiKeys)
   for (const [path, handler] of Object.entries(lookups)) {
     // Each endpoint has a budget of its own.
     const limit = limitPerCaller(deps.lookupLimitPerMinute, { showHeaders: true })
-    addPath(app, path, { GET: [refuseNewWork, noLoop, limit, handler] })
+    addPath(app, path, { GET: [refuseNewWork, noLoop, withAnyKey, limit, handler] })
   }
 
   const routeLimit = limitPerCaller(deps.lookupLimitPerMinute, { showHeaders: true })

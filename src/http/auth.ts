@@ -63,6 +63,15 @@ export function requireKey(ring: KeyRing): RequestHandler {
   }
 }
 
+/** For calls that need no key: whoever shows a valid one is its caller, everybody else stays who they are. */
+export function recognizeKey(ring: KeyRing): RequestHandler {
+  return (req, _res, next) => {
+    const caller = ring.callerOf(shownKey(req))
+    if (caller !== undefined) admitCaller(req, caller)
+    next()
+  }
+}
+
 /**
  * As `requireKey`, for operators' pages: the caller stays who it is. The key may also come as the password of HTTP Basic,
  * under any user name, since that is all that a browser can send by itself.

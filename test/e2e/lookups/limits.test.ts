@@ -60,6 +60,19 @@ describe('look-ups are limited', () => {
     }
   })
 
+  test('for each API key apart, wherever it is used from; whoever shows no valid one counts by address', async () => {
+    await gateway.restart({ API_KEYS: 'one,two', RATELIMIT_REQS_PER_MIN: '2' })
+    await gateway.ready(1)
+    const get = async (n: number, from: string, headers: Record<string, string> = {}): Promise<number[]> =>
+      statuses(await times(n, '/api/v1/ips?container=echo', from, headers))
+    const one = { Authorization: 'Bearer one' }
+    assert.deepEqual(await get(1, '127.0.0.2', one), [200])
+    assert.deepEqual(await get(2, '127.0.0.3', one), [200, 429])
+    assert.deepEqual(await get(3, '127.0.0.3', { 'X-API-Key': 'two' }), [200, 200, 429])
+    assert.deepEqual(await get(1, '127.0.0.3'), [200])
+    assert.deepEqual(await get(2, '127.0.0.3', { Authorization: 'Bearer other' }), [200, 429])
+  })
+
   test('as the caller is known by a trusted proxy, and not at all where the limit is 0', async () => {
     await gateway.restart({ TRUST_PROXY: '127.0.0.6', RATELIMIT_REQS_PER_MIN: '2' })
     await gateway.ready(1)
