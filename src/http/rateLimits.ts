@@ -1,12 +1,9 @@
 import type { RequestHandler } from 'express'
-import { ipKeyGenerator, rateLimit } from 'express-rate-limit'
-import { isIPv6 } from 'node:net'
+import { rateLimit } from 'express-rate-limit'
 import { GatewayFault } from '../faults.ts'
 import { contextOf } from './context.ts'
 
 const WINDOW_MS = 60_000
-/** Whoever holds one IPv6 address holds its /64: limits count them together. */
-const IPV6_SUBNET = 64
 
 /** At most `perMinute` requests a minute for each caller; 0 is no limit. Each call of this makes a budget of its own. */
 export function limitPerCaller(perMinute: number, { showHeaders = false } = {}): RequestHandler {
@@ -16,10 +13,7 @@ export function limitPerCaller(perMinute: number, { showHeaders = false } = {}):
     limit: perMinute,
     standardHeaders: showHeaders ? 'draft-6' : false,
     legacyHeaders: false,
-    keyGenerator: (req) => {
-      const { caller } = contextOf(req)
-      return caller.includes(':') && isIPv6(caller) ? ipKeyGenerator(caller, IPV6_SUBNET) : caller
-    },
+    keyGenerator: (req) => contextOf(req).caller,
     handler: (req, _res, next) => {
       const resetTime = (req as { rateLimit?: { resetTime?: Date } }).rateLimit?.resetTime
       const seconds = resetTime ? Math.ceil((resetTime.getTime() - Date.now()) / 1000) : WINDOW_MS / 1000
@@ -30,7 +24,7 @@ export function limitPerCaller(perMinute: number, { showHeaders = false } = {}):
         }),
       )
     },
-    // Our keys are already reduced to a subnet, and `trust proxy` is validated with the settings.
+    // A limit is for the very caller that owns jobs, each IPv6 address too; `trust proxy` is validated with the settings.
     validate: false,
   })
 }
