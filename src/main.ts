@@ -172,7 +172,7 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
       }),
   })
 
-  const server = createHttpServer(app, { stallSeconds: settings.streamIdleTimeoutSeconds })
+  const server = createHttpServer(app)
   const restored = await live.restore()
   if (restored > 0) logger.info('unfinished jobs taken up', { jobs: restored })
   await listen(server, settings)

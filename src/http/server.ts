@@ -13,14 +13,16 @@ const HEADERS_TIMEOUT_MS = 60_000
 const REQUEST_TIMEOUT_MS = 300_000
 /** Longer than the usual load balancer keeps a connection, so that it never sends into one that we close. */
 const IDLE_SOCKET_MS = 75_000
+/** A slow reader is no reason to cut it; one that reads nothing for so long has gone without a word. */
+const CLIENT_STALL_SECONDS = 300
 
 export interface ServerOptions {
-  /** A client that takes nothing of what is there for it for this long is cut off, seconds. */
-  readonly stallSeconds: number
+  /** A client that takes nothing of what is there for it for this long is cut off, seconds. Tests make it short. */
+  readonly stallSeconds?: number
 }
 
 /** An HTTP server on which every error is JSON, also those that never reach the routes. */
-export function createHttpServer(app: Express, { stallSeconds }: ServerOptions): Server {
+export function createHttpServer(app: Express, { stallSeconds = CLIENT_STALL_SECONDS }: ServerOptions = {}): Server {
   const lastOf = new WeakMap<Duplex, ServerResponse>()
   const serve = (req: IncomingMessage, res: ServerResponse): void => {
     lastOf.set(req.socket, res)

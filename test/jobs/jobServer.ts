@@ -56,6 +56,7 @@ export async function startJobServer(
   t: Cleanup,
   nodes: readonly { address: string }[],
   ledger: Ledger = new MemoryLedger({ maxBytes: 1e9, ttlMs: 1e9 }),
+  stallSeconds = 10,
 ): Promise<JobServer> {
   const fleet = await fleetOf(t, nodes)
   const selector = new Selector(fleet)
@@ -75,7 +76,7 @@ export async function startJobServer(
   app.post('/api/jobs/stream', streamJob(deps))
   app.post('/api/jobs/batch', submitBatch(deps))
   app.use(errorHandler)
-  const server = createHttpServer(app, { stallSeconds: 10 })
+  const server = createHttpServer(app, { stallSeconds })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   t.after(async () => {
