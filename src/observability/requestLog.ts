@@ -3,6 +3,9 @@ import { contextOf } from '../http/context.ts'
 import type { Logger } from './logger.ts'
 import { routeOf } from './metrics.ts'
 
+/** A reason may quote what the client sent, which may be megabytes. */
+const MAX_REASON_LENGTH = 500
+
 /** One line for each failed request; successes only at `debug`. Never a body, a key or a query. */
 export function logRequest(logger: Logger, req: Request, res: Response): void {
   const { fault, requestId, startedAt, node, tries, firstByteSeconds, clientAddress } = contextOf(req)
@@ -14,7 +17,7 @@ export function logRequest(logger: Logger, req: Request, res: Response): void {
     method: req.method,
     route: routeOf(req),
     status: res.headersSent ? res.statusCode : 0,
-    ...(fault && { fault: fault.code, reason: fault.message, cause: fault.cause }),
+    ...(fault && { fault: fault.code, reason: fault.message.slice(0, MAX_REASON_LENGTH), cause: fault.cause }),
     node,
     tries,
     client: clientAddress,
