@@ -14,6 +14,8 @@ export interface Fault {
 
 const client = (status: number, message: string): Fault => ({ status, source: 'client', nothingSent: true, message })
 const gateway = (status: number, message: string): Fault => ({ status, source: 'gateway', nothingSent: true, message })
+/** What may go wrong in the gateway when a node has the request already. */
+const amid = (status: number, message: string): Fault => ({ status, source: 'gateway', nothingSent: false, message })
 const before = (status: number, message: string): Fault => ({ status, source: 'upstream', nothingSent: true, message })
 const after = (status: number, message: string): Fault => ({ status, source: 'upstream', nothingSent: false, message })
 
@@ -37,17 +39,16 @@ export const FAULTS = {
   ERR_HEADERS_TOO_LARGE: client(431, 'The request headers are too large'),
   ERR_LOOP: client(508, 'The request already passed through this gateway'),
 
-  ERR_INTERNAL: gateway(500, 'Internal server error'),
+  ERR_INTERNAL: amid(500, 'Internal server error'),
   ERR_NOT_READY: gateway(503, 'No node has been heard of yet'),
   ERR_DRAINING: gateway(503, 'The gateway is shutting down'),
   ERR_NO_NODE: gateway(503, 'No healthy node can take this request'),
   ERR_NO_SERVICE: gateway(503, 'No healthy services available'),
-  ERR_LEDGER: gateway(503, 'The gateway cannot record jobs at the moment'),
+  ERR_LEDGER: amid(503, 'The gateway cannot record jobs at the moment'),
   ERR_NO_SOCKET: gateway(503, 'The gateway cannot open connections at the moment'),
 
   ERR_NODE_REFUSED: before(502, 'The node could not be reached'),
   ERR_NODE_BUSY: before(429, 'All nodes are busy, please try again later'),
-  ERR_NODE_UNAVAILABLE: before(503, 'All nodes that could take this request turned it away'),
   ERR_NODE_RESET: after(502, 'The node closed the connection before it answered'),
   ERR_NODE_NONSENSE: after(502, 'The node gave an answer that is not understood'),
   ERR_NODE_SILENT: after(504, 'The node did not answer in time'),

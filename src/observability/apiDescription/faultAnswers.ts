@@ -33,7 +33,7 @@ export const BACKEND_FAULTS: readonly FaultCode[] = [
   'ERR_NODE_SILENT',
 ]
 /** What is left to say where every backend that could take it turned it away. */
-export const PUSHBACK_FAULTS: readonly FaultCode[] = ['ERR_NODE_BUSY', 'ERR_NODE_UNAVAILABLE']
+export const PUSHBACK_FAULTS: readonly FaultCode[] = ['ERR_NODE_BUSY']
 
 /** Response headers by the status that they come with. */
 const HEADERS_BY_STATUS: Readonly<Record<number, readonly string[]>> = {

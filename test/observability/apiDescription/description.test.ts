@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { FAULT_EXAMPLES } from '../../../src/observability/apiDescription/faultAnswers.ts'
 import { test } from 'node:test'
 import { FAULTS, type FaultCode } from '../../../src/faults.ts'
 import type { Schema } from '../../../src/observability/apiDescription/openApi.ts'
@@ -87,4 +88,10 @@ test('a member that is not described, one that is missing and one of another typ
   assert.deepEqual(problems(description, schema, {}), ['it.status is missing'])
   assert.deepEqual(problems(description, schema, { status: 1 }), ['it.status is integer, not string'])
   assert.deepEqual(problems(description, schema, { status: 'dead' }), ['it.status is "dead"'])
+})
+
+test('a fault that may come after a node took the job never promises that nothing was run', () => {
+  for (const code of ['ERR_LEDGER', 'ERR_INTERNAL', 'ERR_NODE_RESET', 'ERR_NODE_SILENT']) {
+    assert.match(FAULT_EXAMPLES[code]!.summary, /Something may have been run\.$/, code)
+  }
 })
