@@ -1,4 +1,4 @@
-/** Settings that cannot be used. Each line of the message names one setting or file and what is allowed; no secrets. */
+/** Settings that cannot be used. The message is one line; for each setting or file it says what is allowed, with `; ` between; no secrets. */
 export class SettingsError extends Error {
   override readonly name = 'SettingsError'
 }

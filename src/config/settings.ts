@@ -79,7 +79,7 @@ function validate(config: convict.Config<Values>): void {
   try {
     config.validate({ allowed: 'strict' })
   } catch (error) {
-    throw new SettingsError((error as Error).message.split('\n').map(readable).join('\n'))
+    throw new SettingsError((error as Error).message.split('\n').map(readable).join('; '))
   }
 }
 
