@@ -77,7 +77,8 @@ export function createApp(deps: AppDeps): Express {
   addPath(app, '/api/jobs/stream', { POST: [...work, streamJob(jobs)] })
   addPath(app, '/api/jobs/batch', { POST: [...work, drain.toItsEnd(submitBatch(jobs))] })
   const isStatusAllowed = addressList(deps.statusAllowedIps)
-  addPath(app, '/api/status', { PUT: [...work, putStatus(jobs, follower, isStatusAllowed)] })
+  // It belongs to a job that runs already: it is no new work.
+  addPath(app, '/api/status', { PUT: [...client, putStatus(jobs, follower, isStatusAllowed)] })
   addPath(app, '/info', { GET: [...client, fleetInfo(jobs)] })
   addPath(app, '/resources', { GET: [...client, fleetResources(jobs, lookup.resources)] })
 

@@ -99,6 +99,18 @@ describe('a gateway that is told to stop', { concurrency: 2 }, () => {
     assert.deepEqual(await exitOf(gateway), { code: 0, signal: null })
   })
 
+  test('what a container tells of a job that runs still goes to its node', async (t) => {
+    const [gateway, node] = await startPair(t)
+    const { id } = (await post(`${gateway.url}/api/jobs`, job({ seconds: 60 }))).json<{ id: string }>()
+    const stream = await openRunning(gateway, { pieces: 100_000, pieceMs: 20 })
+    await drain(gateway)
+    const body = { id, status: 'success', containers: ['echo'], data: {} }
+    assert.equal((await request(`${gateway.url}/api/status`, { method: 'PUT', body })).status, 200)
+    assert.equal(node.seen('status').length, 1)
+    stream.destroy()
+    assert.deepEqual(await exitOf(gateway), { code: 0, signal: null })
+  })
+
   test('a submission whose client has left is recorded first', async (t) => {
     const [gateway, node] = await startPair(t, { STATE_URL: 'sqlite:jobs.db' })
     await node.late(1, 'submit', { times: 1 })

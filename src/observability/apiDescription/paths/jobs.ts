@@ -117,7 +117,7 @@ export const JOB_PATHS: Paths = {
       responses: {
         200: json('Taken by the node, whose answer this is.', {}, FROM_BACKEND),
         ...faultAnswers(
-          ...WORK_FAULTS,
+          ...CLIENT_FAULTS,
           ...BODY_FAULTS,
           'ERR_FORBIDDEN',
           'ERR_NOT_FOUND',
