@@ -163,13 +163,20 @@ export class ClientSink implements AnswerSink {
     }
   }
 
+  /** Settles once the piece has left, or its client has. */
   #writeFlushed(chunk: Buffer): Promise<void> {
     const { res, tap } = this.#options
     if (res.destroyed) return Promise.resolve()
     this.#head?.()
     tap.watch?.(chunk)
     return new Promise((resolve) => {
-      this.#body?.write(chunk, resolve)
+      const settle = (): void => {
+        res.off('close', settle)
+        resolve()
+      }
+      // Node never calls back for what was written while an earlier answer of the connection was still under way.
+      res.once('close', settle)
+      this.#body?.write(chunk, settle)
     })
   }
 

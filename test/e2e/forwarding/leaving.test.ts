@@ -82,6 +82,21 @@ describe('a client that leaves a stream', () => {
     await inFlightIs(0)
   })
 
+  test('also frees those that waited behind it on its connection', async (t) => {
+    const localAddress = '127.0.0.41'
+    const client = await openRaw(gateway.url, { t, localAddress })
+    const text = JSON.stringify(ENDLESS)
+    const asked = `POST /api/jobs/stream HTTP/1.1\r\nHost: x\r\nContent-Length: ${text.length}\r\n\r\n${text}`
+    client.send(asked.repeat(3))
+    // All have begun, although only the first is on its way to the client.
+    const begun = async (): Promise<boolean> =>
+      (await request(`${gateway.url}/api/jobs`, { localAddress })).json<string[]>().length === 3
+    await eventually(begun, { withinMs: 10_000 })
+    await inFlightIs(3)
+    client.socket.destroy()
+    await inFlightIs(0)
+  })
+
   test('without having read what is there does so too', async (t) => {
     const big = job({ pieces: 2000, pieceBytes: 65_536 })
     const client = await openSubmission(t, '/api/jobs/stream', big, '127.0.0.1')
