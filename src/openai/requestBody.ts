@@ -51,12 +51,18 @@ const MAX_FIELD = 1000
 const MAX_PART_HEAD = 2000
 /** Parts of a form that are looked at: a hostile one could have millions. */
 const MAX_PARTS = 100
+/** Longest boundary, characters (RFC 2046, 5.1.1); the search for a longer one may take minutes. */
+const MAX_BOUNDARY = 70
 
 /** A text field of a form (RFC 7578), found without touching the files beside it. */
 function fieldOfForm(body: Buffer, contentType: string, name: string): string | undefined {
-  const boundary = /boundary=(?:"([^"]+)"|([^;\s]+))/i.exec(contentType)
-  const delimiter = `--${boundary?.[1] ?? boundary?.[2] ?? ''}`
-  if (delimiter.length === 2) throw new GatewayFault('ERR_BAD_SHAPE', 'The form has no boundary')
+  const [, quoted, bare] = /boundary=(?:"([^"]+)"|([^;\s]+))/i.exec(contentType) ?? []
+  const boundary = quoted ?? bare ?? ''
+  if (boundary === '') throw new GatewayFault('ERR_BAD_SHAPE', 'The form has no boundary')
+  if (boundary.length > MAX_BOUNDARY) {
+    throw new GatewayFault('ERR_BAD_SHAPE', `The boundary of the form has more than ${MAX_BOUNDARY} characters`)
+  }
+  const delimiter = `--${boundary}`
   const next = Buffer.from(`\r\n${delimiter}`, 'latin1')
   let at = body.indexOf(delimiter, 0, 'latin1')
   for (let parts = 0; at >= 0 && parts < MAX_PARTS; parts++) {

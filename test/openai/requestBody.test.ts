@@ -88,14 +88,24 @@ describe('a form', () => {
     assert.throws(() => form(MODEL + END, 'multipart/form-data'), refused('ERR_BAD_SHAPE'))
   })
 
-  test('with millions of parts, or heads without an end, costs no time', () => {
+  test('has a boundary of at most 70 characters', () => {
+    const ofLength = (length: number): ReturnType<typeof form> => {
+      const boundary = 'X'.repeat(length)
+      return form((MODEL + END).replaceAll('X', boundary), `multipart/form-data; boundary=${boundary}`)
+    }
+    assert.equal(ofLength(70).model, 'm')
+    assert.throws(() => ofLength(71), refused('ERR_BAD_SHAPE'))
+  })
+
+  test('with millions of parts, heads without an end, or a boundary hard to find costs no time', () => {
+    const type = 'multipart/form-data; boundary='
+    const hostile = [
+      ...['\r\n--X'.repeat(1_500_000), '--X\r\n'.repeat(2_000_000), '--X'.repeat(3_000_000)].map((text) => [text, 'X']),
+      ...[69, 20_000].map((length) => ['-'.repeat(1_000_000), `b${'-'.repeat(length)}`]),
+    ].map(([text, boundary]) => [Buffer.from(`${text}\r\n\r\n`), type + boundary] as const)
     const startMs = performance.now()
-    for (const text of [
-      '\n--X'.repeat(1_500_000) + '\n\n',
-      '--X\n'.repeat(2_000_000),
-      '--X'.repeat(3_000_000) + '\n\n',
-    ]) {
-      assert.throws(() => form(text), refused('ERR_BAD_SHAPE'))
+    for (const [body, contentType] of hostile) {
+      assert.throws(() => readOpenAiRequest(body, contentType), refused('ERR_BAD_SHAPE'))
     }
     assert.ok(performance.now() - startMs < 5000)
   })
