@@ -38,7 +38,8 @@ export class Tries {
   /** The last pushback that was not a 429: a node's own answer. */
   lastPushback: { answer: Answer; node: TrackedNode } | undefined
   lastFault: GatewayFault | undefined
-  failures = 0
+  /** Failures of nodes that may have taken it. */
+  failuresOnceSent = 0
   readonly #exchange: Exchange
   readonly #fleet: Fleet
   readonly #selector: Selector

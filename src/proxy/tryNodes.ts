@@ -6,8 +6,11 @@ import { Attempt, type Answer, type AnswerSink } from './attempt.ts'
 import { retryAfterSeconds, type Exchange, type Tries } from './exchange.ts'
 import type { Transport } from './transport.ts'
 
-/** After failures (pushbacks are not counted) a request moves on at most this often. */
-const MOST_MOVES_AFTER_FAILURE = 2
+/**
+ * After failures of nodes that may have taken it a request moves on at most this often: a job that brings nodes down must
+ * not bring down all of them. Where nothing was sent, and after pushbacks, each node gets its turn.
+ */
+const MOST_MOVES_ONCE_SENT = 2
 
 export interface Backends {
   readonly fleet: Fleet
@@ -100,9 +103,9 @@ export function noteFailure(fleet: Fleet, node: TrackedNode, fault: GatewayFault
 /** Another node only if nothing was sent, or if the client accepts a possible second run and no answer had begun. */
 export function mayMoveOn(canRunTwice: boolean, tries: Tries, fault: GatewayFault): boolean {
   if (fault.fault.source !== 'upstream') return false
-  if (++tries.failures > MOST_MOVES_AFTER_FAILURE) return false
   if (fault.fault.nothingSent) return true
-  return canRunTwice && (fault.code === 'ERR_NODE_RESET' || fault.code === 'ERR_NODE_NONSENSE')
+  if (!canRunTwice || (fault.code !== 'ERR_NODE_RESET' && fault.code !== 'ERR_NODE_NONSENSE')) return false
+  return ++tries.failuresOnceSent <= MOST_MOVES_ONCE_SENT
 }
 
 /** Whether this node will not but another may; notes how long it wants to be left alone. */

@@ -41,6 +41,21 @@ describe('a node that refuses connections', { concurrency: 2 }, () => {
     assert.equal((await statsOf(gateway, first)).in_flight, 0)
   })
 
+  for (const path of ['/api/jobs', '/api/jobs/stream', '/api/jobs/batch']) {
+    test(`is passed over however many there are, as long as one is left: ${path}`, async (t) => {
+      const dead = await Promise.all([0, 1, 2, 3].map(() => startSimNode({ rateLimit: 0 }, t)))
+      const last = await startSimNode({ rateLimit: 0 }, t)
+      await last.set({ shownPending: { offchain: 1000 } })
+      const gateway = await gatewayFor(t, [...dead, last], { REFRESH_INTERVAL: '60' })
+      await Promise.all(dead.map((node) => node.refuse()))
+      const answer = await post(gateway.url + path, path.endsWith('batch') ? [job()] : job())
+      assert.equal(answer.status, 200, answer.text)
+      assert.equal(answer.headers['x-infernet-node'], last.address)
+      const tried = await Promise.all(dead.map(async (node) => (await statsOf(gateway, node)).error_count))
+      assert.deepEqual(tried, [1, 1, 1, 1])
+    })
+  }
+
   test('is a 502 where there is no other, logged with its address', async (t) => {
     const { gateway, first, second } = await preferring(t)
     await Promise.all([first.refuse(), second.refuse()])
