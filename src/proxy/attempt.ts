@@ -125,6 +125,11 @@ export class Attempt implements AnswerHandler, Flow {
     return this.#sent
   }
 
+  /** Whether its sink has taken the answer: past that nobody can say what the client has seen. */
+  get isStreaming(): boolean {
+    return this.#streaming
+  }
+
   /** Ends the try at once, towards the node too. */
   abort(fault: GatewayFault): void {
     if (this.#abortedBy) return

@@ -1,7 +1,7 @@
 import type { Fleet } from '../fleet/fleet.ts'
 import type { Lease } from '../fleet/lease.ts'
 import type { TrackedNode } from '../fleet/node.ts'
-import { GatewayFault } from '../faults.ts'
+import { GatewayFault, type FaultCode } from '../faults.ts'
 import { Attempt, type Answer, type AnswerSink } from './attempt.ts'
 import { retryAfterSeconds, type Exchange, type Tries } from './exchange.ts'
 import type { Transport } from './transport.ts'
@@ -70,7 +70,8 @@ export async function tryNodes(
     } else {
       failed(backends, lease, result.fault, result.refused)
       tries.lastFault = result.fault
-      if (!mayMoveOn(exchange.retry === 'untilAnswered', tries, result.fault)) {
+      const canRunTwice = exchange.retry === 'untilAnswered' && !attempt.isStreaming
+      if (!mayMoveOn(canRunTwice, tries, result.fault)) {
         return { kind: 'fault', fault: result.fault, nodeName: lastNode, sent: attempt.sent }
       }
     }
@@ -100,11 +101,18 @@ export function noteFailure(fleet: Fleet, node: TrackedNode, fault: GatewayFault
   fleet.failed(node, fault.message, { refused, lost: fault.code !== 'ERR_NODE_BROKE' })
 }
 
-/** Another node only if nothing was sent, or if the client accepts a possible second run and no answer had begun. */
+/** Faults past which the request may go to another node if it may run twice. Silence is none: the node may be at work. */
+const GIVES_NO_ANSWER: readonly FaultCode[] = ['ERR_NODE_RESET', 'ERR_NODE_NONSENSE', 'ERR_NODE_BROKE']
+
+/**
+ * Another node only if nothing was sent, or if the client accepts a possible second run.
+ *
+ * @param canRunTwice false, whatever the client accepts, where it may have seen some of the answer
+ */
 export function mayMoveOn(canRunTwice: boolean, tries: Tries, fault: GatewayFault): boolean {
   if (fault.fault.source !== 'upstream') return false
   if (fault.fault.nothingSent) return true
-  if (!canRunTwice || (fault.code !== 'ERR_NODE_RESET' && fault.code !== 'ERR_NODE_NONSENSE')) return false
+  if (!canRunTwice || !GIVES_NO_ANSWER.includes(fault.code)) return false
   return ++tries.failuresOnceSent <= MOST_MOVES_ONCE_SENT
 }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { openStream, post } from '../../kit/http.ts'
+import type { Answer } from '../../kit/http.ts'
 import { pipelineHash, startSimNode } from '../../kit/simNode/index.ts'
 import type { Endpoint } from '../../kit/simNode/index.ts'
 import { assertError, gatewayFor, job } from '../support.ts'
@@ -87,6 +88,42 @@ describe('without an Idempotency-Key, what may have been taken is never sent aga
       },
     )
   })
+})
+
+describe('with an Idempotency-Key, which accepts a second run, a job goes on', async () => {
+  const four = await Promise.all([0, 1, 2, 3].map(() => startSimNode({ rateLimit: 0 }, file)))
+  const toFour = await gatewayFor(file, four)
+  let keys = 0
+  const send = (path: string): Promise<Answer> =>
+    post(`${toFour.url}${path}`, path === '/api/jobs' ? job() : [job()], {
+      headers: { 'Idempotency-Key': `key-${++keys}` },
+    })
+
+  for (const [what, when] of [
+    ['a reset', 'answer'],
+    ['an answer that breaks off after its head', 'head'],
+    ['one that breaks off in its body', 'body'],
+  ] as const) {
+    for (const [path, endpoint] of [
+      ['/api/jobs', 'submit'],
+      ['/api/jobs/batch', 'batch'],
+    ] as const) {
+      test(`after ${what}, to two more nodes and never to all: ${path}`, async () => {
+        await Promise.all(four.map((node) => node.break(endpoint, { when })))
+        const count = (): number => four.reduce((sum, node) => sum + node.seen(endpoint).length, 0)
+        const before = count()
+        const failed = await send(path)
+        if (path === '/api/jobs') assertError(failed, 502)
+        assert.equal(count() - before, 3)
+        await four[0]!.behave()
+        await four[1]!.behave()
+        const answer = await send(path)
+        assert.equal(answer.status, 200)
+        assert.match(answer.text, /"id"/)
+        await Promise.all(four.map((node) => node.behave()))
+      })
+    }
+  }
 })
 
 test('a stream that has begun is cut, never retried', async () => {
