@@ -11,8 +11,9 @@ const WINDOW = 8192
 const MAX_USAGE = 2000
 
 const USAGE = /(?<!\\)"usage"\s*:\s*\{/g
-const PROMPT = /"(?:prompt|input)_tokens"\s*:\s*(\d+)/
-const COMPLETION = /"(?:completion|output)_tokens"\s*:\s*(\d+)/
+/** What has more than 15 digits is no count of tokens. */
+const PROMPT = /"(?:prompt|input)_tokens"\s*:\s*(\d{1,15})(?!\d)/
+const COMPLETION = /"(?:completion|output)_tokens"\s*:\s*(\d{1,15})(?!\d)/
 
 /**
  * Watches an answer go by, whole or as events, and finds the usage it tells. Services put it first or last, so only both

@@ -27,9 +27,9 @@ export interface AnswerSink {
   /** Whether an answer with this head is taken; otherwise it is collected. */
   begin(status: number, headers: IncomingHttpHeaders, flow: Flow): boolean
   piece(chunk: Buffer): void
-  /** The answer is complete. The try ends when this is settled; it must not reject. */
+  /** The answer is complete. The try ends when this is settled; where it rejects, with a fault of ours. */
   end(): void | Promise<void>
-  /** The answer broke off after `begin`. The try ends when this is settled; it must not reject. */
+  /** The answer broke off after `begin`. The try ends when this is settled; where it rejects, with a fault of ours. */
   broke(fault: GatewayFault): void | Promise<void>
 }
 
@@ -190,8 +190,14 @@ export class Attempt implements AnswerHandler, Flow {
   }
 
   #settle(sinkIsDone: void | Promise<void>, result: AttemptResult): void {
-    if (sinkIsDone) void sinkIsDone.then(() => this.#resolve(result))
-    else this.#resolve(result)
+    if (!sinkIsDone) return this.#resolve(result)
+    void sinkIsDone.then(
+      () => this.#resolve(result),
+      // A try that never settled would hold its place for ever.
+      (cause: unknown) => {
+        this.#resolve({ kind: 'fault', fault: new GatewayFault('ERR_INTERNAL', undefined, { cause }), refused: false })
+      },
+    )
   }
 }
 

@@ -20,7 +20,10 @@ export interface Exchange {
   readonly restKey: string
   /** What goes to this node; may differ between nodes in path and credentials, never in its bytes. */
   requestFor(node: TrackedNode): BackendRequest
-  /** `untilSent`: another node only while nothing was sent; `untilAnswered`: also after a reset or a broken answer, as the client accepts a second run. */
+  /**
+   * `untilSent`: another node only while nothing was sent; `untilAnswered`: also after a reset or an answer that broke off,
+   * because the client accepts a second run.
+   */
   readonly retry: 'untilSent' | 'untilAnswered'
   /** Whether an answer is a pushback besides 429 and 503: this node will not, another may. Only asked where another try is allowed. */
   isPushback?(answer: Answer): boolean

@@ -145,9 +145,12 @@ export class Forwarder {
     context.node = lease.node.name
     context.firstByteSeconds = outcome.firstByteSeconds
     if (outcome.kind === 'streamed') {
-      exchange.onStreamEnd?.(lease, 'complete')
-      if (res.statusCode >= 500) lease.node.counts.errors++
-      lease.exchangeEnded(res.statusCode < 400 ? 'success' : 'pushback')
+      try {
+        exchange.onStreamEnd?.(lease, 'complete')
+      } finally {
+        if (res.statusCode >= 500) lease.node.counts.errors++
+        lease.exchangeEnded(res.statusCode < 400 ? 'success' : 'pushback')
+      }
       return
     }
     try {

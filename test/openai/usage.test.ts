@@ -39,6 +39,7 @@ test('where nothing is told nothing is found', () => {
     LONG,
     '{"usage":null}',
     '{"usage":{}}',
+    `{"usage":{"prompt_tokens":${'9'.repeat(400)},"completion_tokens":${'9'.repeat(16)}}}`,
     '{"text":"\\"usage\\":{\\"prompt_tokens\\":5}"}',
     '\0\xff'.repeat(9000),
   ]) {

@@ -3,12 +3,13 @@ import { after, describe, test } from 'node:test'
 import { openStream, post, request } from '../../kit/http.ts'
 import { startSimService } from '../../kit/simService/index.ts'
 import { eventually } from '../../kit/wait.ts'
-import { chat, entryOf, gatewayForServices } from './support.ts'
+import { askChat, chat, entryOf, gatewayForServices, inFlightIs, startHandService } from './support.ts'
 
 const file = { after }
 const MODELS = ['unary', 'streamed', 'untold', 'responses', 'messages', 'embedded', 'failing', 'left']
 const service = await startSimService({ models: MODELS }, file)
-const gateway = await gatewayForServices(file, [entryOf(service)])
+const hand = await startHandService(file)
+const gateway = await gatewayForServices(file, [entryOf(service), entryOf(hand)])
 
 /** The values of one series of a model by their other labels; of a histogram its count and sum. */
 async function metricsOf(model: string): Promise<Record<string, number>> {
@@ -94,6 +95,18 @@ describe('per model, /metrics tells', () => {
     assert.deepEqual(await metricsOf('failing'), {})
     assert.deepEqual(await metricsOf('left'), {})
   })
+})
+
+test('an answer that tells an impossible number of tokens gives its place back and counts none', async () => {
+  const answering = askChat(gateway)
+  const { response } = await hand.next()
+  response.end(`{"usage":{"prompt_tokens":${'9'.repeat(400)},"completion_tokens":3}}`)
+  assert.equal((await answering).status, 200)
+  await inFlightIs(gateway, hand, 0)
+  const found = await metricsOf('small-model')
+  assert.equal(found['request_seconds_count'], 1)
+  assert.equal(found['prompt'], 0)
+  assert.equal(found['completion'], 3)
 })
 
 async function tokensOf(found: Promise<Record<string, number>>): Promise<(number | undefined)[]> {
