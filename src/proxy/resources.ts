@@ -43,7 +43,7 @@ export class Resources {
   readonly #kept = new Map<string, Kept>()
   /** What is being asked, or waits for its turn to be. */
   readonly #asking = new Map<string, Asking>()
-  readonly #limit = new Limit(MOST_AT_ONCE)
+  readonly #limit = new Limit(MOST_AT_ONCE, HOLD_SECONDS)
   #most = MIN_KEPT
 
   constructor(transport: Transport, via: string, now: () => number) {
@@ -102,23 +102,19 @@ export class Resources {
   }
 
   async #ask(node: TrackedNode, modelId: string | undefined, kept: Kept): Promise<void> {
-    let answered: Promise<void> | undefined
-    await this.#limit.run(() => atMost((answered = this.#call(node, modelId, kept)), HOLD_SECONDS))
-    await answered
-  }
-
-  async #call(node: TrackedNode, modelId: string | undefined, kept: Kept): Promise<void> {
     const query = modelId === undefined ? '' : `?model_id=${encodeURIComponent(modelId)}`
-    const result = await collect(
-      this.#transport,
-      node,
-      {
-        method: 'GET',
-        path: `${node.spec.basePath}${RESOURCES_PATH}${query}`,
-        headers: ['accept', 'application/json', 'via', this.#via],
-        body: null,
-      },
-      { timeoutSeconds: CALL_TIMEOUT_SECONDS, maxBytes: MAX_ANSWER_BYTES },
+    const result = await this.#limit.run(() =>
+      collect(
+        this.#transport,
+        node,
+        {
+          method: 'GET',
+          path: `${node.spec.basePath}${RESOURCES_PATH}${query}`,
+          headers: ['accept', 'application/json', 'via', this.#via],
+          body: null,
+        },
+        { timeoutSeconds: CALL_TIMEOUT_SECONDS, maxBytes: MAX_ANSWER_BYTES },
+      ),
     )
     // Also after a failure, so that a node in trouble is not asked over and over.
     const now = (kept.at = this.#now())
