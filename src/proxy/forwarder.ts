@@ -101,6 +101,7 @@ export class Forwarder {
     tries: Tries,
     leaving: Leaving,
   ): AnswerSink {
+    const { fleet } = this.#options
     const abort = (error: unknown): void => leaving.abort(toFault(error))
     const sink = new ClientSink({ res, nodeName: lease.node.name, tap, abort })
     const context = contextOf(req)
@@ -111,7 +112,11 @@ export class Forwarder {
         context.node = lease.node.name
         context.tries = tries.tried.size
         context.firstByteSeconds = (performance.now() - startedAt) / 1000
-        return sink.begin(status, headers, flow)
+        const isTaken = sink.begin(status, headers, flow)
+        // Where the node is set aside or on trial, that would else last as long as the answer does. A trusted one is not told
+        // of yet: one that breaks off each answer would then never fail several times in a row.
+        if (isTaken && !lease.node.load.admits(fleet.now())) fleet.answered(lease.node, { tookWork: true })
+        return isTaken
       },
       piece: (chunk) => sink.piece(chunk),
       end: () => sink.end(),

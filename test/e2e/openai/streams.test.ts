@@ -193,3 +193,38 @@ describe('a service that will not', async () => {
     await first.comeBack()
   })
 })
+
+describe('a service that breaks three answers', async () => {
+  const hand = await startHandService(file)
+  const gateway = await gatewayForServices(file, [entryOf(hand)], { REFRESH_INTERVAL: '60' })
+  const isSetAside = async (): Promise<boolean> => {
+    const { services } = (await request(`${gateway.url}/stats`)).json<{ services: { ejected_until: unknown }[] }>()
+    return services[0]!.ejected_until !== null
+  }
+  const breakThree = async (): Promise<void> => {
+    for (let i = 0; i < 3; i++) {
+      const opening = openChat(gateway)
+      const { response } = await hand.next()
+      response.writeHead(200).write('data: 1\n\n')
+      const open = await opening
+      await open.until((text) => text.includes('1'))
+      response.destroy()
+      assert.equal((await open.ended).complete, false)
+    }
+    await eventually(isSetAside)
+  }
+
+  test('is set aside, though each had begun', breakThree)
+
+  test('is trusted again as soon as one begins, not only when that has ended', async () => {
+    const opening = openChat(gateway)
+    const { response } = await hand.next()
+    response.writeHead(200).write('data: 1\n\n')
+    const open = await opening
+    await open.until((text) => text.includes('1'))
+    assert.equal(await isSetAside(), false)
+    response.end()
+    assert.equal((await open.ended).complete, true)
+    await breakThree()
+  })
+})
