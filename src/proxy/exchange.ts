@@ -38,6 +38,8 @@ export class Tries {
   readonly tried = new Set<TrackedNode>()
   /** Least `Retry-After` of those that pushed back with 429, seconds. */
   leastRetrySeconds = Infinity
+  /** Where a node's own words go on: the 429 with the least `Retry-After`, which is at least 1 in it. */
+  soonestPushback: { answer: Answer; node: TrackedNode } | undefined
   /** The last pushback that was not a 429: a node's own answer. */
   lastPushback: { answer: Answer; node: TrackedNode } | undefined
   lastFault: GatewayFault | undefined
@@ -69,6 +71,7 @@ export class Tries {
 
   /** What the client hears when no node is left: a fault of ours, or the last node's own refusal. */
   conclusion(): GatewayFault | { answer: Answer; node: TrackedNode } {
+    if (this.soonestPushback) return this.soonestPushback
     if (this.#exchange.asksResting && this.lastPushback) return this.lastPushback
     if (this.leastRetrySeconds < Infinity) {
       const seconds = Math.max(1, Math.ceil(this.leastRetrySeconds))

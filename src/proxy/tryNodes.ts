@@ -122,8 +122,11 @@ function pushesBack(exchange: Exchange, answer: Answer, tries: Tries, lease: Lea
     const seconds = retryAfterSeconds(answer.headers['retry-after'], Date.now())
     const now = fleet.now()
     lease.node.rest(exchange.restKey, now + seconds, now)
+    if (exchange.asksResting && seconds < tries.leastRetrySeconds) {
+      const headers = { ...answer.headers, 'retry-after': String(seconds) }
+      tries.soonestPushback = { answer: { ...answer, headers }, node: lease.node }
+    }
     tries.leastRetrySeconds = Math.min(tries.leastRetrySeconds, seconds)
-    if (exchange.asksResting) tries.lastPushback = { answer, node: lease.node }
     return true
   }
   if (!exchange.followsPushback) return false

@@ -174,7 +174,8 @@ describe('PUT /api/status', async () => {
   })
 
   test('that is not of the shape is a 400', async () => {
-    const wrong = ['', '[]', '{}', '{"id":1,"status":"success","containers":[]}', '{"id":"x","status":"success"}']
+    const { id } = (await post(`${gateway.url}/api/jobs`, job())).json<{ id: string }>()
+    const wrong = ['', '[]', '{}', '{"id":1,"status":"success","containers":[]}', `{"id":"${id}","status":"success"}`]
     for (const body of wrong) assertError(await put(body, allowed), 400)
   })
 

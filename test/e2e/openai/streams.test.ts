@@ -187,6 +187,23 @@ describe('a service that will not', async () => {
     assert.equal((await askChat(pair)).status, 200)
   })
 
+  test('of several that refuse the one that asks for the least patience is passed on, at least a second of it', async () => {
+    await first.answer(429, 'chat', { body: '{"error":"first"}', headers: { 'retry-after': '30' } })
+    for (const [patience, told] of [
+      [{ 'retry-after': '5' }, '5'],
+      [{ 'retry-after': '0' }, '1'],
+      [{}, '1'],
+    ] as const) {
+      await second.answer(429, 'chat', { body: '{"error":"second"}', headers: patience })
+      for (let i = 0; i < 3; i++) {
+        const answer = await askChat(pair)
+        assert.deepEqual([answer.status, answer.text], [429, '{"error":"second"}'])
+        assert.equal(answer.headers['retry-after'], told)
+      }
+    }
+    await Promise.all([first.behave(), second.behave()])
+  })
+
   test('because nothing listens there any more is passed over too', async () => {
     await first.refuse()
     for (let i = 0; i < 4; i++) assert.equal((await askChat(pair)).headers['x-infernet-node'], second.address)
@@ -216,10 +233,11 @@ describe('a service that breaks three answers', async () => {
 
   test('is set aside, though each had begun', breakThree)
 
-  test('is trusted again as soon as one begins, not only when that has ended', async () => {
+  test('is trusted again as soon as one begins, not only when that has ended', async (t) => {
     const opening = openChat(gateway)
     const { response } = await hand.next()
     response.writeHead(200).write('data: 1\n\n')
+    t.after(() => response.destroy())
     const open = await opening
     await open.until((text) => text.includes('1'))
     assert.equal(await isSetAside(), false)
