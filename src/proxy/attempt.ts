@@ -195,7 +195,8 @@ export class Attempt implements AnswerHandler, Flow {
       () => this.#resolve(result),
       // A try that never settled would hold its place for ever.
       (cause: unknown) => {
-        this.#resolve({ kind: 'fault', fault: new GatewayFault('ERR_INTERNAL', undefined, { cause }), refused: false })
+        const fault = cause instanceof GatewayFault ? cause : new GatewayFault('ERR_INTERNAL', undefined, { cause })
+        this.#resolve({ kind: 'fault', fault, refused: false })
       },
     )
   }

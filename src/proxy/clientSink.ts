@@ -43,8 +43,12 @@ export class ClientSink implements AnswerSink {
   #body: ChunkedBody | undefined
   /** Pieces that wait behind a held one, in order. */
   #held: Promise<void> | undefined
+  /** Why a held piece may not go on. */
+  #refusal: { readonly error: unknown } | undefined
   #isPaused = false
   #isEnding = false
+  /** Bytes of the answer that are still to come; where it does not say how many, Infinity. */
+  #bytesLeft = Infinity
 
   constructor(options: ClientSinkOptions) {
     this.#options = options
@@ -54,6 +58,7 @@ export class ClientSink implements AnswerSink {
     const { res, tap, nodeName } = this.#options
     if (tap.takes && !tap.takes(status, headers)) return false
     this.#flow = flow
+    if (headers['content-length'] !== undefined) this.#bytesLeft = Number(headers['content-length'])
     this.#head = () => {
       this.#head = undefined
       const out = headersForClient(headers)
@@ -73,6 +78,7 @@ export class ClientSink implements AnswerSink {
 
   piece(chunk: Buffer): void {
     const { tap } = this.#options
+    this.#bytesLeft -= chunk.length
     if (!tap.gate) return this.#write(chunk)
     if (this.#held) {
       this.#hold(this.#held.then(() => this.#pass(chunk)))
@@ -102,8 +108,10 @@ export class ClientSink implements AnswerSink {
     res.destroy()
   }
 
+  /** @throws what a gate rejected with: there is nobody left to abort */
   #finish(): void {
     const { res, tap } = this.#options
+    if (this.#refusal) throw this.#refusal.error
     if (res.destroyed || res.writableEnded) return
     this.#head?.()
     for (const chunk of tap.rest?.() ?? []) this.#write(chunk)
@@ -126,6 +134,7 @@ export class ClientSink implements AnswerSink {
       (error: unknown) => {
         // First no longer held, so that the fault can become the answer.
         this.#held = undefined
+        this.#refusal = { error }
         this.#options.abort(error)
       },
     )
@@ -181,7 +190,8 @@ export class ClientSink implements AnswerSink {
   }
 
   #pause(): void {
-    if (this.#isPaused) return
+    // All has come but its end: paused, it would be taken for broken off if the node closes the connection now.
+    if (this.#isPaused || this.#bytesLeft <= 0) return
     this.#isPaused = true
     this.#flow?.pause()
   }

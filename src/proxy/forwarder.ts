@@ -106,6 +106,10 @@ export class Forwarder {
     const sink = new ClientSink({ res, nodeName: lease.node.name, tap, abort })
     const context = contextOf(req)
     const startedAt = performance.now()
+    const broke = async (fault: GatewayFault): Promise<void> => {
+      await sink.broke(fault)
+      exchange.onStreamEnd?.(lease, fault.code === 'ERR_CLIENT_GONE' ? 'left' : 'broken')
+    }
     return {
       begin: (status, headers, flow) => {
         // Noted before anything is written: the request is reported as soon as its answer has closed.
@@ -119,11 +123,16 @@ export class Forwarder {
         return isTaken
       },
       piece: (chunk) => sink.piece(chunk),
-      end: () => sink.end(),
-      broke: async (fault) => {
-        await sink.broke(fault)
-        exchange.onStreamEnd?.(lease, fault.code === 'ERR_CLIENT_GONE' ? 'left' : 'broken')
+      end: () => {
+        const ended = sink.end()
+        if (!ended) return
+        return ended.catch(async (error: unknown) => {
+          const fault = toFault(error)
+          await broke(fault)
+          throw fault
+        })
       },
+      broke,
     }
   }
 

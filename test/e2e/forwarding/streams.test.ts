@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { request as httpRequest } from 'node:http'
@@ -121,6 +121,16 @@ describe('pieces', () => {
     const body = JSON.stringify(job({ pieces: ['a', 'b'] }))
     client.send(`POST ${STREAM} HTTP/1.0\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
     assert.match(await client.closed(), /\r\n\r\n[0-9a-f-]{36}\nab$/)
+  })
+
+  test('all are there though the node sends them at once, says how many bytes they are, and closes', async () => {
+    const opening = openStream(`${handGateway.url}${STREAM}`, { body: job() })
+    const { socket } = await within(byHand.next(), 10_000, () => 'the stream at the node')
+    const body = `${randomUUID()}\nall of it`
+    socket!.end(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
+    const open = await opening
+    assert.equal((await open.ended).complete, true)
+    assert.equal(open.text, body)
   })
 
   test('bytes of all kinds arrive as they were sent', async () => {
