@@ -13,7 +13,7 @@ import type { TicketKeys } from './tickets/keys.ts'
 
 /** More is never needed, whatever `MAX_BODY` allows. */
 const MOST_BODY_BYTES = 64 * 1024
-/** What a ticket says where its caller names no cost. */
+/** Where a caller names no cost. */
 const DEFAULT_COST = 1
 const ASKED = Symbol('what a ticket is asked for')
 
@@ -26,8 +26,7 @@ export interface RouteDeps extends LookupDeps {
 
 interface Asked {
   readonly endpoint: string
-  /** Undefined where the caller named none: a mean one then. */
-  readonly cost: number | undefined
+  readonly cost: number
   readonly apiKey: string | undefined
 }
 
@@ -66,11 +65,11 @@ export function issueRoute(deps: RouteDeps) {
     }
     const { fleet } = deps
     // Before anything is waited for, so that a herd of callers spreads.
-    worker.load.lookedUp(fleet.now(), cost === undefined ? 1 : fleet.loads[worker.spec.kind].costRatio(cost))
+    worker.load.lookedUp(fleet.now(), fleet.loads[worker.spec.kind].costRatio(cost))
     fleet.reconsiderPoll(worker)
     const url = urlOf(worker.spec)
     const reqnum = await deps.nextReqnum(url)
-    const ticket = await issueTicket(deps.keys, { url, endpoint, cost: cost ?? DEFAULT_COST, reqnum })
+    const ticket = await issueTicket(deps.keys, { url, endpoint, cost, reqnum })
     res.setHeader('Content-Type', 'application/json')
     res.setHeader('Content-Length', ticket.body.length)
     res.end(ticket.body)
@@ -113,7 +112,7 @@ function readAsked(body: Buffer): Asked {
   const cost = memberOf(members, 'cost')
   const number = cost?.kind === 'number' ? Number(body.toString('latin1', cost.start, cost.end)) : NaN
   if (cost && cost.kind !== 'null' && !(number > 0 && Number.isFinite(number))) throw bad('cost must be a number > 0')
-  return { endpoint, cost: Number.isNaN(number) ? undefined : number, apiKey: textOf(body, members, 'api_key') }
+  return { endpoint, cost: Number.isNaN(number) ? DEFAULT_COST : number, apiKey: textOf(body, members, 'api_key') }
 }
 
 function textOf(body: Buffer, members: readonly JsonMember[], name: string): string | undefined {

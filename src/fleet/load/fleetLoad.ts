@@ -7,15 +7,15 @@ const MEAN_MEMORY = 1000
 /** Whatever is hinted, a job counts as at least and at most so many mean ones: its node must stay in reach, and be seen to have it. */
 const SMALLEST_COST_RATIO = 0.1
 const LARGEST_COST_RATIO = 100
-/** Hints that weigh as much as the belief, held before any, that a job costs what others do. */
-const BELIEVED_HINTS = 10
+/** Where no cost was seen yet: so many of one, which is what a job costs of which nothing is said. */
+const COSTS_TO_BEGIN_WITH = 4
 
 /** What the nodes of a fleet know together: how long a job takes on the mean, and what a job costs on the mean. */
 export class FleetLoad {
   readonly constants: PolicyConstants
   readonly #latency = new RunningMean(MEAN_MEMORY)
-  #hints = 0
-  #meanCost = 0
+  #costs = COSTS_TO_BEGIN_WITH
+  #meanCost = 1
   readonly #forgetting: number
   #busySeconds = 0
   #jobs = 0
@@ -52,18 +52,11 @@ export class FleetLoad {
     this.#latency.add(seconds)
   }
 
-  /**
-   * A hinted cost over the mean of those before it, which it then counts in. The first one is 1 whatever its unit;
-   * the fewer hints were seen, the nearer to 1 the ratio stays.
-   */
+  /** A job's cost over the mean one, itself included, so that one absurd cost among few does not drown all others. */
   costRatio(cost: number): number {
-    const mean = this.#hints === 0 ? cost : this.#meanCost
-    const certainty = this.#hints / (this.#hints + BELIEVED_HINTS)
-    const ratio = (cost / mean) ** certainty
-    if (this.#hints < MEAN_MEMORY) this.#hints++
-    // Early hints count less than later ones, so that an absurd first one is soon forgotten. None drowns all others.
-    const weight = Math.max(2 / (this.#hints + 1), 1 / MEAN_MEMORY)
-    this.#meanCost = mean + (Math.min(cost, mean * LARGEST_COST_RATIO) - mean) * weight
-    return Math.min(Math.max(ratio, SMALLEST_COST_RATIO), LARGEST_COST_RATIO)
+    const bounded = Math.min(cost, this.#meanCost * LARGEST_COST_RATIO)
+    this.#costs = Math.min(this.#costs + 1, MEAN_MEMORY)
+    this.#meanCost += (bounded - this.#meanCost) / this.#costs
+    return Math.min(Math.max(bounded / this.#meanCost, SMALLEST_COST_RATIO), LARGEST_COST_RATIO)
   }
 }
