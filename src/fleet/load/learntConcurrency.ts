@@ -1,5 +1,4 @@
 import type { PolicyConstants } from './constants.ts'
-import { ServedSeconds, type ServedMark } from './servedSeconds.ts'
 
 /** What a node may be found to run at once, jobs. */
 const CANDIDATES: readonly number[] = [1, 2, 3, 4, 5, 6, 8, 12, 16]
@@ -9,6 +8,13 @@ const ENDS_PER_EVIDENCE = 5
 /** How strongly the assumed concurrency is held against what is seen; times the square of the logarithm of the ratio. */
 const DOUBT = 3
 
+/** A moment of the service that jobs get, by each candidate, so that what a job had since can be taken back. */
+export interface ConcurrencyMark {
+  readonly of: LearntConcurrency
+  readonly ofOne: readonly number[]
+  readonly halvings: number
+}
+
 /**
  * Learns how many jobs a node runs at once from when our own end. If it runs `c` and `load` are there, each of them gets
  * `min(1, c / load)` of a service, so with a wrong `c` ends come at the wrong times. Each candidate's likelihood is kept, taking
@@ -16,8 +22,11 @@ const DOUBT = 3
  */
 export class LearntConcurrency {
   readonly #constants: PolicyConstants
-  /** By each candidate. */
-  readonly #served = CANDIDATES.map(() => new ServedSeconds())
+  /** Seconds of service that our jobs have had, by each candidate. */
+  readonly #served: number[] = CANDIDATES.map(() => 0)
+  /** What one of them that has been here from the beginning would have had of it. */
+  readonly #ofOne: number[] = CANDIDATES.map(() => 0)
+  #halvings = 0
   /** The logarithms of the shares of service at the ends of our jobs, summed, by each candidate. */
   readonly #logShares: number[] = CANDIDATES.map(() => 0)
   #ends = 0
@@ -34,54 +43,64 @@ export class LearntConcurrency {
 
   /** So many seconds passed with `own` jobs of ours among `load` on the node. */
   passed(seconds: number, own: number, load: number): void {
-    CANDIDATES.forEach((candidate, i) => this.#served[i]!.add(seconds * Math.min(1, candidate / load), own))
+    for (let i = 0; i < CANDIDATES.length; i++) {
+      const served = seconds * Math.min(1, CANDIDATES[i]! / load)
+      this.#ofOne[i]! += served
+      this.#served[i]! += served * own
+    }
   }
 
   /** The end of one of our jobs was heard of only now: so many seconds with `load` jobs here were not its own. */
   lagged(seconds: number, load: number): void {
-    CANDIDATES.forEach((candidate, i) => this.#served[i]!.takeBack(seconds * Math.min(1, candidate / load)))
+    for (let i = 0; i < CANDIDATES.length; i++) this.#takeBack(i, seconds * Math.min(1, CANDIDATES[i]! / load))
   }
 
-  mark(): readonly ServedMark[] {
-    return this.#served.map((served) => served.mark())
+  mark(): ConcurrencyMark {
+    return { of: this, ofOne: this.#ofOne.slice(), halvings: this.#halvings }
   }
 
   /** A job that began at the mark was not served. */
-  notServed(mark: readonly ServedMark[]): void {
-    this.#served.forEach((served, i) => served.takeBack(served.since(mark[i]!)))
+  notServed({ of, ofOne, halvings }: ConcurrencyMark): void {
+    const left = of === this ? 1 / 2 ** (this.#halvings - halvings) : 0
+    for (let i = 0; i < CANDIDATES.length; i++) this.#takeBack(i, this.#ofOne[i]! - ofOne[i]! * left)
   }
 
   /** One of our jobs was served to its end, with `load` on the node, itself among them. */
   ended(load: number): void {
-    CANDIDATES.forEach((candidate, i) => (this.#logShares[i]! += Math.min(0, Math.log(candidate / load))))
+    for (let i = 0; i < CANDIDATES.length; i++) this.#logShares[i]! += Math.min(0, Math.log(CANDIDATES[i]! / load))
     if (++this.#ends > this.#constants.concurrencyMemoryJobs) this.#halve()
     this.#likeliest = this.#ends < this.#constants.concurrencyEvidenceJobs ? undefined : this.#mostLikely()
   }
 
   /** Seconds of service by one candidate over those by another: what a service time must be multiplied with at a change. */
   ratio(to: number, from: number): number {
-    const [served, before] = [to, from].map((jobs) => this.#served[CANDIDATES.indexOf(jobs)]?.sum ?? 0)
+    const [served, before] = [to, from].map((jobs) => this.#served[CANDIDATES.indexOf(jobs)] ?? 0)
     return served && before ? served / before : 1
   }
 
   #mostLikely(): number | undefined {
     let best: number | undefined
     let bestLog = -Infinity
-    CANDIDATES.forEach((candidate, i) => {
+    for (let i = 0; i < CANDIDATES.length; i++) {
+      const candidate = CANDIDATES[i]!
       const distance = Math.log(candidate / this.#constants.assumedConcurrencyJobs)
-      const evidence = this.#logShares[i]! - this.#ends * Math.log(this.#served[i]!.sum)
+      const evidence = this.#logShares[i]! - this.#ends * Math.log(this.#served[i]!)
       const log = evidence / ENDS_PER_EVIDENCE - DOUBT * distance * distance
       // Infinite where no time was served, which tells nothing.
-      if (!Number.isFinite(log) || log <= bestLog) return
+      if (!Number.isFinite(log) || log <= bestLog) continue
       best = candidate
       bestLog = log
-    })
+    }
     return best
+  }
+
+  #takeBack(i: number, seconds: number): void {
+    this.#served[i] = Math.max(0, this.#served[i]! - seconds)
   }
 
   #halve(): void {
     this.#ends /= 2
-    for (const served of this.#served) served.halve()
-    this.#logShares.forEach((sum, i) => (this.#logShares[i] = sum / 2))
+    this.#halvings++
+    for (const sums of [this.#served, this.#ofOne, this.#logShares]) sums.forEach((sum, i) => (sums[i] = sum / 2))
   }
 }

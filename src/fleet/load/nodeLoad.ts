@@ -3,7 +3,7 @@ import type { PolicyConstants } from './constants.ts'
 import { Ejection } from './ejection.ts'
 import { FailureLevel } from './failureLevel.ts'
 import type { FleetLoad } from './fleetLoad.ts'
-import { LearntConcurrency } from './learntConcurrency.ts'
+import { LearntConcurrency, type ConcurrencyMark } from './learntConcurrency.ts'
 import { Lookups } from './lookups.ts'
 import { costHintSeconds, waitingSeconds } from './score.ts'
 import type { ServedMark } from './servedSeconds.ts'
@@ -30,7 +30,7 @@ export interface WorkEnd {
 /** When work began, in the service that each job gets. */
 export interface WorkMark {
   readonly service: ServedMark
-  readonly concurrency: readonly ServedMark[]
+  readonly concurrency: ConcurrencyMark
 }
 
 /** What the operator says of a backend. */
