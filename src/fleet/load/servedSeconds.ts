@@ -2,7 +2,7 @@
 export interface ServedMark {
   readonly of: ServedSeconds
   readonly ofOne: number
-  readonly halvings: number
+  readonly logScale: number
 }
 
 /** Seconds of service that jobs on a node have had, of which older ones count less and less. */
@@ -10,7 +10,8 @@ export class ServedSeconds {
   #sum = 0
   /** What one job of ours that has been here from the beginning would have had of it. */
   #ofOne = 0
-  #halvings = 0
+  /** The logarithm of what a second of the beginning counts by now. */
+  #logScale = 0
 
   get sum(): number {
     return this.#sum
@@ -28,12 +29,12 @@ export class ServedSeconds {
   }
 
   mark(): ServedMark {
-    return { of: this, ofOne: this.#ofOne, halvings: this.#halvings }
+    return { of: this, ofOne: this.#ofOne, logScale: this.#logScale }
   }
 
   /** How much of the sum came in since the mark for one job, as much as it still counts. */
-  since({ of, ofOne, halvings }: ServedMark): number {
-    return of === this ? this.#ofOne - ofOne / 2 ** (this.#halvings - halvings) : this.#ofOne
+  since({ of, ofOne, logScale }: ServedMark): number {
+    return of === this ? this.#ofOne - ofOne * Math.exp(this.#logScale - logScale) : this.#ofOne
   }
 
   /** Some of it was no service after all; returns how much was taken off, which is never more than there is. */
@@ -43,15 +44,14 @@ export class ServedSeconds {
     return taken
   }
 
-  /** It is now known to have been so many times as long. */
+  /** All of it counts so many times as much from now on. */
   rescale(ratio: number): void {
     this.#sum *= ratio
     this.#ofOne *= ratio
+    this.#logScale += Math.log(ratio)
   }
 
   halve(): void {
-    this.#sum /= 2
-    this.#ofOne /= 2
-    this.#halvings++
+    this.rescale(0.5)
   }
 }
