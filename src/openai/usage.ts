@@ -22,24 +22,28 @@ const COMPLETION = /"(?:completion|output)_tokens"\s*:\s*(\d{1,15})(?!\d)/
 export class UsageWatch {
   readonly #head: Buffer[] = []
   #headSize = 0
+  /** The end, as its last pieces and those before them: what is too old goes all at once, which is cheaper than one by one. */
   #tail: Buffer[] = []
   #tailSize = 0
+  #beforeTail: Buffer[] = []
 
   see(chunk: Buffer): void {
     if (this.#headSize < WINDOW) {
       this.#head.push(chunk)
       this.#headSize += chunk.length
     }
+    if (this.#tailSize >= WINDOW) {
+      this.#beforeTail = this.#tail
+      this.#tail = []
+      this.#tailSize = 0
+    }
     this.#tail.push(chunk)
     this.#tailSize += chunk.length
-    while (this.#tail.length > 1 && this.#tailSize - (this.#tail[0] as Buffer).length >= WINDOW) {
-      this.#tailSize -= (this.#tail.shift() as Buffer).length
-    }
   }
 
   /** What the answer told, the last word on each kind; `undefined` where it told nothing. */
   usage(): Usage | undefined {
-    const tail = Buffer.concat(this.#tail).subarray(-WINDOW)
+    const tail = Buffer.concat([...this.#beforeTail, ...this.#tail]).subarray(-WINDOW)
     // Some dialects count the prompt at the beginning and the completion at the end.
     const head = Buffer.concat(this.#head).subarray(0, WINDOW)
     const parts = [...usageParts(tail), ...usageParts(head)]
