@@ -44,8 +44,11 @@ interface Forwarding {
   readonly exchange: ClientExchange
 }
 
-/** http-proxy-middleware wants a target; where a request really goes is decided anew for each try. */
-const NOWHERE = 'http://node.invalid'
+/**
+ * http-proxy-middleware wants a target; where a request really goes is decided anew for each try. It would parse a string
+ * once a request.
+ */
+const NOWHERE = new URL('http://node.invalid')
 
 /**
  * The proxy layer: http-proxy-middleware, with undici as its transport. A plugin replaces the proxy server's `web`, which

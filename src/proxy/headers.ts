@@ -1,4 +1,5 @@
 import type { Request } from 'express'
+import { randomBytes } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import { contextOf, plainAddress } from '../http/context.ts'
 
@@ -154,14 +155,18 @@ function givenTrace(headers: IncomingHttpHeaders): string | undefined {
   return typeof given === 'string' && TRACEPARENT.test(given) ? given : undefined
 }
 
+/** With or without its dashes. */
+const UUID = /^([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})$/i
+/** W3C Trace Context forbids it. */
+const NO_TRACE_ID = '0'.repeat(32)
+
 /** The beginning of a trace, whose id is the request's own where that is a UUID. */
 function newTrace(requestId: string): string {
-  const hex = requestId.replaceAll('-', '').toLowerCase()
-  if (/^[0-9a-f]{32}$/.test(hex) && !/^0+$/.test(hex)) return `00-${hex}-${hex.slice(0, 15)}1-01`
-  const random = (digits: number): string => {
-    let text = ''
-    while (text.length < digits) text += (0x100000000 + Math.floor(Math.random() * 0x100000000)).toString(16).slice(1)
-    return text.slice(0, digits)
-  }
-  return `00-${random(31)}1-${random(15)}1-01`
+  const id = UUID.exec(requestId)?.slice(1).join('').toLowerCase()
+  if (id !== undefined && id !== NO_TRACE_ID) return `00-${id}-${id.slice(0, 15)}1-01`
+  return `00-${randomHex(31)}1-${randomHex(15)}1-01`
+}
+
+function randomHex(digits: number): string {
+  return randomBytes(16).toString('hex').slice(0, digits)
 }
