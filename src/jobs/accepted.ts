@@ -4,7 +4,7 @@ import { memberOf, scanObject, splice, stringAt } from '../json/index.ts'
 import { GatewayFault } from '../faults.ts'
 import type { JobOptions } from './jobOptions.ts'
 import type { JobKind, JobRecord, KeptAnswer } from './ledger/ledger.ts'
-import type { LiveJob, LiveJobs, NewJob } from './liveJobs.ts'
+import type { LiveJobs, NewJob } from './liveJobs.ts'
 
 /** Who submitted a job, and how. */
 export interface Submitter {
@@ -13,18 +13,31 @@ export interface Submitter {
   readonly options: JobOptions
 }
 
-/** Longest id that is taken from a node. */
-const MAX_ID_LENGTH = 200
+/** What is taken from a node as an id: it travels on in headers and URLs. */
+const USABLE_ID = /^[\x21-\x7e]{1,200}$/
 
-/** The id in a node's `{"id": …}`; `undefined` where there is none, as for subscriptions. */
+export function isUsableId(id: string): boolean {
+  return USABLE_ID.test(id)
+}
+
+/** The id in a node's `{"id": …}`; `undefined` where there is none, as for subscriptions, or none that can be used. */
 export function idIn(body: Buffer): { id: string; start: number; end: number } | undefined {
   try {
     const member = memberOf(scanObject(body), 'id')
     if (member?.kind !== 'string') return undefined
     const id = stringAt(body, member)
-    return id.length > 0 && id.length <= MAX_ID_LENGTH ? { id, start: member.start, end: member.end } : undefined
+    return isUsableId(id) ? { id, start: member.start, end: member.end } : undefined
   } catch {
     return undefined
+  }
+}
+
+/** Whether a node meant to name an id, be it one that cannot be used. */
+export function namesId(body: Buffer): boolean {
+  try {
+    return memberOf(scanObject(body), 'id') !== undefined
+  } catch {
+    return false
   }
 }
 
@@ -79,5 +92,3 @@ export async function acceptJob(live: LiveJobs, job: NewJob, body: Buffer, answe
 export function isDuplicate(error: unknown): boolean {
   return (error as { code?: unknown } | null)?.code === 'ERR_DUPLICATE'
 }
-
-export type { LiveJob }

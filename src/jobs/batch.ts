@@ -1,17 +1,19 @@
 import type { Request, Response } from 'express'
 import { GatewayFault } from '../faults.ts'
 import { contextOf } from '../http/context.ts'
-import { errorBody } from '../http/errors.ts'
 import { readBody } from '../http/readBody.ts'
 import { joinArray } from '../json/index.ts'
 import { writeAnswer } from '../proxy/forwarder.ts'
 import type { Submitter } from './accepted.ts'
-import { BatchRun, type BatchItem, type Refusal } from './batchRun.ts'
+import { BatchRun, faultResult, type BatchItem, type Refusal } from './batchRun.ts'
 import { BATCH_PATH, type JobDeps } from './deps.ts'
 import { hashBody } from './idempotency.ts'
 import { readJobOptions } from './jobOptions.ts'
 import { readBatch } from './shape.ts'
 import { keptAnswerOf, writeKept } from './submit.ts'
+
+/** Nodes that an answer names. */
+const MOST_NAMED = 20
 
 /** `POST /api/jobs/batch`: each item to the node that suits it, answered in order; a bad item gets its error in place. */
 export function submitBatch(deps: JobDeps) {
@@ -28,7 +30,9 @@ export function submitBatch(deps: JobDeps) {
     const kept = await deps.idempotency.once(use, (accept) =>
       submit(deps, req, res, body, items, by, async (answer) => {
         const keptAnswer = keptAnswerOf({ status: 200, headers: {}, body: answer }, use, undefined)
-        await deps.ledger.insert([], keptAnswer)
+        // Its jobs are taken and cannot be taken back: their client hears of them, whether or not the answer can be kept.
+        const notKept = (error: unknown): void => deps.logger.error('answer not kept', { error })
+        await deps.ledger.insert([], keptAnswer).catch(notKept)
         accept(keptAnswer)
       }),
     )
@@ -63,19 +67,23 @@ async function submit(
     contextOf(req).node = refusal.nodeName
     return writeAnswer(res, refusal.answer, refusal.nodeName)
   }
-  const answer = joinArray(items.map((item) => item.result?.body ?? errorBytes(new GatewayFault('ERR_INTERNAL'))))
+  const answer = joinArray(items.map((item) => (item.result ?? faultResult(new GatewayFault('ERR_INTERNAL'))).body))
   if (items.some((item) => item.isAccepted === true)) await keep?.(answer)
+  const nodes = namesOf(items)
+  contextOf(req).node = nodes
+  writeAnswer(res, { status: 200, headers: { 'content-type': 'application/json' }, body: answer }, nodes)
+}
+
+/** The nodes that served a batch. Clients take headers of 8 kB, some proxies of 4. */
+function namesOf(items: readonly BatchItem[]): string | undefined {
   const nodes = [...new Set(items.map((item) => item.node).filter((node) => node !== undefined))]
-  contextOf(req).node = nodes.join(', ') || undefined
-  writeAnswer(
-    res,
-    { status: 200, headers: { 'content-type': 'application/json' }, body: answer },
-    nodes.join(', ') || undefined,
-  )
+  const named = nodes.slice(0, MOST_NAMED).join(', ')
+  if (nodes.length > MOST_NAMED) return `${named} and ${nodes.length - MOST_NAMED} more`
+  return named || undefined
 }
 
 /** Where nothing could be accepted, and all for one reason that is not the client's, that reason is the answer: a 200 would hide it. */
-function commonFault(items: readonly BatchItem[], { fleet }: KeptDeps): GatewayFault | undefined {
+function commonFault(items: readonly BatchItem[], { fleet }: JobDeps): GatewayFault | undefined {
   const faults = items.map((item) => item.result?.fault).filter((fault) => fault !== undefined)
   const [first] = faults
   if (!first || first.fault.source === 'client') return undefined
@@ -92,14 +100,4 @@ function retryAfterOf({ headers }: GatewayFault): number {
 function commonRefusal(items: readonly BatchItem[]): Refusal | undefined {
   const first = items[0]?.result?.refusal
   return items.every((item) => item.result?.refusal?.answer.status === first?.answer.status) ? first : undefined
-}
-
-type KeptDeps = Pick<JobDeps, 'fleet'>
-
-export function errorBytes(fault: GatewayFault): Buffer {
-  return Buffer.from(errorBody(fault))
-}
-
-export function faultResult(fault: GatewayFault): { body: Buffer; fault: GatewayFault } {
-  return { body: errorBytes(fault), fault }
 }

@@ -8,7 +8,7 @@ import { collect, type Answer } from '../proxy/attempt.ts'
 import { retryAfterSeconds, Tries } from '../proxy/exchange.ts'
 import { headersForBackend } from '../proxy/headers.ts'
 import { mayMoveOn, noteFailure, tryNodes } from '../proxy/tryNodes.ts'
-import { acceptJob, idIn, isDuplicate, recordOf, type Submitter } from './accepted.ts'
+import { acceptJob, idIn, isDuplicate, namesId, recordOf, type Submitter } from './accepted.ts'
 import { BATCH_PATH, JOBS_PATH, type JobDeps } from './deps.ts'
 import type { NewJob } from './liveJobs.ts'
 import { isNodeSpecificRefusal } from './needs.ts'
@@ -96,7 +96,8 @@ export class BatchRun {
       item.isAccepted = outcome.answer.status === 200
       if (outcome.kind === 'answer') {
         item.node = outcome.lease.node.name
-        outcome.lease.exchangeEnded(item.isAccepted ? 'success' : 'pushback')
+        // That it was taken says nothing about how long its work takes.
+        outcome.lease.exchangeEnded('pushback')
       }
     }
   }
@@ -130,17 +131,19 @@ export class BatchRun {
   async #sendGroup(group: readonly Travelling[]): Promise<readonly Travelling[]> {
     const { fleet, transport, via } = this.#deps
     const { node } = group[0]?.lease as Lease
+    const startedAt = performance.now()
     const result = await collect(transport, node, {
       method: 'POST',
       path: node.spec.basePath + BATCH_PATH,
       headers: headersForBackend(this.#req, { via, contentType: 'application/json' }),
       body: joinArray(group.map(({ item }) => item.bytes)),
     })
-    if (result.kind !== 'answer') {
-      const fault = result.kind === 'fault' ? result.fault : new GatewayFault('ERR_INTERNAL')
-      noteFailure(fleet, node, fault, result.kind === 'fault' && result.refused)
-      return group.filter((job) => this.#failed(job, fault))
+    if (result.kind === 'fault') {
+      noteFailure(fleet, node, result.fault, result.refused)
+      return group.filter((job) => this.#failed(job, result.fault))
     }
+    node.responded((performance.now() - startedAt) / 1000)
+    if (result.answer.status >= 500 && result.answer.status !== 503) node.counts.errors++
     fleet.answered(node, { tookWork: result.answer.status !== 429 && result.answer.status !== 503 })
     try {
       return await this.#answered(group, result.answer)
@@ -175,6 +178,11 @@ export class BatchRun {
       if (body && id !== undefined) accepted.push({ job, body, id })
       else if (body && isNodeSpecificRefusal(405, body))
         elsewhere.push(this.#pushedBack(job, { ...answer, status: 405, body }))
+      else if (body && namesId(body))
+        this.#passOn(
+          job,
+          faultResult(new GatewayFault('ERR_NODE_NONSENSE', 'The node accepted the job under no usable id')),
+        )
       else this.#passOn(job, body ? { body } : resultOf(answer, job.lease?.node.name))
     })
     await this.#record(accepted)
@@ -238,7 +246,12 @@ function recorded({ item, lease }: Travelling, body: Buffer): void {
 }
 
 function conclude(item: BatchItem, fault: GatewayFault): void {
-  item.result = { body: Buffer.from(errorBody(fault)), fault }
+  item.result = faultResult(fault)
+}
+
+/** A fault as the answer to one item. */
+export function faultResult(fault: GatewayFault): { body: Buffer; fault: GatewayFault } {
+  return { body: Buffer.from(errorBody(fault)), fault }
 }
 
 function resultOf(answer: Answer, nodeName: string | undefined): NonNullable<BatchItem['result']> {

@@ -49,7 +49,7 @@ export function putStatus(deps: JobDeps, follower: Follower, isAllowed: (address
       body: splice(body, id.span, Buffer.from(JSON.stringify(record.nodeJobId))),
     })
     if (!known) deps.fleet.release(node)
-    if (result.kind !== 'answer') throw result.kind === 'fault' ? result.fault : new GatewayFault('ERR_INTERNAL')
+    if (result.kind === 'fault') throw result.fault
     context.node = node.name
     writeAnswer(res, result.answer, node.name)
     if (live) follower.lookSoon(live)

@@ -4,7 +4,7 @@ import { GatewayFault } from '../faults.ts'
 import { contextOf } from '../http/context.ts'
 import { readBody } from '../http/readBody.ts'
 import type { StreamTap } from '../proxy/clientSink.ts'
-import { isDuplicate, recordOf, type Submitter } from './accepted.ts'
+import { isDuplicate, isUsableId, recordOf, type Submitter } from './accepted.ts'
 import { STREAM_PATH, type JobDeps } from './deps.ts'
 import { readJobOptions } from './jobOptions.ts'
 import type { LiveJob } from './liveJobs.ts'
@@ -82,7 +82,7 @@ class IdLine implements StreamTap {
     }
     this.#line = undefined
     const id = line.toString('utf8', 0, newline).trim()
-    if (id === '') return Promise.reject(new GatewayFault('ERR_NODE_NONSENSE', NO_ID))
+    if (!isUsableId(id)) return Promise.reject(new GatewayFault('ERR_NODE_NONSENSE', NO_ID))
     const pieces = [line.subarray(0, newline + 1)]
     if (newline + 1 < line.length) pieces.push(line.subarray(newline + 1))
     return this.#onId(id).then(() => pieces)

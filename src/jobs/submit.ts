@@ -104,6 +104,8 @@ async function recordAnswer(
   if (answer.status < 200 || answer.status > 299) return { answer, isOurs: false }
   const kept = keeping?.keptAnswer(answer, lease.node.name)
   if (submission.kind === 'subscription') {
+    // That it was taken says nothing about how long its work takes.
+    lease.exchangeEnded('pushback')
     // It is taken and cannot be taken back: its client hears of it, whether or not the answer can be kept.
     if (kept) await ledger.insert([], kept).catch((error: unknown) => logger.error('answer not kept', { error }))
     if (kept) keeping?.isKept(kept)

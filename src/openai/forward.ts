@@ -66,7 +66,9 @@ export function forwardOpenAi(deps: OpenAiDeps) {
         deps.events.emit('served', { model, firstByteSeconds, seconds, usage: usage.usage() })
       },
       noNode: () =>
-        new GatewayFault('ERR_NO_SERVICE', `No healthy services available for model '${model.slice(0, 500)}'`),
+        new GatewayFault('ERR_NO_SERVICE', `No healthy services available for model '${model.slice(0, 500)}'`, {
+          headers: { 'Retry-After': '5' },
+        }),
     })
   }
 }

@@ -44,6 +44,9 @@ export type AttemptResult =
   | { readonly kind: 'streamed' }
   | { readonly kind: 'fault'; readonly fault: GatewayFault; readonly refused: boolean }
 
+/** Without a sink nothing is streamed. */
+export type CollectResult = Exclude<AttemptResult, { kind: 'streamed' }>
+
 /** A collected answer larger than this is given up, bytes. */
 const MAX_COLLECTED = 64_000_000
 
@@ -203,13 +206,13 @@ export class Attempt implements AnswerHandler, Flow {
 }
 
 /** Sends a request and collects the whole answer; for calls of the gateway's own. */
-export function collect(
+export async function collect(
   transport: Transport,
   node: TrackedNode,
   request: BackendRequest,
   options?: AttemptOptions,
-): Promise<AttemptResult> {
+): Promise<CollectResult> {
   const attempt = new Attempt(undefined, options)
   transport.dispatch(node, request, attempt)
-  return attempt.result
+  return (await attempt.result) as CollectResult
 }

@@ -16,6 +16,8 @@ export function faultOfTransport(error: unknown, sent: boolean, answerBegun: boo
 function codeOf(error: unknown, sent: boolean, answerBegun: boolean): FaultCode {
   const code = (error as { code?: string } | null)?.code ?? ''
   if (answerBegun) return 'ERR_NODE_BROKE'
+  // A request that undici itself refuses was badly made here: no node has anything to do with it.
+  if (error instanceof errors.InvalidArgumentError) return 'ERR_INTERNAL'
   // Whatever the code: an unreachable host can also be an established connection that is lost.
   if (!sent) return isExhausted(error) ? 'ERR_NO_SOCKET' : 'ERR_NODE_REFUSED'
   // A parser error comes without a code where undici cannot name it.

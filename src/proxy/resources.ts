@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Limit } from '../fleet/limit.ts'
 import type { TrackedNode } from '../fleet/node.ts'
+import { scanObject } from '../json/index.ts'
 import { collect } from './attempt.ts'
 import { retryAfterSeconds } from './exchange.ts'
 import type { Transport } from './transport.ts'
@@ -135,6 +136,8 @@ async function atMost(work: Promise<unknown>, seconds: number): Promise<void> {
 
 function parse(body: Buffer): NodeResources | undefined {
   try {
+    // Also refuses what is nested too deep to be written again.
+    scanObject(body)
     const value: unknown = JSON.parse(body.toString())
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
     const isObject = (entry: unknown): boolean => typeof entry === 'object' && entry !== null

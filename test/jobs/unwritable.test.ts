@@ -41,6 +41,24 @@ test('a job that cannot be recorded is 503, and its place at the node is given b
   assert.equal(tracked!.load.inFlight, 0)
 })
 
+/** Takes jobs, and then has no room for an answer by itself. */
+class NearlyFullLedger extends MemoryLedger {
+  override async insert(...[jobs, answer]: Parameters<MemoryLedger['insert']>): Promise<void> {
+    if (jobs.length === 0) throw ledgerFault('its disk is full')
+    return super.insert(jobs, answer)
+  }
+}
+
+test('a batch whose jobs are recorded is answered, although its answer cannot be kept', async (t) => {
+  const node = await spawnSimNode({ rateLimit: 0 }, t)
+  const { url, ledger } = await startJobServer(t, [node], new NearlyFullLedger({ maxBytes: 1e9, ttlMs: 1e9 }))
+  const keyed = { headers: { 'Idempotency-Key': 'a' } }
+  const answer = await post(`${url}/api/jobs/batch`, [JOB, JOB], keyed)
+  assert.equal(answer.status, 200, answer.text)
+  const ids = answer.json<{ id: string }[]>().map(({ id }) => id)
+  assert.equal((await ledger.read('127.0.0.1', ids)).length, 2)
+})
+
 test('a stream whose id cannot be recorded is 503, with nothing of it, however fast its output comes', async (t) => {
   const node = await spawnSimNode({ rateLimit: 0 }, t)
   const { url, fleet } = await startJobServer(t, [node], full())

@@ -97,3 +97,11 @@ test('a node that pushes back is left alone for as long as it says, and what it 
     assert.equal(asked, calls)
   }
 })
+
+test('what is nested too deep to be written again is not taken', async (t) => {
+  const deep = '['.repeat(5000) + ']'.repeat(5000)
+  const { resources, nodes } = await startNodes(t, 2, (request, response) => {
+    response.end(request.url === '/n0/resources' ? `{"echo":{"x":${deep}}}` : '{"echo":{}}')
+  })
+  assert.deepEqual([...(await resources.of(nodes, undefined, 30)).keys()], [nodes[1]])
+})

@@ -30,8 +30,11 @@ export class Ejection {
     return this.#seconds === 0 || (now >= this.#until && !this.#onTrial)
   }
 
-  started(now: number): void {
-    if (this.isHalfOpen(now)) this.#onTrial = true
+  /** Whether the request that starts is the trial. */
+  started(now: number): boolean {
+    if (!this.isHalfOpen(now)) return false
+    this.#onTrial = true
+    return true
   }
 
   /** Whatever it proved: one that proved nothing, such as a pushback, makes room for the next. */

@@ -31,6 +31,8 @@ export interface WorkEnd {
 export interface WorkMark {
   readonly service: ServedMark
   readonly concurrency: ConcurrencyMark
+  /** Whether it tries out a node that was set aside. */
+  readonly isTrial: boolean
 }
 
 /** What the operator says of a backend. */
@@ -121,15 +123,18 @@ export class NodeLoad {
 
   /** A request goes to this node. Call {@link ended} exactly once for it, with the mark that this returns. */
   started(now: number): WorkMark {
-    this.#ejection.started(now)
-    return this.restored(now)
+    return this.#mark(now, this.#ejection.started(now))
   }
 
   /** A job of an earlier run of the gateway is still there. */
   restored(now: number): WorkMark {
+    return this.#mark(now, false)
+  }
+
+  #mark(now: number, isTrial: boolean): WorkMark {
     this.#advance(now)
     this.#own++
-    return { service: this.#service.mark(), concurrency: this.#learntConcurrency.mark() }
+    return { service: this.#service.mark(), concurrency: this.#learntConcurrency.mark(), isTrial }
   }
 
   /** The work that {@link started} or {@link restored} began is over: for async jobs when the job is. */
@@ -141,7 +146,7 @@ export class NodeLoad {
       this.#learntConcurrency.notServed(mark.concurrency)
     }
     this.#own = Math.max(0, this.#own - 1)
-    this.#ejection.trialEnded()
+    if (mark?.isTrial !== false) this.#ejection.trialEnded()
   }
 
   /** Evidence from traffic that the node works: it answered. Pushbacks and clients that leave are no evidence. */

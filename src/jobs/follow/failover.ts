@@ -5,7 +5,7 @@ import type { Answer } from '../../proxy/attempt.ts'
 import { idIn } from '../accepted.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { LiveJob, LiveJobs } from '../liveJobs.ts'
-import { mayHaveBegun, resubmit, wasAsked, type ResubmissionOptions } from './resubmission.ts'
+import { isWanted, mayHaveBegun, resubmit, type ResubmissionOptions } from './resubmission.ts'
 
 /** A job runs at most this often. */
 const MAX_RUNS = 3
@@ -17,6 +17,8 @@ const RECORD_TOLERANCE_SECONDS = 5
 const MAX_MOVES_AT_ONCE = 32
 const FIRST_PAUSE_SECONDS = 1
 const LONGEST_PAUSE_SECONDS = 30
+
+const NOBODY_TOOK_IT = 'The job was lost with its node, and no other could take it in time'
 
 type Loss = 'forgotten' | 'node died'
 
@@ -108,15 +110,16 @@ export class Failover {
   async #move(job: LiveJob, why: Loss): Promise<void> {
     // It may have waited its turn for a while.
     if (why === 'node died' && !job.node.contact.isDead) return
+    if (!isWanted(this.#options, job)) return this.#giveUpInTime(job, NOBODY_TOOK_IT)
     const request = await this.#options.ledger.request(job.record.id)
     if (!request) return this.#fail(job, 'The job was lost with its node, and its request is not kept any more')
     const outcome = await resubmit(this.#options, job, Buffer.from(request))
     if (outcome.kind === 'answer' && this.#isAccepted(job, outcome.answer, outcome.lease, why)) return
     if (mayHaveBegun(outcome)) this.#options.live.runLost(job)
-    if (wasAsked(outcome)) this.#pauses.pause(job)
-    // Nobody could take it now: it stays `running`, and a later look tries again.
+    // Nobody could take it now: it stays `running`, and a later look tries again. Its request may be long, hence the pause.
+    this.#pauses.pause(job)
     this.#options.logger.debug('lost job waits for a node', { job: job.record.id, why })
-    this.#giveUpInTime(job, 'The job was lost with its node, and no other could take it in time')
+    this.#giveUpInTime(job, NOBODY_TOOK_IT)
   }
 
   #isAccepted(job: LiveJob, { body }: Answer, lease: Lease, why: Loss): boolean {

@@ -1,7 +1,7 @@
 import type { Fleet } from '../../fleet/fleet.ts'
 import type { TrackedNode } from '../../fleet/node.ts'
 import type { Logger } from '../../fleet/sources/source.ts'
-import { collect, type Answer, type AttemptResult } from '../../proxy/attempt.ts'
+import { collect, type Answer, type CollectResult } from '../../proxy/attempt.ts'
 import type { Transport } from '../../proxy/transport.ts'
 import type { LiveJob } from '../liveJobs.ts'
 import { CallBudget } from './budget.ts'
@@ -95,7 +95,7 @@ export class NodeFollower {
   }
 
   async #look(): Promise<void> {
-    const { fleet, logger, periodSeconds } = this.#options
+    const { fleet, logger, onNoAccount, periodSeconds } = this.#options
     this.#isLooking = true
     this.#lastLookAt = fleet.now()
     this.#divisions = 0
@@ -103,6 +103,7 @@ export class NodeFollower {
       for (const chunk of this.#chunks()) if (!(await this.#ask(chunk))) break
     } catch (error) {
       logger.error('looking at jobs failed', { node: this.node.name, error })
+      onNoAccount([...this.#jobs.keys()])
     }
     this.#isLooking = false
     this.#dueAt = Infinity
@@ -146,7 +147,7 @@ export class NodeFollower {
     const jobs = wanted.filter((job) => this.#jobs.has(job))
     if (jobs.length === 0) return true
     const result = await this.#call(jobs)
-    if (this.#isStopped || result.kind === 'streamed') return false
+    if (this.#isStopped) return false
     if (result.kind === 'fault') {
       if (result.fault.fault.source !== 'upstream') return false
       if (result.fault.code === 'ERR_NODE_BROKE') return this.#divide(jobs)
@@ -175,7 +176,7 @@ export class NodeFollower {
     return (await this.#ask(jobs.slice(0, middle))) && (await this.#ask(jobs.slice(middle)))
   }
 
-  #call(jobs: readonly LiveJob[]): Promise<AttemptResult> {
+  #call(jobs: readonly LiveJob[]): Promise<CollectResult> {
     const ids = jobs.map((job) => `id=${encodeURIComponent(job.record.nodeJobId)}`).join('&')
     const request = {
       method: 'GET' as const,

@@ -1,4 +1,12 @@
-import { ANSWER_LIMITS, memberOf, scanArray, scanObject, stringAt, type JsonSpan } from '../../json/index.ts'
+import {
+  ANSWER_LIMITS,
+  memberOf,
+  scanArray,
+  scanObject,
+  stringAt,
+  type JsonMember,
+  type JsonSpan,
+} from '../../json/index.ts'
 
 /** One job as a node tells it; results stay the bytes that came. */
 export interface NodeJob {
@@ -26,9 +34,17 @@ export function readNodeJobs(body: Buffer): NodeJob[] | undefined {
   return entries.map((entry) => readNodeJob(body, entry)).filter((job) => job !== undefined)
 }
 
+function membersOf(body: Buffer, entry: JsonSpan): JsonMember[] {
+  try {
+    return scanObject(body, entry.start, entry.end, RESULT_LIMITS)
+  } catch {
+    return []
+  }
+}
+
 function readNodeJob(body: Buffer, entry: JsonSpan): NodeJob | undefined {
   if (entry.kind !== 'object') return undefined
-  const members = scanObject(body, entry.start, entry.end, RESULT_LIMITS)
+  const members = membersOf(body, entry)
   const id = memberOf(members, 'id')
   const status = memberOf(members, 'status')
   if (id?.kind !== 'string' || status?.kind !== 'string') return undefined

@@ -8,8 +8,8 @@ import { headersOnBehalf } from '../../proxy/headers.ts'
 import type { Transport } from '../../proxy/transport.ts'
 import { tryNodes, type Outcome } from '../../proxy/tryNodes.ts'
 import { JOBS_PATH } from '../deps.ts'
+import type { JobRecord } from '../ledger/ledger.ts'
 import type { LiveJob } from '../liveJobs.ts'
-import { noNodeFor } from '../needs.ts'
 
 /** A node accepts a job at once, before it runs; one that is silent for longer hangs. */
 const ANSWER_TIMEOUT_MS = 10_000
@@ -42,16 +42,20 @@ export function mayHaveBegun(outcome: Outcome): boolean {
   return outcome.kind === 'answer'
 }
 
-/** Whether any node was asked at all. */
-export function wasAsked(outcome: Outcome): boolean {
-  return outcome.kind !== 'fault' || outcome.sent
+/** Whether there is anybody to ask for a job that its node lost. */
+export function isWanted({ selector }: ResubmissionOptions, { record, node }: LiveJob): boolean {
+  const candidates = selector.candidates(needFor(record))
+  return candidates.some((candidate) => candidate !== node || !node.contact.isFailing)
 }
 
-function exchangeFor({ fleet, via }: ResubmissionOptions, { record }: LiveJob, body: Buffer): Exchange {
+function needFor(record: JobRecord): Need {
+  return whileHealthy(needContainers(record.containers))
+}
+
+function exchangeFor({ via }: ResubmissionOptions, { record }: LiveJob, body: Buffer): Exchange {
   const headers = headersOnBehalf(record.clientAddress, record.id, via)
-  const submission = { kind: 'job' as const, containers: [...record.containers], requiresProof: false }
   return {
-    need: whileHealthy(needContainers(record.containers)),
+    need: needFor(record),
     cost: record.cost,
     restKey: `${JOBS_PATH} ${record.caller}`,
     requestFor: (to) => ({ method: 'POST', path: to.spec.basePath + JOBS_PATH, headers, body }),
@@ -60,7 +64,8 @@ function exchangeFor({ fleet, via }: ResubmissionOptions, { record }: LiveJob, b
     followsPushback: true,
     // Some node took this job before: one that does not has a reason of its own.
     isPushback: (answer) => answer.status !== 200,
-    noNode: () => noNodeFor(submission, fleet),
+    // Nobody sees it.
+    noNode: () => new GatewayFault('ERR_NO_NODE'),
   }
 }
 

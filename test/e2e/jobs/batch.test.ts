@@ -163,6 +163,17 @@ describe('a batch and failing nodes', { concurrency: 3 }, () => {
     await accepted(site, items, { headers: { 'Idempotency-Key': 'again' } })
   })
 
+  test('that many nodes served names twenty of them: clients take no header of any length', async (t) => {
+    const site = shared.site(t)
+    const containers = Array.from({ length: 23 }, (_, n) => `${site.container}-${n}`)
+    const start = (container: string): Promise<LocalSimNode> => startSimNode({ containers: [container] }, t)
+    await site.list(...(await Promise.all(containers.map(start))))
+    const items = containers.map((container) => jobOf({}, [container]))
+    await accepted(site, items)
+    const named = (await batch(site, items)).headers['x-infernet-node'] as string
+    assert.match(named, /^(127\.0\.0\.1:\d+, ){19}127\.0\.0\.1:\d+ and 3 more$/)
+  })
+
   test('where all nodes push back, the whole batch is 429 with Retry-After', async (t) => {
     const site = shared.site(t)
     for (const node of await site.nodes(2)) await node.pushBack('batch', { retryAfter: 0 })

@@ -36,7 +36,8 @@ export async function startScriptedNode(
       if (incoming.method === 'POST') {
         const id = newId()
         ids.push(id)
-        return void response.end(JSON.stringify({ id }))
+        if (pathname === '/api/jobs/stream') return void response.end(`${id}\noutput`)
+        return void response.end(JSON.stringify(pathname === '/api/jobs/batch' ? [{ id }] : { id }))
       }
       const asked = searchParams.getAll('id')
       questions.push({ ids: asked, at: performance.now() })

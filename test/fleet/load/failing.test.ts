@@ -58,6 +58,17 @@ test('half open, one request at a time is let through until one succeeds', () =>
   assert.equal(load.admits(7), true)
 })
 
+test('work from before a node was set aside does not end its trial', () => {
+  const load = node()
+  const early = load.started(0)
+  failTimes(load, 3, 0)
+  const trial = load.started(5)
+  load.ended(6, { outcome: 'cancelled', mark: early })
+  assert.equal(load.admits(6), false)
+  load.ended(7, { outcome: 'cancelled', mark: trial })
+  assert.equal(load.admits(7), true)
+})
+
 test('each failed trial doubles the ejection, up to 160 seconds', () => {
   const load = node()
   failTimes(load, 3, 0)
