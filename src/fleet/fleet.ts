@@ -169,7 +169,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
   answered(node: TrackedNode, { tookWork }: { tookWork: boolean }): void {
     const now = this.now()
     node.isRefusing = false
-    node.contact.answered(now)
+    node.contact.answered()
     if (tookWork) node.load.succeeded(now)
   }
 
@@ -279,7 +279,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
 
   #pollFailed(node: TrackedNode, result: ProbeResult & { outcome: 'failed' }, now: number): void {
     node.isRefusing = result.refused
-    if (result.answered) node.contact.answered(now)
+    if (result.answered) node.contact.answered()
     else node.contact.failed(now)
     this.#sawFailure(node, result.reason)
   }
@@ -291,7 +291,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
   ): void {
     const now = this.now()
     node.isRefusing = false
-    node.contact.answered(now)
+    node.contact.answered()
     if (result.outcome === 'pushback') return
     const isBack = node.health.observe(true)
     // What was learnt before it went away holds no more.

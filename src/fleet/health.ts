@@ -47,12 +47,9 @@ export class Contact {
   #failures = 0
   #firstFailureAt = 0
   #lastFailureAt = 0
-  /** When it last answered, seconds; 0 if never. */
-  lastAnswerAt = 0
 
-  answered(now: number): void {
+  answered(): void {
     this.#failures = 0
-    this.lastAnswerAt = now
   }
 
   failed(now: number): void {

@@ -1,5 +1,12 @@
 import type { NodeKind } from './address.ts'
 import type { TrackedNode } from './node.ts'
+import { GatewayFault } from '../faults.ts'
+
+/** What a fault repeats of a list of containers: a client may have named one by megabytes, or a hundred thousand. */
+const MOST_NAMED = 20
+const LONGEST_NAME = 100
+/** When to come back after "no healthy node", seconds: about as long as a node needs to be seen again. */
+const RETRY_AFTER_SECONDS = '5'
 
 /** What a request asks of a node. Needs with the same key are the same need. */
 export interface Need {
@@ -33,4 +40,25 @@ export const CHAIN_NODE: Need = {
   key: 'chain',
   kind: 'infernet',
   fits: (node) => node.isInfernet && node.info?.chain.enabled === true,
+}
+
+/** The fault where no healthy node runs all of these. */
+export function nobodyRuns(containers: readonly string[]): GatewayFault {
+  const named = containers.slice(0, MOST_NAMED).map(shortened)
+  const unnamed = containers.length - named.length
+  const names = named.join(', ') + (unnamed > 0 ? ` and ${unnamed} more` : '')
+  return noHealthyNode(`No healthy node runs ${names}`, { containers: named })
+}
+
+/** The fault where nobody is there who could take it. */
+export function noHealthyNode(message: string, params?: Readonly<Record<string, unknown>>): GatewayFault {
+  return new GatewayFault('ERR_NO_NODE', message, {
+    ...(params && { params }),
+    headers: { 'Retry-After': RETRY_AFTER_SECONDS },
+  })
+}
+
+/** A name that a client made up, within a message. */
+export function shortened(name: string): string {
+  return name.length > LONGEST_NAME ? `${name.slice(0, LONGEST_NAME)}…` : name
 }

@@ -12,9 +12,6 @@ export function errorBody(fault: GatewayFault): string {
 /** Whatever was thrown, as a fault that a client may see. Only our own faults speak; anything else is an internal error. */
 export function toFault(error: unknown): GatewayFault {
   if (error instanceof GatewayFault) return error
-  const code = (error as { code?: unknown } | null)?.code
-  if (code === 'ERR_LEDGER')
-    return new GatewayFault('ERR_LEDGER', undefined, { headers: { 'Retry-After': '5' }, cause: error })
   // Express throws these for a path with a broken percent escape.
   if (error instanceof URIError) return new GatewayFault('ERR_BAD_REQUEST', 'The path is not properly encoded')
   return new GatewayFault('ERR_INTERNAL', undefined, { cause: error })

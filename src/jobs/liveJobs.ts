@@ -127,10 +127,6 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
     return job?.record.caller === caller ? job : undefined
   }
 
-  values(): IterableIterator<LiveJob> {
-    return this.#jobs.values()
-  }
-
   /** Its node says that it runs, and what has come of it so far. */
   runs(job: LiveJob, intermediate: Buffer | undefined): void {
     job.knownAt = this.#fleet.now()

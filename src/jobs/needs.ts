@@ -1,16 +1,11 @@
 import type { Fleet } from '../fleet/fleet.ts'
-import { CHAIN_NODE, needContainers, type Need } from '../fleet/need.ts'
+import { CHAIN_NODE, needContainers, nobodyRuns, noHealthyNode, shortened, type Need } from '../fleet/need.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import type { Selector } from '../fleet/selector.ts'
 import { GatewayFault } from '../faults.ts'
 import type { Submission } from './shape.ts'
 import { PipelineHashes } from './subscriptionHash.ts'
 
-/** When to come back after "no healthy node": about as long as a node needs to be seen again. */
-const RETRY_AFTER_SECONDS = '5'
-/** What a fault repeats of a list of containers: a client may have named one by megabytes, or a hundred thousand. */
-const MOST_NAMED = 20
-const LONGEST_NAME = 100
 /** Errors by which a node says that it will not but another may (its own words; it has no codes). */
 const NODE_SPECIFIC_REFUSALS = new Set([
   'Container not supported',
@@ -43,9 +38,7 @@ function needHash(hash: string, selector: Selector): Need {
 /** The fault for a submission that nobody can take. */
 export function noNodeFor(submission: Submission, fleet: Fleet): GatewayFault {
   if (submission.kind === 'subscription') {
-    return new GatewayFault('ERR_NO_NODE', 'No healthy node has its chain enabled', {
-      headers: { 'Retry-After': RETRY_AFTER_SECONDS },
-    })
+    return noHealthyNode('No healthy node has its chain enabled')
   }
   const first = submission.containers[0] ?? ''
   if (isInnerEverywhere(first, fleet)) {
@@ -53,17 +46,7 @@ export function noNodeFor(submission: Submission, fleet: Fleet): GatewayFault {
       params: { first_container: shortened(first) },
     })
   }
-  const containers = submission.containers.slice(0, MOST_NAMED).map(shortened)
-  const unnamed = submission.containers.length - containers.length
-  const names = containers.join(', ') + (unnamed > 0 ? ` and ${unnamed} more` : '')
-  return new GatewayFault('ERR_NO_NODE', `No healthy node runs ${names}`, {
-    params: { containers },
-    headers: { 'Retry-After': RETRY_AFTER_SECONDS },
-  })
-}
-
-function shortened(name: string): string {
-  return name.length > LONGEST_NAME ? `${name.slice(0, LONGEST_NAME)}…` : name
+  return nobodyRuns(submission.containers)
 }
 
 function isInnerEverywhere(container: string, fleet: Fleet): boolean {

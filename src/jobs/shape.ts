@@ -15,7 +15,7 @@ import { canonicalHash } from './subscriptionHash.ts'
 
 /** What the gateway has to know of a job or a delegated subscription; the rest stays in its bytes. */
 export type Submission =
-  | { readonly kind: 'job'; readonly containers: readonly string[]; readonly requiresProof: boolean }
+  | { readonly kind: 'job'; readonly containers: readonly string[] }
   /** `containersHash` is `0x` and 64 lower-case digits, or empty where the subscription holds no such hash. */
   | { readonly kind: 'subscription'; readonly containersHash: string }
 
@@ -95,9 +95,9 @@ function jobFrom(bytes: Buffer, members: readonly JsonMember[]): Submission {
   refuseOthers(members, JOB_MEMBERS, JOB_SHAPE)
   const containers = containerIdsAt(bytes, needed(members, 'containers', 'array', JOB_SHAPE))
   needed(members, 'data', 'object', JOB_SHAPE)
-  const requiresProof = readRequiresProof(bytes, members)
+  checkRequiresProof(members)
   if (containers.length === 0) throw new GatewayFault('ERR_JOB_REFUSED', 'No containers specified', { params: {} })
-  return { kind: 'job', containers, requiresProof }
+  return { kind: 'job', containers }
 }
 
 function subscriptionFrom(bytes: Buffer, members: readonly JsonMember[]): Submission {
@@ -105,7 +105,7 @@ function subscriptionFrom(bytes: Buffer, members: readonly JsonMember[]): Submis
   const { start, end } = needed(members, 'subscription', 'object', SUBSCRIPTION_SHAPE)
   needed(members, 'signature', 'object', SUBSCRIPTION_SHAPE)
   needed(members, 'data', 'object', SUBSCRIPTION_SHAPE)
-  readRequiresProof(bytes, members)
+  checkRequiresProof(members)
   const hash = memberOf(scanObject(bytes, start, end), 'containers')
   return {
     kind: 'subscription',
@@ -122,10 +122,9 @@ function containerIdsAt(bytes: Buffer, { start, end }: JsonMember): string[] {
   })
 }
 
-function readRequiresProof(bytes: Buffer, members: readonly JsonMember[]): boolean {
+function checkRequiresProof(members: readonly JsonMember[]): void {
   const member = memberOf(members, 'requires_proof')
-  if (!member || member.kind === 'null') return false
-  if (member.kind === 'boolean') return bytes.toString('latin1', member.start, member.end) === 'true'
+  if (!member || member.kind === 'null' || member.kind === 'boolean') return
   throw badShape(`"requires_proof" must be true, false or null, not ${named(member.kind)}`)
 }
 

@@ -1,6 +1,6 @@
 import type { Request, Response } from 'express'
 import type { Fleet } from '../fleet/fleet.ts'
-import { ANY_NODE, needContainers, type Need } from '../fleet/need.ts'
+import { ANY_NODE, needContainers, nobodyRuns, noHealthyNode, type Need } from '../fleet/need.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import type { Selector } from '../fleet/selector.ts'
 import { GatewayFault } from '../faults.ts'
@@ -38,10 +38,7 @@ export function lookupAddress(deps: LookupDeps) {
     const containers = containersIn(queryOf(req))
     await deps.whenReady()
     const [best] = handOut(deps, containers.length === 0 ? ANY_NODE : needContainers(containers), 1, 0)
-    if (!best) {
-      const what = containers.length === 0 ? 'No healthy node' : `No healthy node runs ${containers.join(', ')}`
-      throw new GatewayFault('ERR_NO_NODE', what, { headers: { 'Retry-After': '5' } })
-    }
+    if (!best) throw containers.length === 0 ? noHealthyNode('No healthy node') : nobodyRuns(containers)
     res.json({ ip: best.name })
   }
 }

@@ -115,7 +115,9 @@ export class Metrics {
   #addGauges(fleet: Fleet, live: LiveJobs): void {
     const registers = [this.registry]
     const perNode = (name: string, help: string, valueOf: (node: TrackedNode) => number): void => {
-      new Gauge({
+      // Prometheus takes what ends so for a counter.
+      const Kind = name.endsWith('_total') ? Counter : Gauge
+      new Kind({
         name,
         help,
         labelNames: ['node'],
@@ -124,8 +126,7 @@ export class Metrics {
           this.reset()
           let labels = 0
           for (const node of fleet.nodes.values()) {
-            if (labels++ < MAX_NODE_LABELS) this.set({ node: node.name }, valueOf(node))
-            else this.inc({ node: OTHER }, valueOf(node))
+            this.inc({ node: labels++ < MAX_NODE_LABELS ? node.name : OTHER }, valueOf(node))
           }
         },
       })

@@ -3,7 +3,7 @@ import { Lease } from '../fleet/lease.ts'
 import type { Need } from '../fleet/need.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import type { Pick, Selector } from '../fleet/selector.ts'
-import type { Answer, AnswerSink, BackendRequest } from './attempt.ts'
+import type { Answer, BackendRequest } from './attempt.ts'
 import { GatewayFault } from '../faults.ts'
 
 /** What one forwarded request is, apart from the client's connection. Jobs and OpenAI calls fill it in; the proxy layer runs it. */
@@ -90,5 +90,3 @@ export function retryAfterSeconds(header: string | undefined, nowMs: number): nu
   const seconds = /^\d+(\.\d+)?$/.test(header) ? Number(header) : (Date.parse(header) - nowMs) / 1000
   return Number.isFinite(seconds) ? Math.min(Math.max(1, Math.ceil(seconds)), MAX_RETRY_AFTER_SECONDS) : 1
 }
-
-export type { AnswerSink }

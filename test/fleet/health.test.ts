@@ -72,10 +72,9 @@ describe('a node is dead', () => {
 
   test('no more once it answered, and then all begins anew', () => {
     const contact = after(10, 11, 12)
-    contact.answered(13)
+    contact.answered()
     assert.equal(contact.isDead, false)
     assert.equal(contact.isFailing, false)
-    assert.equal(contact.lastAnswerAt, 13)
     contact.failed(20)
     contact.failed(30)
     assert.equal(contact.isDead, false)

@@ -22,9 +22,9 @@ function refuses(source: string, status: number, message: RegExp): GatewayFault 
 
 suite('a job', () => {
   test('is containers and data, perhaps with requires_proof', () => {
-    const job = (containers: string[], requiresProof = false) => ({ kind: 'job', containers, requiresProof })
+    const job = (containers: string[]) => ({ kind: 'job', containers })
     assert.deepEqual(read('{"containers":["a","b","a"],"data":{"x":[NaN,1e400]}}'), job(['a', 'b', 'a']))
-    assert.deepEqual(read('{"data":{},"requires_proof":true,"containers":["a"]}'), job(['a'], true))
+    assert.deepEqual(read('{"data":{},"requires_proof":true,"containers":["a"]}'), job(['a']))
     assert.deepEqual(read('{"containers":["a"],"data":{},"requires_proof":false}'), job(['a']))
     assert.deepEqual(read('{"containers":["a"],"data":{},"requires_proof":null}'), job(['a']))
     assert.deepEqual(read(String.raw`{"c\u006fntainers":["\u0061\ud83d\ude00"],"data":{}}`), job(['a😀']))
