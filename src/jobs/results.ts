@@ -3,7 +3,12 @@ import { GatewayFault } from '../faults.ts'
 import { contextOf } from '../http/context.ts'
 import { queryOf } from '../http/query.ts'
 import type { JobDeps } from './deps.ts'
-import { sendJsonPieces } from './writePieces.ts'
+import { sendJsonPieces, sendJsonTurns } from './writePieces.ts'
+
+/** Ids in the first turn at the ledger; those who ask for more get an answer that does not tell its length. */
+const FIRST_TURN = 16
+/** Results that the later turns aim at, bytes. */
+const TURN_BYTES = 4_000_000
 
 const NULL = Buffer.from('null')
 const NO_RESULTS = Buffer.from('[]')
@@ -31,9 +36,40 @@ export function readJobs(deps: JobDeps) {
       return sendJsonPieces(res, [Buffer.from(JSON.stringify(await deps.ledger.list(caller, which)))])
     }
     const withIntermediate = query.get('intermediate') === 'true'
-    const told = await tell(deps, caller, ids, withIntermediate)
-    await sendJsonPieces(res, jobsJson(ids, told, withIntermediate))
+    const turns = turnsOf(deps, caller, ids, withIntermediate)
+    if (new Set(ids).size > FIRST_TURN) return sendJsonTurns(res, turns)
+    const pieces: Uint8Array[] = []
+    for await (const turn of turns) pieces.push(...turn)
+    await sendJsonPieces(res, pieces)
   }
+}
+
+/**
+ * The list of entries in the order asked, in turns: results may be long, and what is read from the ledger stays in memory until
+ * the client has taken it.
+ */
+async function* turnsOf(
+  deps: JobDeps,
+  caller: string,
+  ids: readonly string[],
+  withIntermediate: boolean,
+): AsyncGenerator<Uint8Array[]> {
+  let isFirst = true
+  let mostIds = FIRST_TURN
+  let at = 0
+  while (at < ids.length) {
+    const turn = withDistinct(ids, at, mostIds)
+    at += turn.length
+    const told = await tell(deps, caller, turn, withIntermediate)
+    const pieces: Uint8Array[] = []
+    for (const entry of entriesOf(turn, told, withIntermediate)) {
+      pieces.push(isFirst ? OPEN : SEPARATOR, ...entry)
+      isFirst = false
+    }
+    yield pieces
+    mostIds = nextTurn(mostIds, told)
+  }
+  yield isFirst ? [NO_RESULTS] : [CLOSE]
 }
 
 async function tell(
@@ -57,17 +93,33 @@ async function tell(
   return told
 }
 
-/** The list of entries, in the order asked; one asked twice is told twice, out of the same bytes. */
-function jobsJson(ids: readonly string[], told: Map<string, Told>, withIntermediate: boolean): Uint8Array[] {
+/** So many of them, and as many more as only repeat those. */
+function withDistinct(ids: readonly string[], start: number, most: number): readonly string[] {
+  const distinct = new Set<string>()
+  let end = start
+  while (end < ids.length && (distinct.size < most || distinct.has(ids[end] as string)))
+    distinct.add(ids[end++] as string)
+  return ids.slice(start, end)
+}
+
+/** How many the next turn may have, by what this one took. */
+function nextTurn(mostIds: number, told: ReadonlyMap<string, Told>): number {
+  let bytes = 1
+  for (const { result, intermediate } of told.values()) bytes += (result?.length ?? 0) + (intermediate?.length ?? 0)
+  return Math.max(1, Math.min(2 * mostIds, Math.floor((mostIds * TURN_BYTES) / bytes)))
+}
+
+/** The entries in the order asked; one asked twice is told twice, out of the same bytes. */
+function* entriesOf(
+  ids: readonly string[],
+  told: ReadonlyMap<string, Told>,
+  withIntermediate: boolean,
+): Generator<Uint8Array[]> {
   const entries = new Map([...told].map(([id, job]) => [id, jobJson(id, job, withIntermediate)]))
-  const pieces: Uint8Array[] = []
   for (const id of ids) {
     const entry = entries.get(id)
-    if (entry) pieces.push(pieces.length === 0 ? OPEN : SEPARATOR, ...entry)
+    if (entry) yield entry
   }
-  if (pieces.length === 0) return [NO_RESULTS]
-  pieces.push(CLOSE)
-  return pieces
 }
 
 /** One entry, members in a node's own order; the results are the bytes that came. */

@@ -12,11 +12,27 @@ export async function sendJsonPieces(res: ServerResponse, pieces: readonly Uint8
   res.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': length })
   if (res.req.method === 'HEAD') return void res.end()
   if (length <= WRITE_BYTES) return void res.end(Buffer.concat(pieces, length))
+  await write(res, pieces)
+  res.end()
+}
+
+/** The same for JSON that comes in turns, each asked for when the one before is on its way, so that only one takes memory. */
+export async function sendJsonTurns(res: ServerResponse, turns: AsyncIterable<readonly Uint8Array[]>): Promise<void> {
+  for await (const pieces of turns) {
+    // Not before the first is there: until then a failure has an answer of its own.
+    if (!res.headersSent) res.writeHead(200, { 'Content-Type': 'application/json' })
+    if (res.req.method === 'HEAD') break
+    await write(res, pieces)
+    if (res.destroyed) return
+  }
+  res.end()
+}
+
+async function write(res: ServerResponse, pieces: readonly Uint8Array[]): Promise<void> {
   for (const chunk of chunksOf(pieces)) {
     if (res.destroyed) return
     if (!res.write(chunk)) await roomOrClose(res)
   }
-  res.end()
 }
 
 /** The same bytes in writes that are worth their while. */
