@@ -46,8 +46,8 @@ describe('pushback', () => {
 
   test('a node that says 0 is still left alone for a second, and then asked again', async (t) => {
     const site = shared.site(t)
-    await site.nodes(1, { rateLimit: { submit: 60, info: 0, jobs: 0 } })
-    await submitMany(site, 60)
+    const [node] = await site.nodes(1)
+    await node!.pushBack('submit', { times: 1, retryAfter: 0 })
     const answer = await submitTo(site, jobOf({}, [site.container]))
     assertError(answer, 429)
     assert.equal(answer.headers['retry-after'], '1')
