@@ -43,7 +43,7 @@ describe('failover', { concurrency: 4 }, () => {
   test('a node that forgets, and is the only one, gets its jobs again', async (t) => {
     const site = shared.site(t)
     const nodes = await site.nodes(1, { concurrency: 20 })
-    const data = (n: number): object => ({ n, seconds: 1 })
+    const data = (n: number): object => ({ n, seconds: 3 })
     const ids = await submitMany(site, 5, data)
     await nodes[0]!.forget()
     const entries = await ended(site, ids)
@@ -54,8 +54,8 @@ describe('failover', { concurrency: 4 }, () => {
   test('jobs of a hung node finish elsewhere, and its own late results change nothing', async (t) => {
     const site = shared.site(t)
     const hung = await site.process({ concurrency: 20 })
-    const ids = await submitMany(site, 3, (n) => ({ n, seconds: 1 }))
-    const [other] = await site.nodes(1, { concurrency: 50, slowness: 6 })
+    const ids = await submitMany(site, 3, (n) => ({ n, seconds: 3 }))
+    const [other] = await site.nodes(1, { concurrency: 50, slowness: 2 })
     const moved = ids.map(() => other!.next('jobAccepted', () => true, 40_000))
     const firstEnds = ids.map(() => hung.next('jobEnded', () => true, 60_000))
     hung.pause()
@@ -65,7 +65,7 @@ describe('failover', { concurrency: 4 }, () => {
     // The second runs go on for seconds, and they alone count.
     for (const { status } of await entriesOf(site, ids)) assert.equal(status, 'running')
     const entries = await ended(site, ids)
-    entries.forEach((entry, n) => assertEchoed(entry, { n, seconds: 1 }))
+    entries.forEach((entry, n) => assertEchoed(entry, { n, seconds: 3 }))
     for (const { endedAt } of await other!.jobs()) assert.ok(endedAt !== undefined)
     assert.deepEqual((await listed(site)).toSorted(), ids.toSorted())
   })

@@ -45,7 +45,7 @@ describe('failover ends', { concurrency: 4 }, () => {
   test('not with a refusal: the job waits for a node that takes it, and asks with growing pauses', async (t) => {
     const site = shared.site(t)
     const [node] = await site.nodes(1)
-    const id = await submitted(site, { seconds: 1 })
+    const id = await submitted(site, { seconds: 3 })
     const [broken] = await site.nodes(1)
     await broken!.answer(500, 'submit')
     await node!.answer(405, 'submit', { body: '{"error":"Container not supported","params":{}}' })
@@ -54,7 +54,7 @@ describe('failover ends', { concurrency: 4 }, () => {
     const [, second, third] = broken!.seen('submit')
     assert.ok(third!.at - second!.at > 1900, `${third!.at - second!.at} ms`)
     await node!.behave()
-    assertEchoed((await ended(site, [id]))[0], { seconds: 1 })
+    assertEchoed((await ended(site, [id]))[0], { seconds: 3 })
   })
 
   test('not with the list: jobs of a node that is taken out of the file are followed to their end there', async (t) => {
