@@ -30,10 +30,11 @@ async function list(node: SimNode, query = '', options: RequestOptions = {}): Pr
 
 test('a job is known as running from its answer on, and then finished with its own input', async (t) => {
   const node = await startSimNode({ rateLimit: 0 }, t)
-  const id = await submit(node, { seconds: 0.05, mark: 'x' })
+  const ended = node.next('jobEnded')
+  const id = await submit(node, { seconds: 0.5, mark: 'x' })
   assert.deepEqual(await look(node, `id=${id}`), [{ id, result: null, status: 'running' }])
-  await node.next('jobEnded')
-  const output = { echo: { seconds: 0.05, mark: 'x' }, container: 'echo' }
+  await ended
+  const output = { echo: { seconds: 0.5, mark: 'x' }, container: 'echo' }
   assert.deepEqual(await look(node, `id=${id}`), [{ id, result: { container: 'echo', output }, status: 'success' }])
 })
 
@@ -156,13 +157,13 @@ test('a job longer than the limit fails with an empty error', async (t) => {
 
 test('forgetting drops unfinished jobs for good and keeps finished ones', async (t) => {
   const node = await startSimNode({ rateLimit: 0 }, t)
-  const running = await submit(node, { seconds: 0.05 })
+  const running = await submit(node, { seconds: 0.6 })
   const ended = node.next('jobEnded')
   const finished = await submit(node, {})
   await ended
   await node.forget()
   assert.deepEqual(await list(node), [finished])
-  await assert.rejects(node.next('jobEnded', ({ id }) => id === running, 100))
+  await assert.rejects(node.next('jobEnded', ({ id }) => id === running, 900))
   assert.deepEqual(node.load, { pending: 0, running: 0, waiting: 0 })
   await node.forget({ finished: true })
   assert.deepEqual(await list(node), [])
@@ -171,7 +172,7 @@ test('forgetting drops unfinished jobs for good and keeps finished ones', async 
 test('a record expires while its job still runs; when the job ends, it is known again', async (t) => {
   const node = await startSimNode({ pendingTtl: 0.02, rateLimit: 0 }, t)
   const ended = node.next('jobEnded')
-  const id = await submit(node, { seconds: 0.15 })
+  const id = await submit(node, { seconds: 1.5 })
   await new Promise((resolve) => setTimeout(resolve, 40))
   assert.deepEqual(await look(node, `id=${id}`), [])
   assert.equal(node.load.pending, 0)

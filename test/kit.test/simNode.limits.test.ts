@@ -10,6 +10,16 @@ async function times(n: number, ask: () => Promise<Answer>): Promise<Answer[]> {
   return answers
 }
 
+/** So many requests of one caller within a second, in which a budget refills by one. */
+async function quickBurst(n: number, ask: (caller: string) => Promise<Answer>): Promise<Answer[]> {
+  for (let left = 10; ; left--) {
+    const caller = `burst-${Date.now()}-${left}`
+    const since = performance.now()
+    const answers = await times(n, () => ask(caller))
+    if (performance.now() - since < 900 || left === 1) return answers
+  }
+}
+
 const limitHeaders = ({ headers }: Answer): unknown[] => [
   headers['ratelimit-limit'],
   headers['ratelimit-remaining'],
@@ -26,8 +36,9 @@ for (const [name, realUrl] of [
   describe(`${name} limits`, { skip }, () => {
     test('a burst of 60 passes, the 61st is 429 with a web page', async (t) => {
       const url = realUrl ?? (await startSimNode({}, t)).url
-      const headers = { 'X-Forwarded-For': `burst-${Date.now()}` }
-      const answers = await times(61, () => request(`${url}/health`, { headers }))
+      const answers = await quickBurst(61, (caller) =>
+        request(`${url}/health`, { headers: { 'X-Forwarded-For': caller } }),
+      )
       assert.deepEqual(limitHeaders(answers[0]!), ['60', '59', '0'])
       assert.deepEqual(limitHeaders(answers[1]!), ['60', '58', '1'])
       assert.equal(
