@@ -2,6 +2,7 @@
 import './exit.ts'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
+import type { Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -13,13 +14,13 @@ export interface Cleanup {
 
 /**
  * Polls until `look` returns something truthy without throwing, and returns that.
- * Rejects with the last error, or the last value, after `withinMs` (default 5,000).
+ * Rejects with the last error, or the last value, after `withinMs` (default 15,000).
  */
 export async function eventually<T>(
   look: () => T | Promise<T>,
   options: { withinMs?: number; everyMs?: number; what?: string } = {},
 ): Promise<NonNullable<T>> {
-  const { withinMs = 5000, everyMs = 10, what = 'the condition' } = options
+  const { withinMs = 15_000, everyMs = 10, what = 'the condition' } = options
   const giveUpAt = performance.now() + withinMs
   for (;;) {
     let seen: unknown
@@ -54,24 +55,64 @@ export async function within<T>(promise: Promise<T>, withinMs: number, what: () 
 // Below the range from which Linux takes the local ports of outgoing connections (32768 and up):
 // a server that closes and listens again finds its port still free.
 const LOWEST_PORT = 16_000
-const PORTS = 16_000
-const handedOut = new Set<number>()
+/** Each process has blocks of its own. The first port of a block is its guard: who listens there has the block. */
+const BLOCKS = 32
+const PORTS_PER_BLOCK = 500
+/** Of this process's blocks, in random order. */
+const unused: number[] = []
+let claiming: Promise<void> | undefined
 
-/** A TCP port on which nobody listens, not handed out before in this process, safe to close and open again. */
-export async function freePort(host = '127.0.0.1'): Promise<number> {
+/**
+ * A TCP port on which nobody listens, at none of these addresses (default: 127.0.0.1), safe to close and open again. It
+ * was not handed out before in this process, and is not to other ones. Rejects where there is no such address.
+ */
+export async function freePort(...hosts: string[]): Promise<number> {
   for (;;) {
-    const port = LOWEST_PORT + Math.floor(Math.random() * PORTS)
-    if (handedOut.has(port) || !(await canListen(port, host))) continue
-    handedOut.add(port)
-    return port
+    const port = unused.pop()
+    if (port === undefined) {
+      claiming ??= claimBlock().finally(() => (claiming = undefined))
+      await claiming
+    } else if (await canListen(port, hosts.length > 0 ? hosts : ['127.0.0.1'])) return port
   }
 }
 
-function canListen(port: number, host: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = createServer()
-    probe.once('error', () => resolve(false))
-    probe.listen(port, host, () => probe.close(() => resolve(true)))
+async function claimBlock(): Promise<void> {
+  for (const block of shuffled(BLOCKS)) {
+    const first = LOWEST_PORT + block * PORTS_PER_BLOCK
+    const guard = await listen(first, '127.0.0.1')
+    if (!guard) continue
+    // Held until the process ends, and no reason for it not to.
+    guard.unref()
+    unused.push(...shuffled(PORTS_PER_BLOCK - 1).map((n) => first + 1 + n))
+    return
+  }
+  throw new Error('other processes have all blocks of ports')
+}
+
+/** 0 to n - 1 in random order. */
+function shuffled(n: number): number[] {
+  const keys = Array.from({ length: n }, () => Math.random())
+  return Array.from(keys.keys()).sort((a, b) => keys[a]! - keys[b]!)
+}
+
+async function canListen(port: number, hosts: readonly string[]): Promise<boolean> {
+  for (const host of hosts) {
+    const probe = await listen(port, host)
+    if (!probe) return false
+    await new Promise((resolve) => probe.close(resolve))
+  }
+  return true
+}
+
+/** Undefined where somebody listens there already. */
+function listen(port: number, host: string): Promise<Server | undefined> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EADDRINUSE') resolve(undefined)
+      else reject(error)
+    })
+    server.listen(port, host, () => resolve(server))
   })
 }
 
