@@ -1,13 +1,11 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { connect } from 'node:net'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import type { Gateway } from '../../kit/gateway.ts'
 import { openStream, post, request } from '../../kit/http.ts'
 import { startSimNode } from '../../kit/simNode/index.ts'
 import type { LocalSimNode } from '../../kit/simNode/index.ts'
+import { unconnectable } from '../../kit/unconnectable.ts'
 import { assertError, gatewayFor, job, linesOf, statsOf } from '../support.ts'
 
 /** Two nodes of which `first` is preferred, and a gateway that will not poll them again during the test. */
@@ -84,36 +82,11 @@ describe('a node that refuses connections', { concurrency: 2 }, () => {
   })
 })
 
-/**
- * Listens on a port without ever accepting, with its queue full: what connects there hears nothing, as from a host that
- * is gone. Returns false where this system answers all the same.
- */
-async function blackHole(t: TestContext, port: number): Promise<boolean> {
-  const script =
-    `require('net').createServer().listen({ port: ${port}, host: '127.0.0.1', backlog: 1 }, () => {` +
-    ` require('fs').writeSync(1, 'listening'); Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0) })`
-  const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
-  t.after(() => child.kill('SIGKILL'))
-  const [listens] = await Promise.race([once(child.stdout, 'data'), once(child, 'exit').then(() => [])])
-  if (!listens) return false
-  for (let i = 0; i < 20; i++) {
-    const socket = connect(port, '127.0.0.1')
-    socket.on('error', () => undefined)
-    t.after(() => socket.destroy())
-    const isTaken = await Promise.race([
-      once(socket, 'connect').then(() => true),
-      new Promise<boolean>((resolve) => setTimeout(resolve, 250, false)),
-    ])
-    if (!isTaken) return true
-  }
-  return false
-}
-
 describe('a node that takes no connection', { concurrency: 2 }, () => {
   test('is passed over for the next after CONNECT_TIMEOUT', async (t) => {
     const { gateway, first, second } = await preferring(t)
     await first.refuse()
-    if (!(await blackHole(t, first.port))) return t.skip('connections are taken although the queue is full')
+    await unconnectable(t, first.port)
     const startMs = performance.now()
     const answer = await post(`${gateway.url}/api/jobs`, job())
     assert.equal(answer.status, 200)
@@ -126,7 +99,7 @@ describe('a node that takes no connection', { concurrency: 2 }, () => {
   test('is a 502 where there is no other', async (t) => {
     const { gateway, first, second } = await preferring(t)
     await Promise.all([first.refuse(), second.refuse()])
-    if (!(await blackHole(t, first.port))) return t.skip('connections are taken although the queue is full')
+    await unconnectable(t, first.port)
     const headers = { 'X-Request-Id': 'hole' }
     assertError(await post(`${gateway.url}/api/jobs`, job(), { headers }), 502)
     const line = await gateway.waitForLog((one) => one['requestId'] === 'hole')

@@ -61,7 +61,12 @@ export class SpawnedSimNode extends SimNode {
     })
     this.#child = child
     this.#heard = 0
-    const [line] = (await once(createInterface({ input: child.stdout }), 'line')) as [string]
+    const [line] = (await Promise.race([
+      once(createInterface({ input: child.stdout }), 'line'),
+      once(child, 'exit').then(() => {
+        throw new Error('the node ended')
+      }),
+    ])) as [string]
     const said = JSON.parse(line) as { host: string; port: number; controlPort: number }
     this.host = said.host
     this.port = said.port
