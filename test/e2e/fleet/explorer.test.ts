@@ -11,17 +11,25 @@ const file = { after }
 const ofBoth = await startSimNode({}, file)
 const discovered = await startSimNode({}, file)
 // On a loopback address of its own, so that its port is free to be the one that explorers leave out.
-const onPort4000 = await startSimNode({ host: `127.${randomInt(1, 255)}.${randomInt(256)}.1`, port: 4000 }, file)
+const hostOfPort4000 = `127.${randomInt(1, 255)}.${randomInt(256)}.1`
+const skip = await startSimNode({ host: hostOfPort4000, port: 4000 }, file).then(
+  () => false,
+  (error: NodeJS.ErrnoException) => {
+    // Somebody listens there on all addresses.
+    if (error.code === 'EADDRINUSE') return 'port 4000 is taken on this machine'
+    throw error
+  },
+)
 const other = await startSimNode({}, file)
 
 const all = [
   { ip: '127.0.0.1', port: ofBoth.port },
   { ip: '127.0.0.1', port: discovered.port },
-  { ip: onPort4000.host },
+  { ip: hostOfPort4000 },
 ]
 const inFile = `http://${ofBoth.address}/`
 const explorer = await startExplorer(file)
-explorer.lists(...all)
+if (!skip) explorer.lists(...all)
 const gateway = await spawnGateway(file, {
   nodes: [inFile],
   env: {
@@ -44,9 +52,9 @@ async function becomes(...expected: string[]): Promise<void> {
   })
 }
 
-const everybody = [inFile, discovered.address, onPort4000.address]
+const everybody = [inFile, discovered.address, `${hostOfPort4000}:4000`]
 
-describe('nodes that an explorer lists', () => {
+describe('nodes that an explorer lists', { skip }, () => {
   test('join those of the file; a missing port is 4000; one in both is one, as the file spells it', async () => {
     await gateway.ready(3)
     await becomes(...everybody)

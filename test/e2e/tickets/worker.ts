@@ -47,8 +47,14 @@ print(json.dumps([check(answer) for answer in answers]))
 `
 
 /** Why no worker can be played here, or `false`. */
-export const isMissing: string | false =
-  spawnSync('python3', ['--version']).error === undefined ? false : 'python3 is not there'
+export const isMissing: string | false = whatIsMissing()
+
+function whatIsMissing(): string | false {
+  const succeeds = (command: string, ...args: string[]): boolean => spawnSync(command, args).status === 0
+  if (!succeeds('python3', '--version')) return 'python3 is not there'
+  if (succeeds('python3', '-c', 'import cryptography') || succeeds('openssl', 'version')) return false
+  return "neither Python's cryptography nor openssl is there"
+}
 
 /** Whether each answer of `POST /route/` holds, by the public key that `GET /pubkey/` gave. */
 export async function workerAccepts(t: Cleanup, pem: string, answers: readonly string[]): Promise<boolean[]> {
