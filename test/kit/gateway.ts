@@ -14,7 +14,7 @@ import type { Cleanup } from './wait.ts'
 const CLI = fileURLToPath(new URL('../../src/cli.ts', import.meta.url))
 
 /** Milliseconds until a start that says nothing, or a stop that does not end, is an error. */
-const START_MS = 15_000
+const START_MS = 60_000
 const STOP_MS = 45_000
 
 export interface GatewayOptions {

@@ -79,7 +79,7 @@ describe('reading what nodes say', { concurrency: 6 }, () => {
     await site.list(node)
     const ids = await submitMany(site, 2)
     const isFinished = async (): Promise<boolean> => (await listed(site, '?pending=true')).length === 0
-    await eventually(isFinished, { withinMs: 30_000, everyMs: 100 })
+    await eventually(isFinished, { withinMs: 60_000, everyMs: 100 })
     for (const id of ids) {
       const [entry] = await entriesOf(site, [id])
       assert.equal((entry?.result?.output as string).length, 40_000_000)

@@ -48,7 +48,7 @@ export const SERVER_EVENTS = ['request', 'clientLeft', 'connection'] as const
 
 export type Times = { times?: number }
 
-const WAIT_MS = 10_000
+const WAIT_MS = 20_000
 
 export abstract class SimServer<E extends string, Events extends ServerEvents, Command> {
   abstract readonly host: string
