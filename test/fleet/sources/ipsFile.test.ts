@@ -110,11 +110,16 @@ describe('a change of the addresses file is noticed', { concurrency: true }, () 
     const { path, lists, list } = await watched(t, '10.0.0.1:4000')
     // For longer than the file's state goes unseen, it is empty or half there.
     const file = await open(path, 'w')
+    let longestGapMs = 0
+    let writtenAt = performance.now()
     for (let n = 1; n <= 100; n++) {
       await new Promise((resolve) => setTimeout(resolve, 10))
       await file.write(`10.0.0.${n}:4000\n`)
+      longestGapMs = Math.max(longestGapMs, performance.now() - writtenAt)
+      writtenAt = performance.now()
     }
     await file.close()
+    if (longestGapMs > 80) return t.skip('this machine stood still while the file was written')
     assert.equal((await list(1)).length, 100)
     assert.equal(lists.length, 2)
   })
