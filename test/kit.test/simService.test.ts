@@ -153,7 +153,7 @@ test('only so many requests are served at once; one whose client leaves gives it
 test('a client that leaves while it waits is noticed too', async (t) => {
   const service = await startSimService({ seconds: 30 }, t)
   const left = service.next('clientLeft')
-  await assert.rejects(post(`${service.url}/v1/chat/completions`, CHAT, { timeoutMs: 100 }))
+  await assert.rejects(post(`${service.url}/v1/chat/completions`, CHAT, { timeoutMs: 1000 }))
   await left
   assert.equal((await service.counts()).running, 0)
 })

@@ -112,7 +112,7 @@ describe('a caller’s limits', async () => {
     const from = newCaller()
     const submit = (data: object): Promise<Answer> => post(`${gateway.url}/api/jobs`, job(data), from)
     assert.equal((await submit({ seconds: 600 })).status, 200)
-    const { id } = (await submit({ seconds: 0.5 })).json<{ id: string }>()
+    const { id } = (await submit({ seconds: 1.5 })).json<{ id: string }>()
     const seen = node.seen('submit').length
     const refused = await submit({})
     assertError(refused, 429)
@@ -121,7 +121,7 @@ describe('a caller’s limits', async () => {
     assert.equal((await post(`${gateway.url}/api/jobs`, job(), newCaller())).status, 200)
     const hasEnded = async (): Promise<boolean> =>
       (await request(`${gateway.url}/api/jobs?id=${id}`, from)).text.includes('success')
-    await eventually(hasEnded, { everyMs: 400 })
+    await eventually(hasEnded, { everyMs: 1000, withinMs: 10_000 })
     assert.equal((await submit({})).status, 200)
   })
 
@@ -137,7 +137,7 @@ describe('a caller’s limits', async () => {
     assertError(await post(url, job(), from), 429)
     assertError(await post(`${gateway.url}/api/jobs`, job(), from), 429)
     first.destroy()
-    await eventually(async () => (await post(`${gateway.url}/api/jobs`, job(), from)).status === 200, { everyMs: 200 })
+    await eventually(async () => (await post(`${gateway.url}/api/jobs`, job(), from)).status === 200, { everyMs: 700 })
   })
 
   test('a job that was refused, or went nowhere, counts for nothing', async () => {

@@ -177,7 +177,7 @@ describe('a client that leaves its submission', () => {
   })
 
   test('gives its place back', async (t) => {
-    await node.late(0.2, 'submit', { times: 1 })
+    await node.late(1, 'submit', { times: 1 })
     const { n } = node.requests.at(-1)!
     const client = await openSubmission(t, '/api/jobs', job(), '127.0.0.23')
     await node.waitFor('submit', { after: n })

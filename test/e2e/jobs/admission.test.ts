@@ -27,7 +27,7 @@ describe('unfinished jobs', () => {
 
   test('are limited for each caller; a finished one makes room', async () => {
     const from = '127.0.0.5'
-    const short = await submitted(gateway, { seconds: 1 }, { from })
+    const short = await submitted(gateway, { seconds: 3 }, { from })
     await submitMany(gateway, LIMIT - 1, () => LONG, { from })
     await assertFull(from)
     await submitted(gateway, {}, { from: '127.0.0.6' })

@@ -107,7 +107,7 @@ describe('a stream and a failing node', { concurrency: 2 }, () => {
   test('that broke off is what its node says of it', async (t) => {
     const site = shared.site(t)
     const [node] = await site.nodes(1)
-    const open = await stream(site, { pieces: 20, pieceMs: 20 })
+    const open = await stream(site, { pieces: 100, pieceMs: 50 })
     const id = await idOf(open)
     await node!.cut()
     assert.equal((await open.ended).complete, false)

@@ -5,7 +5,7 @@ import { askChat, chat, entryOf, gatewayForServices, openChat } from './support.
 
 const file = { after }
 const services = await Promise.all(
-  Array.from({ length: 4 }, () => startSimService({ concurrency: 100, seconds: 0.02 }, file)),
+  Array.from({ length: 4 }, () => startSimService({ concurrency: 100, seconds: 0.1 }, file)),
 )
 // All take the same time, so that none seems much slower than the others on a busy machine.
 const entries = services.map((service) => entryOf(service, { concurrency: 2 }))

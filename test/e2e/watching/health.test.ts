@@ -72,7 +72,7 @@ describe('/health, /livez and /readyz', () => {
 
   test('say while draining that it drains; no new work is taken, what runs goes on, then the process ends', async () => {
     const stream = await openStream(`${gateway.url}/api/jobs/stream`, {
-      body: { containers: ['echo'], data: { pieces: 4, pieceMs: 500, text: 'x' } },
+      body: { containers: ['echo'], data: { pieces: 4, pieceMs: 1500, text: 'x' } },
     })
     await stream.until((text) => text.includes('x'))
     gateway.signal('SIGTERM')

@@ -282,14 +282,14 @@ function whatIsKeptIsBounded(open: Open): void {
   })
 
   test('kept bytes return to nothing when all is gone', async (t) => {
-    const ledger = await open(t, { ttlSeconds: 1 })
+    const ledger = await open(t, { ttlSeconds: 3 })
     const record = aJob()
-    await ledger.insert([{ record, request: Buffer.alloc(1000) }], anAnswer({ createdAt: Date.now() - DAY_MS + 500 }))
+    await ledger.insert([{ record, request: Buffer.alloc(1000) }], anAnswer({ createdAt: Date.now() - DAY_MS + 2500 }))
     assert.ok(ledger.health().keptBytes > 1000)
     const end = { result: Buffer.alloc(3000), intermediate: Buffer.alloc(500), finishedAt: Date.now() - 500 }
     await ledger.finish(record.id, anEnd(end))
     await finishedJobs(ledger, 300, { finishedAt: Date.now() - 500 })
     assert.ok(ledger.health().keptBytes > 3500)
-    await eventually(() => ledger.health().jobs === 0 && ledger.health().keptBytes === 0)
+    await eventually(() => ledger.health().jobs === 0 && ledger.health().keptBytes === 0, { withinMs: 15_000 })
   })
 }
