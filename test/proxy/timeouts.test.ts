@@ -24,7 +24,7 @@ import { freePort, type Cleanup } from '../kit/wait.ts'
 
 /** The time-out under test, ms, and a time that is surely longer, although shorter than a coarse timer's second. */
 const LIMIT_MS = 200
-const LONGER_MS = 800
+const LONGER_MS = 950
 const LONG_SECONDS = 60
 
 const request: BackendRequest = { method: 'GET', path: '/', headers: [], body: null }
@@ -101,15 +101,16 @@ describe('a time-out below a second acts at its time, never before', () => {
 })
 
 test('the wait for the first byte begins when the request is sent, the wait for a piece with the one before', async (t) => {
+  const limitMs = 1600
   const node = await serving(t, (_, response) => {
     let pieces = 0
     const timer = setInterval(() => {
       if (++pieces < 6) return void response.write('piece')
       clearInterval(timer)
       response.end()
-    }, LONGER_MS / 4)
+    }, limitMs / 4)
   })
-  const result = await collect(transportWith(t, { answer: LONGER_MS, idle: LONGER_MS }), node, request)
+  const result = await collect(transportWith(t, { answer: limitMs, idle: limitMs }), node, request)
   assert.equal(result.kind, 'answer')
 })
 

@@ -15,7 +15,7 @@ const node = await startSimNode({ rateLimit: 0 }, file)
 /** Its patience with clients is short. */
 const server = await startJobServer(file, [node], undefined, 1)
 /** Its patience with nodes is short. */
-const gateway = await gatewayFor(file, [node], { STREAM_IDLE_TIMEOUT: '1' })
+const gateway = await gatewayFor(file, [node], { STREAM_IDLE_TIMEOUT: '2' })
 
 /** Connected long before it asks. */
 const early = await openRaw(server.url, { t: file })
@@ -75,7 +75,7 @@ describe(
   { concurrency: 2 },
   () => {
     async function getsAll(response: IncomingMessage): Promise<void> {
-      await pause(3000)
+      await pause(4000)
       let read = 0
       response.on('data', (bytes: Buffer) => (read += bytes.length))
       await once(response, 'end')
