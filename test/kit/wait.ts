@@ -64,7 +64,8 @@ let claiming: Promise<void> | undefined
 
 /**
  * A TCP port on which nobody listens, at none of these addresses (default: 127.0.0.1), safe to close and open again. It
- * was not handed out before in this process, and is not to other ones. Rejects where there is no such address.
+ * was not handed out before in this process, and no other one gets it as long as this one lives. Rejects where such an
+ * address is not here.
  */
 export async function freePort(...hosts: string[]): Promise<number> {
   for (;;) {

@@ -22,11 +22,7 @@ const skip = await startSimNode({ host: hostOfPort4000, port: 4000 }, file).then
 )
 const other = await startSimNode({}, file)
 
-const all = [
-  { ip: '127.0.0.1', port: ofBoth.port },
-  { ip: '127.0.0.1', port: discovered.port },
-  { ip: hostOfPort4000 },
-]
+const all = [{ ip: '127.0.0.1', port: ofBoth.port }, { ip: '127.0.0.1', port: discovered.port }, { ip: hostOfPort4000 }]
 const inFile = `http://${ofBoth.address}/`
 const explorer = await startExplorer(file)
 if (!skip) explorer.lists(...all)
