@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { LiveJob } from '../../../src/jobs/liveJobs.ts'
+import { startSimNode } from '../../kit/simNode/index.ts'
 import { JOB_TIMEOUT_SECONDS, runningJob, setUpFollowing } from './following.ts'
 
 const NODE = 'http://127.0.0.1:1'
@@ -59,6 +60,18 @@ describe('a job that its node does not know any more', () => {
     assert.match(error!, /expired/)
   })
 
+  test('is not read from the ledger while nobody could take it, and a look later tries again', async (t) => {
+    const { failover, ledger, restored } = await setUpFollowing(t)
+    const [job] = await restored(runningJob(NODE))
+    const read = t.mock.method(ledger, 'request')
+    for (let look = 0; look < 2; look++) {
+      failover.forgotten(job!)
+      assert.equal(job!.isMoving, true)
+      while (job!.isMoving) await turn()
+    }
+    assert.equal(read.mock.callCount(), 0)
+  })
+
   test('does not have to answer for the time in which its gateway was down', async (t) => {
     const { failover, restored } = await setUpFollowing(t)
     const [job] = await restored(runningJob(NODE, { failover: false, runStartedAt: Date.now() - 60 * MINUTE_MS }))
@@ -85,7 +98,9 @@ describe('a clock that is set', () => {
 
   test('does not stop the tries to run a job elsewhere', async (t) => {
     let seconds = 1000
-    const { failover, ledger, restored } = await setUpFollowing(t, () => seconds)
+    const { failover, fleet, ledger, list, restored } = await setUpFollowing(t, () => seconds)
+    list([(await startSimNode({}, t)).address])
+    assert.ok(await fleet.whenReady(10))
     const [job] = await restored(runningJob(NODE))
     t.mock.method(ledger, 'request', () => Promise.reject(new Error('not now')))
     failover.forgotten(job!)
