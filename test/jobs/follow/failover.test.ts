@@ -1,5 +1,6 @@
 /** What becomes of a job that its node does not know any more, as far as no node has to be asked for it. */
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { describe, test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { LiveJob } from '../../../src/jobs/liveJobs.ts'
@@ -99,8 +100,10 @@ describe('a clock that is set', () => {
   test('does not stop the tries to run a job elsewhere', async (t) => {
     let seconds = 1000
     const { failover, fleet, ledger, list, restored } = await setUpFollowing(t, () => seconds)
-    list([(await startSimNode({}, t)).address])
-    assert.ok(await fleet.whenReady(10))
+    const node = await startSimNode({}, t)
+    const isUp = once(fleet, 'node:up')
+    list([node.address])
+    await isUp
     const [job] = await restored(runningJob(NODE))
     t.mock.method(ledger, 'request', () => Promise.reject(new Error('not now')))
     failover.forgotten(job!)
