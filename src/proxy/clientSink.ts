@@ -59,15 +59,17 @@ export class ClientSink implements AnswerSink {
     if (tap.takes && !tap.takes(status, headers)) return false
     this.#flow = flow
     if (headers['content-length'] !== undefined) this.#bytesLeft = Number(headers['content-length'])
-    this.#head = () => {
+    // By way of a variable, for the sake of the young generation: see the forwarder.
+    const head = (): void => {
       this.#head = undefined
       const out = headersForClient(headers)
       out['x-infernet-node'] = nodeName
       res.writeHead(status, out)
       this.#body = new ChunkedBody(res)
     }
+    this.#head = head
     if (!tap.gate) {
-      this.#head()
+      head()
       // The head must not wait for a slow first piece, yet should share its packet with a quick one.
       setImmediate(() => {
         if (!res.writableEnded && !res.destroyed) res.flushHeaders()
