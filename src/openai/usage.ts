@@ -17,40 +17,47 @@ const COMPLETION = /"(?:completion|output)_tokens"\s*:\s*(\d{1,15})(?!\d)/
 
 /**
  * Watches an answer go by, whole or as events, and finds the usage it tells. Services put it first or last, so only both
- * ends are kept, as slices that cost nothing to take.
+ * ends are kept: the beginning as slices that cost nothing to take, what follows in a ring of bytes, because thousands of
+ * slices that live for seconds cost the garbage collector more than copies do.
  */
 export class UsageWatch {
   readonly #head: Buffer[] = []
   #headSize = 0
-  /** The end, as its last pieces and those before them: what is too old goes all at once, which is cheaper than one by one. */
-  #tail: Buffer[] = []
-  #tailSize = 0
-  #beforeTail: Buffer[] = []
+  #ring: Buffer | undefined
+  /** Bytes that went into the ring. */
+  #written = 0
 
   see(chunk: Buffer): void {
     if (this.#headSize < WINDOW) {
       this.#head.push(chunk)
       this.#headSize += chunk.length
+      return
     }
-    if (this.#tailSize >= WINDOW) {
-      this.#beforeTail = this.#tail
-      this.#tail = []
-      this.#tailSize = 0
-    }
-    this.#tail.push(chunk)
-    this.#tailSize += chunk.length
+    this.#ring ??= Buffer.allocUnsafe(WINDOW)
+    const part = chunk.length > WINDOW ? chunk.subarray(-WINDOW) : chunk
+    const copied = part.copy(this.#ring, this.#written % WINDOW)
+    if (copied < part.length) part.copy(this.#ring, 0, copied)
+    this.#written += part.length
   }
 
   /** What the answer told, the last word on each kind; `undefined` where it told nothing. */
   usage(): Usage | undefined {
-    const tail = Buffer.concat([...this.#beforeTail, ...this.#tail]).subarray(-WINDOW)
+    const head = Buffer.concat(this.#head)
+    const tail = Buffer.concat([head, ...this.#ringParts()]).subarray(-WINDOW)
     // Some dialects count the prompt at the beginning and the completion at the end.
-    const head = Buffer.concat(this.#head).subarray(0, WINDOW)
-    const parts = [...usageParts(tail), ...usageParts(head)]
+    const parts = [...usageParts(tail), ...usageParts(head.subarray(0, WINDOW))]
     const prompt = firstNumber(PROMPT, parts)
     const completion = firstNumber(COMPLETION, parts)
     if (prompt === undefined && completion === undefined) return undefined
     return { promptTokens: prompt ?? 0, completionTokens: completion ?? 0 }
+  }
+
+  #ringParts(): Buffer[] {
+    if (!this.#ring) return []
+    const end = this.#written % WINDOW
+    return this.#written < WINDOW
+      ? [this.#ring.subarray(0, end)]
+      : [this.#ring.subarray(end), this.#ring.subarray(0, end)]
   }
 }
 

@@ -16,7 +16,7 @@ const TOLD = '"usage": {"prompt_tokens": 12, "completion_tokens":34, "total_toke
 
 test('usage is found at the end, at the beginning, and across pieces of any size', () => {
   const told = { promptTokens: 12, completionTokens: 34 }
-  for (const pieceSize of [1, 7, 1000, 1_000_000]) {
+  for (const pieceSize of [1, 7, 1000, 8191, 8192, 8193, 20_000, 1_000_000]) {
     assert.deepEqual(usageOf(`{${TOLD}}`, pieceSize), told)
     assert.deepEqual(usageOf(`${LONG}data: {${TOLD}}\n\ndata: [DONE]\n\n`, pieceSize), told)
     assert.deepEqual(usageOf(`{${TOLD},"data":"${LONG}"}`, pieceSize), told)
