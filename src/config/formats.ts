@@ -31,7 +31,7 @@ export function formatSize(bytes: number): string {
     const size = bytesPerUnit[unit] ?? 1
     if (bytes >= size && bytes % size === 0) return `${bytes / size}${unit}`
   }
-  return String(bytes)
+  return bytes === 1 ? '1 byte' : String(bytes)
 }
 
 function refuseUnless(allowed: boolean, what: string): asserts allowed {
@@ -82,6 +82,9 @@ function isHttpUrl(text: string): boolean {
   return search === '' && hash === ''
 }
 
+/** An origin as browsers send it (RFC 6454, 6.2): lower case, no default port, no path. */
+const isOrigin = (text: string) => /^https?:\/\//.test(text) && URL.canParse(text) && new URL(text).origin === text
+
 function validateTrustProxy(value: unknown, { max = 0 }: FormatOptions): void {
   const allowed = value === false || isWhole(value, { max }) || (isTextList(value) && value.every(isTrustedProxy))
   refuseUnless(
@@ -127,7 +130,7 @@ const formats = {
     validate: (value, bounds) =>
       refuseUnless(
         isWhole(value, bounds),
-        `a size from 1 byte to ${formatSize(bounds.max ?? 0)}, such as 10mb, 512kb or a plain number of bytes`,
+        `a size from ${formatSize(bounds.min ?? 0)} to ${formatSize(bounds.max ?? 0)}, such as 10mb, 512kb or a plain number of bytes`,
       ),
   },
   'true-or-false': {
@@ -169,6 +172,14 @@ const formats = {
     coerce: coerceList,
     validate: (value) =>
       refuseUnless(isTextList(value) && value.every(isKey), 'comma-separated keys of visible ASCII without whitespace'),
+  },
+  origins: {
+    coerce: coerceList,
+    validate: (value) =>
+      refuseUnless(
+        isTextList(value) && value.every((item) => item === '*' || isOrigin(item)),
+        'comma-separated origins, such as https://app.example,http://localhost:3000 (no path, no default port), or *',
+      ),
   },
   key: {
     validate: (value) =>

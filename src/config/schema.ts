@@ -107,8 +107,24 @@ export const schema = {
     format: 'size',
     min: 1,
     max: gigabyte,
-    default: 10 * megabyte,
-    defaultText: '10mb',
+    default: 32 * megabyte,
+    defaultText: '32mb',
+  }),
+  MEMORY_BUDGET: setting({
+    doc: 'request bodies and collected answers in memory at once; one caller may hold a quarter of it, so `MAX_BODY` may be at most that',
+    format: 'size',
+    min: megabyte,
+    max: 1024 * gigabyte,
+    default: 512 * megabyte,
+    defaultText: '512mb',
+  }),
+  MAX_RESULT: setting({
+    doc: 'largest result that is fetched from a node; a job with a larger one ends as `failed` with an error that says so',
+    format: 'size',
+    min: 1,
+    max: 16 * gigabyte,
+    default: 256 * megabyte,
+    defaultText: '256mb',
   }),
   TRUST_PROXY: setting<false | number | string[]>({
     doc: 'whose `X-Forwarded-For` to believe: a number of proxies, addresses, CIDR ranges, `loopback`, `linklocal` or `uniquelocal`',
@@ -166,6 +182,11 @@ export const schema = {
     format: 'key',
     default: '',
     sensitive: true,
+  }),
+  CORS_ORIGINS: setting<string[]>({
+    doc: 'comma-separated origins of browser applications that may call the gateway, such as `https://app.example`, or `*`',
+    format: 'origins',
+    default: [],
   }),
   DRAIN_TIMEOUT: setting({
     doc: 'seconds that running requests have to finish after SIGTERM or SIGINT',

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import convict from 'convict'
 import { SettingsError } from './errors.ts'
-import { canonicalAddresses } from './formats.ts'
+import { canonicalAddresses, formatSize } from './formats.ts'
 import type { Variable } from './schema.ts'
 import { schema, variables } from './schema.ts'
 import type { Environment } from './sources.ts'
@@ -28,6 +28,9 @@ export interface Settings {
   readonly proxyTimeoutSeconds: number
   readonly streamIdleTimeoutSeconds: number
   readonly maxBodyBytes: number
+  /** At least four times `maxBodyBytes`. */
+  readonly memoryBudgetBytes: number
+  readonly maxResultBytes: number
   /** As Express takes it: nobody, a number of hops (at least 1), or addresses, CIDR ranges and Express's named ranges. */
   readonly trustProxy: false | number | readonly string[]
   /** `memory:` or `sqlite:FILE`. */
@@ -43,6 +46,8 @@ export interface Settings {
   readonly apiKeys: readonly string[]
   /** Empty where no key is needed. */
   readonly opsKey: string
+  /** Origins of browser applications; `*` for any. */
+  readonly corsOrigins: readonly string[]
   readonly drainTimeoutSeconds: number
   readonly logLevel: 'error' | 'warn' | 'info' | 'debug'
   readonly logFormat: 'json' | 'pretty'
@@ -65,6 +70,9 @@ const processSources = (): SettingsSources => ({
   isTerminal: process.stdout.isTTY,
 })
 
+/** One caller may hold a quarter of the memory budget, and one request body must fit into that. */
+const CALLER_SHARE = 4
+
 type Values = { [V in Variable]: (typeof schema)[V]['default'] }
 
 function createConfig(environment: Record<string, string>): convict.Config<Values> {
@@ -81,6 +89,12 @@ function validate(config: convict.Config<Values>): void {
   } catch (error) {
     throw new SettingsError((error as Error).message.split('\n').map(readable).join('; '))
   }
+  const { MAX_BODY, MEMORY_BUDGET } = config.getProperties()
+  if (MAX_BODY <= MEMORY_BUDGET / CALLER_SHARE) return
+  const most = formatSize(Math.floor(MEMORY_BUDGET / CALLER_SHARE))
+  throw new SettingsError(
+    `MAX_BODY must be at most a quarter of MEMORY_BUDGET (${most}), not ${formatSize(MAX_BODY)}; raise MEMORY_BUDGET to at least ${formatSize(MAX_BODY * CALLER_SHARE)}`,
+  )
 }
 
 const unique = (items: readonly string[]) => [...new Set(items)]
@@ -107,6 +121,8 @@ function toSettings(values: Values): Settings {
     proxyTimeoutSeconds: values.PROXY_TIMEOUT,
     streamIdleTimeoutSeconds: values.STREAM_IDLE_TIMEOUT,
     maxBodyBytes: values.MAX_BODY,
+    memoryBudgetBytes: values.MEMORY_BUDGET,
+    maxResultBytes: values.MAX_RESULT,
     trustProxy: trustedProxies(values.TRUST_PROXY),
     stateUrl: values.STATE_URL,
     stateMaxBytes: values.STATE_MAX_BYTES,
@@ -116,6 +132,7 @@ function toSettings(values: Values): Settings {
     statusAllowedIps: canonicalAddresses(values.STATUS_ALLOWED_IPS),
     apiKeys: unique(values.API_KEYS),
     opsKey: values.OPS_KEY,
+    corsOrigins: unique(values.CORS_ORIGINS),
     drainTimeoutSeconds: values.DRAIN_TIMEOUT,
     logLevel: values.LOG_LEVEL,
     logFormat: values.LOG_FORMAT,

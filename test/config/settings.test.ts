@@ -54,7 +54,9 @@ test('without any source all settings have the promised defaults', async (t) => 
     connectTimeoutSeconds: 1,
     proxyTimeoutSeconds: 300,
     streamIdleTimeoutSeconds: 300,
-    maxBodyBytes: 10 * 1024 * 1024,
+    maxBodyBytes: 32 * 1024 ** 2,
+    memoryBudgetBytes: 512 * 1024 ** 2,
+    maxResultBytes: 256 * 1024 ** 2,
     trustProxy: false,
     stateUrl: 'sqlite:data/gateway.db',
     stateMaxBytes: 1024 ** 3,
@@ -64,6 +66,7 @@ test('without any source all settings have the promised defaults', async (t) => 
     statusAllowedIps: ['127.0.0.1', '::1'],
     apiKeys: [],
     opsKey: '',
+    corsOrigins: [],
     drainTimeoutSeconds: 30,
     logLevel: 'info',
     logFormat: 'json',
@@ -209,6 +212,15 @@ describe('values', () => {
     ['STATUS_ALLOWED_IPS', '::ffff:10.0.0.1, 10.0.0.1,fd00::/8', 'statusAllowedIps', ['10.0.0.1', 'fd00::/8']],
     ['API_KEYS', 'one, two,,one', 'apiKeys', ['one', 'two']],
     ['OPS_KEY', 'watch=me', 'opsKey', 'watch=me'],
+    ['MEMORY_BUDGET', '2gb', 'memoryBudgetBytes', 2 * 1024 ** 3],
+    ['MAX_RESULT', '1gb', 'maxResultBytes', 1024 ** 3],
+    [
+      'CORS_ORIGINS',
+      'https://a.example, http://localhost:3000',
+      'corsOrigins',
+      ['https://a.example', 'http://localhost:3000'],
+    ],
+    ['CORS_ORIGINS', '*', 'corsOrigins', ['*']],
   ]
   for (const [variable, text, name, value] of accepted) {
     test(`${variable}=${text} is read as ${JSON.stringify(value)}`, async (t) => {
@@ -226,6 +238,8 @@ describe('values', () => {
   const addresses = 'comma-separated IP addresses or CIDR ranges, such as 127.0.0.1,10.0.0.0/8'
   const keys = 'comma-separated keys of visible ASCII without whitespace'
   const size = 'a size from 1 byte to 1gb, such as 10mb, 512kb or a plain number of bytes'
+  const origins =
+    'comma-separated origins, such as https://app.example,http://localhost:3000 (no path, no default port), or *'
   const url = 'an http:// or https:// URL without query and fragment'
   const refused: [string, string, string, string?][] = [
     ['PORT', '80x', 'a whole number from 0 to 65535', '"80x"'],
@@ -243,6 +257,10 @@ describe('values', () => {
     ['MAX_BODY', '10mib', size, '"10mib"'],
     ['MAX_BODY', '2gb', size, '2147483648'],
     ['MAX_BODY', '0', size],
+    ['MEMORY_BUDGET', '512kb', 'a size from 1mb to 1tb, such as 10mb, 512kb or a plain number of bytes', '524288'],
+    ['CORS_ORIGINS', 'app.example', origins, '["app.example"]'],
+    ['CORS_ORIGINS', 'https://app.example/', origins, '["https://app.example/"]'],
+    ['CORS_ORIGINS', 'https://app.example:443', origins, '["https://app.example:443"]'],
     ['TRUST_PROXY', 'true', proxies, 'true'],
     ['TRUST_PROXY', '0.0.0.0/0', proxies, '["0.0.0.0/0"]'],
     ['TRUST_PROXY', '10.1', proxies, '["10.1"]'],
@@ -276,6 +294,13 @@ describe('values', () => {
       'PORT must be a whole number from 0 to 65535, not "x"; JOB_FAILOVER must be true or false, not "x"; ' +
         `API_KEYS must be ${keys}`,
     ])
+  })
+
+  test('a request body that could never fit into the share of one caller is refused at the start', async (t) => {
+    assert.deepEqual(await refusal(t, { MAX_BODY: '200mb' }), [
+      'MAX_BODY must be at most a quarter of MEMORY_BUDGET (128mb), not 200mb; raise MEMORY_BUDGET to at least 800mb',
+    ])
+    assert.equal((await load(t, { MAX_BODY: '200mb', MEMORY_BUDGET: '800mb' })).maxBodyBytes, 200 * 1024 ** 2)
   })
 
   test('a bad value that a better source overrides does no harm', async (t) => {
