@@ -1,66 +1,14 @@
 import { closeSync, existsSync, openSync, statSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { LedgerOpenError } from './ledger.ts'
+import { MIGRATIONS, SCHEMA_VERSION } from './sqliteSchema.ts'
 
 /** "IGWL": marks the file as a ledger of this gateway and of nobody else. */
 const APPLICATION_ID = 0x4947574c
-/** Raised whenever older gateways could no longer read the file. */
-export const SCHEMA_VERSION = 1
-
 /** Up to this size the whole file is checked at start, which takes up to about half a second. */
 const FULL_CHECK_BYTES = 128 * 1024 * 1024
 /** How long the rows of a larger file are checked, newest first. */
 const ROW_CHECK_MS = 1000
-
-// `seq` is the order of arrival. The blobs come last, so that reading the rest never touches their overflow pages.
-const SCHEMA = `
-  CREATE TABLE jobs (
-    seq INTEGER PRIMARY KEY,
-    id TEXT NOT NULL,
-    caller TEXT NOT NULL,
-    client_address TEXT NOT NULL,
-    kind TEXT NOT NULL,
-    containers TEXT NOT NULL,
-    created_at INTEGER NOT NULL,
-    failover INTEGER NOT NULL,
-    cost REAL,
-    client_gone INTEGER NOT NULL,
-    node TEXT NOT NULL,
-    node_job_id TEXT NOT NULL,
-    local_address TEXT NOT NULL,
-    runs INTEGER NOT NULL,
-    run_started_at INTEGER NOT NULL,
-    state TEXT NOT NULL,
-    finished_at INTEGER,
-    request BLOB,
-    result BLOB,
-    intermediate BLOB
-  ) STRICT;
-  CREATE UNIQUE INDEX jobs_by_id ON jobs(id);
-  CREATE INDEX jobs_by_caller ON jobs(caller);
-  CREATE INDEX jobs_unfinished ON jobs(caller) WHERE finished_at IS NULL;
-  CREATE INDEX jobs_finished ON jobs(finished_at) WHERE finished_at IS NOT NULL;
-
-  CREATE TABLE answers (
-    seq INTEGER PRIMARY KEY,
-    caller TEXT NOT NULL,
-    path TEXT NOT NULL,
-    key TEXT NOT NULL,
-    status INTEGER NOT NULL,
-    content_type TEXT NOT NULL,
-    node TEXT,
-    created_at INTEGER NOT NULL,
-    body_hash BLOB NOT NULL,
-    body BLOB NOT NULL
-  ) STRICT;
-  CREATE UNIQUE INDEX answers_by_key ON answers(caller, path, key);
-  CREATE INDEX answers_by_age ON answers(created_at);
-
-  CREATE TABLE reqnums (worker TEXT PRIMARY KEY, last INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-  CREATE TABLE totals (one INTEGER PRIMARY KEY, jobs INTEGER NOT NULL, bytes INTEGER NOT NULL) STRICT;
-  INSERT INTO totals VALUES (1, 0, 0);
-  CREATE TABLE probe (seq INTEGER PRIMARY KEY, filler BLOB NOT NULL) STRICT;
-`
 
 /**
  * Opens the ledger's file for this process alone, or creates it. The lock is the kernel's and ends with the process,
@@ -85,7 +33,7 @@ export function openFile(path: string, maxPages?: number): DatabaseSync {
     // Pages of the index by id are written over and over; the longer the log, the fewer of them go to the file. 64 MB are
     // read again within a second at a start.
     db.exec('PRAGMA wal_autocheckpoint = 16000; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16000')
-    if (versionOf(db) === 0) createSchema(db)
+    migrate(db)
     if (maxPages !== undefined) db.exec(`PRAGMA max_page_count = ${maxPages}`)
     return db
   } catch (error) {
@@ -138,8 +86,12 @@ function checkIntegrity(db: DatabaseSync, path: string): void {
   }
 }
 
-function createSchema(db: DatabaseSync): void {
-  db.exec(`BEGIN; ${SCHEMA} PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`)
+/** Brings the file to this gateway's version, each step in a transaction of its own with the version that it reaches. */
+function migrate(db: DatabaseSync): void {
+  for (let version = versionOf(db); version < SCHEMA_VERSION; version++) {
+    const marks = `PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${version + 1};`
+    db.exec(`BEGIN IMMEDIATE; ${MIGRATIONS[version]} ${marks} COMMIT`)
+  }
 }
 
 function versionOf(db: DatabaseSync): number {

@@ -5,6 +5,7 @@ import { access, mkdir, open, readFile, truncate, writeFile } from 'node:fs/prom
 import { DatabaseSync } from 'node:sqlite'
 import { suite, test } from 'node:test'
 import { openLedger } from '../../../src/jobs/ledger/open.ts'
+import { SCHEMA_VERSION } from '../../../src/jobs/ledger/sqliteSchema.ts'
 import { type Cleanup } from '../../kit/wait.ts'
 import { aJob, finishedJobs, ledgerAt, ledgerPath, LogLines, sqliteAt } from './ledgerKit.ts'
 
@@ -100,9 +101,10 @@ suite('a file that cannot be used is refused and left as it is', () => {
   test('a ledger of a newer gateway', async (t) => {
     const path = await filledLedger(t)
     const db = new DatabaseSync(path)
-    db.exec('PRAGMA user_version = 2')
+    db.exec(`PRAGMA user_version = ${SCHEMA_VERSION + 1}`)
     db.close()
-    await refusedUntouched(t, path, /was written by a newer gateway \(its version is 2, this gateway knows 1\)/)
+    const versions = `its version is ${SCHEMA_VERSION + 1}, this gateway knows ${SCHEMA_VERSION}`
+    await refusedUntouched(t, path, new RegExp(`was written by a newer gateway \\(${versions}\\)`))
   })
 
   test('a ledger without one of its tables', async (t) => {

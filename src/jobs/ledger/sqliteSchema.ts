@@ -1,0 +1,100 @@
+/** Version 1. `seq` is the order of arrival. The blobs come last, so that reading the rest never touches their overflow pages. */
+const CREATE = `
+  CREATE TABLE jobs (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL,
+    caller TEXT NOT NULL,
+    client_address TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    containers TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    failover INTEGER NOT NULL,
+    cost REAL,
+    client_gone INTEGER NOT NULL,
+    node TEXT NOT NULL,
+    node_job_id TEXT NOT NULL,
+    local_address TEXT NOT NULL,
+    runs INTEGER NOT NULL,
+    run_started_at INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    finished_at INTEGER,
+    request BLOB,
+    result BLOB,
+    intermediate BLOB
+  ) STRICT;
+  CREATE UNIQUE INDEX jobs_by_id ON jobs(id);
+  CREATE INDEX jobs_by_caller ON jobs(caller);
+  CREATE INDEX jobs_unfinished ON jobs(caller) WHERE finished_at IS NULL;
+  CREATE INDEX jobs_finished ON jobs(finished_at) WHERE finished_at IS NOT NULL;
+
+  CREATE TABLE answers (
+    seq INTEGER PRIMARY KEY,
+    caller TEXT NOT NULL,
+    path TEXT NOT NULL,
+    key TEXT NOT NULL,
+    status INTEGER NOT NULL,
+    content_type TEXT NOT NULL,
+    node TEXT,
+    created_at INTEGER NOT NULL,
+    body_hash BLOB NOT NULL,
+    body BLOB NOT NULL
+  ) STRICT;
+  CREATE UNIQUE INDEX answers_by_key ON answers(caller, path, key);
+  CREATE INDEX answers_by_age ON answers(created_at);
+
+  CREATE TABLE reqnums (worker TEXT PRIMARY KEY, last INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE totals (one INTEGER PRIMARY KEY, jobs INTEGER NOT NULL, bytes INTEGER NOT NULL) STRICT;
+  INSERT INTO totals VALUES (1, 0, 0);
+  CREATE TABLE probe (seq INTEGER PRIMARY KEY, filler BLOB NOT NULL) STRICT;
+`
+
+/**
+ * Version 2: results in pieces, and what each caller keeps.
+ *
+ * A finished job whose `result` is NULL has its result and intermediate results (`part` 0 and 1) in pieces of about
+ * 1 MB. They are written while they arrive and become visible when `results.job` names the job, in the transaction that
+ * ends it. A result with no job is being received or waits to be removed; its number is never given twice, so no
+ * leftover can become part of another result.
+ */
+const PIECES_AND_CALLERS = `
+  CREATE TABLE results (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    caller TEXT NOT NULL,
+    job INTEGER,
+    result_bytes INTEGER NOT NULL,
+    intermediate_bytes INTEGER
+  ) STRICT;
+  CREATE UNIQUE INDEX results_by_job ON results(job) WHERE job IS NOT NULL;
+  CREATE INDEX results_without_job ON results(seq) WHERE job IS NULL;
+
+  CREATE TABLE pieces (
+    seq INTEGER PRIMARY KEY,
+    result INTEGER NOT NULL,
+    part INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    bytes BLOB NOT NULL
+  ) STRICT;
+  CREATE UNIQUE INDEX pieces_in_order ON pieces(result, part, number);
+
+  CREATE TABLE kept (
+    caller TEXT PRIMARY KEY,
+    finished_bytes INTEGER NOT NULL,
+    unfinished_bytes INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO kept
+    SELECT caller,
+      sum(iif(finished_at IS NULL, 0, bytes)),
+      sum(iif(finished_at IS NULL, bytes, 0))
+    FROM (
+      SELECT caller, finished_at, 300 + octet_length(containers)
+        + ifnull(length(request), 0) + ifnull(length(result), 0) + ifnull(length(intermediate), 0) AS bytes
+      FROM jobs
+    )
+    GROUP BY caller;
+`
+
+/** Step n brings a file of version n to version n + 1. Steps that were released never change; new ones are added. */
+export const MIGRATIONS: readonly string[] = [CREATE, PIECES_AND_CALLERS]
+
+/** A file of a later version was written by a newer gateway. */
+export const SCHEMA_VERSION = MIGRATIONS.length
