@@ -11,7 +11,7 @@ interface Source {
   text: string
 }
 
-const leaves = ['json', 'faults']
+const leaves = ['json', 'faults', 'turns']
 const beneathProxy = ['http', 'fleet', ...leaves]
 const beneathFeatures = ['proxy', ...beneathProxy]
 const features = ['jobs', 'openai', 'lookup']
@@ -29,7 +29,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   proxy: beneathProxy,
   http: leaves,
   fleet: leaves,
-  json: [],
+  json: ['turns'],
+  turns: [],
   faults: [],
   config: [],
 }

@@ -7,12 +7,6 @@ import type { JsonLimits } from './errors.ts'
  */
 
 const QUOTE = 0x22
-const COMMA = 0x2c
-const COLON = 0x3a
-const OPEN_BRACKET = 0x5b
-const CLOSE_BRACKET = 0x5d
-const OPEN_BRACE = 0x7b
-const CLOSE_BRACE = 0x7d
 const BACKSLASH = 0x5c
 const MINUS = 0x2d
 const PLUS = 0x2b
@@ -26,84 +20,6 @@ const PLAIN = new Uint8Array(256).fill(1, SPACE)
 PLAIN[QUOTE] = 0
 PLAIN[BACKSLASH] = 0
 
-/** Hears of what lies directly in the outermost value, in order. */
-export interface PartsListener {
-  /** A member's name, with its quotes: its value follows. */
-  name(start: number, end: number): void
-  /** An element or a member's value begins. */
-  begin(start: number): void
-  /** It has ended. */
-  end(end: number): void
-}
-
-/** Marks that no container is open, or that a byte opens none. */
-const NONE = 0
-
-/**
- * Checks the value that begins at `at`, and tells `parts`, where given, of what lies directly in it. Returns the index
- * behind it.
- */
-export function endOfValue(bytes: Buffer, at: number, end: number, limits: JsonLimits, parts?: PartsListener): number {
-  const closers: number[] = []
-  let depth = 0
-  let closer = NONE // the byte that closes the innermost open container
-  for (;;) {
-    if (depth === 1) parts?.begin(at)
-    const opened = at < end ? closerOf(bytes[at]) : NONE
-    if (opened !== NONE) {
-      if (depth >= limits.depth) throw new JsonLimitError('depth', `More than ${limits.depth} levels`, at)
-      closers[depth++] = closer
-      closer = opened
-      at = skipSpace(bytes, at + 1, end)
-      if (at >= end || bytes[at] !== closer) {
-        if (closer === CLOSE_BRACE) at = passName(bytes, at, end, depth === 1 ? parts : undefined)
-        continue
-      }
-    } else {
-      at = endOfScalar(bytes, at, end, limits)
-      if (depth === 1) parts?.end(at)
-    }
-
-    // A value has ended, or an empty container is about to: so may the containers around it.
-    for (;;) {
-      if (depth === 0) return at
-      at = skipSpace(bytes, at, end)
-      const byte = at < end ? bytes[at] : NONE
-      if (byte === COMMA) break
-      if (byte !== closer) throw unclosed(bytes, at, end, closer)
-      at++
-      closer = closers[--depth]!
-      if (depth === 1) parts?.end(at)
-    }
-    at = skipSpace(bytes, at + 1, end)
-    if (closer === CLOSE_BRACE) at = passName(bytes, at, end, depth === 1 ? parts : undefined)
-  }
-}
-
-function closerOf(byte: number | undefined): number {
-  if (byte === OPEN_BRACE) return CLOSE_BRACE
-  return byte === OPEN_BRACKET ? CLOSE_BRACKET : NONE
-}
-
-function unclosed(bytes: Buffer, at: number, end: number, closer: number): JsonSyntaxError {
-  const expected = closer === CLOSE_BRACE ? "',' or '}' in an object" : "',' or ']' in an array"
-  return new JsonSyntaxError(`Expected ${expected}, found ${found(bytes, at, end)}`, at)
-}
-
-/** Passes a member's name and colon. Returns the index at which its value has to begin. */
-function passName(bytes: Buffer, at: number, end: number, parts: PartsListener | undefined): number {
-  if (at >= end || bytes[at] !== QUOTE) {
-    throw new JsonSyntaxError(`Expected a member's name, found ${found(bytes, at, end)}`, at)
-  }
-  const nameEnd = endOfString(bytes, at, end)
-  parts?.name(at, nameEnd)
-  at = skipSpace(bytes, nameEnd, end)
-  if (at >= end || bytes[at] !== COLON) {
-    throw new JsonSyntaxError(`Expected ':' behind a member's name, found ${found(bytes, at, end)}`, at)
-  }
-  return skipSpace(bytes, at + 1, end)
-}
-
 /** The index of the first byte at or behind `at` that is no white space. */
 export function skipSpace(bytes: Buffer, at: number, end: number): number {
   while (at < end) {
@@ -114,12 +30,15 @@ export function skipSpace(bytes: Buffer, at: number, end: number): number {
   return at
 }
 
-/** `at` is the index of the opening quote. */
-function endOfString(bytes: Buffer, at: number, end: number): number {
-  at++
+/**
+ * `at` is the index of a byte inside a string. Returns the index behind the closing quote; where that is not found before
+ * `stop`, the index from which to go on, negated.
+ */
+export function passString(bytes: Buffer, at: number, end: number, stop: number): number {
   for (;;) {
-    at = endOfPlain(bytes, at, end)
+    at = endOfPlain(bytes, at, stop)
     if (at >= end) throw new JsonSyntaxError('A string is not closed', at)
+    if (at >= stop) return -at
     const byte = bytes[at]
     if (byte === QUOTE) return at + 1
     if (byte !== BACKSLASH) throw new JsonSyntaxError(`${found(bytes, at, end)} must be escaped in a string`, at)
@@ -198,10 +117,9 @@ function isHexDigit(byte: number): boolean {
   return (byte >= ZERO && byte <= NINE) || ((byte | 0x20) >= 0x61 && (byte | 0x20) <= 0x66)
 }
 
-/** `at` is the index of the first byte of what should be a value that is neither object nor array. */
-function endOfScalar(bytes: Buffer, at: number, end: number, limits: JsonLimits): number {
+/** `at` is the index of the first byte of what should be a value that is neither object, array nor string. */
+export function endOfScalar(bytes: Buffer, at: number, end: number, limits: JsonLimits): number {
   const byte = at < end ? bytes[at]! : 0
-  if (byte === QUOTE) return endOfString(bytes, at, end)
   if (byte <= NINE) return endOfNumber(bytes, at, end, limits)
   return endOfWord(bytes, at, end, wordFrom(bytes, at, end))
 }

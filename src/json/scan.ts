@@ -1,10 +1,12 @@
 import { isUtf8 } from 'node:buffer'
 import { JsonLimitError, JsonSyntaxError, NODE_LIMITS } from './errors.ts'
 import type { JsonLimits } from './errors.ts'
-import { endOfValue, found, skipSpace } from './grammar.ts'
-import type { PartsListener } from './grammar.ts'
+import { found, skipSpace } from './grammar.ts'
+import type { Steps } from '../turns.ts'
 import { stringAt } from './text.ts'
 import type { ByteRange } from './text.ts'
+import { endOfValue, ValueWalk } from './walk.ts'
+import type { PartsListener } from './walk.ts'
 
 /** What a value is. Python's NaN and infinities are numbers. */
 export type JsonKind = 'object' | 'array' | 'string' | 'number' | 'boolean' | 'null'
@@ -34,25 +36,82 @@ export type JsonValue =
  */
 export function scanValue(bytes: Buffer, start = 0, end = bytes.length, limits: JsonLimits = NODE_LIMITS): JsonValue {
   const parts = new Parts(bytes, limits)
-  const { start: first, end: last } = checkedRange(bytes, start, end, limits, parts)
-  const kind = kindFrom(bytes[first])
-  if (kind === 'object') return { kind, start: first, end: last, members: parts.members }
-  if (kind === 'array') return { kind, start: first, end: last, elements: parts.elements }
-  return { kind, start: first, end: last }
+  return valueOf(bytes, checkedRange(bytes, start, end, limits, parts), parts)
+}
+
+/** Bytes that are scanned in one step: at most some 5 ms of work. */
+const STEP_BYTES = 512 * 1024
+
+/** `scanValue` in steps, for bytes that may be many. */
+export function* scanSteps(
+  bytes: Buffer,
+  start = 0,
+  end = bytes.length,
+  limits: JsonLimits = NODE_LIMITS,
+): Steps<JsonValue> {
+  if (end - start <= STEP_BYTES) return scanValue(bytes, start, end, limits)
+  refuseByteOrderMark(bytes, start, end)
+  for (let at = start; at < end;) {
+    const stop = characterStart(bytes, Math.min(end, at + STEP_BYTES), at, end)
+    checkUtf8(bytes, at, stop)
+    at = stop
+    yield
+  }
+  const first = yield* spaceSteps(bytes, start, end)
+  const parts = new Parts(bytes, limits)
+  const walk = new ValueWalk(bytes, first, end, limits, parts)
+  while (!walk.run(Math.min(end, walk.at + STEP_BYTES))) yield
+  const rest = yield* spaceSteps(bytes, walk.at, end)
+  if (rest < end) throw trailing(bytes, rest, end)
+  return valueOf(bytes, { start: first, end: walk.at }, parts)
+}
+
+/** `skipSpace` in steps. */
+function* spaceSteps(bytes: Buffer, at: number, end: number): Steps<number> {
+  while (at < end) {
+    const stop = Math.min(end, at + STEP_BYTES)
+    at = skipSpace(bytes, at, stop)
+    if (at < stop) return at
+    yield
+  }
+  return at
+}
+
+/** `scanObject` in steps. */
+export function* objectSteps(bytes: Buffer, start?: number, end?: number, limits?: JsonLimits): Steps<JsonMember[]> {
+  return membersOf(yield* scanSteps(bytes, start, end, limits))
+}
+
+/** `scanArray` in steps. */
+export function* arraySteps(bytes: Buffer, start?: number, end?: number, limits?: JsonLimits): Steps<JsonSpan[]> {
+  return elementsOf(yield* scanSteps(bytes, start, end, limits))
+}
+
+function valueOf(bytes: Buffer, { start, end }: ByteRange, { members, elements }: Parts): JsonValue {
+  const kind = kindFrom(bytes[start])
+  if (kind === 'object') return { kind, start, end, members }
+  if (kind === 'array') return { kind, start, end, elements }
+  return { kind, start, end }
 }
 
 /** The members of the object that the bytes hold, as by `scanValue`; another kind of value is a JsonSyntaxError too. */
 export function scanObject(bytes: Buffer, start?: number, end?: number, limits?: JsonLimits): JsonMember[] {
-  const value = scanValue(bytes, start, end, limits)
-  if (value.kind !== 'object') throw new JsonSyntaxError(`Expected an object, found ${named(value.kind)}`, value.start)
-  return value.members
+  return membersOf(scanValue(bytes, start, end, limits))
 }
 
 /** The elements of the array that the bytes hold, as by `scanValue`; another kind of value is a JsonSyntaxError too. */
 export function scanArray(bytes: Buffer, start?: number, end?: number, limits?: JsonLimits): JsonSpan[] {
-  const value = scanValue(bytes, start, end, limits)
-  if (value.kind !== 'array') throw new JsonSyntaxError(`Expected an array, found ${named(value.kind)}`, value.start)
-  return value.elements
+  return elementsOf(scanValue(bytes, start, end, limits))
+}
+
+function membersOf(value: JsonValue): JsonMember[] {
+  if (value.kind === 'object') return value.members
+  throw new JsonSyntaxError(`Expected an object, found ${named(value.kind)}`, value.start)
+}
+
+function elementsOf(value: JsonValue): JsonSpan[] {
+  if (value.kind === 'array') return value.elements
+  throw new JsonSyntaxError(`Expected an array, found ${named(value.kind)}`, value.start)
 }
 
 /** What the bytes hold, all of them checked as by `scanValue`, however many parts there are. */
@@ -71,9 +130,16 @@ function checkedRange(bytes: Buffer, start: number, end: number, limits: JsonLim
   const first = skipSpace(bytes, start, end)
   const last = endOfValue(bytes, first, end, limits, parts)
   const rest = skipSpace(bytes, last, end)
-  if (rest < end) throw new JsonSyntaxError(`Expected nothing behind the value, found ${found(bytes, rest, end)}`, rest)
+  if (rest < end) throw trailing(bytes, rest, end)
   return { start: first, end: last }
 }
+
+function trailing(bytes: Buffer, at: number, end: number): JsonSyntaxError {
+  return new JsonSyntaxError(`Expected nothing behind the value, found ${found(bytes, at, end)}`, at)
+}
+
+/** Longer names, in bytes as written, are nobody's that we know: they are told by their beginning and place. */
+const LONGEST_NAME = 4096
 
 /** Collects what lies directly in the outermost value. */
 class Parts implements PartsListener {
@@ -90,7 +156,8 @@ class Parts implements PartsListener {
   }
 
   name(start: number, end: number): void {
-    this.#name = stringAt(this.#bytes, { start, end })
+    if (end - start <= LONGEST_NAME) this.#name = stringAt(this.#bytes, { start, end })
+    else this.#name = `${this.#bytes.toString('latin1', start + 1, start + 100)}… at byte ${start}`
   }
 
   begin(start: number): void {
@@ -124,11 +191,26 @@ function kindFrom(byte: number | undefined): JsonKind {
 }
 
 function checkEncoding(bytes: Buffer, start: number, end: number): void {
+  refuseByteOrderMark(bytes, start, end)
+  checkUtf8(bytes, start, end)
+}
+
+function refuseByteOrderMark(bytes: Buffer, start: number, end: number): void {
   if (end - start >= 3 && bytes[start] === 0xef && bytes[start + 1] === 0xbb && bytes[start + 2] === 0xbf) {
     throw new JsonSyntaxError('A byte order mark is not allowed', start)
   }
+}
+
+function checkUtf8(bytes: Buffer, start: number, end: number): void {
   const whole = bytes.subarray(start, end)
   if (!isUtf8(whole)) throw new JsonSyntaxError('Invalid UTF-8', start + firstInvalid(whole))
+}
+
+/** The last index up to `at` at which a character of UTF-8 begins; `at` itself at the end, and where there is none near. */
+function characterStart(bytes: Buffer, at: number, from: number, end: number): number {
+  if (at >= end) return at
+  for (let start = at; start > from && start > at - 4; start--) if ((bytes[start]! & 0xc0) !== 0x80) return start
+  return at
 }
 
 /** Where the first character that is not UTF-8 begins: the length of the longest prefix that is. */

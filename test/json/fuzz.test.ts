@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { JsonSyntaxError, scanValue, stringAt } from '../../src/json/index.ts'
+import { JsonSyntaxError, NODE_LIMITS, scanValue, stringAt } from '../../src/json/index.ts'
+import { ValueWalk } from '../../src/json/walk.ts'
 
 /** A small seeded generator (mulberry32), so that a failure can be run again. */
 function randomFrom(seed: number): (below: number) => number {
@@ -155,6 +156,32 @@ test('what is broken is refused exactly where JSON.parse refuses it', () => {
     accepted > rounds / 20 && accepted < rounds / 2,
     `${accepted} of ${rounds} accepted: one side is not tested`,
   )
+})
+
+/** What a walk tells of the bytes, or how it fails, when it pauses about every `pace` bytes. */
+function walked(bytes: Buffer, pace: number): unknown[] {
+  const told: unknown[] = []
+  const walk = new ValueWalk(bytes, 0, bytes.length, NODE_LIMITS, {
+    name: (start, end) => told.push(['name', start, end]),
+    begin: (start) => told.push(['begin', start]),
+    end: (end) => told.push(['end', end]),
+  })
+  try {
+    while (!walk.run(Math.min(bytes.length, walk.at + pace)));
+    told.push(['over', walk.at])
+  } catch (error) {
+    told.push([(error as Error).message])
+  }
+  return told
+}
+
+test('a walk that pauses anywhere finds what one without a break finds', () => {
+  const random = randomFrom(4)
+  for (let i = 0; i < 10_000; i++) {
+    let bytes: Buffer = Buffer.from(document(random).trimStart())
+    if (random(2) === 0) bytes = mutated(random, bytes)
+    assert.deepEqual(walked(bytes, 1 + random(4)), walked(bytes, bytes.length), bytes.toString())
+  }
 })
 
 test('short runs of odd bytes are accepted or refused as by JSON.parse', () => {
