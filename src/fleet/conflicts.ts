@@ -1,3 +1,4 @@
+import { inTurns, type Steps } from '../turns.ts'
 import type { TrackedNode } from './node.ts'
 
 /** One container id that stands for different images on different nodes: a misconfiguration that nobody else notices. */
@@ -7,45 +8,97 @@ export interface ImageConflict {
   readonly images: Readonly<Record<string, readonly string[]>>
 }
 
+/** Conflicts that are kept with their images and names, of all that there are. */
+export interface ImageConflicts {
+  /** How many container ids stand for different images. */
+  readonly count: number
+  /** The first of them. */
+  readonly named: readonly ImageConflict[]
+}
+
+/** Conflicts that are named, images of one that are, and nodes of one image: a hostile fleet has millions. */
+const MOST_CONFLICTS = 100
+const MOST_IMAGES = 20
+const MOST_NODES = 50
+
+/** What is remembered of a container while the nodes are gone through. */
+interface Seen {
+  readonly image: string
+  hasOthers: boolean
+}
+
 /** Finds container ids with more than one image among these nodes. Nodes that tell no image have no say. */
-export function findImageConflicts(nodes: Iterable<TrackedNode>): ImageConflict[] {
-  const byContainer = new Map<string, Map<string, string[]>>()
+export function* findImageConflicts(nodes: readonly TrackedNode[]): Steps<ImageConflicts> {
+  const seen = new Map<string, Seen>()
+  const conflicting = new Set<string>()
   for (const node of nodes) {
     for (const { id, image } of node.containers.values()) {
       if (image === '') continue
-      const images = byContainer.get(id) ?? new Map<string, string[]>()
-      byContainer.set(id, images)
-      const names = images.get(image) ?? []
-      images.set(image, names)
-      names.push(node.name)
+      const first = seen.get(id)
+      if (!first) seen.set(id, { image, hasOthers: false })
+      else if (first.image !== image && !first.hasOthers) {
+        first.hasOthers = true
+        conflicting.add(id)
+      }
     }
+    yield
   }
-  return [...byContainer]
-    .filter(([, images]) => images.size > 1)
-    .map(([container, images]) => ({ container, images: Object.fromEntries(images) }))
+  const named: ImageConflict[] = []
+  for (const container of conflicting) {
+    if (named.length === MOST_CONFLICTS) break
+    named.push(yield* conflictOf(container, nodes))
+  }
+  return { count: conflicting.size, named }
+}
+
+function* conflictOf(container: string, nodes: readonly TrackedNode[]): Steps<ImageConflict> {
+  const images = new Map<string, string[]>()
+  for (const node of nodes) {
+    const image = node.containers.get(container)?.image ?? ''
+    const names = images.get(image)
+    if (image === '') continue
+    if (names) {
+      if (names.length < MOST_NODES) names.push(node.name)
+    } else if (images.size < MOST_IMAGES) images.set(image, [node.name])
+  }
+  yield
+  return { container, images: Object.fromEntries(images) }
 }
 
 /** A change is looked at with those of the second that follows it: a fleet that starts changes with every poll. */
 const PATIENCE_MS = 1000
 
+/** Conflicts that are told one by one when they are found; of more their number is told. */
+const MOST_TOLD = 10
+
+export interface ConflictListener {
+  /** A container has got another set of images. */
+  found(conflict: ImageConflict): void
+  /** So many more have. */
+  foundMore(count: number): void
+}
+
 /** Keeps the conflicts of a fleet, and tells of each once: when a container gets another set of images. */
 export class ConflictWatch {
   readonly #nodes: () => Iterable<TrackedNode>
-  readonly #onConflict: (conflict: ImageConflict) => void
-  #current: readonly ImageConflict[] = []
+  readonly #listener: ConflictListener
+  #found: ImageConflicts = { count: 0, named: [] }
   #told = new Set<string>()
+  #toldCount = 0
   #isStale = false
+  /** Settles when the look that is under way has ended. */
+  #look: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
 
-  constructor(nodes: () => Iterable<TrackedNode>, onConflict: (conflict: ImageConflict) => void) {
+  constructor(nodes: () => Iterable<TrackedNode>, listener: ConflictListener) {
     this.#nodes = nodes
-    this.#onConflict = onConflict
+    this.#listener = listener
   }
 
   /** All conflicts as of now. */
-  get current(): readonly ImageConflict[] {
-    if (this.#isStale) this.#look()
-    return this.#current
+  async current(): Promise<ImageConflicts> {
+    if (this.#isStale) await (this.#look ??= this.#lookNow())
+    return this.#found
   }
 
   /** Some node's containers, or the nodes themselves, are others now. */
@@ -53,7 +106,7 @@ export class ConflictWatch {
     this.#isStale = true
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined
-      if (this.#isStale) this.#look()
+      void this.current()
     }, PATIENCE_MS).unref()
   }
 
@@ -61,12 +114,22 @@ export class ConflictWatch {
     clearTimeout(this.#timer)
   }
 
-  #look(): void {
+  async #lookNow(): Promise<void> {
     this.#isStale = false
-    this.#current = findImageConflicts(this.#nodes())
+    this.#found = await inTurns(findImageConflicts([...this.#nodes()]))
+    this.#look = undefined
+    this.#tell(this.#found)
+  }
+
+  #tell({ count, named }: ImageConflicts): void {
     const before = this.#told
-    this.#told = new Set(this.#current.map(identity))
-    for (const conflict of this.#current) if (!before.has(identity(conflict))) this.#onConflict(conflict)
+    this.#told = new Set(named.map(identity))
+    const news = named.filter((conflict) => !before.has(identity(conflict)))
+    for (const conflict of news.slice(0, MOST_TOLD)) this.#listener.found(conflict)
+    const unnamed = Math.max(0, count - named.length - this.#toldCount)
+    this.#toldCount = Math.max(0, count - named.length)
+    const more = Math.max(0, news.length - MOST_TOLD) + unnamed
+    if (more > 0) this.#listener.foundMore(more)
   }
 }
 

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events'
 import { sameService, type NodeKind, type NodeSpec } from './address.ts'
-import { ConflictWatch, type ImageConflict } from './conflicts.ts'
+import { ConflictWatch, type ImageConflict, type ImageConflicts } from './conflicts.ts'
 import type { NodeInfo } from './info.ts'
 import { DEFAULT_CONSTANTS, type PolicyConstants } from './load/constants.ts'
 import { FleetLoad } from './load/fleetLoad.ts'
@@ -16,6 +16,9 @@ const MOST_FRESH_POLLS_PER_SECOND = 200
 const POLL_TIMEOUT_SECONDS = 3
 /** For so long after a poll that nobody answered, the node is not known yet: who asked at the start hears that, not that nobody is there. */
 const SILENCE_SECONDS = 1
+
+/** Longest reason that is kept for a failure, characters. */
+const MOST_REASON = 300
 
 export interface FleetOptions {
   readonly sources: readonly NodeSource[]
@@ -38,6 +41,8 @@ export interface FleetEvents {
   /** This machine lacks what a connection needs; told once until all nodes can be asked again. */
   'polls:blocked': [reason: string]
   'image:conflict': [conflict: ImageConflict]
+  /** So many more conflicts were found, too many to tell each. */
+  'image:conflicts': [more: number]
 }
 
 /**
@@ -58,10 +63,10 @@ export class Fleet extends EventEmitter<FleetEvents> {
   readonly #prober: Prober
   readonly #limits = new PollLimits()
   readonly #retired = new Map<string, TrackedNode>()
-  readonly #conflicts = new ConflictWatch(
-    () => this.nodes.values(),
-    (conflict) => this.emit('image:conflict', conflict),
-  )
+  readonly #conflicts = new ConflictWatch(() => this.nodes.values(), {
+    found: (conflict) => this.emit('image:conflict', conflict),
+    foundMore: (count) => this.emit('image:conflicts', count),
+  })
   /** Those whose last poll this machine could not make. */
   readonly #unasked = new Set<TrackedNode>()
   #sourcesLoaded = false
@@ -100,8 +105,8 @@ export class Fleet extends EventEmitter<FleetEvents> {
   }
 
   /** Container ids that stand for different images. */
-  get conflicts(): readonly ImageConflict[] {
-    return this.#conflicts.current
+  conflicts(): Promise<ImageConflicts> {
+    return this.#conflicts.current()
   }
 
   /** True once there is someone healthy, or nobody left whose first poll has not ended. */
@@ -320,7 +325,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
 
   #sawFailure(node: TrackedNode, reason: string): void {
     const wasTold = node.reason !== undefined
-    node.reason = reason
+    node.reason = reason.slice(0, MOST_REASON)
     const flipped = node.health.observe(false)
     if (flipped) this.version++
     if (flipped || (!wasTold && !node.health.isHealthy)) this.emit('node:down', node, reason)

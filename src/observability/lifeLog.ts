@@ -24,6 +24,7 @@ export function logFleet(fleet: Fleet, logger: Logger): void {
     ])
     logger.warn('one container id stands for different images', { container, images: Object.fromEntries(told) })
   })
+  fleet.on('image:conflicts', (more) => logger.warn('more container ids stand for different images', { more }))
 }
 
 /** What becomes of jobs, for those who debug. */

@@ -1,6 +1,7 @@
 import { Writable } from 'node:stream'
 import { styleText } from 'node:util'
 import winston from 'winston'
+import { bounded, shortLine, toJson } from './logText.ts'
 
 export type LogLevel = 'error' | 'warn' | 'info' | 'debug'
 
@@ -23,36 +24,8 @@ const maxWaitingBytes = 8 * 1024 * 1024
 
 const flushTimeoutMs = 1000
 
-/** How deep the causes of an error are told. */
-const maxCauses = 3
-
-/** What a log says of an error: its message and code; the stack only for those who debug. */
-function describeError(error: Error, withStack: boolean, causes = maxCauses): LogFields {
-  const { code } = error as NodeJS.ErrnoException
-  // Node reports a name with several dead addresses as an AggregateError without a message.
-  const parts: unknown = error instanceof AggregateError ? error.errors[0] : undefined
-  const message = error.message || (parts instanceof Error ? parts.message : error.name)
-  return {
-    message,
-    ...(code === undefined ? {} : { code }),
-    ...(withStack ? { stack: error.stack } : {}),
-    ...(error.cause instanceof Error && causes > 0 ? { cause: describeError(error.cause, withStack, causes - 1) } : {}),
-  }
-}
-
-/** JSON of anything. Errors count before their own `toJSON`, which in HTTP clients tells headers and with them keys. */
-function toJson(value: unknown, withStack: boolean): string {
-  function replace(this: unknown, key: string, replaced: unknown): unknown {
-    const original = (this as LogFields)[key]
-    if (original instanceof Error) return describeError(original, withStack)
-    return typeof replaced === 'bigint' ? String(replaced) : replaced
-  }
-  try {
-    return JSON.stringify(value, replace) ?? 'null'
-  } catch {
-    return '"[not serialisable]"'
-  }
-}
+/** Fields that are left of a line that was too long. */
+const MOST_ESSENTIALS = 20
 
 interface Line {
   level: LogLevel
@@ -63,16 +36,29 @@ interface Line {
 function jsonLine({ level, message, fields }: Line, withStack: boolean): string {
   const time = new Date().toISOString()
   // Ours come first for the reader and are set last, so that no field can forge them.
-  const head = { time, level, message }
-  const line = toJson({ ...head, ...fields, ...head }, withStack)
+  const head = { time, level, message: bounded(message) }
+  const told = { ...head, ...fields, ...head }
+  const line = shortLine(toJson(told, withStack), () => toJson(essentialsOf(head, fields), withStack))
   return line.startsWith('{') ? line : toJson({ ...head, fields: 'not serialisable' }, withStack)
+}
+
+/** What is left of a line that is too long: its own parts and its short fields. */
+function essentialsOf(head: object, fields: LogFields): LogFields {
+  const isShort = (value: unknown): boolean => typeof value === 'number' || typeof value === 'boolean'
+  const text = (value: unknown): unknown => (typeof value === 'string' ? value.slice(0, 200) : '[too long]')
+  const short = Object.entries(fields)
+    .slice(0, MOST_ESSENTIALS)
+    .map(([name, value]) => [name.slice(0, 100), isShort(value) ? value : text(value)])
+  return { ...head, ...(Object.fromEntries(short) as LogFields), ...head, shortened: true }
 }
 
 const colours = { error: 'red', warn: 'yellow', info: 'green', debug: 'gray' } as const
 
 /** Plain where it is one word; quoted otherwise, so that a client's text cannot pretend to be a line of the log. */
 function prettyValue(value: unknown, withStack: boolean): string {
-  return typeof value === 'string' && /^[\w.:/@,*-]+$/.test(value) ? value : toJson(value, withStack)
+  return typeof value === 'string' && value.length <= 100 && /^[\w.:/@,*-]+$/.test(value)
+    ? value
+    : toJson(value, withStack)
 }
 
 function prettyLine({ level, message, fields }: Line, withStack: boolean): string {
@@ -81,8 +67,9 @@ function prettyLine({ level, message, fields }: Line, withStack: boolean): strin
   const pairs = Object.entries(fields)
     .filter(([, value]) => value !== undefined)
     .map(([name, value]) => ` ${name}=${prettyValue(value, withStack)}`)
+  const whole = `${bounded(message)}${pairs.join('')}`
   // Control characters of a client's text would end the line, or steer the terminal.
-  const text = `${message}${pairs.join('')}`.replace(/\p{Cc}/gu, ' ')
+  const text = shortLine(whole, () => `${bounded(whole)} shortened=true`).replace(/\p{Cc}/gu, ' ')
   return `${time} ${label} ${text}`
 }
 

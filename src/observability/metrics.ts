@@ -10,6 +10,8 @@ import type { Served } from '../openai/forward.ts'
 /** Nodes with a label value of their own; the others share one, so that a huge fleet stays a bounded number of series. */
 const MAX_NODE_LABELS = 200
 const MAX_MODEL_LABELS = 200
+/** Longest value of a label, characters: each stands in dozens of lines. */
+const MAX_LABEL_LENGTH = 100
 const OTHER = 'other'
 const KNOWN_METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'OPTIONS'])
 const SECONDS_BUCKETS = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180]
@@ -125,9 +127,12 @@ export class Metrics {
         collect(): void {
           this.reset()
           let labels = 0
+          let others = 0
           for (const node of fleet.nodes.values()) {
-            this.inc({ node: labels++ < MAX_NODE_LABELS ? node.name : OTHER }, valueOf(node))
+            if (labels++ < MAX_NODE_LABELS) this.inc({ node: shortLabel(node.name) }, valueOf(node))
+            else others += valueOf(node)
           }
+          if (labels > MAX_NODE_LABELS) this.inc({ node: OTHER }, others)
         },
       })
     }
@@ -152,6 +157,11 @@ export class Metrics {
   }
 }
 
+/** A label's value, cut to a bearable length. */
+function shortLabel(value: string): string {
+  return value.length > MAX_LABEL_LENGTH ? `${value.slice(0, MAX_LABEL_LENGTH)}…` : value
+}
+
 /** The first so many values as they are, all others as one. */
 class BoundedLabels {
   readonly #known = new Set<string>()
@@ -161,7 +171,8 @@ class BoundedLabels {
     this.#most = most
   }
 
-  of(value: string): string {
+  of(text: string): string {
+    const value = shortLabel(text)
     if (this.#known.has(value)) return value
     if (this.#known.size >= this.#most) return OTHER
     this.#known.add(value)

@@ -3,6 +3,7 @@ import { urlOf } from '../fleet/address.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import type { Drain } from '../http/drain.ts'
+import { listParts, objectParts, Parts, sendJson } from '../http/sendJson.ts'
 import type { Ledger } from '../jobs/ledger/ledger.ts'
 import type { LiveJobs } from '../jobs/liveJobs.ts'
 
@@ -58,29 +59,33 @@ export function readyPage(deps: WatchDeps): RequestHandler {
 
 /** `GET /services`: who is behind the gateway. */
 export function servicesPage({ fleet }: WatchDeps): RequestHandler {
-  return (_req, res) => {
+  return async (_req, res) => {
     const now = fleet.now()
-    const services = [...fleet.nodes.values()].map((node) => ({
-      name: node.name,
-      url: urlOf(node.spec),
-      healthy: node.isHealthy(now),
-      ...abilities(node),
-    }))
-    res.json({ services, total: services.length })
+    const nodes = [...fleet.nodes.values()]
+    const entryOf = (node: TrackedNode): string =>
+      JSON.stringify({
+        name: node.name,
+        url: urlOf(node.spec),
+        healthy: node.isHealthy(now),
+        ...abilities(node),
+      })
+    const services = new Parts(listParts(nodes, entryOf))
+    await sendJson(res, objectParts(Object.entries({ services, total: nodes.length })))
   }
 }
 
 /** `GET /stats`: how they do, and what the policy believes of each, so that one can see why a node is or is not chosen. */
 export function statsPage(deps: WatchDeps): RequestHandler {
   const startedAt = Date.now()
-  return (_req, res) => {
+  return async (_req, res) => {
     const { fleet, live, ledger, drain, version } = deps
+    const { named: conflicts } = await fleet.conflicts()
     const nodes = [...fleet.nodes.values()]
     const ledgerHealth = ledger.health()
-    res.json({
+    const stats = {
       total_services: nodes.length,
       healthy_services: fleet.healthy().length,
-      services: nodes.map((node) => nodeStats(node, fleet.now())),
+      services: new Parts(listParts(nodes, (node) => JSON.stringify(nodeStats(node, fleet.now())))),
       running_requests: drain.running,
       jobs: {
         unfinished: live.size,
@@ -93,11 +98,12 @@ export function statsPage(deps: WatchDeps): RequestHandler {
         service_time: rounded(fleet.loads.infernet.serviceSeconds),
         mean_latency: rounded(fleet.loads.infernet.meanLatencySeconds),
       },
-      image_conflicts: fleet.conflicts,
+      image_conflicts: new Parts(listParts(conflicts)),
       version,
       uptime: Math.round((Date.now() - startedAt) / 1000),
       draining: drain.isDraining,
-    })
+    }
+    await sendJson(res, objectParts(Object.entries(stats)))
   }
 }
 

@@ -93,6 +93,39 @@ describe('json', () => {
   })
 })
 
+describe('whatever is logged', () => {
+  const huge = `
+    const text = 'x'.repeat(2 ** 20)
+    const cause = Object.assign(new Error(text), { code: text })
+    const list = Array.from({ length: 40_000 }, (_, i) => 'image ' + i)
+    const object = Object.fromEntries(list.map((name) => [name, list]))
+    logger.warn(text, { node: text, status: 502 })
+    logger.warn('list', { list })
+    logger.warn('object', { object, [text]: 1 })
+    logger.warn('error', { error: new Error(text, { cause }) })
+    logger.warn('fields', Object.fromEntries(list.map((name) => [name, text])))
+    logger.warn('bytes', { bytes: Buffer.alloc(2 ** 20) })`
+
+  for (const format of ['json', 'pretty'] as const) {
+    test(`a ${format} line stays short, and one line`, async () => {
+      const lines = await logged(format, 'debug', huge)
+      assert.equal(lines.length, 6)
+      for (const line of lines) assert.ok(line.length <= 20_000, `${line.length} characters: ${line.slice(0, 100)}`)
+    })
+  }
+
+  test('a shortened line is still JSON, with its level and short fields', async () => {
+    const lines = (await logged('json', 'info', huge)).map(parse)
+    assert.deepEqual(
+      lines.map(({ level }) => level),
+      Array(6).fill('warn'),
+    )
+    assert.equal(lines[0]?.['status'], 502)
+    assert.match(String(lines[0]?.['node']), /^x{1000}… \(1048576 characters\)$/)
+    assert.equal(lines[4]?.['message'], 'fields')
+  })
+})
+
 describe('pretty', () => {
   test('a line is time of day, level, message and name=value', async () => {
     const [line] = await logged('pretty', 'info', `logger.info('node up', { node: 'a:1', why: 'two words', n: [1] })`)
@@ -144,7 +177,7 @@ describe('standard output', () => {
 
   test('lines that nobody reads are dropped and counted, so that they do not fill the memory', async () => {
     const body = `
-      for (let i = 0; i < 12; i++) logger.info('big', { pad: 'x'.repeat(2 ** 20) })
+      for (let i = 0; i < 12_000; i++) logger.info('big', { pad: 'x'.repeat(1000) })
       process.stderr.write(String(process.stdout.writableLength < 9 * 2 ** 20))
       await logger.flush()
       logger.info('after')`
@@ -155,6 +188,6 @@ describe('standard output', () => {
     const [notice, after] = lines.slice(-2)
     assert.equal(after?.['message'], 'after')
     assert.equal(notice?.['message'], 'log lines were dropped, because nobody read them')
-    assert.equal(Number(notice['dropped']) + lines.length - 2, 12)
+    assert.equal(Number(notice['dropped']) + lines.length - 2, 12_000)
   })
 })

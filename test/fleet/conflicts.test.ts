@@ -4,13 +4,46 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, test } from 'node:test'
 import { parseAddress } from '../../src/fleet/address.ts'
-import type { ImageConflict } from '../../src/fleet/conflicts.ts'
+import { ConflictWatch, type ImageConflict } from '../../src/fleet/conflicts.ts'
 import { Fleet } from '../../src/fleet/fleet.ts'
+import { FleetLoad } from '../../src/fleet/load/fleetLoad.ts'
+import { NodeLoad } from '../../src/fleet/load/nodeLoad.ts'
+import { TrackedNode } from '../../src/fleet/node.ts'
 import { eventually } from '../kit/wait.ts'
 
 const NODES = 30
 
 describe('a container id with different images', () => {
+  test('is told, but of very many only ten are told one by one, and all are counted', async () => {
+    const listed = (name: string): TrackedNode => {
+      const node = new TrackedNode(parseAddress(name), new NodeLoad(new FleetLoad()))
+      const containers = Array.from({ length: 5000 }, (_, n) => ({
+        id: `c${n}`,
+        image: name,
+        description: '',
+        external: true,
+      }))
+      node.containers = new Map(containers.map((container) => [container.id, container]))
+      return node
+    }
+    const nodes = [listed('a:1'), listed('b:1')]
+    const found: ImageConflict[] = []
+    const more: number[] = []
+    const watch = new ConflictWatch(() => nodes, {
+      found: (conflict) => found.push(conflict),
+      foundMore: (count) => more.push(count),
+    })
+    watch.changed()
+    const { count, named } = await watch.current()
+    watch.stop()
+    assert.deepEqual([count, named.length, found.length, more], [5000, 100, 10, [4990]])
+    assert.deepEqual(found[0], { container: 'c0', images: { 'a:1': ['a:1'], 'b:1': ['b:1'] } })
+    watch.changed()
+    await watch.current()
+    watch.stop()
+    assert.deepEqual([found.length, more], [10, [4990]], 'what is known already is not told again')
+  })
+
   test('is told once for each set of images, however many nodes join', async (t) => {
     /** The image of the n-th node's container. */
     let imageOf = (n: number): string => `image:${n % 2}`
@@ -37,7 +70,7 @@ describe('a container id with different images', () => {
     await first
     await eventually(() => fleet.healthy().length === NODES, { withinMs: 20_000 })
     const namesOf = ({ images }: ImageConflict): string[] => Object.values(images).flat()
-    assert.equal(namesOf(fleet.conflicts[0]!).length, NODES, 'all nodes, whenever one asks')
+    assert.equal(namesOf((await fleet.conflicts()).named[0]!).length, NODES, 'all nodes, whenever one asks')
     const pollsBefore = polls
     await eventually(() => polls > pollsBefore + 3 * NODES, { withinMs: 20_000 })
     const imagesTold = (): string[][] => told.map(({ images }) => Object.keys(images).sort())
@@ -48,6 +81,6 @@ describe('a container id with different images', () => {
     await second
     assert.deepEqual(imagesTold().at(-1), ['image:0', 'image:1', 'image:2'])
     imageOf = () => 'image:0'
-    await eventually(() => fleet.conflicts.length === 0, { withinMs: 20_000 })
+    await eventually(async () => (await fleet.conflicts()).count === 0, { withinMs: 20_000 })
   })
 })
