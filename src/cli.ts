@@ -7,10 +7,11 @@ const usage = `Usage: infernet-gateway [option]
 
 One address for a fleet of Infernet nodes and OpenAI-compatible services.
 
-  --check      check the settings and exit
-  --settings   print the settings as a Markdown table and exit
-  --version    print the version and exit
-  --help       print this help and exit
+  --check        check the settings and exit
+  --backup FILE  write a copy of the ledger to a new file and exit; the gateway may run meanwhile
+  --settings     print the settings as a Markdown table and exit
+  --version      print the version and exit
+  --help         print this help and exit
 
 Settings are variables with these defaults. They are read in rising order from config/<NODE_ENV>.json,
 the JSON file named by CONFIG_FILE, a .env file in the working directory, and the environment.
@@ -60,9 +61,25 @@ async function start(checkOnly: boolean): Promise<void> {
   }
 }
 
+async function backUp(file: string): Promise<void> {
+  const { loadSettings } = await import('./config/settings.ts')
+  const { backUp } = await import('./jobs/ledger/backup/backUp.ts')
+  try {
+    const { jobs, bytes } = await backUp(loadSettings().stateUrl, file)
+    console.log(`${file} holds ${jobs} jobs in ${bytes} bytes`)
+  } catch (error) {
+    fail(`no backup: ${describe(error, process.env['LOG_LEVEL'] === 'debug')}`, 1)
+  }
+}
+
 async function main(args: string[]): Promise<void> {
   if (Number(process.versions.node.split('.')[0]) < oldestNode) {
     return fail(`infernet-gateway needs Node ${oldestNode} or newer; this is ${process.versions.node}`, 1)
+  }
+  if (args[0] === '--backup') {
+    const [, file, ...more] = args
+    if (!file || file.startsWith('-') || more.length > 0) return fail('--backup needs the name of a new file, alone', 2)
+    return backUp(file)
   }
   const unknown = args.find((arg) => !options.includes(arg))
   if (unknown !== undefined) return fail(`unknown option ${unknown}; --help lists the options`, 2)

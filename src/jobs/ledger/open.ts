@@ -37,6 +37,16 @@ export async function openLedger({ url, maxBytes, ttlSeconds, logger }: LedgerSe
   }
 }
 
+/**
+ * The file of a ledger in SQLite; `undefined` for other ledgers.
+ *
+ * @throws LedgerOpenError
+ */
+export function sqlitePathOf(url: string): string | undefined {
+  const rest = /^sqlite:(.*)$/is.exec(url)?.[1]
+  return rest === undefined ? undefined : filePath(rest)
+}
+
 /** The file as it stands after the scheme; a URL with an empty host (`sqlite:///data/jobs.db`) is understood too. */
 function filePath(rest: string): string {
   const isUrl = rest.startsWith('//')

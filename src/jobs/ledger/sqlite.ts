@@ -19,6 +19,7 @@ import {
 } from './ledger.ts'
 import { SqliteThread, StoreError, type BuildOp } from './sqliteThread.ts'
 import {
+  FILE_GONE,
   answerOf,
   answerRowOf,
   recordOf,
@@ -53,6 +54,7 @@ export interface SqliteLedgerOptions extends LedgerLimits {
 
 /** Keeps jobs in one SQLite file, which belongs to this process alone. */
 export class SqliteLedger implements Ledger {
+  readonly #path: string
   readonly #logger: Logger
   readonly #held = new HeldChanges(MAX_HELD_BYTES, MAX_HELD_JOBS)
   #thread!: SqliteThread
@@ -63,7 +65,8 @@ export class SqliteLedger implements Ledger {
   #isWritingHeld = false
   #isClosing = false
 
-  private constructor(logger: Logger) {
+  private constructor(path: string, logger: Logger) {
+    this.#path = path
     this.#logger = logger
   }
 
@@ -78,10 +81,14 @@ export class SqliteLedger implements Ledger {
     await makeFolder(dirname(file)).catch((cause: Error) => {
       throw new LedgerOpenError(`STATE_URL: ${dirname(file)} cannot be created: ${cause.message}`, { cause })
     })
-    const ledger = new SqliteLedger(logger)
+    const ledger = new SqliteLedger(file, logger)
     ledger.#thread = await SqliteThread.start(
       { path: file, ...settings },
-      { onReport: (report) => ledger.#onReport(report), onDeath: (error) => ledger.#onDeath(error) },
+      {
+        onReport: (report) => ledger.#onReport(report),
+        onWarning: (warning) => logger.warn(`ledger: ${warning}`),
+        onDeath: (error) => ledger.#onDeath(error),
+      },
     )
     await ledger.probe()
     return ledger
@@ -255,7 +262,10 @@ export class SqliteLedger implements Ledger {
   }
 
   #becomeUnwritable(reason: string): void {
-    if (this.#reason !== reason) this.#logger.error(`ledger: jobs cannot be recorded: ${reason}`)
+    if (this.#reason !== reason) {
+      this.#logger.error(`ledger: jobs cannot be recorded: ${reason}`, { file: this.#path })
+      if (reason === FILE_GONE) this.#logger.error(`ledger: put ${this.#path} and its log back, or restart the gateway`)
+    }
     this.#reason = reason
     this.#keepRetrying()
   }

@@ -1,6 +1,7 @@
 import { closeSync, existsSync, openSync, statSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { LedgerOpenError } from './ledger.ts'
+import { logPathOf, refuseMissingLog } from './sqliteLog.ts'
 import { MIGRATIONS, SCHEMA_VERSION } from './sqliteSchema.ts'
 
 /** "IGWL": marks the file as a ledger of this gateway and of nobody else. */
@@ -22,18 +23,20 @@ export function openFile(path: string, maxPages?: number): DatabaseSync {
   let db: DatabaseSync | undefined
   try {
     const isNew = createIfMissing(path)
+    // Opening a database makes the log that it lacks.
+    const hasLog = existsSync(logPathOf(path))
     db = new DatabaseSync(path, { timeout: 0 })
-    db.exec('PRAGMA locking_mode = EXCLUSIVE')
-    db.exec('BEGIN IMMEDIATE; COMMIT')
+    lock(db)
     refuseForeignFile(db, path)
+    if (!hasLog) refuseMissingLog(db, path)
     if (!isNew) checkIntegrity(db, path)
+    // A new file gets its tables before it has a log, so that it is never a file without tables whose log is elsewhere.
+    migrate(db)
     db.exec('PRAGMA journal_mode = WAL')
     // With WAL this survives a killed process; a power cut may take the last moments with it.
     db.exec('PRAGMA synchronous = NORMAL')
-    // Pages of the index by id are written over and over; the longer the log, the fewer of them go to the file. 64 MB are
-    // read again within a second at a start.
-    db.exec('PRAGMA wal_autocheckpoint = 16000; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16000')
-    migrate(db)
+    // Pages of the index by id are written over and over: they are kept in memory.
+    db.exec('PRAGMA cache_size = -16000')
     if (maxPages !== undefined) db.exec(`PRAGMA max_page_count = ${maxPages}`)
     return db
   } catch (error) {
@@ -42,20 +45,28 @@ export function openFile(path: string, maxPages?: number): DatabaseSync {
   }
 }
 
+/** Takes the file for this connection alone. */
+export function lock(db: DatabaseSync): void {
+  db.exec('PRAGMA locking_mode = EXCLUSIVE')
+  db.exec('BEGIN IMMEDIATE; COMMIT')
+}
+
 /** Creates the file for its owner only; true if it is new or empty. */
 function createIfMissing(path: string): boolean {
   if (existsSync(path) && statSync(path).size > 0) return false
   // SQLite would delete the log of an empty database, and with it jobs that somebody may still be able to save.
-  if (existsSync(`${path}-wal`) && statSync(`${path}-wal`).size > 0) {
+  const log = logPathOf(path)
+  if (existsSync(log) && statSync(log).size > 0) {
     throw new LedgerOpenError(
-      `STATE_URL: ${path} is missing or empty, but its log ${path}-wal holds jobs; restore the file, or move the log away`,
+      `STATE_URL: ${path} is missing or empty, but its log ${log} holds jobs; restore the file, or move the log away`,
     )
   }
   if (!existsSync(path)) closeSync(openSync(path, 'wx', 0o600))
   return true
 }
 
-function refuseForeignFile(db: DatabaseSync, path: string): void {
+/** @throws LedgerOpenError for a database of something else, or of a newer gateway */
+export function refuseForeignFile(db: DatabaseSync, path: string): void {
   const applicationId = numberOf(db, 'PRAGMA application_id')
   const tables = numberOf(db, 'SELECT count(*) FROM sqlite_schema')
   if (applicationId !== APPLICATION_ID && (applicationId !== 0 || tables > 0 || versionOf(db) !== 0)) {

@@ -93,8 +93,18 @@ const PIECES_AND_CALLERS = `
     GROUP BY caller;
 `
 
+/**
+ * Version 3: whether the main file is complete without its write-ahead log. `expected` is raised just before the log is
+ * copied into the file, `seen` just after, so that the rise of `seen` is in the log alone: a copy of the file that has
+ * lost its log shows two different numbers.
+ */
+const LOG_MARKS = `
+  CREATE TABLE log_marks (one INTEGER PRIMARY KEY, expected INTEGER NOT NULL, seen INTEGER NOT NULL) STRICT;
+  INSERT INTO log_marks VALUES (1, 0, 0);
+`
+
 /** Step n brings a file of version n to version n + 1. Steps that were released never change; new ones are added. */
-export const MIGRATIONS: readonly string[] = [CREATE, PIECES_AND_CALLERS]
+export const MIGRATIONS: readonly string[] = [CREATE, PIECES_AND_CALLERS, LOG_MARKS]
 
 /** A file of a later version was written by a newer gateway. */
 export const SCHEMA_VERSION = MIGRATIONS.length

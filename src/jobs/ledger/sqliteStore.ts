@@ -143,10 +143,6 @@ export class SqliteStore {
     return removed
   }
 
-  close(): void {
-    this.#db.close()
-  }
-
   #isOver(maxBytes: number): boolean {
     return this.#keptBytes + this.#bytesInTransaction > maxBytes
   }

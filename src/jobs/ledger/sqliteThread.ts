@@ -36,6 +36,8 @@ export class StoreError extends Error {
 /** What the owner hears besides the values of its operations. */
 export interface ThreadHooks {
   readonly onReport: (report: StoreReport) => void
+  /** What does not work although the thread serves. */
+  readonly onWarning: (warning: string) => void
   /** The thread ended without being asked to. */
   readonly onDeath: (error: Error) => void
 }
@@ -87,9 +89,10 @@ export class SqliteThread {
     const { promise, resolve, reject } = Promise.withResolvers<OpenedMessage>()
     worker.once('message', resolve)
     worker.once('error', reject)
-    const { refusal } = await promise
+    const { refusal, warning } = await promise
     worker.off('error', reject)
     if (refusal !== null) throw new LedgerOpenError(refusal)
+    if (warning !== null) hooks.onWarning(warning)
     return new SqliteThread(worker, hooks)
   }
 

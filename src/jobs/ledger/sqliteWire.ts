@@ -75,10 +75,14 @@ export type ToWorker = [ops: Op[], packed: PackedBytes] | 'close'
 /** Why one operation failed: its id was taken, the store cannot be read or written, or it can never succeed. */
 export type FailureKind = 'duplicate' | 'store' | 'invalid'
 
-/** The thread's first message: why it will not serve, or null. */
+/** The thread's first message: why it will not serve, or null, and what does not work although it serves. */
 export interface OpenedMessage {
   readonly refusal: string | null
+  readonly warning: string | null
 }
+
+/** Completes "The gateway cannot record jobs at the moment: …" where the file is not in its place any more. */
+export const FILE_GONE = 'its file was deleted or replaced'
 
 /** How the store is. */
 export type StoreReport = [

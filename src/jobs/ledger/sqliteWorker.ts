@@ -1,18 +1,25 @@
+import type { DatabaseSync } from 'node:sqlite'
 import { parentPort, workerData } from 'node:worker_threads'
 import { DuplicateJobError } from './ledger.ts'
+import { BackupServer } from './backup/server.ts'
+import { writeCopy } from './backup/writeCopy.ts'
+import { FileIdentity } from './fileIdentity.ts'
 import { INVALID_CODES, openError, openFile, SQLITE, sqliteCode } from './sqliteFile.ts'
+import { logPathOf, SqliteLog } from './sqliteLog.ts'
 import { SqliteStore } from './sqliteStore.ts'
-import type {
-  Failure,
-  FailureKind,
-  FromWorker,
-  Op,
-  PackedBytes,
-  ReadOp,
-  StoreReport,
-  ToWorker,
-  WorkerSettings,
-  WriteOp,
+import {
+  FILE_GONE,
+  type Failure,
+  type FailureKind,
+  type FromWorker,
+  type Op,
+  type OpenedMessage,
+  type PackedBytes,
+  type ReadOp,
+  type StoreReport,
+  type ToWorker,
+  type WorkerSettings,
+  type WriteOp,
 } from './sqliteWire.ts'
 
 // The thread that owns the database. It does one group of operations at a time, in the order in which groups come, and
@@ -26,24 +33,43 @@ const PRUNE_ROWS_AT_ONCE = 20
 
 const READS: ReadonlySet<Op[0]> = new Set<ReadOp[0]>(['unfinished', 'request', 'read', 'find', 'list', 'keptAnswer'])
 
+/** A file that SQLite would go on writing although nobody could find it again. */
+class FileGoneError extends Error {
+  constructor() {
+    super(FILE_GONE)
+  }
+}
+
 class LedgerWorker {
   readonly #store: SqliteStore
+  readonly #log: SqliteLog
+  readonly #identity: FileIdentity
+  readonly backups: BackupServer
   readonly #maxBytes: number
   #isPruning = false
+  /** The file, or its log, was deleted or replaced. If it comes back, everything that was acknowledged is in it. */
+  #isGone = false
   #hasRoom = false
   #writeFailure: string | null = null
   #pruneFailure: string | null = null
   #commits = 0
 
   constructor(settings: WorkerSettings) {
-    this.#store = openStore(settings)
+    const { path } = settings
+    const { db, store, log } = openStore(settings)
+    this.#store = store
+    this.#log = log
+    this.#identity = new FileIdentity([path, logPathOf(path)])
     this.#maxBytes = settings.maxBytes
-    setInterval(() => this.#prune(), PRUNE_EVERY_MS).unref()
+    const isGone = (): boolean => this.#isGone
+    this.backups = new BackupServer({ path, log, isGone, writeCopy: (target) => writeCopy(db, target) })
+    setInterval(() => this.#everySecond(), PRUNE_EVERY_MS).unref()
   }
 
   receive(message: ToWorker): void {
     if (message === 'close') {
-      this.#store.close()
+      this.backups.close()
+      this.#log.close()
       parentPort!.close()
     } else {
       this.#runGroup(...message)
@@ -65,6 +91,7 @@ class LedgerWorker {
     const write = (index: number): void => {
       values[index] = this.#store.write(ops[index] as WriteOp, packed)
     }
+    if (writes.length > 0) this.#looksGone()
     if (writes.length > 0 && !this.#commitTogether(() => writes.forEach(write))) {
       for (const index of writes) attempt(index, () => this.#commitAlone(ops[index] as WriteOp, packed))
     }
@@ -72,7 +99,21 @@ class LedgerWorker {
       if (READS.has(op[0])) attempt(index, () => this.#store.read(op as ReadOp, transfers))
     })
     this.#tell([values, failures, this.#report()], transfers)
+    if (writes.length > 0 && !this.#isGone) this.#log.checkpointIfLong()
     if (this.#store.keptBytes > this.#maxBytes) this.#prune()
+  }
+
+  #everySecond(): void {
+    if (this.#looksGone()) this.#tell([null, [], this.#report()])
+    this.#prune()
+  }
+
+  /** Looks whether the file is still in its place; true where it has just been found gone. */
+  #looksGone(): boolean {
+    const wasGone = this.#isGone
+    this.#isGone = this.#identity.hasChanged
+    if (this.#isGone) this.#writeFailure = FILE_GONE
+    return this.#isGone && !wasGone
   }
 
   /** One commit for all writes of a group; false, and nothing written, if one of them fails. */
@@ -98,13 +139,14 @@ class LedgerWorker {
   }
 
   #commit(work: () => void): void {
+    if (this.#isGone) throw new FileGoneError()
     const showsRoom = this.#store.transaction(work)
     this.#hasRoom ||= showsRoom
     this.#commits++
   }
 
   #prune(): void {
-    if (this.#isPruning) return
+    if (this.#isPruning || this.#isGone) return
     this.#isPruning = true
     setImmediate(this.#pruneStep)
   }
@@ -152,10 +194,17 @@ class LedgerWorker {
 }
 
 /** @throws LedgerOpenError */
-function openStore({ path, maxPages, ttlMs }: WorkerSettings): SqliteStore {
+function openStore({ path, maxPages, ttlMs }: WorkerSettings): {
+  db: DatabaseSync
+  store: SqliteStore
+  log: SqliteLog
+} {
   const db = openFile(path, maxPages)
   try {
-    return new SqliteStore(db, ttlMs)
+    const store = new SqliteStore(db, ttlMs)
+    const log = new SqliteLog(db, path)
+    log.checkpoint()
+    return { db, store, log }
   } catch (error) {
     db.close()
     throw openError(path, error)
@@ -164,12 +213,14 @@ function openStore({ path, maxPages, ttlMs }: WorkerSettings): SqliteStore {
 
 function kindOf(error: unknown): FailureKind {
   if (error instanceof DuplicateJobError) return 'duplicate'
+  if (error instanceof FileGoneError) return 'store'
   const code = sqliteCode(error)
   return code === undefined || INVALID_CODES.has(code) ? 'invalid' : 'store'
 }
 
 /** Completes "The gateway cannot record jobs at the moment: …". */
 function reasonOf(error: unknown): string {
+  if (error instanceof FileGoneError) return error.message
   switch (sqliteCode(error)) {
     case SQLITE.FULL:
       return 'its disk is full'
@@ -183,14 +234,15 @@ function reasonOf(error: unknown): string {
   }
 }
 
-function openAndServe(): void {
+async function openAndServe(): Promise<void> {
   try {
     const worker = new LedgerWorker(workerData as WorkerSettings)
+    const warning = (await worker.backups.listen()) ?? null
     parentPort!.on('message', (message: ToWorker) => worker.receive(message))
-    parentPort!.postMessage({ refusal: null })
+    parentPort!.postMessage({ refusal: null, warning } satisfies OpenedMessage)
   } catch (error) {
-    parentPort!.postMessage({ refusal: (error as Error).message })
+    parentPort!.postMessage({ refusal: (error as Error).message, warning: null } satisfies OpenedMessage)
   }
 }
 
-openAndServe()
+void openAndServe()
