@@ -52,6 +52,7 @@ export const FAULTS = {
   ERR_NODE_RESET: after(502, 'The node closed the connection before it answered'),
   ERR_NODE_NONSENSE: after(502, 'The node gave an answer that is not understood'),
   ERR_NODE_SILENT: after(504, 'The node did not answer in time'),
+  ERR_NODE_SLOW: after(504, 'The node did not complete its answer in time'),
   ERR_NODE_BROKE: after(502, 'The answer broke off'),
   ERR_CLIENT_GONE: { status: 499, source: 'client', nothingSent: false, message: 'The client left' },
 } as const satisfies Record<string, Fault>

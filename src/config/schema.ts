@@ -89,14 +89,14 @@ export const schema = {
     default: 1,
   }),
   PROXY_TIMEOUT: setting({
-    doc: "seconds to the first byte of a node's answer",
+    doc: "seconds to the first byte of a node's answer (interim answers do not count), and to the end of one that is not streamed",
     format: 'seconds',
     min: shortest,
     max: day,
     default: 300,
   }),
   STREAM_IDLE_TIMEOUT: setting({
-    doc: 'seconds between two pieces of an answer',
+    doc: 'seconds between two pieces of a streamed answer',
     format: 'seconds',
     min: shortest,
     max: day,

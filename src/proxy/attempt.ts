@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Dispatcher } from 'undici'
 import type { TrackedNode } from '../fleet/node.ts'
-import { GatewayFault } from '../faults.ts'
+import { GatewayFault, type FaultCode } from '../faults.ts'
 import { faultOfTransport, isRefused } from './attemptFaults.ts'
 import { Deadline } from './deadline.ts'
 import type { FlatHeaders } from './headers.ts'
@@ -51,7 +51,7 @@ export type CollectResult = Exclude<AttemptResult, { kind: 'streamed' }>
 const MAX_COLLECTED = 64_000_000
 
 export interface AttemptOptions {
-  /** For the whole exchange. */
+  /** For the whole exchange, in place of the transport's limit for a collected answer. */
   readonly timeoutSeconds?: number
   /** Until the request is sent, from then until the answer begins, and between two pieces of it. */
   readonly silenceSeconds?: number
@@ -69,6 +69,10 @@ export class Attempt implements AnswerHandler, Flow {
   readonly #endsAt: number
   readonly #silenceMs: number
   #answerMs: number
+  /** Longest time from sending to the end of a collected answer. */
+  #wholeMs = Infinity
+  /** Monotonic ms by which a collected answer must be complete. */
+  #collectedBy = Infinity
   #idleMs: number
   #deadline: Deadline | undefined
   #isPaused = false
@@ -96,10 +100,20 @@ export class Attempt implements AnswerHandler, Flow {
   limitSilence({ answerTimeoutSeconds, idleTimeoutSeconds }: SilenceLimits): void {
     this.#answerMs = Math.min(this.#answerMs, answerTimeoutSeconds * 1000)
     this.#idleMs = Math.min(this.#idleMs, idleTimeoutSeconds * 1000)
+    if (this.#endsAt === Infinity) this.#wholeMs = answerTimeoutSeconds * 1000
     this.#deadline = new Deadline(
       () => this.#dueAt(),
-      () => this.abort(new GatewayFault(this.answeredAt > 0 ? 'ERR_NODE_BROKE' : 'ERR_NODE_SILENT')),
+      () => this.abort(new GatewayFault(this.#lateness())),
     )
+  }
+
+  /** What to call a deadline that has passed. */
+  #lateness(): FaultCode {
+    if (this.answeredAt === 0) return 'ERR_NODE_SILENT'
+    const now = performance.now()
+    // An answer that has stopped broke off, whichever limit noticed; one that still arrives is too slow.
+    const hasStopped = now < this.#collectedBy || now - this.#heardAt > this.#wholeMs / 2
+    return hasStopped ? 'ERR_NODE_BROKE' : 'ERR_NODE_SLOW'
   }
 
   /** Monotonic ms by which something has to be heard. */
@@ -107,7 +121,7 @@ export class Attempt implements AnswerHandler, Flow {
     // Who pauses the flow does not hear the node.
     if (this.#isPaused) return this.#endsAt
     const ms = this.answeredAt > 0 ? this.#idleMs : this.#sent ? this.#answerMs : this.#silenceMs
-    return Math.min(this.#endsAt, this.#heardAt + ms)
+    return Math.min(this.#endsAt, this.#collectedBy, this.#heardAt + ms)
   }
 
   pause(): void {
@@ -148,16 +162,18 @@ export class Attempt implements AnswerHandler, Flow {
     if (this.#abortedBy) return controller.abort(this.#abortedBy)
     this.#sent = true
     this.#heardAt = performance.now()
+    this.#collectedBy = this.#heardAt + this.#wholeMs
     this.#deadline?.look()
   }
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
-    this.#heardAt = performance.now()
+    // An interim answer (1xx) is no answer: a node that only sends those is silent.
     if (status < 200) return
-    this.answeredAt = this.#heardAt
+    this.answeredAt = this.#heardAt = performance.now()
     this.#status = status
     this.#headers = headers
     this.#streaming = this.#sink?.begin(status, headers, this) === true
+    if (this.#streaming) this.#collectedBy = Infinity
     this.#deadline?.look()
   }
 

@@ -1,6 +1,7 @@
 import { Pool, type Dispatcher } from 'undici'
 import type { TrackedNode } from '../fleet/node.ts'
 import { createConnector } from './connector.ts'
+import { passOverInterimAnswers } from './interimAnswers.ts'
 
 /** A node closes an idle connection after 5 s; ours go first, so that none is used while it closes. */
 const IDLE_SOCKET_MS = 4000
@@ -12,7 +13,7 @@ const MAX_REQUESTS_PER_SOCKET = 900
 const MAX_ANSWER_HEAD = 65_536
 
 export interface SilenceLimits {
-  /** From the sending to the first byte of an answer. */
+  /** From the sending to the first byte of an answer, and to the end of one that is collected. */
   readonly answerTimeoutSeconds: number
   /** Between two pieces of an answer. */
   readonly idleTimeoutSeconds: number
@@ -91,7 +92,10 @@ export class Transport {
       connect: (options, callback) =>
         connect(options, (...result) => {
           const [error, socket] = result
-          if (!error) onConnect(socket.localAddress)
+          if (!error) {
+            passOverInterimAnswers(socket)
+            onConnect(socket.localAddress)
+          }
           callback(...result)
         }),
       allowH2: false,

@@ -94,11 +94,14 @@ function failed({ fleet }: Backends, lease: Lease, fault: GatewayFault, refused:
   noteFailure(fleet, lease.node, fault, refused)
 }
 
-/** Counts a failure against a node, if it is the node's. An answer that broke off is one, but shows that somebody is there. */
+/** An answer began: a failure of the node, but no sign that the node is gone. */
+const HAS_BEGUN: readonly FaultCode[] = ['ERR_NODE_BROKE', 'ERR_NODE_SLOW']
+
+/** Counts a failure against a node, if it is the node's. */
 export function noteFailure(fleet: Fleet, node: TrackedNode, fault: GatewayFault, refused: boolean): void {
   if (fault.fault.source !== 'upstream') return
   node.counts.errors++
-  fleet.failed(node, fault.message, { refused, lost: fault.code !== 'ERR_NODE_BROKE' })
+  fleet.failed(node, fault.message, { refused, lost: !HAS_BEGUN.includes(fault.code) })
 }
 
 /** Faults past which the request may go to another node if it may run twice. Silence is none: the node may be at work. */

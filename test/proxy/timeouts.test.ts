@@ -1,7 +1,7 @@
 /** How long a try waits: for a connection, for the first byte of an answer, and between two pieces of it. */
 import assert from 'node:assert/strict'
 import { createServer, type RequestListener } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { createServer as createTcpServer, type AddressInfo } from 'node:net'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseAddress } from '../../src/fleet/address.ts'
@@ -61,6 +61,19 @@ async function serving(t: Cleanup, listener: RequestListener): Promise<TrackedNo
   return nodeAt(`127.0.0.1:${(server.address() as AddressInfo).port}`)
 }
 
+/** A node that sends a byte of its body long before any limit, again and again. */
+function dripping(t: Cleanup): Promise<TrackedNode> {
+  return serving(t, (_, response) => {
+    const timer = setInterval(() => response.write('a'), LIMIT_MS / 8)
+    response.on('close', () => clearInterval(timer))
+  })
+}
+
+/** Takes any answer and forgets it. */
+function streamed(): AnswerSink {
+  return { begin: () => true, piece: () => undefined, end: () => undefined, broke: () => undefined }
+}
+
 function assertFault(result: AttemptResult, code: FaultCode): void {
   assert.equal(result.kind, 'fault')
   assert.equal(result.kind === 'fault' && result.fault.code, code)
@@ -110,8 +123,64 @@ test('the wait for the first byte begins when the request is sent, the wait for 
       response.end()
     }, limitMs / 4)
   })
-  const result = await collect(transportWith(t, { answer: limitMs, idle: limitMs }), node, request)
-  assert.equal(result.kind, 'answer')
+  const attempt = new Attempt(streamed())
+  transportWith(t, { answer: limitMs, idle: limitMs }).dispatch(node, request, attempt)
+  assert.equal((await attempt.result).kind, 'streamed')
+})
+
+describe('the time to the first byte of an answer', () => {
+  test('is also the time for the whole of one that is collected', async (t) => {
+    const node = await dripping(t)
+    assertFault(await collect(transportWith(t, { answer: LIMIT_MS }), node, request), 'ERR_NODE_SLOW')
+    const stopped = await serving(t, (_, response) => void response.write('first'))
+    assertFault(await collect(transportWith(t, { answer: LIMIT_MS }), stopped, request), 'ERR_NODE_BROKE')
+  })
+
+  test('gives way to the time that a call of our own has', async (t) => {
+    const node = await dripping(t)
+    const options = { timeoutSeconds: LONGER_MS / 1000 }
+    const startedAt = performance.now()
+    assertFault(await collect(transportWith(t, { answer: LIMIT_MS }), node, request, options), 'ERR_NODE_BROKE')
+    assert.ok(performance.now() - startedAt >= LONGER_MS)
+  })
+
+  for (const [what, status] of [
+    ['100 Continue', 100],
+    ['102 Processing', 102],
+    ['103 Early Hints', 103],
+  ] as const) {
+    test(`is not held up by ${what}`, async (t) => {
+      const node = await serving(t, (_, response) => {
+        const interim = `HTTP/1.1 ${status} Interim\r\n\r\n`
+        const timer = setInterval(() => response.socket?.write(interim), LIMIT_MS / 4)
+        response.on('close', () => clearInterval(timer))
+      })
+      assertFault(await collect(transportWith(t, { answer: LIMIT_MS }), node, request), 'ERR_NODE_SILENT')
+    })
+  }
+
+  test('is not held up by a head that comes byte by byte', async (t) => {
+    const node = await serving(t, (_, response) => {
+      response.socket?.write('HTTP/1.1 200 OK\r\nX-Long: ')
+      const timer = setInterval(() => response.socket?.write('a'), LIMIT_MS / 4)
+      response.on('close', () => clearInterval(timer))
+    })
+    assertFault(await collect(transportWith(t, { answer: LIMIT_MS }), node, request), 'ERR_NODE_SILENT')
+  })
+
+  test('goes on while the node does not take the request', async (t) => {
+    const node = await serving(t, (incoming) => void incoming.pause())
+    const large = { ...request, method: 'POST' as const, body: Buffer.alloc(30_000_000) }
+    assertFault(await collect(transportWith(t, { answer: LIMIT_MS }), node, large), 'ERR_NODE_SILENT')
+  })
+})
+
+test('the time to connect covers an exchange of keys that never ends', async (t) => {
+  const silent = createTcpServer((socket) => socket.on('error', () => undefined).resume())
+  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))
+  t.after(() => silent.close())
+  const node = nodeAt(`https://127.0.0.1:${(silent.address() as AddressInfo).port}`)
+  assertFault(await collect(transportWith(t, { connect: LIMIT_MS }), node, request), 'ERR_NODE_REFUSED')
 })
 
 test('while the flow is paused the silence does not count, and afterwards it counts anew', async (t) => {

@@ -31,6 +31,7 @@ export const BACKEND_FAULTS: readonly FaultCode[] = [
   'ERR_NODE_BROKE',
   'ERR_NODE_NONSENSE',
   'ERR_NODE_SILENT',
+  'ERR_NODE_SLOW',
 ]
 /** What is left to say where every backend that could take it turned it away. */
 export const PUSHBACK_FAULTS: readonly FaultCode[] = ['ERR_NODE_BUSY']
