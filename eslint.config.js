@@ -40,5 +40,8 @@ export default tseslint.config(
       ],
     },
   },
-  { files: ['test/bench/**', 'test/demo/**', 'test/chaos/**', 'src/cli.ts'], rules: { 'no-console': 'off' } },
+  {
+    files: ['test/bench/**', 'test/demo/**', 'test/chaos/**', 'test/fuzz/**', 'src/cli.ts'],
+    rules: { 'no-console': 'off' },
+  },
 )
