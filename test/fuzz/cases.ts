@@ -107,7 +107,7 @@ function request(chance: Chance, number: number, isLast: boolean): { method: str
   const method = methodFor(seed, chance)
   const path = pathFor(seed, chance)
   let body: Buffer | undefined = seed.body === undefined ? undefined : Buffer.from(seed.body)
-  if (seed.body !== undefined && chance.happens(0.7)) body = mutate(seed.body, chance)
+  if (seed.body !== undefined && chance.happens(0.5)) body = mutate(seed.body, chance)
   if (seed.body === undefined && chance.happens(0.05)) body = chance.bytes(chance.below(100))
   const lines = [`${method} ${path} HTTP/1.1`, 'Host: gateway', `X-Fuzz: ${number}`]
   if (isLast) lines.push('Connection: close')

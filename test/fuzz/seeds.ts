@@ -96,7 +96,7 @@ const PATH_PIECES = [
 /** A path: the seed's own, or one with pieces put in, taken out or repeated. Never holds a space or a control character. */
 export function pathFor(seed: Seed, chance: Chance): string {
   let path = seed.path
-  if (chance.happens(0.6)) return path
+  if (chance.happens(0.8)) return path
   for (let changes = 1 + chance.below(3); changes > 0; changes--) {
     const at = chance.below(path.length + 1)
     const kind = chance.below(5)
