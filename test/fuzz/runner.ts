@@ -58,7 +58,6 @@ function exchange(port: number, one: FuzzCase): Promise<End> {
     })
     socket.on('connect', () => {
       send(socket, one)
-      if (one.leaving === 'half-closes') socket.end()
       const patience = one.leaving === 'waits' || one.leaving === 'half-closes' ? patienceWith(one) : one.leavesAfterMs
       timers.push(setTimeout(leave, patience))
     })
@@ -69,13 +68,15 @@ function patienceWith({ isSound, leaving }: FuzzCase): number {
   return isSound || leaving === 'half-closes' ? PATIENCE_MS : UNSOUND_PATIENCE_MS
 }
 
-function send(socket: Socket, { packets }: FuzzCase): void {
+function send(socket: Socket, { packets, leaving }: FuzzCase): void {
   let at = 0
   const next = (): void => {
+    if (socket.destroyed || !socket.writable) return
     const packet = packets[at++]
-    if (packet === undefined || socket.destroyed || !socket.writable) return
-    socket.write(packet)
-    if (at < packets.length) setImmediate(next)
+    if (packet !== undefined) {
+      socket.write(packet)
+      setImmediate(next)
+    } else if (leaving === 'half-closes') socket.end()
   }
   next()
 }

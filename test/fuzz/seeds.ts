@@ -11,7 +11,7 @@ export interface Seed {
 export const MODEL = 'fuzzed-model'
 export const CONTAINER = 'fuzzed'
 
-const job = JSON.stringify({ containers: [CONTAINER], data: { prompt: 'hello', seconds: 0 } })
+const job = JSON.stringify({ containers: [CONTAINER], data: { prompt: 'hello' } })
 const subscription = JSON.stringify({
   subscription: { containers: `0x${'ab'.repeat(32)}`, owner: '0x0', interval: 1 },
   signature: { nonce: 1, expiry: 2, v: 27, r: 3, s: 4 },

@@ -116,7 +116,7 @@ function embeddings(ask: Ask): object {
   const { input, encoding_format } = ask.members
   const inputs: unknown[] = Array.isArray(input) ? input : [input]
   const data = inputs.map((text, index) => {
-    const vector = vectorOf(JSON.stringify(text))
+    const vector = vectorOf(JSON.stringify(text ?? null))
     const embedding = encoding_format === 'base64' ? Buffer.from(vector.buffer).toString('base64') : [...vector]
     return { object: 'embedding', index, embedding }
   })
