@@ -1,11 +1,12 @@
 /**
- * What forwarding costs: `npm run bench -- [--quick | --openai | --profile | --streams | --memory]`.
+ * What forwarding costs: `npm run bench -- [--quick | --openai | --profile | --streams | --memory | --hostile]`.
  *
  * Without an option: CPU time per forwarded `POST /api/jobs` of the gateway beside other proxies, in one run, then
  * the same of chat completions, the profile and the streams. Loopback only; Linux only, for it reads /proc.
  */
 import { existsSync } from 'node:fs'
 import { Cleanups } from './forwarding/cleanups.ts'
+import { measureHostile } from './forwarding/hostile/index.ts'
 import { measureJobCost } from './forwarding/jobCost.ts'
 import { measureMemory } from './forwarding/memory.ts'
 import { measureOpenAi } from './forwarding/openai/index.ts'
@@ -37,6 +38,7 @@ const measures = {
   profile: measureProfile,
   streams: measureStreams,
   memory: measureMemory,
+  hostile: measureHostile,
 }
 for (const part of options.parts) {
   try {

@@ -1,13 +1,15 @@
 import { parseArgs } from 'node:util'
 import type { LoadEnd } from './load.ts'
 
-export type Part = 'jobs' | 'openai' | 'profile' | 'streams' | 'memory'
+export type Part = 'jobs' | 'openai' | 'profile' | 'streams' | 'memory' | 'hostile'
 
 export interface BenchOptions {
-  /** What is measured, in this order: jobs, openai, profile, streams, memory. */
+  /** What is measured, in this order: jobs, openai, profile, streams, memory, hostile. */
   readonly parts: ReadonlySet<Part>
   /** Names of contenders; empty: all that are installed. */
   readonly contenders: readonly string[]
+  /** The attacks whose names hold this. */
+  readonly attack: string
   readonly connections: number
   readonly warmUpSeconds: number
   /** Jobs to warm up a process with: one that has not yet compiled all it runs costs up to twice as much. */
@@ -29,7 +31,8 @@ export const usage = `npm run bench -- [option …]
   --openai         only chat completions: CPU per answer and per event, and what they are delayed
   --profile        only the profile: where the gateway's time goes
   --streams        only the streams: --count 1000, --seconds 120
-  --memory         only the memory over --jobs 500000`
+  --memory         only the memory over --jobs 500000
+  --hostile        only what one hostile caller does to the others: --attack PART-OF-A-NAME`
 
 /** `undefined` where the arguments are not understood. */
 export function readOptions(args: string[]): BenchOptions | undefined {
@@ -44,6 +47,8 @@ export function readOptions(args: string[]): BenchOptions | undefined {
         profile: { type: 'boolean', default: false },
         streams: { type: 'boolean', default: false },
         memory: { type: 'boolean', default: false },
+        hostile: { type: 'boolean', default: false },
+        attack: { type: 'string', default: '' },
         count: { type: 'string', default: '1000' },
         seconds: { type: 'string', default: '120' },
         jobs: { type: 'string', default: '500000' },
@@ -53,6 +58,7 @@ export function readOptions(args: string[]): BenchOptions | undefined {
     return {
       parts: partsOf(values),
       contenders: values.only.split(',').filter(Boolean),
+      attack: values.attack,
       connections: 32,
       warmUpSeconds: quick ? 4 : 10,
       jobWarmUp: { requests: 30_000, seconds: quick ? 4 : 30 },
@@ -67,8 +73,8 @@ export function readOptions(args: string[]): BenchOptions | undefined {
   }
 }
 
-function partsOf(asked: Record<'quick' | 'openai' | 'profile' | 'streams' | 'memory', boolean>): Set<Part> {
-  const parts = (['openai', 'profile', 'streams', 'memory'] as const).filter((part) => asked[part])
+function partsOf(asked: Record<'quick' | Exclude<Part, 'jobs'>, boolean>): Set<Part> {
+  const parts = (['openai', 'profile', 'streams', 'memory', 'hostile'] as const).filter((part) => asked[part])
   if (parts.length > 0) return new Set(parts)
   return new Set(asked.quick ? ['jobs'] : ['jobs', 'openai', 'profile', 'streams'])
 }
