@@ -50,6 +50,8 @@ export interface Overrides {
   readonly constants?: PolicyConstants
   readonly followPeriodSeconds?: number
   readonly nodeRecordSeconds?: number
+  /** After how long a list of backends that lost most of its entries is believed. */
+  readonly believeAfterMs?: number
 }
 
 /** A gateway that serves. */
@@ -100,7 +102,7 @@ export async function start(settings: Settings, logger: Logger, overrides: Overr
 async function startWith(ledger: Ledger, settings: Settings, logger: Logger, overrides: Overrides): Promise<Gateway> {
   const via = createVia()
   const fleet = new Fleet({
-    sources: sourcesOf(settings, logger),
+    sources: sourcesOf(settings, logger, overrides),
     refreshIntervalSeconds: settings.refreshIntervalSeconds,
     via,
     ...(overrides.constants && { constants: overrides.constants }),
@@ -204,14 +206,14 @@ function openKeys(stateUrl: string): Promise<TicketKeys> {
   return file === undefined ? ephemeralTicketKeys() : openTicketKeys(join(dirname(file), 'ticket-key.pem'))
 }
 
-function sourcesOf(settings: Settings, logger: Logger): NodeSource[] {
-  const { apiUrl, servicesFile } = settings
-  const sources: NodeSource[] = [new IpsFile(settings.ipsFile, logger)]
+function sourcesOf(settings: Settings, logger: Logger, { believeAfterMs }: Overrides): NodeSource[] {
+  const { apiUrl, servicesFile, refreshIntervalSeconds: intervalSeconds } = settings
+  const sources: NodeSource[] = [new IpsFile(settings.ipsFile, logger, { intervalSeconds, believeAfterMs })]
   if (apiUrl !== '') {
-    const { refreshIntervalSeconds: intervalSeconds, discoveryAllowPrivate: allowPrivate } = settings
-    sources.push(new Explorer({ apiUrl, intervalSeconds, allowPrivate }, logger))
+    const { discoveryAllowPrivate: allowPrivate } = settings
+    sources.push(new Explorer({ apiUrl, intervalSeconds, allowPrivate, believeAfterMs }, logger))
   }
-  if (servicesFile !== '') sources.push(new ServicesFile(servicesFile, logger))
+  if (servicesFile !== '') sources.push(new ServicesFile(servicesFile, logger, { believeAfterMs }))
   return sources
 }
 

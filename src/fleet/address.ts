@@ -24,6 +24,19 @@ export interface NodeSpec {
   readonly apiKey?: string
 }
 
+/** A name of which every address is a node, as a line of the addresses file has it: `dns://name[:port]`. */
+export interface DnsName {
+  readonly kind: 'dns'
+  /** Two spellings of one name and port have the same key. */
+  readonly key: string
+  /** The spelling in the file. */
+  readonly name: string
+  readonly host: string
+  /** Of every node behind the name. */
+  readonly port: number
+  readonly concurrency?: number
+}
+
 /** Whether a poll by either spec tells the same: an own list of models and the key decide what it finds. */
 export function sameService(a: NodeSpec, b: NodeSpec): boolean {
   return a.apiKey === b.apiKey && JSON.stringify(a.models) === JSON.stringify(b.models)
@@ -45,7 +58,8 @@ export function parseAddress(name: string, more: Partial<NodeSpec> = {}): NodeSp
   if (!/^[\x21-\x7e]+$/.test(name))
     throw new AddressError('only visible ASCII characters; a host name in its xn-- form')
   const hasScheme = /^https?:\/\//i.test(name)
-  if (!hasScheme && name.includes('://')) throw new AddressError('only http:// and https:// are understood')
+  if (!hasScheme && name.includes('://'))
+    throw new AddressError('only http:// and https:// are understood, and dns:// in the addresses file')
   // One slash at the end is no path.
   const address = hasScheme ? name : name.replace(/\/$/, '')
   if (!hasScheme && /[/\\]/.test(address)) throw new AddressError('a path needs http:// or https:// before the host')
@@ -97,15 +111,19 @@ function isHost(hostname: string): boolean {
   return hostname.startsWith('[') ? isIP(hostname.slice(1, -1)) === 6 : isIP(hostname) === 4 || HOST_NAME.test(hostname)
 }
 
+/** Longest address with its options, characters. */
+const MAX_LINE = 2000
+
 /**
- * Reads one line of the addresses' file: an address, then optionally `concurrency=4`.
+ * Reads one line of the addresses' file: an address or `dns://name[:port]`, then optionally `concurrency=4`.
  * `undefined` for blank lines and comments.
  *
  * @throws AddressError naming what is wrong
  */
-export function parseAddressLine(line: string): NodeSpec | undefined {
+export function parseAddressLine(line: string): NodeSpec | DnsName | undefined {
   const text = line.replace(/(^|\s)#.*$/, '').trim()
   if (!text) return undefined
+  if (text.length > MAX_LINE) throw new AddressError(`an address with its options has at most ${MAX_LINE} characters`)
   const [address = '', ...options] = text.split(/\s+/)
   const more: { concurrency?: number } = {}
   for (const option of options) {
@@ -114,7 +132,21 @@ export function parseAddressLine(line: string): NodeSpec | undefined {
     if (!/^[1-9]\d{0,5}$/.test(value)) throw new AddressError('concurrency must be a whole number from 1 to 999999')
     more.concurrency = Number(value)
   }
-  return parseAddress(address, more)
+  return /^dns:/i.test(address) ? parseDnsName(address, more) : parseAddress(address, more)
+}
+
+function parseDnsName(name: string, more: { concurrency?: number }): DnsName {
+  const address = /^dns:\/\/([^/]*)\/?$/i.exec(name)?.[1]
+  if (!address) throw new AddressError('expected dns://name or dns://name:port, without a path')
+  const { hostname, port } = new URL(parseAddress(address).origin)
+  return {
+    kind: 'dns',
+    ...more,
+    key: `dns://${hostname}:${port || '80'}`,
+    name,
+    host: hostname.replace(/^\[|\]$/g, ''),
+    port: Number(port || '80'),
+  }
 }
 
 /** The full URL of a node, as tickets and `/services` show it. */

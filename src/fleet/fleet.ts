@@ -104,6 +104,11 @@ export class Fleet extends EventEmitter<FleetEvents> {
     this.#prober.close()
   }
 
+  /** Reads all lists again at once. */
+  reread(): void {
+    for (const source of this.#options.sources) source.reread?.()
+  }
+
   /** Container ids that stand for different images. */
   conflicts(): Promise<ImageConflicts> {
     return this.#conflicts.current()

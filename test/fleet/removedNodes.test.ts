@@ -28,7 +28,7 @@ async function gatewayHere(
     packageRoot: workingDirectory,
     isTerminal: false,
   })
-  const gateway = await start(settings, createLogger({ level: 'error', format: 'json' }))
+  const gateway = await start(settings, createLogger({ level: 'error', format: 'json' }), { believeAfterMs: 100 })
   t.after(() => gateway.stop())
   await gateway.fleet.whenReady(20)
   return { ...gateway, url: `http://127.0.0.1:${gateway.port}`, list: (text) => writeFile(path, text) }

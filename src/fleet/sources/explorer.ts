@@ -5,6 +5,7 @@ import { parseAddress, type NodeSpec } from '../address.ts'
 import { jittered } from '../jitter.ts'
 import { isPrivate, type IpAddress } from './privateRange.ts'
 import type { Logger, NodeSource } from './source.ts'
+import { SteadyList } from './steadyList.ts'
 
 const TIMEOUT_MS = 10_000
 const MAX_ANSWER_BYTES = 5_000_000
@@ -17,14 +18,22 @@ export interface ExplorerOptions {
   readonly intervalSeconds: number
   /** Whether listed addresses may lie in loopback, link-local or private ranges. */
   readonly allowPrivate: boolean
+  /** After how long a list that lost most of its entries is believed; for tests. */
+  readonly believeAfterMs?: number | undefined
 }
 
-/** Addresses from a Node Explorer. An outage or nonsense keeps the last good list; an empty list is an answer. */
+/**
+ * Addresses from a Node Explorer. An outage or nonsense keeps the last good list; an empty list is an answer, and
+ * believed when it has stayed so.
+ */
 export class Explorer implements NodeSource {
   readonly name = 'explorer'
   readonly #options: ExplorerOptions
   readonly #logger: Logger
+  readonly #nodes: SteadyList<NodeSpec>
   #timer: NodeJS.Timeout | undefined
+  #onList: (specs: readonly NodeSpec[]) => void = () => undefined
+  #isAsking = false
   #stopped = false
   #failing = false
   /** Entries of the last list that were skipped. */
@@ -33,13 +42,17 @@ export class Explorer implements NodeSource {
   constructor(options: ExplorerOptions, logger: Logger) {
     this.#options = options
     this.#logger = logger
+    const { believeAfterMs } = options
+    this.#nodes = new SteadyList({ what: 'list of the explorer', fields: {}, logger, believeAfterMs })
   }
 
   async start(onList: (specs: readonly NodeSpec[]) => void): Promise<void> {
-    await this.#ask(onList)
-    if (this.#stopped) return
-    this.#timer = setTimeout(() => void this.start(onList), jittered(this.#options.intervalSeconds) * 1000)
-    this.#timer.unref()
+    this.#onList = onList
+    await this.#askAndAgain()
+  }
+
+  reread(): void {
+    void this.#askAndAgain()
   }
 
   stop(): void {
@@ -47,7 +60,19 @@ export class Explorer implements NodeSource {
     clearTimeout(this.#timer)
   }
 
-  async #ask(onList: (specs: readonly NodeSpec[]) => void): Promise<void> {
+  /** Asks now, and then once an interval; sooner where a loss is to be confirmed. */
+  async #askAndAgain(): Promise<void> {
+    if (this.#isAsking || this.#stopped) return
+    clearTimeout(this.#timer)
+    this.#isAsking = true
+    await this.#ask()
+    this.#isAsking = false
+    if (this.#stopped) return
+    const pauseMs = Math.min(jittered(this.#options.intervalSeconds) * 1000, this.#nodes.confirmInMs ?? Infinity)
+    this.#timer = setTimeout(() => void this.#askAndAgain(), pauseMs).unref()
+  }
+
+  async #ask(): Promise<void> {
     try {
       const answer = await axios.get<unknown>(`${this.#options.apiUrl.replace(/\/+$/, '')}/api/nodes`, {
         params: { minutes_past: 60 },
@@ -60,7 +85,7 @@ export class Explorer implements NodeSource {
       const specs = this.#read(answer.data)
       if (this.#failing) this.#logger.info('explorer answers again', { nodes: specs.length })
       this.#failing = false
-      if (!this.#stopped) onList(specs)
+      if (!this.#stopped && this.#nodes.offer(specs)) this.#onList(specs)
     } catch (error) {
       if (this.#failing || this.#stopped) return
       this.#failing = true

@@ -1,41 +1,74 @@
 import { AddressError, parseAddress, type NodeSpec } from '../address.ts'
 import type { Logger, NodeSource } from './source.ts'
+import { SteadyList } from './steadyList.ts'
 import { WatchedFile } from './watchedFile.ts'
 
 const MEMBERS = ['name', 'url', 'models', 'weight', 'concurrency', 'api_key']
+
+export interface ServicesFileOptions {
+  /** After how long a list that lost most of its entries is believed; for tests. */
+  readonly believeAfterMs?: number | undefined
+}
 
 /** OpenAI-compatible services from a JSON file. A file that cannot be read as such keeps the last good list; a bad entry is skipped and logged. */
 export class ServicesFile implements NodeSource {
   readonly name = 'services'
   readonly #file: WatchedFile
   readonly #logger: Logger
+  readonly #services: SteadyList<NodeSpec>
+  #confirmation: NodeJS.Timeout | undefined
+  /** What was read last, and the list in it; `undefined` where it is none. */
+  #text: string | undefined | null = null
+  #listed: readonly NodeSpec[] | undefined
 
-  constructor(path: string, logger: Logger) {
+  constructor(path: string, logger: Logger, { believeAfterMs }: ServicesFileOptions = {}) {
     this.#logger = logger
-    this.#file = new WatchedFile(path, (error) =>
-      logger.warn('services file cannot be read, keeping the last list', { file: path, error }),
-    )
+    this.#file = new WatchedFile(path)
+    const fields = { file: this.#file.path }
+    this.#services = new SteadyList({ what: 'services file', fields, logger, believeAfterMs })
   }
 
   start(onList: (specs: readonly NodeSpec[]) => void): Promise<void> {
-    return this.#file.start((text) => {
-      if (text === undefined) {
-        this.#logger.warn('services file is missing, taken as empty', { file: this.#file.path })
-        return onList([])
-      }
-      const entries = parseList(text)
-      if (!entries) {
-        this.#logger.warn('services file is not a JSON list, keeping the last list', { file: this.#file.path })
-        return
-      }
-      const specs = this.#read(entries)
-      this.#logger.info('services file read', { file: this.#file.path, services: specs.length })
-      onList(specs)
+    const { path: file } = this.#file
+    return this.#file.start({
+      onText: (text) => this.#took(text, onList),
+      onError: (error) => this.#logger.warn('services file cannot be read, keeping the last list', { file, error }),
+      onRecovery: () => this.#logger.info('services file can be read again', { file }),
     })
   }
 
+  reread(): void {
+    this.#file.reread()
+  }
+
   stop(): void {
+    clearTimeout(this.#confirmation)
     this.#file.stop()
+  }
+
+  #took(text: string | undefined, onList: (specs: readonly NodeSpec[]) => void): void {
+    clearTimeout(this.#confirmation)
+    if (text !== this.#text) this.#listed = this.#parse(text)
+    this.#text = text
+    if (!this.#listed) return
+    if (this.#services.offer(this.#listed)) onList(this.#listed)
+    else this.#confirmation = setTimeout(() => this.#file.reread(), this.#services.confirmInMs).unref()
+  }
+
+  #parse(text: string | undefined): NodeSpec[] | undefined {
+    const { path: file } = this.#file
+    if (text === undefined) {
+      this.#logger.warn('services file is missing, taken as empty', { file })
+      return []
+    }
+    const entries = parseList(text)
+    if (!entries) {
+      this.#logger.warn('services file is not a JSON list, keeping the last list', { file })
+      return undefined
+    }
+    const specs = this.#read(entries)
+    this.#logger.info('services file read', { file, services: specs.length })
+    return specs
   }
 
   #read(entries: readonly unknown[]): NodeSpec[] {

@@ -13,5 +13,7 @@ export interface NodeSource {
   readonly name: string
   /** Resolves when the first list has been delivered, or could not be had. */
   start(onList: (specs: readonly NodeSpec[]) => void): Promise<void>
+  /** Reads the list again at once; sources whose list cannot change lack it. */
+  reread?(): void
   stop(): void
 }

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import { unwatchFile, watchFile } from 'node:fs'
 import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -9,52 +9,104 @@ const LOOK_INTERVAL_MS = 500
 const SETTLE_MS = 100
 /** Readings after which a file that never rests is taken as it is. */
 const MOST_READINGS = 20
+/** Pause before a failed reading is repeated, ms; it doubles up to the longest. */
+const FIRST_PAUSE_MS = 500
+const LONGEST_PAUSE_MS = 5000
+/** A larger file is no list of ours; reading it could take all memory. */
+const MAX_FILE_BYTES = 16_000_000
 
-/** The text of a file, at first and after each change; `undefined` while there is no such file. */
+/** What a watched file tells its owner. */
+export interface FileListener {
+  /** The text at first, after each change and after each `reread()`; `undefined` while there is no such file. */
+  onText(text: string | undefined): void | Promise<void>
+  /** Reading fails; called once until it succeeds again. */
+  onError(error: unknown): void
+  /** Reading succeeds again. */
+  onRecovery(): void
+}
+
+/** The text of a file, followed through changes. A failed reading is repeated until it succeeds. */
 export class WatchedFile {
   readonly path: string
   #last: string | undefined | null = null
-  #onText: ((text: string | undefined) => void) | undefined
-  readonly #onError: (error: unknown) => void
-  /** Readings follow one another, so that an older text never comes after a newer one. */
-  #reading = Promise.resolve()
-  readonly #look = (): void => {
-    this.#reading = this.#reading.then(() => this.#tell(() => this.#readSettled()))
-  }
+  #listener: FileListener | undefined
+  /** A reading is wanted: another text is delivered, or any text. */
+  #wanted: 'nothing' | 'change' | 'any' = 'nothing'
+  #isReading = false
+  #isFailing = false
+  #pauseMs = FIRST_PAUSE_MS
+  #retry: NodeJS.Timeout | undefined
+  readonly #look = (): void => this.#want('change')
 
-  constructor(path: string, onError: (error: unknown) => void) {
+  constructor(path: string) {
     this.path = resolve(path)
-    this.#onError = onError
   }
 
-  async start(onText: (text: string | undefined) => void): Promise<void> {
-    this.#onText = onText
+  /** Resolves after the first reading, whether it succeeded or not. */
+  async start(listener: FileListener): Promise<void> {
+    this.#listener = listener
     // Before the first reading, so that no change falls between the two.
     watchFile(this.path, { interval: LOOK_INTERVAL_MS, persistent: false }, this.#look)
-    this.#reading = this.#tell(() => this.#read())
-    await this.#reading
+    this.#wanted = 'any'
+    await this.#readWanted()
+  }
+
+  /** Reads the file now, and delivers its text even if that is the same. */
+  reread(): void {
+    this.#want('any')
   }
 
   stop(): void {
     unwatchFile(this.path, this.#look)
-    this.#onText = undefined
+    clearTimeout(this.#retry)
+    this.#listener = undefined
   }
 
-  async #tell(read: () => Promise<string | undefined>): Promise<void> {
-    let text: string | undefined
-    try {
-      text = await read()
-    } catch (error) {
-      this.#onError(error)
-      return
+  #want(what: 'change' | 'any'): void {
+    if (this.#wanted !== 'any') this.#wanted = what
+    void this.#readWanted()
+  }
+
+  /** Readings follow one another, so that an older text never comes after a newer one. */
+  async #readWanted(): Promise<void> {
+    if (this.#isReading) return
+    clearTimeout(this.#retry)
+    this.#isReading = true
+    while (this.#wanted !== 'nothing' && this.#listener) {
+      const wanted = this.#wanted
+      this.#wanted = 'nothing'
+      try {
+        await this.#deliver(await this.#readSettled(), wanted === 'any')
+      } catch (error) {
+        this.#failed(error, wanted)
+        break
+      }
     }
-    if (text === this.#last) return
+    this.#isReading = false
+  }
+
+  async #deliver(text: string | undefined, evenIfSame: boolean): Promise<void> {
+    this.#pauseMs = FIRST_PAUSE_MS
+    if (this.#isFailing) this.#listener?.onRecovery()
+    this.#isFailing = false
+    if (text === this.#last && !evenIfSame) return
     this.#last = text
-    this.#onText?.(text)
+    await this.#listener?.onText(text)
+  }
+
+  #failed(error: unknown, wanted: 'change' | 'any'): void {
+    if (!this.#listener) return
+    if (!this.#isFailing) this.#listener.onError(error)
+    this.#isFailing = true
+    // The text may have changed since the last reading that succeeded, and the file's state need not change again.
+    this.#retry = setTimeout(() => this.#want(wanted), this.#pauseMs).unref()
+    this.#pauseMs = Math.min(2 * this.#pauseMs, LONGEST_PAUSE_MS)
   }
 
   async #readSettled(): Promise<string | undefined> {
     let text = await this.#read()
+    // The first reading is taken as it is: nothing is known that it could destroy.
+    if (this.#last === null) return text
     for (let readings = 1; text !== this.#last && readings < MOST_READINGS; readings++) {
       await sleep(SETTLE_MS, undefined, { ref: false })
       const before = text
@@ -66,7 +118,14 @@ export class WatchedFile {
 
   async #read(): Promise<string | undefined> {
     try {
-      return await readFile(this.path, 'utf8')
+      const file = await open(this.path)
+      try {
+        const { size } = await file.stat()
+        if (size > MAX_FILE_BYTES) throw new Error(`the file has ${size} bytes; at most ${MAX_FILE_BYTES} are read`)
+        return await file.readFile('utf8')
+      } finally {
+        await file.close()
+      }
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
       throw error

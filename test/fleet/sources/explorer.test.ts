@@ -3,6 +3,7 @@ import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import type { NodeSpec } from '../../../src/fleet/address.ts'
 import { Explorer } from '../../../src/fleet/sources/explorer.ts'
+import { eventually } from '../../kit/wait.ts'
 import { startExplorer } from './fakeExplorer.ts'
 import type { FakeExplorer } from './fakeExplorer.ts'
 import { keepLines } from './logLines.ts'
@@ -188,6 +189,26 @@ test('an outage is told once, and so is its end', async (t) => {
   assert.deepEqual(
     lines.map(({ level }) => level),
     ['warn', 'info'],
+  )
+})
+
+test('a list that loses more than half is asked for again before it counts, without waiting for the next turn', async (t) => {
+  const fake = await startExplorer(t)
+  const { logger, lines } = keepLines()
+  const lists: string[][] = []
+  const options = { apiUrl: fake.url, intervalSeconds: 3600, allowPrivate: true, believeAfterMs: 100 }
+  const explorer = new Explorer(options, logger)
+  t.after(() => explorer.stop())
+  fake.lists({ ip: '10.0.0.1' }, { ip: '10.0.0.2' })
+  await explorer.start((specs) => lists.push(specs.map((spec) => spec.name)))
+  fake.lists()
+  explorer.reread()
+  await eventually(() => lists[1])
+  assert.deepEqual(lists, [['10.0.0.1:4000', '10.0.0.2:4000'], []])
+  assert.ok(fake.requests.length >= 3)
+  assert.deepEqual(
+    lines.map(({ level }) => level),
+    ['warn', 'warn'],
   )
 })
 
