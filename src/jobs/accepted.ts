@@ -5,6 +5,7 @@ import { GatewayFault } from '../faults.ts'
 import type { JobOptions } from './jobOptions.ts'
 import type { JobKind, JobRecord, KeptAnswer } from './ledger/ledger.ts'
 import type { LiveJobs, NewJob } from './liveJobs.ts'
+import { steadyClock } from './steadyClock.ts'
 
 /** Who submitted a job, and how. */
 export interface Submitter {
@@ -49,7 +50,7 @@ export function recordOf(
   lease: Lease,
   by: Submitter,
 ): JobRecord {
-  const now = Date.now()
+  const now = steadyClock.stampMs()
   return {
     id: nodeJobId,
     nodeJobId,

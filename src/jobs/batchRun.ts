@@ -5,7 +5,7 @@ import { GatewayFault } from '../faults.ts'
 import { errorBody, toFault } from '../http/errors.ts'
 import { joinArray, scanArray } from '../json/index.ts'
 import { collect, type Answer } from '../proxy/attempt.ts'
-import { retryAfterSeconds, Tries } from '../proxy/exchange.ts'
+import { retryAfterSeconds, Tries, writtenAtMs } from '../proxy/exchange.ts'
 import { headersForBackend } from '../proxy/headers.ts'
 import { mayMoveOn, noteFailure, tryNodes } from '../proxy/tryNodes.ts'
 import { acceptJob, idIn, isDuplicate, namesId, recordOf, type Submitter } from './accepted.ts'
@@ -194,7 +194,7 @@ export class BatchRun {
     const { node } = job.lease as Lease
     job.lease?.exchangeEnded('pushback')
     if (answer.status === 429) {
-      const seconds = retryAfterSeconds(answer.headers['retry-after'], Date.now())
+      const seconds = retryAfterSeconds(answer.headers['retry-after'], writtenAtMs(answer.headers))
       node.rest(`${BATCH_PATH} ${this.#by.caller}`, fleet.now() + seconds, fleet.now())
       job.tries.leastRetrySeconds = Math.min(job.tries.leastRetrySeconds, seconds)
     } else {

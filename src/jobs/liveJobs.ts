@@ -6,6 +6,7 @@ import { parseAddress } from '../fleet/address.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import { GatewayFault } from '../faults.ts'
 import { ledgerFault, type JobRecord, type KeptAnswer, type Ledger } from './ledger/ledger.ts'
+import { steadyClock } from './steadyClock.ts'
 
 /** When to try again what the ledger could not take, ms. */
 const PERSIST_RETRY_MS = 5000
@@ -30,6 +31,8 @@ export interface LiveJob {
   unknownLooks: number
   /** When a node last said that it runs, or when we began to look after it: monotonic seconds. */
   knownAt: number
+  /** When this run began: monotonic seconds, before the start of this process for a restored one. */
+  runStartedAt: number
   /** What the node last told of a running job's intermediate results, where that is short enough to keep. */
   intermediate: Buffer | undefined
   /** A stream whose connection is still open: its end is seen there first. */
@@ -75,7 +78,7 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
       const node = this.#fleet.find(record.node) ?? this.#fleet.adopt(parseAddress(record.node))
       const lease = record.kind === 'job' ? Lease.restore(this.#fleet, node) : undefined
       lease?.handOver()
-      const job = this.#add(record, node, lease, false)
+      const job = this.#add(record, node, lease, { ranSeconds: secondsSince(record.runStartedAt) })
       if (!record.clientGone) this.#count(record.caller, 1)
       this.emit('follow', job)
     }
@@ -111,7 +114,7 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
     return accepted.map(({ record, lease, isOpen }) => {
       const keepsPlace = record.kind === 'job'
       if (keepsPlace) lease.handOver()
-      const job = this.#add(record, lease.node, keepsPlace ? lease : undefined, isOpen ?? false)
+      const job = this.#add(record, lease.node, keepsPlace ? lease : undefined, { isOpen })
       if (!job.isOpen) this.emit('follow', job)
       return job
     })
@@ -156,7 +159,7 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
     if (!job.record.clientGone) this.#count(job.record.caller, -1)
     this.emit('unfollow', job)
     this.emit('ended', job, end)
-    const kept = { ...end, finishedAt: Date.now() }
+    const kept = { ...end, finishedAt: steadyClock.stampMs() }
     // Until then it is read from here.
     const forget = (): boolean => this.#jobs.delete(id)
     const write = (): Promise<boolean> => this.#ledger.finish(id, kept)
@@ -180,8 +183,8 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
     job.lease?.jobEnded('failure', 0)
     this.#keepIntermediate(job, undefined)
     this.emit('unfollow', job)
-    const newRun = { ...where, node: lease.node.key, runs: job.record.runs + 1, runStartedAt: Date.now() }
-    const next = this.#add({ ...job.record, ...newRun }, lease.node, lease, false)
+    const newRun = { ...where, node: lease.node.key, runs: job.record.runs + 1, runStartedAt: steadyClock.stampMs() }
+    const next = this.#add({ ...job.record, ...newRun }, lease.node, lease)
     this.emit('rerun', next, job.node)
     this.emit('follow', next)
     this.#persistRun(job.record.id)
@@ -209,14 +212,22 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
     }
   }
 
-  #add(record: JobRecord, node: TrackedNode, lease: Lease | undefined, isOpen: boolean): LiveJob {
+  /** `ranSeconds`: for how long this run has been going on. */
+  #add(
+    record: JobRecord,
+    node: TrackedNode,
+    lease: Lease | undefined,
+    { isOpen = false, ranSeconds = 0 } = {},
+  ): LiveJob {
+    const now = this.#fleet.now()
     const job: LiveJob = {
       record,
       node,
       lease,
       isOpen,
       unknownLooks: 0,
-      knownAt: this.#fleet.now(),
+      knownAt: now,
+      runStartedAt: now - ranSeconds,
       intermediate: undefined,
       isMoving: false,
       end: undefined,
@@ -238,6 +249,11 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
     if (unfinished > 0) this.#unfinishedOf.set(caller, unfinished)
     else this.#unfinishedOf.delete(caller)
   }
+}
+
+/** Seconds since a date that an earlier process wrote; a clock that was set back since makes it no younger than now. */
+function secondsSince(epochMs: number): number {
+  return Math.max(0, (Date.now() - epochMs) / 1000)
 }
 
 export interface NewJob {

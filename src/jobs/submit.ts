@@ -13,6 +13,7 @@ import { readJobOptions } from './jobOptions.ts'
 import type { KeptAnswer } from './ledger/ledger.ts'
 import { isNodeSpecificRefusal, needOf, noNodeFor } from './needs.ts'
 import { readSubmission, type Submission } from './shape.ts'
+import { steadyClock } from './steadyClock.ts'
 
 /** How an accepted answer is kept for the Idempotency-Key of its request. */
 interface Keeping {
@@ -130,7 +131,7 @@ export function keptAnswerOf(
     contentType: String(answer.headers['content-type'] ?? 'application/json'),
     body: answer.body,
     ...(node !== undefined && { node }),
-    createdAt: Date.now(),
+    createdAt: steadyClock.stampMs(),
   }
 }
 

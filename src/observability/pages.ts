@@ -76,7 +76,7 @@ export function servicesPage({ fleet }: WatchDeps): RequestHandler {
 
 /** `GET /stats`: how they do, and what the policy believes of each, so that one can see why a node is or is not chosen. */
 export function statsPage(deps: WatchDeps): RequestHandler {
-  const startedAt = Date.now()
+  const startedAt = performance.now()
   return async (_req, res) => {
     const { fleet, live, ledger, drain, version } = deps
     const { named: conflicts } = await fleet.conflicts()
@@ -100,7 +100,7 @@ export function statsPage(deps: WatchDeps): RequestHandler {
       },
       image_conflicts: new Parts(listParts(conflicts)),
       version,
-      uptime: Math.round((Date.now() - startedAt) / 1000),
+      uptime: Math.round((performance.now() - startedAt) / 1000),
       draining: drain.isDraining,
     }
     await sendJson(res, objectParts(Object.entries(stats)))

@@ -84,6 +84,12 @@ export class Tries {
 /** Longer is not waited for; it also keeps timers in their range. */
 const MAX_RETRY_AFTER_SECONDS = 3600
 
+/** When an answer was written, by the clock of its writer: its `Retry-After` may be a date of that clock. Else by ours. */
+export function writtenAtMs(headers: { readonly date?: string | undefined }): number {
+  const written = Date.parse(headers.date ?? '')
+  return Number.isNaN(written) ? Date.now() : written
+}
+
 /** Reads `Retry-After` in seconds or as a date (RFC 9110, 10.2.3); from 1 to 3600, and 1 where it is missing or nonsense. */
 export function retryAfterSeconds(header: string | undefined, nowMs: number): number {
   if (header === undefined) return 1

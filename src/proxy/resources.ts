@@ -3,7 +3,7 @@ import { Limit } from '../fleet/limit.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import { scanObject } from '../json/index.ts'
 import { collect } from './attempt.ts'
-import { retryAfterSeconds } from './exchange.ts'
+import { retryAfterSeconds, writtenAtMs } from './exchange.ts'
 import type { Transport } from './transport.ts'
 
 /** What each container of a node can do, as the node tells it. */
@@ -121,7 +121,10 @@ export class Resources {
     const now = (kept.at = this.#now())
     if (result.kind !== 'answer') return
     const { status, headers, body } = result.answer
-    if (status === 429) node.rest(RESOURCES_PATH, now + retryAfterSeconds(headers['retry-after'], Date.now()), now)
+    if (status === 429) {
+      const seconds = retryAfterSeconds(headers['retry-after'], writtenAtMs(headers))
+      node.rest(RESOURCES_PATH, now + seconds, now)
+    }
     const resources = status === 200 ? parse(body) : undefined
     if (resources) kept.resources = resources
   }

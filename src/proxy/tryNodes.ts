@@ -3,7 +3,7 @@ import type { Lease } from '../fleet/lease.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import { GatewayFault, type FaultCode } from '../faults.ts'
 import { Attempt, type Answer, type AnswerSink } from './attempt.ts'
-import { retryAfterSeconds, type Exchange, type Tries } from './exchange.ts'
+import { retryAfterSeconds, type Exchange, type Tries, writtenAtMs } from './exchange.ts'
 import type { Transport } from './transport.ts'
 
 /**
@@ -122,7 +122,7 @@ export function mayMoveOn(canRunTwice: boolean, tries: Tries, fault: GatewayFaul
 /** Whether this node will not but another may; notes how long it wants to be left alone. */
 function pushesBack(exchange: Exchange, answer: Answer, tries: Tries, lease: Lease, fleet: Fleet): boolean {
   if (answer.status === 429) {
-    const seconds = retryAfterSeconds(answer.headers['retry-after'], Date.now())
+    const seconds = retryAfterSeconds(answer.headers['retry-after'], writtenAtMs(answer.headers))
     const now = fleet.now()
     lease.node.rest(exchange.restKey, now + seconds, now)
     if (exchange.asksResting && seconds < tries.leastRetrySeconds) {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { retryAfterSeconds } from '../../src/proxy/exchange.ts'
+import { retryAfterSeconds, writtenAtMs } from '../../src/proxy/exchange.ts'
 
 const NOW = Date.parse('2026-03-01T12:00:00Z')
 
@@ -20,3 +20,10 @@ for (const [header, seconds] of [
 ] as const) {
   test(`Retry-After: ${header} is ${seconds} s`, () => assert.equal(retryAfterSeconds(header, NOW), seconds))
 }
+
+test('a date counts from the date of its answer, so that it does not matter how our clock is set', () => {
+  const headers = { date: 'Sun, 01 Mar 2026 12:00:00 GMT' }
+  assert.equal(retryAfterSeconds('Sun, 01 Mar 2026 12:00:30 GMT', writtenAtMs(headers)), 30)
+  assert.ok(Math.abs(writtenAtMs({}) - Date.now()) < 60_000)
+  assert.ok(Math.abs(writtenAtMs({ date: 'now' }) - Date.now()) < 60_000)
+})

@@ -48,7 +48,7 @@ export class Failover {
   /** The node answers but does not know the job any more. */
   forgotten(job: LiveJob): void {
     const { record } = job
-    const ranSeconds = (Date.now() - record.runStartedAt) / 1000
+    const ranSeconds = this.#options.fleet.now() - job.runStartedAt
     const expiry = this.#options.nodeRecordSeconds ?? NODE_RECORD_SECONDS
     if (this.#seesUsElsewhere(job)) return this.#giveUpInTime(job, 'The node sees the gateway under another address')
     if (record.kind === 'stream') return this.#fail(job, 'The stream was lost with its node')

@@ -16,6 +16,7 @@ import {
   type NewJob,
   type ReadOptions,
 } from './ledger.ts'
+import { steadyClock } from '../steadyClock.ts'
 
 const PRUNE_EVERY_MS = 1000
 /** Rows removed without letting anything else run in between. */
@@ -126,7 +127,7 @@ export class MemoryLedger implements Ledger {
   async keptAnswer(caller: string, path: string, key: string): Promise<KeptAnswer | undefined> {
     this.#refuseIfClosed()
     const answer = this.#answers.get(answerKey({ caller, path, key }))
-    return answer && answer.createdAt > Date.now() - KEPT_ANSWER_TTL_MS ? answer : undefined
+    return answer && answer.createdAt > steadyClock.expiryMs() - KEPT_ANSWER_TTL_MS ? answer : undefined
   }
 
   async nextReqnum(worker: string): Promise<number> {
@@ -156,7 +157,7 @@ export class MemoryLedger implements Ledger {
   }
 
   #isExpired(end: JobEnd): boolean {
-    return end.finishedAt <= Date.now() - this.#limits.ttlMs
+    return end.finishedAt <= steadyClock.expiryMs() - this.#limits.ttlMs
   }
 
   #update(id: string, change: Partial<JobRecord>): void {
@@ -168,7 +169,7 @@ export class MemoryLedger implements Ledger {
   #keep(answer: KeptAnswer): void {
     const key = answerKey(answer)
     const earlier = this.#answers.get(key)
-    if (earlier && earlier.createdAt > Date.now() - KEPT_ANSWER_TTL_MS) return
+    if (earlier && earlier.createdAt > steadyClock.expiryMs() - KEPT_ANSWER_TTL_MS) return
     if (earlier) this.#dropAnswer(key, earlier)
     this.#answers.set(key, { ...answer, body: ownCopy(answer.body), bodyHash: ownCopy(answer.bodyHash) })
     this.#keptBytes += ANSWER_OVERHEAD_BYTES + answer.body.length
@@ -182,7 +183,7 @@ export class MemoryLedger implements Ledger {
       removed++
     }
     for (const [key, answer] of this.#answers) {
-      if (removed >= PRUNE_STEP || answer.createdAt > Date.now() - KEPT_ANSWER_TTL_MS) break
+      if (removed >= PRUNE_STEP || answer.createdAt > steadyClock.expiryMs() - KEPT_ANSWER_TTL_MS) break
       this.#dropAnswer(key, answer)
       removed++
     }

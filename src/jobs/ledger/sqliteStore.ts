@@ -1,5 +1,6 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { ANSWER_OVERHEAD_BYTES, DuplicateJobError, JOB_OVERHEAD_BYTES, KEPT_ANSWER_TTL_MS } from './ledger.ts'
+import { steadyClock } from '../steadyClock.ts'
 import { SQLITE, sqliteCode } from './sqliteFile.ts'
 import {
   ANSWER_COLUMNS,
@@ -98,7 +99,7 @@ export class SqliteStore {
 
   /** `transfers` gets the buffers that the value holds. */
   read(op: ReadOp, transfers: ArrayBuffer[]): unknown {
-    const expired = Date.now() - this.#ttlMs
+    const expired = steadyClock.expiryMs() - this.#ttlMs
     switch (op[0]) {
       case 'unfinished':
         return this.#unfinished(op[1], op[2], op[3])
@@ -117,7 +118,7 @@ export class SqliteStore {
 
   /** Removes finished jobs, oldest first, as long as they are expired or too much is kept; returns how many. */
   removeJobs(limit: number, maxBytes: number, hasTime: () => boolean): number {
-    const expired = Date.now() - this.#ttlMs
+    const expired = steadyClock.expiryMs() - this.#ttlMs
     let removed = 0
     for (const [seq, finishedAt, bytes] of rowsOf<[number, number, number]>(this.#sql.oldestFinished, limit)) {
       if (finishedAt > expired && !this.#isOver(maxBytes)) break
@@ -131,7 +132,7 @@ export class SqliteStore {
 
   /** The same for kept answers. */
   removeAnswers(limit: number, maxBytes: number, hasTime: () => boolean): number {
-    const expired = Date.now() - KEPT_ANSWER_TTL_MS
+    const expired = steadyClock.expiryMs() - KEPT_ANSWER_TTL_MS
     let removed = 0
     for (const [seq, createdAt, bytes] of rowsOf<[number, number, number]>(this.#sql.oldestAnswers, limit)) {
       if (createdAt > expired && !this.#isOver(maxBytes)) break
@@ -162,7 +163,7 @@ export class SqliteStore {
     const earlier = rowOf<[number, number, number]>(this.#sql.answerAge, caller, path, key)
     if (earlier) {
       const [seq, createdAt, bytes] = earlier
-      if (createdAt > Date.now() - KEPT_ANSWER_TTL_MS) return
+      if (createdAt > steadyClock.expiryMs() - KEPT_ANSWER_TTL_MS) return
       this.#sql.deleteAnswer.run(seq)
       this.#count(0, -(ANSWER_OVERHEAD_BYTES + bytes))
     }
@@ -226,7 +227,7 @@ export class SqliteStore {
   }
 
   #keptAnswer(caller: string, path: string, key: string, transfers: ArrayBuffer[]): AnswerValue {
-    const alive = Date.now() - KEPT_ANSWER_TTL_MS
+    const alive = steadyClock.expiryMs() - KEPT_ANSWER_TTL_MS
     const row = rowOf<[...AnswerRow, Uint8Array, Uint8Array]>(this.#sql.keptAnswer, caller, path, key, alive)
     return row ? [row.slice(0, 7) as AnswerRow, packed(transfers, row[7], row[8])] : null
   }

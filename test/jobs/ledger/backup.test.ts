@@ -220,7 +220,7 @@ async function speakTo(t: Cleanup, path: string): Promise<Speaker> {
   socket.on('error', () => socket.destroy())
   await once(socket, 'connect')
   const lines = createInterface({ input: socket })[Symbol.asyncIterator]()
-  return { socket, next: async () => (await lines.next()).value as string | undefined }
+  return { socket, next: async () => (await lines.next()).value }
 }
 
 async function askFor(t: Cleanup, path: string): Promise<Speaker> {
