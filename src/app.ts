@@ -4,7 +4,7 @@ import { recognizeKey, requireKey, requireOpsKey, type KeyRing } from './http/au
 import { beginRequest, refuseLoops, refuseMalformed } from './http/begin.ts'
 import type { Drain } from './http/drain.ts'
 import { errorHandler } from './http/errors.ts'
-import { limitPerCaller } from './http/rateLimits.ts'
+import { limitPerCaller, type CallerLimit } from './http/rateLimits.ts'
 import { addPath } from './http/routes.ts'
 import { submitBatch } from './jobs/batch.ts'
 import type { JobDeps } from './jobs/deps.ts'
@@ -68,14 +68,16 @@ export function createApp(deps: AppDeps): Express {
   const { refuseNewWork } = drain
   const noLoop = refuseLoops(jobs.via)
   const withKey = requireKey(deps.apiKeys)
-  const proxyLimit = limitPerCaller(deps.proxyLimitPerMinute)
+  const proxyLimit = limitPerCaller('PROXY_RATELIMIT_REQS_PER_MIN', deps.proxyLimitPerMinute)
   /** What every call at the one base URL goes through. */
-  const client = [noLoop, withKey, proxyLimit]
+  const client = [noLoop, withKey, proxyLimit.countRequest]
   const work = [refuseNewWork, ...client]
+  /** A batch counts its items itself. */
+  const batchWork = [refuseNewWork, noLoop, withKey]
 
   addPath(app, '/api/jobs', { POST: [...work, drain.toItsEnd(submitJob(jobs))], GET: [...client, readJobs(jobs)] })
   addPath(app, '/api/jobs/stream', { POST: [...work, streamJob(jobs)] })
-  addPath(app, '/api/jobs/batch', { POST: [...work, drain.toItsEnd(submitBatch(jobs))] })
+  addPath(app, '/api/jobs/batch', { POST: [...batchWork, drain.toItsEnd(submitBatch(jobs, proxyLimit))] })
   const isStatusAllowed = addressList(deps.statusAllowedIps)
   // It belongs to a job that runs already: it is no new work.
   addPath(app, '/api/status', { PUT: [...client, putStatus(jobs, follower, isStatusAllowed)] })
@@ -89,16 +91,17 @@ export function createApp(deps: AppDeps): Express {
     '/api/v1/resources': lookupResources(lookup),
   }
   const withAnyKey = recognizeKey(deps.apiKeys)
+  const lookupLimit = (): CallerLimit => limitPerCaller('RATELIMIT_REQS_PER_MIN', deps.lookupLimitPerMinute)
   for (const [path, handler] of Object.entries(lookups)) {
     // Each endpoint has a budget of its own.
-    const limit = limitPerCaller(deps.lookupLimitPerMinute, { showHeaders: true })
-    addPath(app, path, { GET: [refuseNewWork, noLoop, withAnyKey, limit, handler] })
+    const limit = lookupLimit()
+    addPath(app, path, { GET: [refuseNewWork, noLoop, withAnyKey, limit.countRequest, handler] })
   }
 
-  const routeLimit = limitPerCaller(deps.lookupLimitPerMinute, { showHeaders: true })
+  const routeLimit = lookupLimit()
   const routeKey = requireRouteKey(deps.apiKeys)
   addPath(app, '/route', {
-    POST: [refuseNewWork, noLoop, readRouteBody(deps.route), routeKey, routeLimit, issueRoute(deps.route)],
+    POST: [refuseNewWork, noLoop, readRouteBody(deps.route), routeKey, routeLimit.countRequest, issueRoute(deps.route)],
   })
   addPath(app, '/pubkey', { GET: [publicKey(deps.route.keys)] })
 

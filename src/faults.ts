@@ -31,6 +31,7 @@ export const FAULTS = {
   ERR_JOB_REFUSED: client(405, 'The job was refused'),
   ERR_REQUEST_TIMEOUT: client(408, 'The request did not arrive in time'),
   ERR_BODY_TOO_LARGE: client(413, 'The body is too large'),
+  ERR_BATCH_TOO_LARGE: client(413, 'The batch has more items than are allowed'),
   ERR_BODY_ENCODED: client(415, 'Compressed request bodies are not accepted'),
   ERR_EXPECTATION: client(417, 'Only "Expect: 100-continue" is understood'),
   ERR_KEY_REUSED: client(422, 'This Idempotency-Key was used with another body'),

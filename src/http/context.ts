@@ -1,6 +1,7 @@
 import type { Request } from 'express'
 import { randomUUID } from 'node:crypto'
-import { isIP } from 'node:net'
+import ipaddr from 'ipaddr.js'
+import { isIP, isIPv6 } from 'node:net'
 import type { GatewayFault } from '../faults.ts'
 
 const PLAUSIBLE_ID = /^[A-Za-z0-9._-]{1,128}$/
@@ -53,10 +54,30 @@ function clientAddressOf(req: Request): string {
   // Most often nobody names anybody, and Express need not think about it.
   if (req.headers['x-forwarded-for'] === undefined) return plainAddress(req.socket.remoteAddress ?? '')
   const named = (req.ip ?? '').replace(/^\[(.*)\](:\d+)?$/, '$1').replace(/^([\d.]+):\d+$/, '$1')
-  return plainAddress(isIP(named) ? named : (req.socket.remoteAddress ?? ''))
+  return plainAddress(isIP(named) ? copyOf(named) : (req.socket.remoteAddress ?? ''))
 }
 
-/** An IPv4 address that a dual-stack socket shows as IPv6 is the same caller. */
+/** Part of a text keeps the whole of it in memory, here a header of up to 64 kB, for as long as the address is remembered. */
+function copyOf(text: string): string {
+  return Buffer.from(text, 'latin1').toString('latin1')
+}
+
+/** An address in one spelling: IPv4 that is written as IPv6 as IPv4, IPv6 in its canonical form (RFC 5952). Other text stays as it is. */
 export function plainAddress(address: string): string {
-  return address.startsWith('::ffff:') ? address.slice(7) : address
+  if (!address.includes(':') || !isIPv6(address)) return address
+  return ipaddr.process(address).toString()
+}
+
+/** Routers and hosts get an IPv6 network of this many bits, and take any address within it. */
+const IPV6_NETWORK_BITS = 64
+
+/**
+ * What the limits of a caller are counted under: itself, but for an IPv6 address its network, since one host has 2^64 of them.
+ * Jobs still belong to the exact address.
+ */
+export function limitKeyOf(caller: string): string {
+  if (!caller.includes(':') || !isIPv6(caller)) return caller
+  const { parts } = ipaddr.IPv6.parse(caller)
+  const network = parts.slice(0, IPV6_NETWORK_BITS / 16).map((part) => part.toString(16))
+  return `${network.join(':')}::/${IPV6_NETWORK_BITS}`
 }

@@ -1,30 +1,92 @@
-import type { RequestHandler } from 'express'
-import { rateLimit } from 'express-rate-limit'
+import type { Request, RequestHandler, Response } from 'express'
+import { rateLimit, type IncrementResponse, type Store } from 'express-rate-limit'
 import { GatewayFault } from '../faults.ts'
-import { contextOf } from './context.ts'
+import { CallerBudgets, type Verdict } from './callerBudgets.ts'
+import { contextOf, limitKeyOf } from './context.ts'
 
-const WINDOW_MS = 60_000
+const WINDOW_SECONDS = 60
 
-/** At most `perMinute` requests a minute for each caller; 0 is no limit. Each call of this makes a budget of its own. */
-export function limitPerCaller(perMinute: number, { showHeaders = false } = {}): RequestHandler {
-  if (perMinute === 0) return (_req, _res, next) => next()
-  return rateLimit({
-    windowMs: WINDOW_MS,
+/** A number of requests a minute for each caller. Answers show what is left of it in `RateLimit-*` headers. */
+export interface CallerLimit {
+  /** The setting that it comes from, for messages. */
+  readonly setting: string
+  /** 0 is no limit. */
+  readonly perMinute: number
+  /** Counts each request as one. */
+  readonly countRequest: RequestHandler
+  /**
+   * Counts a request as `count`.
+   *
+   * @throws GatewayFault ERR_RATE_LIMITED naming when as many pass
+   */
+  count(req: Request, res: Response, count: number): void
+}
+
+/** Each call of this makes budgets of its own. */
+export function limitPerCaller(setting: string, perMinute: number): CallerLimit {
+  if (perMinute === 0) return { setting, perMinute, countRequest: (_req, _res, next) => next(), count: () => {} }
+  const budgets = new CallerBudgets({ perMinute })
+  const countRequest = rateLimit({
+    windowMs: WINDOW_SECONDS * 1000,
     limit: perMinute,
-    standardHeaders: showHeaders ? 'draft-6' : false,
+    store: new BudgetStore(budgets),
+    standardHeaders: 'draft-6',
     legacyHeaders: false,
-    keyGenerator: (req) => contextOf(req).caller,
-    handler: (req, _res, next) => {
-      const resetTime = (req as { rateLimit?: { resetTime?: Date } }).rateLimit?.resetTime
-      const seconds = resetTime ? Math.ceil((resetTime.getTime() - Date.now()) / 1000) : WINDOW_MS / 1000
-      next(
-        new GatewayFault('ERR_RATE_LIMITED', `Too many requests: ${perMinute} a minute are allowed`, {
-          params: { limit: perMinute, window_seconds: WINDOW_MS / 1000 },
-          headers: { 'Retry-After': String(Math.max(1, seconds)) },
-        }),
-      )
-    },
-    // A limit is for the very caller that owns jobs, each IPv6 address too; `trust proxy` is validated with the settings.
+    keyGenerator: (req) => limitKeyOf(contextOf(req).caller),
+    handler: (_req, res, next) =>
+      next(refusal(perMinute, Number(res.getHeader('RateLimit-Reset')), `${perMinute} a minute are allowed`)),
+    // Keys are callers, not addresses, and the settings have been validated.
     validate: false,
+  })
+  const count = (req: Request, res: Response, count: number): void => {
+    const verdict = budgets.take(limitKeyOf(contextOf(req).caller), count)
+    const resetSeconds = Math.ceil(resetMs(verdict) / 1000)
+    res.setHeader('RateLimit-Policy', `${perMinute};w=${WINDOW_SECONDS}`)
+    res.setHeader('RateLimit-Limit', String(perMinute))
+    res.setHeader('RateLimit-Remaining', String(verdict.remaining))
+    res.setHeader('RateLimit-Reset', String(resetSeconds))
+    if (verdict.isAdmitted) return
+    throw refusal(perMinute, resetSeconds, `this one counts as ${count}, and ${perMinute} a minute are allowed`)
+  }
+  return { setting, perMinute, countRequest, count }
+}
+
+/** The budgets as express-rate-limit asks for them: it refuses where `totalHits` is over the limit, and shows the rest as remaining. */
+class BudgetStore implements Store {
+  readonly localKeys = true
+  readonly #budgets: CallerBudgets
+
+  constructor(budgets: CallerBudgets) {
+    this.#budgets = budgets
+  }
+
+  increment(caller: string): IncrementResponse {
+    const verdict = this.#budgets.take(caller)
+    const { perMinute } = this.#budgets
+    return {
+      totalHits: verdict.isAdmitted ? perMinute - verdict.remaining : perMinute + 1,
+      // Turned into seconds from now in the same turn, so that it does not matter whether the clock is right.
+      resetTime: new Date(Date.now() + Math.ceil(resetMs(verdict))),
+    }
+  }
+
+  decrement(caller: string): void {
+    this.#budgets.giveBack(caller)
+  }
+
+  resetKey(caller: string): void {
+    this.#budgets.forget(caller)
+  }
+}
+
+/** What `RateLimit-Reset` says: until the next request passes; while one would pass at once, until the budget is full. */
+function resetMs({ retryMs, fullMs }: Verdict): number {
+  return retryMs > 0 ? retryMs : fullMs
+}
+
+function refusal(perMinute: number, retrySeconds: number, why: string): GatewayFault {
+  return new GatewayFault('ERR_RATE_LIMITED', `Too many requests: ${why}`, {
+    params: { limit: perMinute, window_seconds: WINDOW_SECONDS },
+    headers: { 'Retry-After': String(Math.max(1, retrySeconds)) },
   })
 }

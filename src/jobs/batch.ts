@@ -1,6 +1,7 @@
 import type { Request, Response } from 'express'
 import { GatewayFault } from '../faults.ts'
 import { contextOf } from '../http/context.ts'
+import type { CallerLimit } from '../http/rateLimits.ts'
 import { readBody } from '../http/readBody.ts'
 import { joinArray } from '../json/index.ts'
 import { writeAnswer } from '../proxy/forwarder.ts'
@@ -16,11 +17,20 @@ import { keptAnswerOf, writeKept } from './submit.ts'
 const MOST_NAMED = 20
 
 /** `POST /api/jobs/batch`: each item to the node that suits it, answered in order; a bad item gets its error in place. */
-export function submitBatch(deps: JobDeps) {
+export function submitBatch(deps: JobDeps, limit: CallerLimit) {
   return async (req: Request, res: Response): Promise<void> => {
-    const options = readJobOptions(req, { allowsKey: true })
-    const body = await readBody(req, deps.maxBodyBytes)
-    const items = readBatch(body)
+    // What cannot be read, or never be taken, counts as one request.
+    let count = 1
+    let options, body, items
+    try {
+      options = readJobOptions(req, { allowsKey: true })
+      body = await readBody(req, deps.maxBodyBytes)
+      items = readBatch(body)
+      refuseImpossible(items, deps, limit)
+      count = Math.max(1, items.length)
+    } finally {
+      limit.count(req, res, count)
+    }
     const { caller, clientAddress } = contextOf(req)
     const by: Submitter = { caller, clientAddress, options }
     await deps.whenReady()
@@ -40,6 +50,21 @@ export function submitBatch(deps: JobDeps) {
   }
 }
 
+/** @throws GatewayFault ERR_BATCH_TOO_LARGE naming the limit that not even a caller with its full budget would be within */
+function refuseImpossible(
+  items: ReturnType<typeof readBatch>,
+  { live }: JobDeps,
+  { setting, perMinute }: CallerLimit,
+): void {
+  live.refuseImpossible(items.filter(({ submission }) => submission).length)
+  if (perMinute === 0 || items.length <= perMinute) return
+  throw new GatewayFault(
+    'ERR_BATCH_TOO_LARGE',
+    `A batch of ${items.length} items can never be taken: ${setting} is ${perMinute}`,
+    { params: { setting, limit: perMinute, items: items.length } },
+  )
+}
+
 async function submit(
   deps: JobDeps,
   req: Request,
@@ -53,12 +78,13 @@ async function submit(
     bytes: body.subarray(item.start, item.end),
     ...(item.fault ? { result: faultResult(item.fault) } : { submission: item.submission }),
   }))
-  const jobs = items.filter((item) => item.submission?.kind === 'job')
-  const giveBack = deps.live.admit(by.caller, jobs.length)
+  const valid = items.filter((item) => item.submission)
+  const jobs = valid.filter((item) => item.submission?.kind === 'job').length
+  const giveBack = deps.live.admit(by.caller, jobs, valid.length - jobs)
   try {
     await new BatchRun(deps, req, by).run(items)
   } finally {
-    for (const job of jobs) if (job.isOurs !== true) giveBack()
+    for (const item of valid) if (item.isOurs !== true) giveBack()
   }
   const common = commonFault(items, deps)
   if (common) throw common

@@ -5,6 +5,7 @@ import { Lease } from '../fleet/lease.ts'
 import { parseAddress } from '../fleet/address.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import { GatewayFault } from '../faults.ts'
+import { limitKeyOf } from '../http/context.ts'
 import { ledgerFault, type JobRecord, type KeptAnswer, type Ledger } from './ledger/ledger.ts'
 import { steadyClock } from './steadyClock.ts'
 
@@ -55,6 +56,7 @@ export interface LiveJobsEvents {
 /** The unfinished jobs, in memory; the ledger has them too, durably, and the finished ones only there. */
 export class LiveJobs extends EventEmitter<LiveJobsEvents> {
   readonly #jobs = new Map<string, LiveJob>()
+  /** By what limits count a caller under. */
   readonly #unfinishedOf = new Map<string, number>()
   readonly #ledger: Ledger
   readonly #fleet: Fleet
@@ -85,15 +87,28 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
     return this.#jobs.size
   }
 
+  /** @throws GatewayFault ERR_BATCH_TOO_LARGE where one caller could never have as many unfinished jobs */
+  refuseImpossible(count: number): void {
+    const limit = this.#maxPerCaller
+    if (limit === 0 || count <= limit) return
+    throw new GatewayFault(
+      'ERR_BATCH_TOO_LARGE',
+      `A batch of ${count} jobs can never be taken: MAX_JOBS_PER_CALLER is ${limit}`,
+      { params: { setting: 'MAX_JOBS_PER_CALLER', limit, jobs: count } },
+    )
+  }
+
   /**
-   * Takes places for `count` new jobs of a caller before anything is sent; returns how to give back one of them.
+   * Takes places for new jobs of a caller before anything is sent; returns how to give back one of them. A subscription has one
+   * while its request is under way.
    *
-   * @throws GatewayFault ERR_TOO_MANY_JOBS; ERR_LEDGER while they could not be recorded, so that no node runs them for nobody
+   * @throws GatewayFault ERR_TOO_MANY_JOBS; ERR_LEDGER while jobs could not be recorded, so that no node runs them for nobody
    */
-  admit(caller: string, count: number): () => void {
+  admit(caller: string, jobs: number, subscriptions = 0): () => void {
     const { writable, reason = 'unknown' } = this.#ledger.health()
-    if (count > 0 && !writable) throw ledgerFault(reason)
-    const unfinished = this.#unfinishedOf.get(caller) ?? 0
+    if (jobs > 0 && !writable) throw ledgerFault(reason)
+    const count = jobs + subscriptions
+    const unfinished = this.#unfinishedOf.get(limitKeyOf(caller)) ?? 0
     if (this.#maxPerCaller > 0 && unfinished + count > this.#maxPerCaller) {
       throw new GatewayFault('ERR_TOO_MANY_JOBS', `At most ${this.#maxPerCaller} unfinished jobs are allowed`, {
         params: { limit: this.#maxPerCaller, unfinished },
@@ -245,9 +260,10 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
   }
 
   #count(caller: string, change: number): void {
-    const unfinished = (this.#unfinishedOf.get(caller) ?? 0) + change
-    if (unfinished > 0) this.#unfinishedOf.set(caller, unfinished)
-    else this.#unfinishedOf.delete(caller)
+    const key = limitKeyOf(caller)
+    const unfinished = (this.#unfinishedOf.get(key) ?? 0) + change
+    if (unfinished > 0) this.#unfinishedOf.set(key, unfinished)
+    else this.#unfinishedOf.delete(key)
   }
 }
 

@@ -77,7 +77,7 @@ function scanBatch(bytes: Buffer): readonly JsonSpan[] {
     if (value.kind === 'array') return value.elements
   } catch (error) {
     if (!(error instanceof JsonLimitError) || error.limit !== 'children') throw badJson(error)
-    throw new GatewayFault('ERR_BODY_TOO_LARGE', `A batch may have at most ${MOST_BATCH_ITEMS} items`)
+    throw new GatewayFault('ERR_BATCH_TOO_LARGE', `A batch may have at most ${MOST_BATCH_ITEMS} items`)
   }
   throw badShape('Expected a list')
 }

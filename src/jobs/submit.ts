@@ -53,7 +53,8 @@ async function submit(
   by: Submitter,
   keeping: Keeping | undefined,
 ): Promise<void> {
-  const giveBack = submission.kind === 'job' ? deps.live.admit(by.caller, 1) : undefined
+  const isJob = submission.kind === 'job'
+  const giveBack = deps.live.admit(by.caller, isJob ? 1 : 0, isJob ? 0 : 1)
   let isOurs = false
   try {
     await deps.forwarder.forward(req, res, {
@@ -65,7 +66,7 @@ async function submit(
       },
     })
   } finally {
-    if (!isOurs) giveBack?.()
+    if (!isOurs) giveBack()
   }
 }
 

@@ -7,6 +7,7 @@ import { Fleet } from '../../src/fleet/fleet.ts'
 import { Selector } from '../../src/fleet/selector.ts'
 import type { Logger, NodeSource } from '../../src/fleet/sources/source.ts'
 import { errorHandler } from '../../src/http/errors.ts'
+import { limitPerCaller } from '../../src/http/rateLimits.ts'
 import { createHttpServer } from '../../src/http/server.ts'
 import { submitBatch } from '../../src/jobs/batch.ts'
 import type { JobDeps } from '../../src/jobs/deps.ts'
@@ -74,7 +75,7 @@ export async function startJobServer(
   app.post('/api/jobs', submitJob(deps))
   app.get('/api/jobs', readJobs(deps))
   app.post('/api/jobs/stream', streamJob(deps))
-  app.post('/api/jobs/batch', submitBatch(deps))
+  app.post('/api/jobs/batch', submitBatch(deps, limitPerCaller('PROXY_RATELIMIT_REQS_PER_MIN', 0)))
   app.use(errorHandler)
   const server = createHttpServer(app, { stallSeconds })
   server.listen(0, '127.0.0.1')

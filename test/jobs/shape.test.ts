@@ -190,6 +190,6 @@ suite('a batch', () => {
 
   test('of more than 10,000 items is refused before any is read', () => {
     assert.equal(readBatch(Buffer.from(`[${'0,'.repeat(9_999)}0]`)).length, 10_000)
-    assert.throws(() => readBatch(Buffer.from(`[${'0,'.repeat(10_000)}0]`)), { code: 'ERR_BODY_TOO_LARGE' })
+    assert.throws(() => readBatch(Buffer.from(`[${'0,'.repeat(10_000)}0]`)), { code: 'ERR_BATCH_TOO_LARGE' })
   })
 })

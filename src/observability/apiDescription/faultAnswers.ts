@@ -39,7 +39,7 @@ export const PUSHBACK_FAULTS: readonly FaultCode[] = ['ERR_NODE_BUSY']
 /** Response headers by the status that they come with. */
 const HEADERS_BY_STATUS: Readonly<Record<number, readonly string[]>> = {
   401: ['WWW-Authenticate'],
-  429: ['Retry-After'],
+  429: ['Retry-After', 'RateLimit-Limit', 'RateLimit-Remaining', 'RateLimit-Reset'],
   503: ['Retry-After'],
 }
 
@@ -99,6 +99,18 @@ function exampleOf({ message, source, nothingSent }: Fault): Example {
 export const RESPONSE_HEADERS: Readonly<Record<string, Header>> = {
   'Retry-After': {
     description: 'Seconds after which it is worth trying again.',
+    schema: { type: 'integer', minimum: 0 },
+  },
+  'RateLimit-Limit': {
+    description: "The caller's requests a minute, on every answer to which a limit applies; a batch counts its items.",
+    schema: { type: 'integer', minimum: 1 },
+  },
+  'RateLimit-Remaining': {
+    description: 'Requests that would pass at once.',
+    schema: { type: 'integer', minimum: 0 },
+  },
+  'RateLimit-Reset': {
+    description: 'Seconds until the next request passes; where one would pass at once, until all of them would.',
     schema: { type: 'integer', minimum: 0 },
   },
   'WWW-Authenticate': { description: 'How to show a key.', schema: { type: 'string' } },

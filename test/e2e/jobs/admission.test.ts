@@ -4,8 +4,10 @@ import { before, describe, test } from 'node:test'
 import { assertError, gatewayFor } from '../support.ts'
 import { openStream, post } from '../../kit/http.ts'
 import type { Gateway } from '../../kit/gateway.ts'
+import type { LocalSimNode } from '../../kit/simNode/index.ts'
 import { eventually } from '../../kit/wait.ts'
-import { afterSuite, ended, jobOf, startNodes, submitMany, submitted, submitTo } from './support.ts'
+import { subscriptionFor } from './subscriptionKit.ts'
+import { afterSuite, ask, ended, jobOf, startNodes, submitMany, submitted, submitTo } from './support.ts'
 
 const LIMIT = 3
 const LONG = { seconds: 60 }
@@ -13,10 +15,15 @@ const LONG = { seconds: 60 }
 describe('unfinished jobs', () => {
   const cleanup = afterSuite()
   let gateway: Gateway
+  let node: LocalSimNode
 
   before(async () => {
-    const nodes = await startNodes(cleanup, 1, { concurrency: 100 })
-    gateway = await gatewayFor(cleanup, nodes, { MAX_JOBS_PER_CALLER: String(LIMIT), STATE_URL: 'sqlite:jobs.db' })
+    ;[node] = (await startNodes(cleanup, 1, { concurrency: 100, chain: true })) as [LocalSimNode]
+    gateway = await gatewayFor(cleanup, [node], {
+      MAX_JOBS_PER_CALLER: String(LIMIT),
+      STATE_URL: 'sqlite:jobs.db',
+      TRUST_PROXY: 'loopback',
+    })
   })
 
   async function assertFull(from: string): Promise<void> {
@@ -46,20 +53,57 @@ describe('unfinished jobs', () => {
   test('of a batch must all have room', async () => {
     const options = { localAddress: '127.0.0.8' }
     const url = `${gateway.url}/api/jobs/batch`
-    assertError(
-      await post(
-        url,
-        [1, 2, 3, 4].map(() => jobOf({})),
-        options,
-      ),
-      429,
-    )
     // Bad items take no room.
     const answer = await post(url, [jobOf(LONG), { containers: [] }, jobOf(LONG)], options)
     assert.equal(answer.status, 200)
     assertError(await post(url, [jobOf({}), jobOf({})], options), 429)
     await submitted(gateway, LONG, { from: '127.0.0.8' })
     await assertFull('127.0.0.8')
+  })
+
+  test('of a batch can never be more than the limit, subscriptions included: 413 names it', async () => {
+    const url = `${gateway.url}/api/jobs/batch`
+    const bodyOf = (jobs: number, subscriptions: number): string => {
+      const job = JSON.stringify(jobOf(LONG))
+      return `[${[...Array<string>(jobs).fill(job), ...Array<string>(subscriptions).fill(subscriptionFor(['echo']))].join()}]`
+    }
+    for (const body of [bodyOf(LIMIT + 1, 0), bodyOf(LIMIT - 1, 2)]) {
+      const answer = await post(url, body, { localAddress: '127.0.0.12' })
+      assert.match(assertError(answer, 413), /\bMAX_JOBS_PER_CALLER is 3$/)
+      assert.equal(answer.headers['retry-after'], undefined)
+    }
+    assert.equal((await post(url, bodyOf(1, LIMIT - 1), { localAddress: '127.0.0.12' })).status, 200)
+    // A subscription that was taken has given its place back.
+    await submitMany(gateway, LIMIT - 1, () => LONG, { from: '127.0.0.12' })
+    await assertFull('127.0.0.12')
+  })
+
+  test('include subscriptions while their request is under way', async () => {
+    const from = '127.0.0.13'
+    await node.late(2, 'submit', { times: LIMIT })
+    const { n: after } = node.requests.at(-1)!
+    const under = Array.from({ length: LIMIT }, () => submitTo(gateway, subscriptionFor(['echo']), { from }))
+    await eventually(() => node.seen('submit').filter(({ n }) => n > after).length === LIMIT)
+    await assertFull(from)
+    assertError(
+      await post(`${gateway.url}/api/jobs/batch`, `[${subscriptionFor(['echo'])}]`, { localAddress: from }),
+      429,
+    )
+    assert.deepEqual(
+      (await Promise.all(under)).map(({ status }) => status),
+      [200, 200, 200],
+    )
+    await submitMany(gateway, LIMIT, () => LONG, { from })
+  })
+
+  test('of one IPv6 network are counted together, whoever of it owns them', async () => {
+    const from = (host: string): { headers: Record<string, string> } => ({
+      headers: { 'X-Forwarded-For': `2001:db8::${host}` },
+    })
+    for (let n = 0; n < LIMIT; n++) await submitted(gateway, LONG, from(`${n}`))
+    assertError(await submitTo(gateway, jobOf({}), from('ff:1')), 429)
+    assert.equal((await ask(gateway, '', from('0'))).json<string[]>().length, 1)
+    await submitted(gateway, LONG, { headers: { 'X-Forwarded-For': '2001:db8:1::1' } })
   })
 
   test('that were refused count no more', async () => {

@@ -26,6 +26,8 @@ const SUBMISSION_FAULTS = faultAnswers(
 )
 const KEYED_FAULTS: Answers = { ...SUBMISSION_FAULTS, ...faultAnswers('ERR_KEY_REUSED') }
 
+const BATCH_FAULTS: Answers = { ...KEYED_FAULTS, ...faultAnswers('ERR_BODY_TOO_LARGE', 'ERR_BATCH_TOO_LARGE') }
+
 const ID_PARAMETERS: readonly Parameter[] = [
   {
     name: 'id',
@@ -86,7 +88,7 @@ export const JOB_PATHS: Paths = {
     post: {
       ...{ operationId: 'submitBatch', tags, security, summary: 'Run many jobs' },
       description:
-        'Each goes to the node that suits it best. Where nothing could be accepted, all for one reason that is not the ' +
+        'Each goes to the node that suits it best. For the limits a batch counts as many requests as it has items. Where nothing could be accepted, all for one reason that is not the ' +
         "client's, that reason is the answer to the whole.",
       parameters: [parameter('IdempotencyKey'), parameter('Cost'), parameter('Failover')],
       requestBody: jsonBody({ ...list(named('Submission')), maxItems: 10_000 }),
@@ -96,7 +98,7 @@ export const JOB_PATHS: Paths = {
           list({ oneOf: [named('Accepted'), named('Subscribed'), named('Error')] }),
           FROM_BACKEND_OR_KEPT,
         ),
-        ...KEYED_FAULTS,
+        ...BATCH_FAULTS,
       },
     },
   },
