@@ -3,12 +3,12 @@ import { GatewayFault } from '../faults.ts'
 import { contextOf } from '../http/context.ts'
 import { queryOf } from '../http/query.ts'
 import type { JobDeps } from './deps.ts'
-import { sendJsonPieces, sendJsonTurns } from './writePieces.ts'
+import { sendJsonPieces, sendJsonTurns, type JsonPiece } from './writePieces.ts'
 
 /** Ids in the first turn at the ledger; those who ask for more get an answer that does not tell its length. */
 const FIRST_TURN = 16
-/** Results that the later turns aim at, bytes. */
-const TURN_BYTES = 4_000_000
+/** Results that the later turns aim at, bytes; of one turn no more than this is in memory, longer results come in pieces. */
+const TURN_BYTES = 1_000_000
 
 const NULL = Buffer.from('null')
 const NO_RESULTS = Buffer.from('[]')
@@ -19,8 +19,8 @@ const CLOSE = Buffer.from(']')
 /** What a client hears of one job. */
 interface Told {
   readonly state: 'running' | 'success' | 'failed'
-  readonly result: Uint8Array | undefined
-  readonly intermediate: Uint8Array | undefined
+  readonly result: JsonPiece | undefined
+  readonly intermediate: JsonPiece | undefined
 }
 
 /** `GET /api/jobs`: the caller's own jobs, on whatever node they ran; without ids a list of ids. */
@@ -38,22 +38,22 @@ export function readJobs(deps: JobDeps) {
     const withIntermediate = query.get('intermediate') === 'true'
     const turns = turnsOf(deps, caller, ids, withIntermediate)
     if (new Set(ids).size > FIRST_TURN) return sendJsonTurns(res, turns)
-    const pieces: Uint8Array[] = []
+    const pieces: JsonPiece[] = []
     for await (const turn of turns) pieces.push(...turn)
     await sendJsonPieces(res, pieces)
   }
 }
 
 /**
- * The list of entries in the order asked, in turns: results may be long, and what is read from the ledger stays in memory until
- * the client has taken it.
+ * The list of entries in the order asked, in turns: what is read from the ledger stays in memory until the client has
+ * taken it. Long results are read piece by piece while they are written.
  */
 async function* turnsOf(
   deps: JobDeps,
   caller: string,
   ids: readonly string[],
   withIntermediate: boolean,
-): AsyncGenerator<Uint8Array[]> {
+): AsyncGenerator<JsonPiece[]> {
   let isFirst = true
   let mostIds = FIRST_TURN
   let at = 0
@@ -61,7 +61,7 @@ async function* turnsOf(
     const turn = withDistinct(ids, at, mostIds)
     at += turn.length
     const told = await tell(deps, caller, turn, withIntermediate)
-    const pieces: Uint8Array[] = []
+    const pieces: JsonPiece[] = []
     for (const entry of entriesOf(turn, told, withIntermediate)) {
       pieces.push(isFirst ? OPEN : SEPARATOR, ...entry)
       isFirst = false
@@ -87,7 +87,8 @@ async function tell(
     else told.set(id, { state: 'running', result: undefined, intermediate: job.intermediate })
   }
   if (finished.length === 0) return told
-  for (const job of await ledger.read(caller, [...new Set(finished)], { withIntermediate })) {
+  const options = { withIntermediate, inlineBytes: TURN_BYTES }
+  for (const job of await ledger.read(caller, [...new Set(finished)], options)) {
     told.set(job.id, { state: job.state, result: job.result, intermediate: job.intermediate })
   }
   return told
@@ -114,7 +115,7 @@ function* entriesOf(
   ids: readonly string[],
   told: ReadonlyMap<string, Told>,
   withIntermediate: boolean,
-): Generator<Uint8Array[]> {
+): Generator<JsonPiece[]> {
   const entries = new Map([...told].map(([id, job]) => [id, jobJson(id, job, withIntermediate)]))
   for (const id of ids) {
     const entry = entries.get(id)
@@ -123,8 +124,8 @@ function* entriesOf(
 }
 
 /** One entry, members in a node's own order; the results are the bytes that came. */
-function jobJson(id: string, job: Told, withIntermediate: boolean): Uint8Array[] {
-  const parts: Uint8Array[] = [Buffer.from(`{"id":${JSON.stringify(id)},`)]
+function jobJson(id: string, job: Told, withIntermediate: boolean): JsonPiece[] {
+  const parts: JsonPiece[] = [Buffer.from(`{"id":${JSON.stringify(id)},`)]
   if (withIntermediate)
     parts.push(Buffer.from('"intermediate_results":'), job.intermediate ?? NO_RESULTS, Buffer.from(','))
   parts.push(Buffer.from('"result":'), job.result ?? NULL, Buffer.from(`,"status":"${job.state}"}`))

@@ -4,10 +4,12 @@ import { once } from 'node:events'
 import { get, type IncomingMessage } from 'node:http'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { SqliteLedger, SqliteLedgerOptions } from '../../src/jobs/ledger/sqlite.ts'
 import { MemoryLedger } from '../../src/jobs/ledger/memory.ts'
 import { request } from '../kit/http.ts'
+import { eventually, type Cleanup } from '../kit/wait.ts'
 import { startJobServer } from './jobServer.ts'
-import { aJob, anEnd } from './ledger/ledgerKit.ts'
+import { aJob, anEnd, ledgerPath, sqliteAt } from './ledger/ledgerKit.ts'
 
 const CALLER = '127.0.0.1'
 
@@ -34,6 +36,71 @@ async function filled(count: number, bytes: number): Promise<{ ledger: CountingL
 }
 
 const query = (ids: readonly string[]): string => `/api/jobs?${ids.map((id) => `id=${id}`).join('&')}`
+
+describe('of one long result', () => {
+  const MEGABYTES = 30
+  /** More than sockets hold on both sides. */
+  const AHEAD_BYTES = 20_000_000
+
+  async function sqlite(
+    t: Cleanup,
+    over: Partial<SqliteLedgerOptions> = {},
+  ): Promise<{ ledger: SqliteLedger; id: string }> {
+    const ledger = await sqliteAt(t, await ledgerPath(t), over)
+    const record = aJob({ caller: CALLER })
+    await ledger.insert([{ record }])
+    const result = Buffer.from(JSON.stringify('x'.repeat(MEGABYTES * 1e6)))
+    await ledger.finish(record.id, anEnd({ result, finishedAt: Date.now() - 1000 }))
+    return { ledger, id: record.id }
+  }
+
+  test('it comes whole, and both the answer and a HEAD tell the length', async (t) => {
+    const { ledger, id } = await sqlite(t)
+    const { url } = await startJobServer(t, [], ledger)
+    const answer = await request(url + query([id]))
+    assert.equal(Number(answer.headers['content-length']), answer.body.length)
+    const [entry] = answer.json<{ id: string; result: string; status: string }[]>()
+    assert.deepEqual([entry?.id, entry?.result.length, entry?.status], [id, MEGABYTES * 1e6, 'success'])
+    const head = await request(url + query([id]), { method: 'HEAD' })
+    assert.equal(head.headers['content-length'], String(answer.body.length))
+    assert.equal(head.body.length, 0)
+  })
+
+  test('readers that do not read on cost a few megabytes each', async (t) => {
+    const { ledger, id } = await sqlite(t)
+    const { url } = await startJobServer(t, [], ledger, 60)
+    const before = process.memoryUsage().rss
+    const READERS = 30
+    const answers = await Promise.all(
+      Array.from({ length: READERS }, async () => {
+        const [answer] = (await once(get(url + query([id])), 'response')) as [IncomingMessage]
+        t.after(() => answer.destroy())
+        return answer
+      }),
+    )
+    assert.equal(answers.length, READERS)
+    // Nothing tells of what does not happen.
+    await sleep(1000)
+    const taken = (process.memoryUsage().rss - before) / READERS
+    // The clients' own buffers are in this process too.
+    assert.ok(taken < 8_000_000, `${Math.round(taken)} bytes for each reader`)
+  })
+
+  test('one that is removed while it is read breaks off, and does not end as if it were complete', async (t) => {
+    const { ledger, id } = await sqlite(t, { maxBytes: 1.5 * MEGABYTES * 1e6 })
+    const { url } = await startJobServer(t, [], ledger, 60)
+    const [answer] = (await once(get(url + query([id])), 'response')) as [IncomingMessage]
+    const record = aJob({ caller: CALLER })
+    await ledger.insert([{ record }])
+    await ledger.finish(record.id, anEnd({ result: Buffer.alloc(MEGABYTES * 1e6, 'y') }))
+    await eventually(async () => (await ledger.find(id)) === undefined)
+    let bytes = 0
+    await assert.rejects(async () => {
+      for await (const chunk of answer) bytes += (chunk as Buffer).length
+    })
+    assert.ok(bytes > 0 && bytes < AHEAD_BYTES, `${bytes} bytes came`)
+  })
+})
 
 describe('of many ids', () => {
   test('a client that does not read on gets no more read for it', async (t) => {

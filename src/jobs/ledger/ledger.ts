@@ -1,4 +1,5 @@
 import { GatewayFault } from '../../faults.ts'
+import type { LongBytes } from './longBytes.ts'
 
 export type JobState = 'running' | 'success' | 'failed'
 /** `stream` jobs answer through their connection first; they are never run again. */
@@ -49,13 +50,31 @@ export interface JobEnd {
   readonly intermediate?: Buffer | undefined
 }
 
-/** What a caller may hear of a job; the bytes are those given to `finish`. */
+/** What a caller may hear of a job; the bytes are those that it ended with. */
 export interface JobStatus {
   readonly id: string
   readonly state: JobState
   readonly node: string
-  readonly result?: Buffer
-  readonly intermediate?: Buffer
+  readonly result?: Buffer | LongBytes
+  readonly intermediate?: Buffer | LongBytes
+}
+
+export type ResultPart = 'result' | 'intermediate'
+
+/**
+ * A result that is written while it arrives. Nobody sees it until `finish`; what is neither finished nor dropped when
+ * the process ends is removed at the next start. Its bytes count among the kept ones.
+ */
+export interface ReceivedResult {
+  /**
+   * Adds the next bytes of a part, at most PIECE_BYTES; to be awaited, so that no more is in memory than that. The first
+   * part is complete when the first bytes of the other are added.
+   */
+  add(part: ResultPart, bytes: Buffer): Promise<void>
+  /** Ends the job with what was added, like `Ledger.finish`; may be tried again where it rejects. */
+  finish(id: string, end: Pick<JobEnd, 'state' | 'finishedAt'>): Promise<boolean>
+  /** Gives it up. After `finish` it has no effect. */
+  drop(): void
 }
 
 /** The first accepted answer to a request with an Idempotency-Key; it stands for a day. */
@@ -111,6 +130,11 @@ export interface Ledger {
   markLeft(id: string): Promise<void>
   /** Gives a job its final state and drops its request. The first final state stands: false if there was one, or no job. */
   finish(id: string, end: JobEnd): Promise<boolean>
+  /**
+   * Begins a result that is too long for `finish`; it rejects with ERR_LEDGER while it cannot be written, as do its own
+   * calls.
+   */
+  receive(caller: string): Promise<ReceivedResult>
   /** The request of an unfinished job, if one was recorded. */
   request(id: string): Promise<Buffer | undefined>
   /** Those of the ids that are this caller's jobs. */
@@ -132,6 +156,8 @@ export interface Ledger {
 export interface ReadOptions {
   /** Whether intermediate results are wanted; true where nothing is said. */
   readonly withIntermediate?: boolean
+  /** Results that together are longer come as LongBytes; PIECE_BYTES where nothing is said. */
+  readonly inlineBytes?: number
 }
 
 /** How long and how much a ledger keeps. */
@@ -141,6 +167,9 @@ export interface LedgerLimits {
   /** How long a finished job can still be asked for. */
   readonly ttlMs: number
 }
+
+/** Longer results are kept in pieces of this length, so that none has to be in memory as a whole. */
+export const PIECE_BYTES = 1024 * 1024
 
 /** How long the answer under an Idempotency-Key stands. */
 export const KEPT_ANSWER_TTL_MS = 24 * 60 * 60 * 1000
@@ -172,4 +201,9 @@ export function ledgerFault(reason: string, cause?: unknown): GatewayFault {
     headers: { 'Retry-After': '5' },
     cause,
   })
+}
+
+/** The error of a result that was removed, by age or by the cap, while it was read. */
+export function resultGone(): GatewayFault {
+  return new GatewayFault('ERR_LEDGER', 'The result was removed while it was read', { headers: { 'Retry-After': '1' } })
 }

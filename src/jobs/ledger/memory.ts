@@ -4,6 +4,8 @@ import {
   JOB_OVERHEAD_BYTES,
   KEPT_ANSWER_TTL_MS,
   ledgerFault,
+  PIECE_BYTES,
+  resultGone,
   type JobEnd,
   type JobFilter,
   type JobRecord,
@@ -15,8 +17,11 @@ import {
   type LedgerLimits,
   type NewJob,
   type ReadOptions,
+  type ReceivedResult,
+  type ResultPart,
 } from './ledger.ts'
 import { steadyClock } from '../steadyClock.ts'
+import { LongBytes } from './longBytes.ts'
 
 const PRUNE_EVERY_MS = 1000
 /** Rows removed without letting anything else run in between. */
@@ -25,7 +30,14 @@ const PRUNE_STEP = 500
 interface Entry {
   record: JobRecord
   request: Buffer | undefined
-  end: JobEnd | undefined
+  end: KeptEnd | undefined
+}
+
+/** Pieces of at most PIECE_BYTES, so that a reader keeps no more alive than the one that it has. */
+interface KeptEnd {
+  readonly finishedAt: number
+  readonly result: readonly Buffer[]
+  readonly intermediate: readonly Buffer[] | undefined
 }
 
 /** Keeps jobs in this process alone: they are gone when it ends. */
@@ -79,17 +91,49 @@ export class MemoryLedger implements Ledger {
 
   async finish(id: string, end: JobEnd): Promise<boolean> {
     this.#refuseIfClosed()
+    const { result, intermediate } = end
+    return this.#finish(id, end, piecesOf(result), intermediate && piecesOf(intermediate))
+  }
+
+  async receive(): Promise<ReceivedResult> {
+    this.#refuseIfClosed()
+    const received: Record<ResultPart, Buffer[]> = { result: [], intermediate: [] }
+    let bytes = 0
+    const drop = (): void => {
+      this.#keptBytes -= bytes
+      bytes = 0
+    }
+    return {
+      add: async (part, piece) => {
+        this.#refuseIfClosed()
+        received[part].push(ownCopy(piece))
+        bytes += piece.length
+        this.#keptBytes += piece.length
+        this.#dropOverCap()
+      },
+      finish: async (id, end) => {
+        this.#refuseIfClosed()
+        drop()
+        const { result, intermediate } = received
+        return this.#finish(id, end, result, intermediate.length > 0 ? intermediate : undefined)
+      },
+      drop,
+    }
+  }
+
+  #finish(
+    id: string,
+    { state, finishedAt }: Pick<JobEnd, 'state' | 'finishedAt'>,
+    result: readonly Buffer[],
+    intermediate: readonly Buffer[] | undefined,
+  ): boolean {
     const entry = this.#jobs.get(id)
     if (!entry || entry.end) return false
     this.#keptBytes -= entry.request?.length ?? 0
     entry.request = undefined
-    entry.end = {
-      ...end,
-      result: ownCopy(end.result),
-      ...(end.intermediate && { intermediate: ownCopy(end.intermediate) }),
-    }
-    entry.record = { ...entry.record, state: end.state, finishedAt: end.finishedAt }
-    this.#keptBytes += resultBytes(end)
+    entry.end = { finishedAt, result, intermediate }
+    entry.record = { ...entry.record, state, finishedAt }
+    this.#keptBytes += resultBytes(entry.end)
     this.#unfinished.delete(id)
     this.#finished.add(id)
     this.#dropOverCap()
@@ -104,11 +148,26 @@ export class MemoryLedger implements Ledger {
   async read(
     caller: string,
     ids: readonly string[],
-    { withIntermediate = true }: ReadOptions = {},
+    { withIntermediate = true, inlineBytes = PIECE_BYTES }: ReadOptions = {},
   ): Promise<JobStatus[]> {
     this.#refuseIfClosed()
+    let left = inlineBytes
+    const bytesOf = (id: string, part: ResultPart): Buffer | LongBytes | undefined => {
+      const pieces = this.#jobs.get(id)?.end?.[part]
+      if (!pieces) return undefined
+      const length = lengthOf(pieces)
+      if (length > left)
+        return new LongBytes(length, async (index) => this.#jobs.get(id)?.end?.[part]?.[index], resultGone)
+      left -= length
+      return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces)
+    }
     const found = ids.map((id) => this.#entry(id)).filter((entry) => entry?.record.caller === caller)
-    return found.map((entry) => statusOf(entry!, withIntermediate))
+    return found.map((entry) => {
+      const { id, state, node } = entry!.record
+      const result = bytesOf(id, 'result')
+      const intermediate = withIntermediate ? bytesOf(id, 'intermediate') : undefined
+      return { id, state, node, ...(result && { result }), ...(intermediate && { intermediate }) }
+    })
   }
 
   async find(id: string): Promise<JobRecord | undefined> {
@@ -156,7 +215,7 @@ export class MemoryLedger implements Ledger {
     return entry?.end && this.#isExpired(entry.end) ? undefined : entry
   }
 
-  #isExpired(end: JobEnd): boolean {
+  #isExpired(end: KeptEnd): boolean {
     return end.finishedAt <= steadyClock.expiryMs() - this.#limits.ttlMs
   }
 
@@ -239,20 +298,23 @@ function containersBytes({ containers }: JobRecord): number {
   return Buffer.byteLength(JSON.stringify(containers))
 }
 
-function resultBytes(end: JobEnd): number {
-  return end.result.length + (end.intermediate?.length ?? 0)
+/** Copies bytes into pieces of their own. */
+function piecesOf(bytes: Buffer): Buffer[] {
+  const pieces = [ownCopy(bytes.subarray(0, PIECE_BYTES))]
+  for (let at = PIECE_BYTES; at < bytes.length; at += PIECE_BYTES) {
+    pieces.push(ownCopy(bytes.subarray(at, at + PIECE_BYTES)))
+  }
+  return pieces
+}
+
+function lengthOf(pieces: readonly Buffer[]): number {
+  return pieces.reduce((sum, piece) => sum + piece.length, 0)
+}
+
+function resultBytes({ result, intermediate }: KeptEnd): number {
+  return lengthOf(result) + lengthOf(intermediate ?? [])
 }
 
 function answerKey({ caller, path, key }: Pick<KeptAnswer, 'caller' | 'path' | 'key'>): string {
   return `${caller}\n${path}\n${key}`
-}
-
-function statusOf({ record, end }: Entry, withIntermediate: boolean): JobStatus {
-  return {
-    id: record.id,
-    state: record.state,
-    node: record.node,
-    ...(end && { result: end.result }),
-    ...(withIntermediate && end?.intermediate && { intermediate: end.intermediate }),
-  }
 }

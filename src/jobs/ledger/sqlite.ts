@@ -1,10 +1,13 @@
 import { dirname, resolve } from 'node:path'
+import { Limit } from '../../fleet/limit.ts'
 import type { Logger } from '../../fleet/sources/source.ts'
 import { makeFolder } from './folder.ts'
 import { bytesOf, HeldChanges, type JobChange } from './held.ts'
 import {
   ledgerFault,
+  resultGone,
   LedgerOpenError,
+  PIECE_BYTES,
   type JobEnd,
   type JobFilter,
   type JobRecord,
@@ -16,7 +19,11 @@ import {
   type LedgerLimits,
   type NewJob,
   type ReadOptions,
+  type ReceivedResult,
 } from './ledger.ts'
+import { LongBytes } from './longBytes.ts'
+import { SqliteReceivedResult } from './sqliteReceived.ts'
+import { INTERMEDIATE_PART, RESULT_PART } from './sqliteResults.ts'
 import { SqliteThread, StoreError, type BuildOp } from './sqliteThread.ts'
 import {
   FILE_GONE,
@@ -29,6 +36,7 @@ import {
   type JobRow,
   type ListValue,
   type PackedBytes,
+  type ReadBytes,
   type ReadValue,
   type StoreReport,
   type UnfinishedValue,
@@ -44,6 +52,10 @@ const MAX_HELD_JOBS = 100_000
 const HELD_BATCH = 100
 /** Rows for each step of a walk over many jobs, so that other operations go in between. */
 const PAGE = 1000
+/** Pieces of results that are read at once: whatever else is asked of the thread waits behind these at most. */
+const MAX_PIECE_READS = 8
+/** What a read takes for each job, as a guess. */
+const READ_BYTES = 4096
 
 export interface SqliteLedgerOptions extends LedgerLimits {
   readonly path: string
@@ -57,6 +69,7 @@ export class SqliteLedger implements Ledger {
   readonly #path: string
   readonly #logger: Logger
   readonly #held = new HeldChanges(MAX_HELD_BYTES, MAX_HELD_JOBS)
+  readonly #pieceReads = new Limit(MAX_PIECE_READS)
   #thread!: SqliteThread
   #report: StoreReport = [0, 0, 0, false, null, null]
   /** Why nothing can be written; `undefined` while it can. */
@@ -141,6 +154,11 @@ export class SqliteLedger implements Ledger {
     return this.#change(id, { end })
   }
 
+  async receive(caller: string): Promise<ReceivedResult> {
+    const seq = await this.#ask<number>(() => ['receive', caller])
+    return new SqliteReceivedResult((build, bytes) => this.#ask(build, bytes), seq)
+  }
+
   async request(id: string): Promise<Buffer | undefined> {
     const packed = await this.#ask<PackedBytes | null>(() => ['request', id])
     return packed && !this.#held.get(id)?.end ? unpack(packed, 0) : undefined
@@ -149,12 +167,14 @@ export class SqliteLedger implements Ledger {
   async read(
     caller: string,
     ids: readonly string[],
-    { withIntermediate = true }: ReadOptions = {},
+    { withIntermediate = true, inlineBytes = PIECE_BYTES }: ReadOptions = {},
   ): Promise<JobStatus[]> {
-    const [rows, packed] = await this.#ask<ReadValue>(() => ['read', caller, ids, withIntermediate])
-    return rows.map(([id, state, node, resultRef, intermediateRef]) => {
-      const result = unpack(packed, resultRef)
-      const intermediate = unpack(packed, intermediateRef)
+    const replyBytes = Math.min(ids.length * READ_BYTES, inlineBytes)
+    const build: BuildOp = () => ['read', caller, ids, withIntermediate, inlineBytes]
+    const [rows, packed] = await this.#ask<ReadValue>(build, 0, replyBytes)
+    return rows.map(([id, state, node, resultBytes, intermediateBytes]) => {
+      const result = this.#bytesOf(id, RESULT_PART, packed, resultBytes)
+      const intermediate = this.#bytesOf(id, INTERMEDIATE_PART, packed, intermediateBytes)
       const status = { id, state, node, ...(result && { result }), ...(intermediate && { intermediate }) }
       return this.#held.applyToStatus(status, withIntermediate)
     })
@@ -215,8 +235,19 @@ export class SqliteLedger implements Ledger {
     await this.#thread.close()
   }
 
-  #ask<Value>(build: BuildOp, bytes?: number): Promise<Value> {
-    return this.#thread.submit<Value>(build, bytes).catch((error: unknown) => {
+  #bytesOf(id: string, part: number, packed: PackedBytes, [ref, length]: ReadBytes): Buffer | LongBytes | undefined {
+    if (ref >= 0) return unpack(packed, ref)
+    if (length < 0) return undefined
+    const read = async (index: number): Promise<Buffer | undefined> => {
+      const ask = (): Promise<PackedBytes | null> => this.#ask(() => ['piece', id, part, index], 0, PIECE_BYTES)
+      const piece = await this.#pieceReads.run(ask)
+      return piece ? unpack(piece, 0) : undefined
+    }
+    return new LongBytes(length, read, resultGone)
+  }
+
+  #ask<Value>(build: BuildOp, bytes?: number, replyBytes?: number): Promise<Value> {
+    return this.#thread.submit<Value>(build, bytes, 0, replyBytes).catch((error: unknown) => {
       throw this.#faultOf(error)
     })
   }
@@ -312,6 +343,6 @@ function changeOp(id: string, { run, isLeft = false, end }: JobChange): BuildOp 
     id,
     run ? [run.node, run.nodeJobId, run.localAddress, run.runs, Math.trunc(run.runStartedAt)] : null,
     isLeft,
-    end ? [end.state, Math.trunc(end.finishedAt), packer.add(end.result), packer.add(end.intermediate)] : null,
+    end ? [end.state, Math.trunc(end.finishedAt), packer.add(end.result), packer.add(end.intermediate), null] : null,
   ]
 }

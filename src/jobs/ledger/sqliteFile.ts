@@ -91,9 +91,13 @@ function checkIntegrity(db: DatabaseSync, path: string): void {
     if (problem !== 'ok') throw corrupt(path, String(problem).split('\n').at(-1)!)
     return
   }
-  const until = performance.now() + ROW_CHECK_MS
-  for (const _row of db.prepare('SELECT * FROM jobs ORDER BY seq DESC').iterate()) {
-    if (performance.now() > until) break
+  const tables =
+    numberOf(db, "SELECT count(*) FROM sqlite_schema WHERE name = 'pieces'") > 0 ? ['jobs', 'pieces'] : ['jobs']
+  for (const table of tables) {
+    const until = performance.now() + ROW_CHECK_MS / tables.length
+    for (const _row of db.prepare(`SELECT * FROM ${table} ORDER BY seq DESC`).iterate()) {
+      if (performance.now() > until) break
+    }
   }
 }
 

@@ -1,11 +1,19 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
-import { ANSWER_OVERHEAD_BYTES, DuplicateJobError, JOB_OVERHEAD_BYTES, KEPT_ANSWER_TTL_MS } from './ledger.ts'
+import {
+  ANSWER_OVERHEAD_BYTES,
+  DuplicateJobError,
+  JOB_OVERHEAD_BYTES,
+  KEPT_ANSWER_TTL_MS,
+  PIECE_BYTES,
+} from './ledger.ts'
 import { steadyClock } from '../steadyClock.ts'
 import { SQLITE, sqliteCode } from './sqliteFile.ts'
+import { ResultReader } from './sqliteResultReader.ts'
+import { ResultStore } from './sqliteResults.ts'
 import {
   ANSWER_COLUMNS,
   JOB_COLUMNS,
-  Packer,
+  packForTransfer,
   unpack,
   type AnswerRow,
   type AnswerValue,
@@ -13,8 +21,6 @@ import {
   type ListValue,
   type PackedBytes,
   type ReadOp,
-  type ReadRow,
-  type ReadValue,
   type UnfinishedValue,
   type WriteOp,
 } from './sqliteWire.ts'
@@ -29,6 +35,8 @@ export class SqliteStore {
   readonly #db: DatabaseSync
   readonly #ttlMs: number
   readonly #sql: ReturnType<typeof prepareAll>
+  readonly #results: ResultStore
+  readonly #reader: ResultReader
   #jobs: number
   #keptBytes: number
   #jobsInTransaction = 0
@@ -39,6 +47,8 @@ export class SqliteStore {
     this.#db = db
     this.#ttlMs = ttlMs
     this.#sql = prepareAll(db)
+    this.#results = new ResultStore(db, (bytes) => this.#count(0, bytes))
+    this.#reader = new ResultReader(db, this.#results)
     const [jobs, bytes] = rowOf<[number, number]>(this.#sql.totals)!
     this.#jobs = jobs
     this.#keptBytes = bytes
@@ -87,6 +97,10 @@ export class SqliteStore {
         return undefined
       case 'change':
         return this.#change(op, packed)
+      case 'receive':
+        return this.#results.create(op[1])
+      case 'addPiece':
+        return this.#results.add(op[1], op[2], op[3], unpack(packed, op[4])!)
       case 'nextReqnum':
         return rowOf<[number]>(this.#sql.nextReqnum, op[1])![0]
       case 'probe':
@@ -106,7 +120,11 @@ export class SqliteStore {
       case 'request':
         return this.#request(op[1], transfers)
       case 'read':
-        return this.#read(op[1], op[2], op[3], expired, transfers)
+        return this.#reader.read(op, expired, transfers)
+      case 'piece':
+        return this.#reader.piece(op, transfers)
+      case 'release':
+        return this.#results.release(op[1])
       case 'find':
         return rowOf<JobRow>(this.#sql.find, op[1], expired) ?? null
       case 'list':
@@ -116,16 +134,26 @@ export class SqliteStore {
     }
   }
 
-  /** Removes finished jobs, oldest first, as long as they are expired or too much is kept; returns how many. */
+  /** Removes pieces of results whose jobs are removed, or that were never complete; returns how many rows. */
+  removeLeftovers(limit: number, hasTime: () => boolean): number {
+    return this.#results.removeLeftovers(limit, hasTime)
+  }
+
+  /**
+   * Removes finished jobs, oldest first, as long as they are expired or too much is kept; returns how many. Pieces of
+   * their results are left over, to be removed before the next job.
+   */
   removeJobs(limit: number, maxBytes: number, hasTime: () => boolean): number {
     const expired = steadyClock.expiryMs() - this.#ttlMs
     let removed = 0
-    for (const [seq, finishedAt, bytes] of rowsOf<[number, number, number]>(this.#sql.oldestFinished, limit)) {
+    const oldest = rowsOf<[number, number, number, number]>(this.#sql.oldestFinished, limit)
+    for (const [seq, finishedAt, bytes, isInPieces] of oldest) {
       if (finishedAt > expired && !this.#isOver(maxBytes)) break
       this.#sql.deleteJob.run(seq)
+      if (isInPieces) this.#results.detach(seq)
       this.#count(-1, -(JOB_OVERHEAD_BYTES + bytes))
       removed++
-      if (!hasTime()) break
+      if (isInPieces || !hasTime()) break
     }
     return removed
   }
@@ -172,19 +200,35 @@ export class SqliteStore {
   }
 
   #change([, id, run, isLeft, end]: WriteOp & { 0: 'change' }, packed: PackedBytes): boolean {
-    const job = rowOf<[number, number | null, number | null]>(this.#sql.seqOf, id)
+    const job = rowOf<[number, number | null, number | null, string]>(this.#sql.seqOf, id)
     if (!job || job[1] !== null) return false
-    const [seq, , requestBytes] = job
+    const [seq, , requestBytes, caller] = job
     if (run) this.#sql.rerun.run(...run, seq)
     if (isLeft) this.#sql.markLeft.run(seq)
     if (end) {
-      const [state, finishedAt, resultRef, intermediateRef] = end
-      const result = unpack(packed, resultRef) ?? null
-      const intermediate = unpack(packed, intermediateRef) ?? null
-      this.#sql.finish.run(state, finishedAt, result, intermediate, seq)
-      this.#count(0, (result?.length ?? 0) + (intermediate?.length ?? 0) - (requestBytes ?? 0))
+      const [state, finishedAt, resultRef, intermediateRef, received] = end
+      this.#count(0, -(requestBytes ?? 0))
+      if (received) {
+        const [receivedSeq, ...lengths] = received
+        this.#results.attach(receivedSeq, seq, ...lengths)
+        this.#sql.finish.run(state, finishedAt, null, null, seq)
+      } else {
+        const result = unpack(packed, resultRef) ?? null
+        const intermediate = unpack(packed, intermediateRef) ?? null
+        this.#finish(seq, caller, state, finishedAt, result, intermediate)
+      }
     }
     return true
+  }
+
+  #finish(seq: number, caller: string, state: string, finishedAt: number, result: Blob, intermediate: Blob): void {
+    if (result && Math.max(result.length, intermediate?.length ?? 0) > PIECE_BYTES) {
+      this.#results.put(caller, seq, result, intermediate)
+      this.#sql.finish.run(state, finishedAt, null, null, seq)
+    } else {
+      this.#sql.finish.run(state, finishedAt, result, intermediate, seq)
+      this.#count(0, (result?.length ?? 0) + (intermediate?.length ?? 0))
+    }
   }
 
   #unfinished(afterCaller: string, afterSeq: number, limit: number): UnfinishedValue {
@@ -196,26 +240,7 @@ export class SqliteStore {
 
   #request(id: string, transfers: ArrayBuffer[]): PackedBytes | null {
     const row = rowOf<[Blob]>(this.#sql.request, id)
-    return row?.[0] ? packed(transfers, row[0]) : null
-  }
-
-  #read(
-    caller: string,
-    ids: readonly string[],
-    withIntermediate: boolean,
-    expired: number,
-    transfers: ArrayBuffer[],
-  ): ReadValue {
-    const packer = new Packer()
-    const found: ReadRow[] = []
-    const statement = withIntermediate ? this.#sql.readWithIntermediate : this.#sql.read
-    for (const id of ids) {
-      const row = rowOf<[JobRow[14], string, Blob, Blob?]>(statement, id, caller, expired)
-      if (row) found.push([id, row[0], row[1], packer.add(row[2]), packer.add(row[3])])
-    }
-    const packed = packer.pack()
-    transfers.push(packed[0])
-    return [found, packed]
+    return row?.[0] ? packForTransfer(transfers, row[0]) : null
   }
 
   #list(caller: string, onlyUnfinished: boolean, afterSeq: number, limit: number, expired: number): ListValue {
@@ -229,21 +254,13 @@ export class SqliteStore {
   #keptAnswer(caller: string, path: string, key: string, transfers: ArrayBuffer[]): AnswerValue {
     const alive = steadyClock.expiryMs() - KEPT_ANSWER_TTL_MS
     const row = rowOf<[...AnswerRow, Uint8Array, Uint8Array]>(this.#sql.keptAnswer, caller, path, key, alive)
-    return row ? [row.slice(0, 7) as AnswerRow, packed(transfers, row[7], row[8])] : null
+    return row ? [row.slice(0, 7) as AnswerRow, packForTransfer(transfers, row[7], row[8])] : null
   }
 
   #count(jobs: number, bytes: number): void {
     this.#jobsInTransaction += jobs
     this.#bytesInTransaction += bytes
   }
-}
-
-function packed(transfers: ArrayBuffer[], ...parts: Uint8Array[]): PackedBytes {
-  const packer = new Packer()
-  for (const part of parts) packer.add(part)
-  const result = packer.pack()
-  transfers.push(result[0])
-  return result
 }
 
 function prepareAll(db: DatabaseSync) {
@@ -263,7 +280,7 @@ function prepareAll(db: DatabaseSync) {
     insertProbe: prepare('INSERT INTO probe (filler) VALUES (zeroblob(?))'),
     deleteOldProbes: prepare('DELETE FROM probe WHERE seq < (SELECT max(seq) FROM probe)'),
     insertJob: prepare(`INSERT INTO jobs (${JOB_COLUMNS}, request) VALUES (${marks(JOB_COLUMNS)}, ?)`),
-    seqOf: prepare('SELECT seq, finished_at, length(request) FROM jobs WHERE id = ?'),
+    seqOf: prepare('SELECT seq, finished_at, length(request), caller FROM jobs WHERE id = ?'),
     rerun: prepare(
       'UPDATE jobs SET node = ?, node_job_id = ?, local_address = ?, runs = ?, run_started_at = ? WHERE seq = ?',
     ),
@@ -276,10 +293,6 @@ function prepareAll(db: DatabaseSync) {
        WHERE finished_at IS NULL AND (caller, seq) > (?, ?) ORDER BY caller, seq LIMIT ?`,
     ),
     request: prepare('SELECT request FROM jobs WHERE id = ?'),
-    read: prepare(`SELECT state, node, result FROM jobs WHERE id = ? AND caller = ? AND ${isAlive}`),
-    readWithIntermediate: prepare(
-      `SELECT state, node, result, intermediate FROM jobs WHERE id = ? AND caller = ? AND ${isAlive}`,
-    ),
     find: prepare(`SELECT ${JOB_COLUMNS} FROM jobs WHERE id = ? AND ${isAlive}`),
     listAll: prepare(
       `SELECT seq, id, finished_at FROM jobs INDEXED BY jobs_by_caller
@@ -291,7 +304,8 @@ function prepareAll(db: DatabaseSync) {
     ),
     oldestFinished: prepare(
       `SELECT seq, finished_at,
-         octet_length(containers) + ifnull(length(result), 0) + ifnull(length(intermediate), 0)
+         octet_length(containers) + ifnull(length(result), 0) + ifnull(length(intermediate), 0),
+         result IS NULL
        FROM jobs INDEXED BY jobs_finished WHERE finished_at IS NOT NULL ORDER BY finished_at LIMIT ?`,
     ),
     deleteJob: prepare('DELETE FROM jobs WHERE seq = ?'),

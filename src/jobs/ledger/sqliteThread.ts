@@ -45,6 +45,7 @@ export interface ThreadHooks {
 interface QueuedOp {
   readonly build: BuildOp
   readonly bytes: number
+  readonly replyBytes: number
   readonly patienceMs: number
   readonly resolve: (value: never) => void
   readonly reject: (error: Error) => void
@@ -97,15 +98,15 @@ export class SqliteThread {
   }
 
   /**
-   * Resolves with the operation's value once its group is committed. `bytes` is what its byte strings take; with
-   * `patienceMs` it may wait that long for others to go with.
+   * Resolves with the operation's value once its group is committed. `bytes` is what its byte strings take, `replyBytes`
+   * about what those of its value do; with `patienceMs` it may wait that long for others to go with.
    *
    * @throws DuplicateJobError, StoreError
    */
-  submit<Value>(build: BuildOp, bytes = 0, patienceMs = 0): Promise<Value> {
+  submit<Value>(build: BuildOp, bytes = 0, patienceMs = 0, replyBytes = 0): Promise<Value> {
     return new Promise<Value>((resolve, reject) => {
       if (this.#endedBecause) return reject(this.#endedBecause)
-      this.#queue.push({ build, bytes, patienceMs, resolve, reject })
+      this.#queue.push({ build, bytes, replyBytes, patienceMs, resolve, reject })
       this.#queuedBytes += bytes
       this.#schedule(patienceMs)
     })
@@ -152,7 +153,8 @@ export class SqliteThread {
     let bytes = 0
     let count = 0
     while (count < this.#queue.length && count < MAX_GROUP_OPS) {
-      bytes += this.#queue[count]!.bytes
+      const op = this.#queue[count]!
+      bytes += op.bytes + op.replyBytes
       if (count > 0 && bytes > MAX_GROUP_BYTES) break
       count++
     }

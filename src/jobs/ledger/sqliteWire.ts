@@ -42,7 +42,15 @@ export type AnswerRow = [
 export const ANSWER_COLUMNS = 'caller, path, key, status, content_type, node, created_at'
 
 export type RunRow = [node: string, nodeJobId: string, localAddress: string, runs: number, runStartedAt: number]
-export type EndRow = [state: JobState, finishedAt: number, result: BytesRef, intermediate: BytesRef]
+/** `received`: the result is one that was received in pieces. */
+export type EndRow = [
+  state: JobState,
+  finishedAt: number,
+  result: BytesRef,
+  intermediate: BytesRef,
+  received: ReceivedRow | null,
+]
+export type ReceivedRow = [result: number, resultBytes: number, intermediateBytes: number | null]
 
 /** Operations that need a transaction. */
 export type WriteOp =
@@ -52,6 +60,8 @@ export type WriteOp =
       answer: [row: AnswerRow, bodyHash: BytesRef, body: BytesRef] | null,
     ]
   | [name: 'change', id: string, run: RunRow | null, isLeft: boolean, end: EndRow | null]
+  | [name: 'receive', caller: string]
+  | [name: 'addPiece', result: number, part: number, number: number, bytes: BytesRef]
   | [name: 'nextReqnum', worker: string]
   | [name: 'probe']
 
@@ -59,7 +69,9 @@ export type WriteOp =
 export type ReadOp =
   | [name: 'unfinished', afterCaller: string, afterSeq: number, limit: number]
   | [name: 'request', id: string]
-  | [name: 'read', caller: string, ids: readonly string[], withIntermediate: boolean]
+  | [name: 'read', caller: string, ids: readonly string[], withIntermediate: boolean, inlineBytes: number]
+  | [name: 'piece', id: string, part: number, number: number]
+  | [name: 'release', result: number]
   | [name: 'find', id: string]
   | [name: 'list', caller: string, onlyUnfinished: boolean, afterSeq: number, limit: number]
   | [name: 'keptAnswer', caller: string, path: string, key: string]
@@ -110,7 +122,9 @@ export interface WorkerSettings {
   readonly maxPages?: number
 }
 
-export type ReadRow = [id: string, state: JobState, node: string, result: BytesRef, intermediate: BytesRef]
+/** Bytes that are too long to be read along have their length and no `ref`; where there are none the length is -1. */
+export type ReadBytes = [ref: BytesRef, length: number]
+export type ReadRow = [id: string, state: JobState, node: string, result: ReadBytes, intermediate: ReadBytes]
 export type ReadValue = [rows: ReadRow[], packed: PackedBytes]
 export type ListValue = [ids: string[], isFinished: boolean[], lastSeq: number]
 export type UnfinishedValue = [rows: JobRow[], lastCaller: string, lastSeq: number]
@@ -178,6 +192,15 @@ export class Packer {
     this.#parts.forEach((part, index) => bytes.set(part, this.#ends[index - 1] ?? 0))
     return [bytes.buffer, this.#ends]
   }
+}
+
+/** Packs byte strings whose buffer changes threads with the message. */
+export function packForTransfer(transfers: ArrayBuffer[], ...parts: Uint8Array[]): PackedBytes {
+  const packer = new Packer()
+  for (const part of parts) packer.add(part)
+  const packed = packer.pack()
+  transfers.push(packed[0])
+  return packed
 }
 
 /** A view of one packed byte string. */

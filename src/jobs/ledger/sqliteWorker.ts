@@ -31,7 +31,9 @@ const PRUNE_STEP_ROWS = 200
 const PRUNE_STEP_MS = 4
 const PRUNE_ROWS_AT_ONCE = 20
 
-const READS: ReadonlySet<Op[0]> = new Set<ReadOp[0]>(['unfinished', 'request', 'read', 'find', 'list', 'keptAnswer'])
+const READS: ReadonlySet<Op[0]> = new Set<ReadOp[0]>([
+  ...(['unfinished', 'request', 'read', 'piece', 'release', 'find', 'list', 'keptAnswer'] as const),
+])
 
 /** A file that SQLite would go on writing although nobody could find it again. */
 class FileGoneError extends Error {
@@ -177,7 +179,12 @@ class LedgerWorker {
 
   #removeOldest(hasTime: () => boolean): number {
     const limits = [PRUNE_ROWS_AT_ONCE, this.#maxBytes, hasTime] as const
-    return this.#store.removeJobs(...limits) || this.#store.removeAnswers(...limits)
+    // Leftovers first: their bytes still count, and further jobs must not go for them.
+    return (
+      this.#store.removeLeftovers(PRUNE_ROWS_AT_ONCE, hasTime) ||
+      this.#store.removeJobs(...limits) ||
+      this.#store.removeAnswers(...limits)
+    )
   }
 
   #report(): StoreReport {

@@ -1,10 +1,11 @@
 /** What every ledger does, wherever it keeps jobs. */
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
-import type { Ledger } from '../../../src/jobs/ledger/ledger.ts'
+import { PIECE_BYTES, type Ledger } from '../../../src/jobs/ledger/ledger.ts'
+import { LongBytes } from '../../../src/jobs/ledger/longBytes.ts'
 import type { LedgerSettings } from '../../../src/jobs/ledger/open.ts'
 import { eventually, type Cleanup } from '../../kit/wait.ts'
-import { aJob, anAnswer, anEnd, DAY_MS, finishedJobs, HOUR_MS, ledgerAt, ledgerPath } from './ledgerKit.ts'
+import { aJob, anAnswer, anEnd, DAY_MS, finishedJobs, HOUR_MS, ledgerAt, ledgerPath, wholeOf } from './ledgerKit.ts'
 
 type Open = (t: Cleanup, over?: Partial<LedgerSettings>) => Promise<Ledger>
 
@@ -17,6 +18,7 @@ for (const [name, open] of Object.entries(LEDGERS)) {
   suite(`the ${name} ledger`, () => {
     jobsAreKept(open)
     jobsEnd(open)
+    longResultsAreReceived(open)
     callersSeeTheirOwn(open)
     answersAreKept(open)
     whatIsKeptIsBounded(open)
@@ -143,7 +145,7 @@ function jobsEnd(open: Open): void {
     const ledger = await open(t)
     const [id] = await finishedJobs(ledger, 1, { result: Buffer.alloc(20e6, 'x') })
     const [job] = await ledger.read('10.0.0.1', [id!])
-    assert.equal(job?.result?.equals(Buffer.alloc(20e6, 'x')), true)
+    assert.ok((await wholeOf(job?.result)).equals(Buffer.alloc(20e6, 'x')))
   })
 
   test('the first final state stands', async (t) => {
@@ -160,7 +162,7 @@ function jobsEnd(open: Open): void {
     await ledger.rerun(record.id, { ...record, node: 'elsewhere', runs: 2 })
     assert.deepEqual(await ledger.find(record.id), { ...record, state: 'failed', finishedAt })
     const [job] = await ledger.read(record.caller, [record.id])
-    assert.equal(String(job?.result), '"first"')
+    assert.equal(String(await wholeOf(job?.result)), '"first"')
   })
 
   test('a job that is not known cannot end', async (t) => {
@@ -168,6 +170,95 @@ function jobsEnd(open: Open): void {
     assert.equal(await ledger.finish('unknown', anEnd()), false)
     await ledger.markLeft('unknown')
     assert.equal(ledger.health().jobs, 0)
+  })
+}
+
+function longResultsAreReceived(open: Open): void {
+  const pieces = ['a', 'b', 'c'].map((letter) => Buffer.alloc(PIECE_BYTES, letter))
+  const result = Buffer.concat(pieces)
+  const intermediate = Buffer.from('[{"output" : Infinity}]')
+
+  test('a result that arrives in pieces is seen when its job has ended with it, byte by byte', async (t) => {
+    const ledger = await open(t)
+    const record = aJob()
+    const { id, node } = record
+    await ledger.insert([{ record, request: Buffer.alloc(1000) }])
+    const received = await ledger.receive(record.caller)
+    await received.add('intermediate', intermediate)
+    for (const piece of pieces) await received.add('result', piece)
+    assert.deepEqual(await ledger.read(record.caller, [id]), [{ id, state: 'running', node }])
+    const finishedAt = Date.now()
+    assert.equal(await received.finish(id, { state: 'success', finishedAt }), true)
+    received.drop()
+    const [job] = await ledger.read(record.caller, [id])
+    assert.equal(job?.state, 'success')
+    assert.ok((await wholeOf(job.result)).equals(result))
+    assert.deepEqual(await wholeOf(job.intermediate), intermediate)
+    const [brief] = await ledger.read(record.caller, [id], { withIntermediate: false })
+    assert.deepEqual([brief?.result?.length, brief?.intermediate], [result.length, undefined])
+    assert.deepEqual(await ledger.find(id), { ...record, state: 'success', finishedAt })
+    assert.equal(await ledger.request(id), undefined)
+  })
+
+  test('a received result without intermediate ones has none', async (t) => {
+    const ledger = await open(t)
+    const record = aJob()
+    await ledger.insert([{ record }])
+    const received = await ledger.receive(record.caller)
+    await received.add('result', intermediate)
+    await received.finish(record.id, { state: 'failed', finishedAt: Date.now() })
+    const [job] = await ledger.read(record.caller, [record.id])
+    assert.deepEqual([job?.state, job?.intermediate], ['failed', undefined])
+    assert.deepEqual(await wholeOf(job?.result), intermediate)
+  })
+
+  test('pieces count while they arrive, and no more when they are dropped or come too late', async (t) => {
+    const ledger = await open(t)
+    const [id] = await finishedJobs(ledger, 1)
+    const before = ledger.health().keptBytes
+    const [dropped, late] = [await ledger.receive('10.0.0.1'), await ledger.receive('10.0.0.1')]
+    for (const piece of pieces) await Promise.all([dropped.add('result', piece), late.add('result', piece)])
+    assert.equal(ledger.health().keptBytes, before + 2 * result.length)
+    dropped.drop()
+    assert.equal(await late.finish(id!, { state: 'failed', finishedAt: Date.now() }), false)
+    assert.equal(await late.finish('unknown', { state: 'failed', finishedAt: Date.now() }), false)
+    await eventually(() => ledger.health().keptBytes === before)
+    const [job] = await ledger.read('10.0.0.1', [id!])
+    assert.deepEqual([job?.state, String(await wholeOf(job?.result))], ['success', '{"output": 1}'])
+  })
+
+  test('what is in memory for one read is bounded; the rest is read piece by piece', async (t) => {
+    const ledger = await open(t)
+    const ids = await finishedJobs(ledger, 10, { result: Buffer.alloc(300, 'r'), intermediate: Buffer.alloc(200, 'i') })
+    const jobs = await ledger.read('10.0.0.1', ids, { inlineBytes: 2000 })
+    const parts = jobs.flatMap((job) => [job.result!, job.intermediate!])
+    const inMemory = parts.filter((bytes) => !(bytes instanceof LongBytes))
+    const bytes = inMemory.reduce((sum, { length }) => sum + length, 0)
+    assert.ok(bytes >= 1000 && bytes <= 2000, `${bytes} bytes`)
+    for (const job of jobs) {
+      assert.deepEqual(await wholeOf(job.result), Buffer.alloc(300, 'r'))
+      assert.deepEqual(await wholeOf(job.intermediate), Buffer.alloc(200, 'i'))
+    }
+  })
+
+  test('a result that is removed while it is read rejects at the next piece', async (t) => {
+    const ledger = await open(t, { maxBytes: 2 * result.length })
+    const [id] = await finishedJobs(ledger, 1, { result, finishedAt: Date.now() - 1000 })
+    const [job] = await ledger.read('10.0.0.1', [id!])
+    assert.ok(job?.result instanceof LongBytes)
+    const reading = job.result.pieces()
+    assert.ok((await reading.next()).value?.equals(pieces[0]!))
+    await finishedJobs(ledger, 1, { result })
+    await eventually(async () => (await ledger.find(id!)) === undefined)
+    await assert.rejects(reading.next(), { code: 'ERR_LEDGER' })
+    await eventually(() => ledger.health().keptBytes < 2 * result.length)
+    assert.equal(ledger.health().jobs, 1)
+  })
+
+  test('nothing is kept of long results whose time is over', async (t) => {
+    const ledger = await open(t, { ttlSeconds: 2 })
+    await finishedJobs(ledger, 1, { result, intermediate: result })
+    await eventually(() => ledger.health().jobs === 0 && ledger.health().keptBytes === 0, { withinMs: 15_000 })
   })
 }
 

@@ -6,8 +6,9 @@ import { stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { test } from 'node:test'
-import { tempDir, within, type Cleanup } from '../../kit/wait.ts'
-import { aJob, anAnswer, anEnd, finishedJobs, ledgerPath, sqliteAt } from './ledgerKit.ts'
+import { PIECE_BYTES } from '../../../src/jobs/ledger/ledger.ts'
+import { eventually, tempDir, within, type Cleanup } from '../../kit/wait.ts'
+import { aJob, anAnswer, anEnd, finishedJobs, ledgerPath, sqliteAt, wholeOf } from './ledgerKit.ts'
 
 test('a killed process loses nothing that was acknowledged', async (t) => {
   const path = await ledgerPath(t)
@@ -24,7 +25,7 @@ test('a killed process loses nothing that was acknowledged', async (t) => {
   for (const id of inserted) {
     const [job] = await ledger.read('10.0.0.1', [id])
     assert.ok(job, `${id} is lost`)
-    if (finished.has(id)) assert.equal(String(job.result), `"result of ${id}"`)
+    if (finished.has(id)) assert.equal(String(await wholeOf(job.result)), `"result of ${id}"`)
     else if (job.state === 'running') assert.equal(String(await ledger.request(id)), `request of ${id}`)
   }
 })
@@ -76,6 +77,25 @@ test('jobs, answers, numbers and sums are there again after a restart', async (t
   assert.deepEqual(await second.keptAnswer(answer.caller, answer.path, answer.key), answer)
   assert.equal(await second.nextReqnum('http://w'), 2)
   assert.deepEqual(second.health(), before)
+})
+
+test('pieces of a result that was never complete are removed at the next start, complete ones stay', async (t) => {
+  const path = await ledgerPath(t)
+  const first = await sqliteAt(t, path)
+  const [unfinished, finished] = [aJob(), aJob()]
+  await first.insert([{ record: unfinished }, { record: finished }])
+  const piece = Buffer.alloc(PIECE_BYTES, 'p')
+  for (const record of [unfinished, finished]) {
+    const received = await first.receive(record.caller)
+    for (let count = 0; count < 3; count++) await received.add('result', piece)
+    if (record === finished) await received.finish(record.id, { state: 'success', finishedAt: Date.now() })
+  }
+  await first.close()
+  const second = await sqliteAt(t, path)
+  await eventually(() => second.health().keptBytes < 4 * PIECE_BYTES)
+  const [job] = await second.read(finished.caller, [finished.id])
+  assert.ok((await wholeOf(job?.result)).equals(Buffer.alloc(3 * PIECE_BYTES, 'p')))
+  assert.ok(second.health().keptBytes > 3 * PIECE_BYTES)
 })
 
 test('what was asked for before closing is done first', async (t) => {

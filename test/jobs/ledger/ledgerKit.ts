@@ -1,7 +1,8 @@
 /** Jobs, ledgers and logs for the tests of the ledger. */
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
-import type { JobEnd, JobRecord, KeptAnswer, Ledger } from '../../../src/jobs/ledger/ledger.ts'
+import type { JobEnd, JobRecord, JobStatus, KeptAnswer, Ledger } from '../../../src/jobs/ledger/ledger.ts'
+import { LongBytes } from '../../../src/jobs/ledger/longBytes.ts'
 import { openLedger, type LedgerSettings } from '../../../src/jobs/ledger/open.ts'
 import { SqliteLedger, type SqliteLedgerOptions } from '../../../src/jobs/ledger/sqlite.ts'
 import { tempDir, type Cleanup } from '../../kit/wait.ts'
@@ -59,6 +60,15 @@ export function anAnswer(over: Partial<KeptAnswer> = {}): KeptAnswer {
     createdAt: Date.now(),
     ...over,
   }
+}
+
+/** All bytes of a result, however it is read. */
+export async function wholeOf(bytes: JobStatus['result']): Promise<Buffer> {
+  if (bytes === undefined) throw new Error('there is no result')
+  if (!(bytes instanceof LongBytes)) return bytes
+  const pieces: Buffer[] = []
+  for await (const piece of bytes.pieces()) pieces.push(piece)
+  return Buffer.concat(pieces)
 }
 
 /** Opens a ledger by its URL; it is closed after the test. */
