@@ -9,6 +9,9 @@ const DRAIN_SECONDS = 10
 const AWAITS_CONTINUE = Symbol('awaits 100 Continue')
 type MayAwaitContinue = IncomingMessage & { [AWAITS_CONTINUE]?: ServerResponse }
 
+const BROKEN = Symbol('body broken')
+type MayBeBroken = IncomingMessage & { [BROKEN]?: GatewayFault }
+
 /** Requests told to go on with their upload. */
 const continued = new WeakSet<IncomingMessage>()
 /** Requests whose rest is being read and forgotten. */
@@ -20,11 +23,23 @@ export function holdContinue(req: IncomingMessage, res: ServerResponse): void {
 }
 
 /**
+ * The rest of this body will never come, since what came in its place is not HTTP. The fault becomes the request's answer, if it
+ * has none yet.
+ */
+export function breakBody(req: IncomingMessage, fault: GatewayFault): void {
+  ;(req as MayBeBroken)[BROKEN] = fault
+  if (req.listenerCount('error') > 0) req.emit('error', fault)
+}
+
+/**
  * The whole request body.
  *
- * @throws GatewayFault ERR_BODY_TOO_LARGE over `maxBytes`, ERR_BODY_ENCODED for a compressed one, ERR_CLIENT_GONE
+ * @throws GatewayFault ERR_BODY_TOO_LARGE over `maxBytes`, ERR_BODY_ENCODED for a compressed one, ERR_CLIENT_GONE, or what
+ *   broke it
  */
 export function readBody(req: IncomingMessage, maxBytes: number): Promise<Buffer> {
+  const broken = (req as MayBeBroken)[BROKEN]
+  if (broken) return Promise.reject(broken)
   const encoding = req.headers['content-encoding']
   if (encoding !== undefined && encoding !== '' && encoding.toLowerCase() !== 'identity') {
     drain(req, maxBytes)
@@ -61,7 +76,7 @@ function collect(req: IncomingMessage, maxBytes: number): Promise<Buffer> {
     }
     // Whatever comes first settles it; the others then say nothing new, and taking them off would cost more than they do.
     const onGone = (): void => {
-      if (!req.readableEnded) reject(new GatewayFault('ERR_CLIENT_GONE'))
+      if (!req.readableEnded) reject((req as MayBeBroken)[BROKEN] ?? new GatewayFault('ERR_CLIENT_GONE'))
     }
     req
       .on('data', onData)
@@ -84,14 +99,18 @@ function tooLarge(maxBytes: number): GatewayFault {
  */
 export function endAnswer(res: ServerResponse, body: string): void {
   const { req } = res
-  if (!closesConnection(res) || req.complete || req.destroyed || mayHoldBack(req)) {
+  if (!closesConnection(res) || !isStillComing(req) || mayHoldBack(req)) {
     res.end(body)
     return
   }
   res.write(body)
   const end = (): void => void res.end()
-  req.on('end', end).on('close', end)
+  req.on('end', end).on('close', end).on('error', end)
   drain(req, 0)
+}
+
+function isStillComing(req: IncomingMessage): boolean {
+  return !req.complete && !req.destroyed && !(req as MayBeBroken)[BROKEN]
 }
 
 function closesConnection(res: ServerResponse): boolean {

@@ -1,10 +1,9 @@
 import type { Express } from 'express'
-import { randomUUID } from 'node:crypto'
-import { createServer, IncomingMessage, ServerResponse, STATUS_CODES, type Server } from 'node:http'
-import type { Duplex } from 'node:stream'
-import { FAULTS, GatewayFault, type FaultCode } from '../faults.ts'
-import { errorBody } from './errors.ts'
-import { holdContinue } from './readBody.ts'
+import { createServer, IncomingMessage, ServerResponse, type Server } from 'node:http'
+import type { Socket } from 'node:net'
+import { GatewayFault, type FaultCode } from '../faults.ts'
+import { closeAfter, closeGently, isClosing, refuse } from './closing.ts'
+import { breakBody, holdContinue } from './readBody.ts'
 
 /** Enough for a URL with some 1,500 job ids. */
 const MAX_HEADER_BYTES = 64 * 1024
@@ -23,7 +22,7 @@ export interface ServerOptions {
 
 /** An HTTP server on which every error is JSON, also those that never reach the routes. */
 export function createHttpServer(app: Express, { stallSeconds = CLIENT_STALL_SECONDS }: ServerOptions = {}): Server {
-  const lastOf = new WeakMap<Duplex, ServerResponse>()
+  const lastOf = new WeakMap<Socket, ServerResponse>()
   const serve = (req: IncomingMessage, res: ServerResponse): void => {
     lastOf.set(req.socket, res)
     app(req, res)
@@ -51,13 +50,20 @@ export function createHttpServer(app: Express, { stallSeconds = CLIENT_STALL_SEC
   })
   // Refused by `refuseMalformed`.
   server.on('checkExpectation', serve)
-  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    if (isOwedAnError(lastOf.get(socket))) refuse(socket, codeOf(error))
-    else socket.destroy()
+  // A client may close its sending side once it has asked (TCP half-close): its answers still go out. Node has no documented
+  // option for it.
+  Object.assign(server, { httpAllowHalfOpen: true })
+  server.on('clientError', (error: NodeJS.ErrnoException, stream) => {
+    const socket = stream as Socket
+    if (!socket.destroyed && !isClosing(socket)) malformed(socket, lastOf.get(socket), error)
   })
-  server.on('connect', (_req, socket) =>
-    refuse(socket, 'ERR_METHOD_NOT_ALLOWED', 'Allow: GET, HEAD, POST, PUT, OPTIONS'),
-  )
+  server.on('connect', (_req, stream) => {
+    const socket = stream as Socket
+    const answer = (): void => refuse(socket, 'ERR_METHOD_NOT_ALLOWED', 'Allow: GET, HEAD, POST, PUT, OPTIONS')
+    const last = lastOf.get(socket)
+    if (!last || last.closed) answer()
+    else closeAfter(socket, last, answer)
+  })
   return server
 }
 
@@ -76,38 +82,24 @@ function messagesOf(app: Express): { IncomingMessage: typeof IncomingMessage; Se
 }
 
 /**
- * Whether the next bytes on a connection may be an error of the parser. Not while an answer is under way or still to come: the
- * error would get into it, or be taken for it. Only what breaks off amid its own body may be answered instead.
+ * Ends a connection whose bytes are no HTTP from here on. What was asked before gets its answer first, and a request that has
+ * one gets no second: the error is only told where it is the answer to something.
  */
-function isOwedAnError(last: ServerResponse | undefined): boolean {
-  if (!last || last.writableFinished) return true
-  return last.socket !== null && !last.headersSent && !last.req.complete
+function malformed(socket: Socket, last: ServerResponse | undefined, error: NodeJS.ErrnoException): void {
+  const code = codeOf(error)
+  const isEarlyEnd = error.code === 'HPE_INVALID_EOF_STATE'
+  // Nothing is under way: the bytes are, or begin, a request of their own.
+  if (!last || (last.closed && last.req.complete && !isEarlyEnd)) return refuse(socket, code)
+  if (last.closed) return closeGently(socket)
+  if (!last.req.complete) {
+    const message = isEarlyEnd ? 'The body ended before its announced length' : undefined
+    breakBody(last.req, new GatewayFault(code, message))
+  }
+  closeAfter(socket, last)
 }
 
 function codeOf(error: NodeJS.ErrnoException): FaultCode {
   if (error.code === 'HPE_HEADER_OVERFLOW') return 'ERR_HEADERS_TOO_LARGE'
   if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') return 'ERR_REQUEST_TIMEOUT'
   return 'ERR_BAD_REQUEST'
-}
-
-/** Answers on a bare socket, where there is no response object, and closes it. */
-function refuse(socket: Duplex, code: FaultCode, header?: string): void {
-  // Before `connect` Node takes its own listener off the socket, and a reset that nobody hears ends the process.
-  socket.on('error', () => socket.destroy())
-  if (!socket.writable) {
-    socket.destroy()
-    return
-  }
-  const { status } = FAULTS[code]
-  const body = errorBody(new GatewayFault(code))
-  const head = [
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
-    `Date: ${new Date().toUTCString()}`,
-    `X-Request-Id: ${randomUUID()}`,
-    'Content-Type: application/json',
-    `Content-Length: ${Buffer.byteLength(body)}`,
-    'Connection: close',
-    ...(header === undefined ? [] : [header]),
-  ]
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
 }

@@ -4,6 +4,19 @@ const CR = 0x0d
 const LF = 0x0a
 const LAST_CHUNK = Buffer.from('0\r\n\r\n')
 
+/** Answers whose chunks are written here. */
+const ours = new WeakSet<ServerResponse>()
+
+/** Whether the next byte of this answer is the first of a chunk's size. */
+export function isBetweenChunks(res: ServerResponse): boolean {
+  return ours.has(res) && !res.writableEnded
+}
+
+/** Sends a byte that means nothing: the size of a chunk may have leading zeros, the last one's too (RFC 9112, 7.1). */
+export function writeLeadingZero(res: ServerResponse): void {
+  res.write('0', 'latin1')
+}
+
 /**
  * Takes the chunked coding of an answer (RFC 9112, 7.1) off Node's hands: Node writes each chunk in four parts, which takes
  * twice the time and needs a gathering write. Call it between `writeHead` and the first byte; where the answer is not
@@ -17,6 +30,7 @@ export class ChunkedBody {
     this.#res = res
     this.#isChunked = res.chunkedEncoding
     res.chunkedEncoding = false
+    if (this.#isChunked) ours.add(res)
   }
 
   /** Writes a piece as one chunk; false where the client should be waited for. */

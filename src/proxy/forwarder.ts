@@ -7,10 +7,11 @@ import type { Selector } from '../fleet/selector.ts'
 import { GatewayFault } from '../faults.ts'
 import { contextOf } from '../http/context.ts'
 import { toFault } from '../http/errors.ts'
-import { type Answer, type Attempt, type AnswerSink } from './attempt.ts'
+import type { Answer, AnswerSink } from './attempt.ts'
 import { ClientSink, type StreamTap } from './clientSink.ts'
 import { Tries, type Exchange } from './exchange.ts'
 import { headersForClient } from './headers.ts'
+import { Leaving } from './leaving.ts'
 import type { Transport } from './transport.ts'
 import { tryNodes, type Outcome } from './tryNodes.ts'
 
@@ -177,38 +178,6 @@ export class Forwarder {
       // A refusal, such as a 4xx, took no service: it must not make the node look fast.
       lease.exchangeEnded(outcome.answer.status < 400 ? 'success' : 'pushback')
     }
-  }
-}
-
-/** Ends the try that is under way when its client leaves, where the exchange wants that. */
-class Leaving {
-  readonly #res: Response
-  #attempt: Attempt | undefined
-  readonly #onClose: (() => void) | undefined
-
-  constructor(res: Response, cancels: boolean) {
-    this.#res = res
-    if (!cancels) return
-    // By way of a variable: V8 makes a function that is written as a member's value old at once, and with it the whole
-    // request outlives every scavenge.
-    const onClose = (): void => {
-      if (!res.writableFinished) this.abort(new GatewayFault('ERR_CLIENT_GONE'))
-    }
-    this.#onClose = onClose
-    res.on('close', onClose)
-  }
-
-  ends(attempt: Attempt): void {
-    this.#attempt = attempt
-    if (this.#onClose && this.#res.destroyed) this.abort(new GatewayFault('ERR_CLIENT_GONE'))
-  }
-
-  abort(fault: GatewayFault): void {
-    this.#attempt?.abort(fault)
-  }
-
-  forget(): void {
-    if (this.#onClose) this.#res.off('close', this.#onClose)
   }
 }
 
