@@ -1,3 +1,5 @@
+import { Fifo } from './fifo.ts'
+
 /*
  * Long work in slices, so that one request never holds up the others: every so often it waits for the next turn of the
  * event loop. All long work of the process takes turns: each turn of the loop runs one slice, however many requests have
@@ -10,10 +12,8 @@ export type Steps<T> = Generator<undefined, T, undefined>
 /** Length of a slice, ms. The longest step between two checks comes on top of it. */
 const SLICE_MS = 8
 
-/** Resumes of what waits for a turn, the longest waiting first. */
-let waiting: (() => void)[] = []
-/** Index of the first that still waits: taking it off the front would move all others. */
-let first = 0
+/** Resumes of what waits for a turn. */
+const waiting = new Fifo<() => void>()
 let isScheduled = false
 
 /** Resolves in a later turn of the event loop, which runs no other slice. */
@@ -32,17 +32,8 @@ function schedule(): void {
 
 function runOne(): void {
   isScheduled = false
-  const resume = waiting[first++]
-  if (first === waiting.length) {
-    waiting = []
-    first = 0
-  } else {
-    if (first > 1024 && first * 2 > waiting.length) {
-      waiting = waiting.slice(first)
-      first = 0
-    }
-    schedule()
-  }
+  const resume = waiting.shift()
+  if (waiting.size > 0) schedule()
   resume?.()
 }
 

@@ -11,7 +11,7 @@ interface Source {
   text: string
 }
 
-const leaves = ['json', 'faults', 'turns']
+const leaves = ['json', 'faults', 'turns', 'fifo', 'ids']
 const beneathProxy = ['http', 'fleet', ...leaves]
 const beneathFeatures = ['proxy', ...beneathProxy]
 const features = ['jobs', 'openai', 'lookup']
@@ -30,7 +30,9 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   http: leaves,
   fleet: leaves,
   json: ['turns'],
-  turns: [],
+  turns: ['fifo'],
+  fifo: [],
+  ids: ['faults'],
   faults: [],
   config: [],
 }

@@ -6,6 +6,9 @@ export interface ContainerInfo {
   readonly image: string
 }
 
+/** Containers of one node that are taken note of. */
+export const MAX_CONTAINERS = 1000
+
 /** What a node says of itself at `/info`. */
 export interface NodeInfo {
   readonly version: string

@@ -1,9 +1,11 @@
+import { Fifo } from '../fifo.ts'
+
 /** Lets at most `most` tasks start at once; the others wait in order. */
 export class Limit {
   readonly #most: number
   readonly #holdSeconds: number
   #held = 0
-  readonly #waiting: (() => void)[] = []
+  readonly #waiting = new Fifo<() => void>()
 
   /** A task that lasts longer than `holdSeconds` gives its place to the next one and goes on without. */
   constructor(most: number, holdSeconds = Infinity) {

@@ -1,4 +1,5 @@
 import type { NodeKind } from './address.ts'
+import { MAX_CONTAINERS } from './info.ts'
 import type { TrackedNode } from './node.ts'
 import { GatewayFault } from '../faults.ts'
 
@@ -20,13 +21,17 @@ export const ANY_NODE: Need = { key: 'any', kind: 'infernet', fits: (node) => no
 
 /** A node that runs all of these containers; the first must be external, for only such may begin a job. */
 export function needContainers(containers: readonly string[]): Need {
+  // Each once, in their order, of which only the first place matters: a pipeline may name one container many times.
+  const distinct = containers.length > 1 ? [...new Set(containers)] : containers
+  if (distinct.length > MAX_CONTAINERS) return { key: 'nobody', kind: 'infernet', fits: () => false }
+  const first = distinct[0] ?? ''
   return {
-    key: `containers:${JSON.stringify(containers)}`,
+    key: `containers:${JSON.stringify(distinct)}`,
     kind: 'infernet',
     fits: (node) =>
       node.isInfernet &&
-      containers.every((id) => node.containers.has(id)) &&
-      node.containers.get(containers[0] ?? '')?.external === true,
+      node.containers.get(first)?.external === true &&
+      distinct.every((id) => node.containers.has(id)),
   }
 }
 

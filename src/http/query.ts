@@ -1,8 +1,6 @@
 import type { Request } from 'express'
 import { GatewayFault } from '../faults.ts'
-
-/** What was asked of nodes is remembered under the model's name, so that names of any length would fill the memory. */
-const MAX_MODEL_ID_LENGTH = 1000
+import { refuseTooLong } from '../ids.ts'
 
 /** The query of a request, read once. */
 export function queryOf(req: Request): URLSearchParams {
@@ -22,9 +20,15 @@ export function wholeNumber(query: URLSearchParams, name: string, missing: numbe
   return Number(text)
 }
 
-/** All `container=` of the query, empty ones left out. */
+/**
+ * All `container=` of the query, empty ones left out.
+ *
+ * @throws GatewayFault ERR_BAD_REQUEST where one is too long to be one
+ */
 export function containersIn(query: URLSearchParams): string[] {
-  return query.getAll('container').filter((container) => container !== '')
+  const containers = query.getAll('container').filter((container) => container !== '')
+  for (const container of containers) refuseTooLong(container, 'ERR_BAD_REQUEST', 'A container id')
+  return containers
 }
 
 /**
@@ -34,8 +38,6 @@ export function containersIn(query: URLSearchParams): string[] {
  */
 export function modelIdIn(query: URLSearchParams): string | undefined {
   const modelId = query.get('model_id') ?? ''
-  if (modelId.length > MAX_MODEL_ID_LENGTH) {
-    throw new GatewayFault('ERR_BAD_REQUEST', `model_id must have at most ${MAX_MODEL_ID_LENGTH} characters`)
-  }
+  refuseTooLong(modelId, 'ERR_BAD_REQUEST', 'model_id')
   return modelId === '' ? undefined : modelId
 }

@@ -5,12 +5,13 @@ import type { CallerLimit } from '../http/rateLimits.ts'
 import { readBody } from '../http/readBody.ts'
 import { joinArray } from '../json/index.ts'
 import { writeAnswer } from '../proxy/forwarder.ts'
+import { inTurns } from '../turns.ts'
 import type { Submitter } from './accepted.ts'
 import { BatchRun, faultResult, type BatchItem, type Refusal } from './batchRun.ts'
 import { BATCH_PATH, type JobDeps } from './deps.ts'
 import { hashBody } from './idempotency.ts'
 import { readJobOptions } from './jobOptions.ts'
-import { readBatch } from './shape.ts'
+import { batchSteps, type BatchItem as ReadItem } from './shape.ts'
 import { keptAnswerOf, writeKept } from './submit.ts'
 
 /** Nodes that an answer names. */
@@ -25,7 +26,7 @@ export function submitBatch(deps: JobDeps, limit: CallerLimit) {
     try {
       options = readJobOptions(req, { allowsKey: true })
       body = await readBody(req, deps.maxBodyBytes)
-      items = readBatch(body)
+      items = await inTurns(batchSteps(body))
       refuseImpossible(items, deps, limit)
       count = Math.max(1, items.length)
     } finally {
@@ -36,7 +37,7 @@ export function submitBatch(deps: JobDeps, limit: CallerLimit) {
     await deps.whenReady()
     if (options.idempotencyKey === undefined) return submit(deps, req, res, body, items, by)
 
-    const use = { caller, path: BATCH_PATH, key: options.idempotencyKey, bodyHash: hashBody(body) }
+    const use = { caller, path: BATCH_PATH, key: options.idempotencyKey, bodyHash: await hashBody(body) }
     const kept = await deps.idempotency.once(use, (accept) =>
       submit(deps, req, res, body, items, by, async (answer) => {
         const keptAnswer = keptAnswerOf({ status: 200, headers: {}, body: answer }, use, undefined)
@@ -51,11 +52,7 @@ export function submitBatch(deps: JobDeps, limit: CallerLimit) {
 }
 
 /** @throws GatewayFault ERR_BATCH_TOO_LARGE naming the limit that not even a caller with its full budget would be within */
-function refuseImpossible(
-  items: ReturnType<typeof readBatch>,
-  { live }: JobDeps,
-  { setting, perMinute }: CallerLimit,
-): void {
+function refuseImpossible(items: readonly ReadItem[], { live }: JobDeps, { setting, perMinute }: CallerLimit): void {
   live.refuseImpossible(items.filter(({ submission }) => submission).length)
   if (perMinute === 0 || items.length <= perMinute) return
   throw new GatewayFault(
@@ -70,7 +67,7 @@ async function submit(
   req: Request,
   res: Response,
   body: Buffer,
-  readItems: ReturnType<typeof readBatch>,
+  readItems: readonly ReadItem[],
   by: Submitter,
   keep?: (answer: Buffer) => Promise<void>,
 ): Promise<void> {

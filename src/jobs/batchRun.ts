@@ -3,17 +3,18 @@ import type { Lease } from '../fleet/lease.ts'
 import { Limit } from '../fleet/limit.ts'
 import { GatewayFault } from '../faults.ts'
 import { errorBody, toFault } from '../http/errors.ts'
-import { joinArray, scanArray } from '../json/index.ts'
+import { arraySteps, joinArray } from '../json/index.ts'
 import { collect, type Answer } from '../proxy/attempt.ts'
 import { retryAfterSeconds, Tries, writtenAtMs } from '../proxy/exchange.ts'
-import { headersForBackend } from '../proxy/headers.ts'
+import type { FlatHeaders } from '../proxy/headers.ts'
 import { mayMoveOn, noteFailure, tryNodes } from '../proxy/tryNodes.ts'
+import { inTurns, Slice } from '../turns.ts'
 import { acceptJob, idIn, isDuplicate, namesId, recordOf, type Submitter } from './accepted.ts'
 import { BATCH_PATH, JOBS_PATH, type JobDeps } from './deps.ts'
 import type { NewJob } from './liveJobs.ts'
-import { isNodeSpecificRefusal } from './needs.ts'
+import { isNodeSpecificRefusal, needOf } from './needs.ts'
 import type { Submission } from './shape.ts'
-import { submissionExchange } from './submit.ts'
+import { jobHeaders, submissionExchange } from './submit.ts'
 
 /** One item of a batch, as the bytes that came, and what became of it. */
 export interface BatchItem {
@@ -55,39 +56,48 @@ const MAX_SUBSCRIPTIONS_AT_ONCE = 16
 /** Splits a batch by container and load, sends the parts side by side, and moves what a node could not take to the next. */
 export class BatchRun {
   readonly #deps: JobDeps
-  readonly #req: Request
+  readonly #headers: FlatHeaders
   readonly #by: Submitter
 
   constructor(deps: JobDeps, req: Request, by: Submitter) {
     this.#deps = deps
-    this.#req = req
+    this.#headers = jobHeaders(deps, req)
     this.#by = by
   }
 
   /** Settles with every item having its result. Never rejects for an item's sake. */
   async run(items: readonly BatchItem[]): Promise<void> {
     const open = items.filter((item) => item.submission && !item.result)
-    const jobs = open.filter((item) => item.submission?.kind === 'job').map((item) => this.#travelling(item))
+    const jobs = open.filter((item) => item.submission?.kind === 'job')
     const subscriptions = open.filter((item) => item.submission?.kind === 'subscription')
     const limit = new Limit(MAX_SUBSCRIPTIONS_AT_ONCE)
     const sent = subscriptions.map((item) => limit.run(() => this.#sendSubscription(item)))
-    await Promise.all([this.#sendJobs(jobs), ...sent])
+    await Promise.all([this.#sendAll(jobs), ...sent])
   }
 
-  #travelling(item: BatchItem): Travelling {
+  async #sendAll(items: readonly BatchItem[]): Promise<void> {
     const { fleet, selector } = this.#deps
-    const exchange = this.#exchange(item, BATCH_PATH)
-    return { item, tries: new Tries(exchange, fleet, selector), canRunTwice: exchange.retry === 'untilAnswered' }
+    const jobs: Travelling[] = []
+    const slice = new Slice()
+    for (const item of items) {
+      const exchange = await this.#exchange(item, BATCH_PATH)
+      jobs.push({ item, tries: new Tries(exchange, fleet, selector), canRunTwice: exchange.retry === 'untilAnswered' })
+      if (slice.isOver) await slice.next()
+    }
+    await this.#sendJobs(jobs)
   }
 
-  #exchange(item: BatchItem, path: string): ReturnType<typeof submissionExchange> {
-    return submissionExchange(this.#deps, this.#req, path, item.bytes, item.submission as Submission, this.#by)
+  async #exchange(item: BatchItem, path: string): Promise<ReturnType<typeof submissionExchange>> {
+    const submission = item.submission as Submission
+    const need = await needOf(submission, this.#deps.selector)
+    const outgoing = { path, headers: this.#headers, body: item.bytes, submission, need, by: this.#by }
+    return submissionExchange(this.#deps, outgoing)
   }
 
   /** A subscription is sent once, on its own: one that a node cannot serialise would spoil a whole batch. */
   async #sendSubscription(item: BatchItem): Promise<void> {
     const { fleet, selector } = this.#deps
-    const exchange = this.#exchange(item, JOBS_PATH)
+    const exchange = await this.#exchange(item, JOBS_PATH)
     const outcome = await tryNodes(this.#deps, exchange, new Tries(exchange, fleet, selector))
     if (outcome.kind === 'fault') {
       conclude(item, outcome.fault)
@@ -104,7 +114,9 @@ export class BatchRun {
 
   async #sendJobs(jobs: readonly Travelling[]): Promise<void> {
     const groups = new Map<Lease['node'], Travelling[]>()
+    const slice = new Slice()
     for (const job of jobs) {
+      if (slice.isOver) await slice.next()
       const lease = job.tries.next()
       if (!lease) {
         const end = job.tries.conclusion()
@@ -129,13 +141,13 @@ export class BatchRun {
 
   /** Sends one group to its node; returns the items that have to go elsewhere. */
   async #sendGroup(group: readonly Travelling[]): Promise<readonly Travelling[]> {
-    const { fleet, transport, via } = this.#deps
+    const { fleet, transport } = this.#deps
     const { node } = group[0]?.lease as Lease
     const startedAt = performance.now()
     const result = await collect(transport, node, {
       method: 'POST',
       path: node.spec.basePath + BATCH_PATH,
-      headers: headersForBackend(this.#req, { via, contentType: 'application/json' }),
+      headers: this.#headers,
       body: joinArray(group.map(({ item }) => item.bytes)),
     })
     if (result.kind === 'fault') {
@@ -166,13 +178,15 @@ export class BatchRun {
 
   async #answered(group: readonly Travelling[], answer: Answer): Promise<readonly Travelling[]> {
     if (answer.status === 429 || answer.status === 503) return group.map((job) => this.#pushedBack(job, answer))
-    const parts = answer.status === 200 ? partsOf(answer.body) : undefined
+    const parts = answer.status === 200 ? await partsOf(answer.body) : undefined
     if (answer.status === 200 && parts?.length !== group.length) {
       throw new GatewayFault('ERR_NODE_NONSENSE', 'The node did not answer each item of the batch')
     }
     const elsewhere: Travelling[] = []
     const accepted: Accepted[] = []
-    group.forEach((job, index) => {
+    const slice = new Slice()
+    for (const [index, job] of group.entries()) {
+      if (slice.isOver) await slice.next()
       const body = parts?.[index]
       const id = body && idIn(body)?.id
       if (body && id !== undefined) accepted.push({ job, body, id })
@@ -184,7 +198,7 @@ export class BatchRun {
           faultResult(new GatewayFault('ERR_NODE_NONSENSE', 'The node accepted the job under no usable id')),
         )
       else this.#passOn(job, body ? { body } : resultOf(answer, job.lease?.node.name))
-    })
+    }
     await this.#record(accepted)
     return elsewhere
   }
@@ -270,9 +284,9 @@ function trimmed(body: Buffer): Buffer {
   return body.subarray(0, end)
 }
 
-function partsOf(body: Buffer): Buffer[] | undefined {
+async function partsOf(body: Buffer): Promise<Buffer[] | undefined> {
   try {
-    return scanArray(body).map((span) => body.subarray(span.start, span.end))
+    return (await inTurns(arraySteps(body))).map((span) => body.subarray(span.start, span.end))
   } catch {
     return undefined
   }

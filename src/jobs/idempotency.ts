@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { GatewayFault } from '../faults.ts'
+import { inTurns, type Steps } from '../turns.ts'
 import type { KeptAnswer, Ledger } from './ledger/ledger.ts'
 
 /** One use of an Idempotency-Key: the same caller, path and key within a day is the same job. */
@@ -64,7 +65,19 @@ function refuseOtherBody(use: KeyUse, bodyHash: Uint8Array): void {
   if (!use.bodyHash.equals(bodyHash)) throw new GatewayFault('ERR_KEY_REUSED')
 }
 
-/** What tells two bodies apart. */
-export function hashBody(body: Buffer): Buffer {
-  return createHash('sha256').update(body).digest()
+/** Bytes that are hashed in one step, a millisecond or two. */
+const HASH_STEP_BYTES = 2 ** 21
+
+/** What tells two bodies apart; made in slices. */
+export function hashBody(body: Buffer): Promise<Buffer> {
+  return inTurns(hashSteps(body))
+}
+
+function* hashSteps(body: Buffer): Steps<Buffer> {
+  const hash = createHash('sha256')
+  for (let at = 0; at < body.length; at += HASH_STEP_BYTES) {
+    hash.update(body.subarray(at, at + HASH_STEP_BYTES))
+    yield
+  }
+  return hash.digest()
 }

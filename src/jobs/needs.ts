@@ -3,8 +3,9 @@ import { CHAIN_NODE, needContainers, nobodyRuns, noHealthyNode, shortened, type 
 import type { TrackedNode } from '../fleet/node.ts'
 import type { Selector } from '../fleet/selector.ts'
 import { GatewayFault } from '../faults.ts'
+import { inTurns, type Steps } from '../turns.ts'
 import type { Submission } from './shape.ts'
-import { PipelineHashes } from './subscriptionHash.ts'
+import { PipelineHashes, type ContainerSets } from './subscriptionHash.ts'
 
 /** Errors by which a node says that it will not but another may (its own words; it has no codes). */
 const NODE_SPECIFIC_REFUSALS = new Set([
@@ -13,19 +14,20 @@ const NODE_SPECIFIC_REFUSALS = new Set([
   'Container does not generate proof',
 ])
 
-/** What a submission asks of a node. */
-export function needOf(submission: Submission, selector: Selector): Need {
+/** What a submission asks of a node. At once for a job; for a subscription hashes may have to be made, in slices. */
+export function needOf(submission: Submission, selector: Selector): Need | Promise<Need> {
   return submission.kind === 'job'
     ? needContainers(submission.containers)
     : needHash(submission.containersHash, selector)
 }
 
 const pipelineHashes = new PipelineHashes()
+/** The containers of each of these nodes, by their list, which is the same array until the fleet changes. */
+const setsOf = new WeakMap<readonly TrackedNode[], ContainerSets>()
 
 /** A chain-enabled node that runs the containers which the hash names; for a hash nobody knows, any chain-enabled node. */
-function needHash(hash: string, selector: Selector): Need {
-  const sets = selector.candidates(CHAIN_NODE).map((node) => [...node.containers.keys()])
-  const containers = pipelineHashes.find(hash, sets)
+async function needHash(hash: string, selector: Selector): Promise<Need> {
+  const containers = hash === '' ? undefined : await inTurns(containersOf(hash, selector.candidates(CHAIN_NODE)))
   if (!containers) return CHAIN_NODE
   const need: Need = {
     key: `hash:${hash.toLowerCase()}`,
@@ -33,6 +35,20 @@ function needHash(hash: string, selector: Selector): Need {
     fits: (node) => CHAIN_NODE.fits(node) && containers.every((id) => node.containers.has(id)),
   }
   return selector.candidates(need).length > 0 ? need : CHAIN_NODE
+}
+
+function* containersOf(hash: string, nodes: readonly TrackedNode[]): Steps<readonly string[] | undefined> {
+  let sets = setsOf.get(nodes)
+  if (!sets) {
+    const made: (readonly string[])[] = []
+    for (const node of nodes) {
+      made.push([...node.containers.keys()])
+      yield
+    }
+    sets = made
+    setsOf.set(nodes, sets)
+  }
+  return yield* pipelineHashes.findSteps(hash, sets)
 }
 
 /** The fault for a submission that nobody can take. */
@@ -50,8 +66,13 @@ export function noNodeFor(submission: Submission, fleet: Fleet): GatewayFault {
 }
 
 function isInnerEverywhere(container: string, fleet: Fleet): boolean {
-  const infos = [...fleet.nodes.values()].map((node: TrackedNode) => node.containers.get(container))
-  return infos.some((info) => info !== undefined) && infos.every((info) => info === undefined || !info.external)
+  let isThere = false
+  for (const node of fleet.nodes.values()) {
+    const info = node.containers.get(container)
+    if (info?.external === true) return false
+    isThere ||= info !== undefined
+  }
+  return isThere
 }
 
 /** Whether a node's refusal is its own affair, so that another node may take the job. */

@@ -1,16 +1,18 @@
 import { GatewayFault } from '../faults.ts'
+import { MAX_ID_BYTES, refuseTooLong, tooLong } from '../ids.ts'
 import {
+  arraySteps,
   JsonLimitError,
   JsonSyntaxError,
   NODE_LIMITS,
   memberOf,
   named,
-  scanArray,
-  scanObject,
-  scanValue,
+  objectSteps,
+  scanSteps,
   stringAt,
 } from '../json/index.ts'
 import type { JsonKind, JsonMember, JsonSpan, JsonValue } from '../json/index.ts'
+import { atOnce, type Steps } from '../turns.ts'
 import { canonicalHash } from './subscriptionHash.ts'
 
 /** What the gateway has to know of a job or a delegated subscription; the rest stays in its bytes. */
@@ -38,19 +40,29 @@ const OBJECT_LIMITS = { ...NODE_LIMITS, children: 32 }
 const MOST_BATCH_ITEMS = 10_000
 const BATCH_LIMITS = { ...NODE_LIMITS, children: MOST_BATCH_ITEMS }
 
+/** Longest string that is decoded to see what it is, bytes as written: an id of nothing but escapes, or a hash. */
+const LONGEST_TEXT = 6 * MAX_ID_BYTES + 2
+/** Elements that are read in one step. */
+const STEP_ELEMENTS = 1000
+
 /**
  * Reads the shape of one job or subscription. Throws GatewayFault: ERR_BAD_JSON, ERR_BAD_SHAPE (400), or
  * ERR_JOB_REFUSED (405) for a job without containers, as a node does.
  */
-export function readSubmission(bytes: Buffer, start = 0, end = bytes.length): Submission {
+export function readSubmission(bytes: Buffer): Submission {
+  return atOnce(submissionSteps(bytes))
+}
+
+/** `readSubmission` in steps, for bodies that may be long. */
+export function* submissionSteps(bytes: Buffer, start = 0, end = bytes.length): Steps<Submission> {
   try {
-    return submissionFrom(bytes, scanValue(bytes, start, end, OBJECT_LIMITS))
+    return yield* submissionFrom(bytes, yield* scanSteps(bytes, start, end, OBJECT_LIMITS))
   } catch (error) {
     throw badJson(error)
   }
 }
 
-function submissionFrom(bytes: Buffer, value: JsonValue): Submission {
+function* submissionFrom(bytes: Buffer, value: JsonValue): Steps<Submission> {
   if (value.kind !== 'object') throw badShape(`Expected a job or a subscription, found ${named(value.kind)}`)
   const { members } = value
   refuseForgeries(members)
@@ -60,7 +72,7 @@ function submissionFrom(bytes: Buffer, value: JsonValue): Submission {
     const wrong = isSubscription ? 'Both of "containers" and "subscription"' : 'Neither "containers" nor "subscription"'
     throw badShape(`${wrong}: ${JOB_SHAPE}, ${SUBSCRIPTION_SHAPE}`)
   }
-  return isSubscription ? subscriptionFrom(bytes, members) : jobFrom(bytes, members)
+  return yield* isSubscription ? subscriptionFrom(bytes, members) : jobFrom(bytes, members)
 }
 
 /**
@@ -68,12 +80,22 @@ function submissionFrom(bytes: Buffer, value: JsonValue): Submission {
  * 10,000 items (413); what is wrong with an item is told with the item.
  */
 export function readBatch(bytes: Buffer): BatchItem[] {
-  return scanBatch(bytes).map(({ start, end }) => readItem(bytes, start, end))
+  return atOnce(batchSteps(bytes))
 }
 
-function scanBatch(bytes: Buffer): readonly JsonSpan[] {
+/** `readBatch` in steps. */
+export function* batchSteps(bytes: Buffer): Steps<BatchItem[]> {
+  const items: BatchItem[] = []
+  for (const { start, end } of yield* scanBatch(bytes)) {
+    items.push(yield* readItem(bytes, start, end))
+    yield
+  }
+  return items
+}
+
+function* scanBatch(bytes: Buffer): Steps<readonly JsonSpan[]> {
   try {
-    const value = scanValue(bytes, 0, bytes.length, BATCH_LIMITS)
+    const value = yield* scanSteps(bytes, 0, bytes.length, BATCH_LIMITS)
     if (value.kind === 'array') return value.elements
   } catch (error) {
     if (!(error instanceof JsonLimitError) || error.limit !== 'children') throw badJson(error)
@@ -82,44 +104,52 @@ function scanBatch(bytes: Buffer): readonly JsonSpan[] {
   throw badShape('Expected a list')
 }
 
-function readItem(bytes: Buffer, start: number, end: number): BatchItem {
+function* readItem(bytes: Buffer, start: number, end: number): Steps<BatchItem> {
   try {
-    return { start, end, submission: readSubmission(bytes, start, end) }
+    return { start, end, submission: yield* submissionSteps(bytes, start, end) }
   } catch (error) {
     if (error instanceof GatewayFault) return { start, end, fault: error }
     throw error
   }
 }
 
-function jobFrom(bytes: Buffer, members: readonly JsonMember[]): Submission {
+function* jobFrom(bytes: Buffer, members: readonly JsonMember[]): Steps<Submission> {
   refuseOthers(members, JOB_MEMBERS, JOB_SHAPE)
-  const containers = containerIdsAt(bytes, needed(members, 'containers', 'array', JOB_SHAPE))
+  const containers = yield* containerIdsAt(bytes, needed(members, 'containers', 'array', JOB_SHAPE))
   needed(members, 'data', 'object', JOB_SHAPE)
   checkRequiresProof(members)
   if (containers.length === 0) throw new GatewayFault('ERR_JOB_REFUSED', 'No containers specified', { params: {} })
   return { kind: 'job', containers }
 }
 
-function subscriptionFrom(bytes: Buffer, members: readonly JsonMember[]): Submission {
+function* subscriptionFrom(bytes: Buffer, members: readonly JsonMember[]): Steps<Submission> {
   refuseOthers(members, SUBSCRIPTION_MEMBERS, SUBSCRIPTION_SHAPE)
   const { start, end } = needed(members, 'subscription', 'object', SUBSCRIPTION_SHAPE)
   needed(members, 'signature', 'object', SUBSCRIPTION_SHAPE)
   needed(members, 'data', 'object', SUBSCRIPTION_SHAPE)
   checkRequiresProof(members)
-  const hash = memberOf(scanObject(bytes, start, end), 'containers')
-  return {
-    kind: 'subscription',
-    containersHash: (hash?.kind === 'string' && canonicalHash(stringAt(bytes, hash))) || '',
-  }
+  const hash = memberOf(yield* objectSteps(bytes, start, end), 'containers')
+  const isText = hash?.kind === 'string' && hash.end - hash.start <= LONGEST_TEXT
+  return { kind: 'subscription', containersHash: (isText && canonicalHash(stringAt(bytes, hash))) || '' }
 }
 
-function containerIdsAt(bytes: Buffer, { start, end }: JsonMember): string[] {
-  return scanArray(bytes, start, end).map((element, i) => {
-    const id = element.kind === 'string' ? stringAt(bytes, element) : ''
-    if (id !== '') return id
-    const wrong = element.kind === 'string' ? 'is empty' : `is ${named(element.kind)}`
-    throw badShape(`"containers" must be a list of container ids, but its element ${i} ${wrong}`)
-  })
+function* containerIdsAt(bytes: Buffer, { start, end }: JsonMember): Steps<string[]> {
+  const elements = yield* arraySteps(bytes, start, end)
+  const ids: string[] = []
+  for (const element of elements) {
+    ids.push(containerIdAt(bytes, element, ids.length))
+    if (ids.length % STEP_ELEMENTS === 0) yield
+  }
+  return ids
+}
+
+function containerIdAt(bytes: Buffer, span: JsonSpan, index: number): string {
+  if (span.kind === 'string' && span.end - span.start > LONGEST_TEXT) throw tooLong('ERR_BAD_SHAPE', 'A container id')
+  const id = span.kind === 'string' ? stringAt(bytes, span) : ''
+  refuseTooLong(id, 'ERR_BAD_SHAPE', 'A container id')
+  if (id !== '') return id
+  const wrong = span.kind === 'string' ? 'is empty' : `is ${named(span.kind)}`
+  throw badShape(`"containers" must be a list of container ids, but its element ${index} ${wrong}`)
 }
 
 function checkRequiresProof(members: readonly JsonMember[]): void {

@@ -4,10 +4,11 @@ import { parseAddress } from '../fleet/address.ts'
 import { GatewayFault } from '../faults.ts'
 import { contextOf } from '../http/context.ts'
 import { readBody } from '../http/readBody.ts'
-import { memberOf, scanObject, splice, stringAt, type JsonMember } from '../json/index.ts'
+import { memberOf, objectSteps, splice, stringAt, type JsonMember } from '../json/index.ts'
 import { collect } from '../proxy/attempt.ts'
 import { writeAnswer } from '../proxy/forwarder.ts'
 import { headersForBackend } from '../proxy/headers.ts'
+import { inTurns } from '../turns.ts'
 import type { JobDeps } from './deps.ts'
 import type { Follower } from './follow/follower.ts'
 import { unknownJob } from './results.ts'
@@ -33,7 +34,7 @@ export function putStatus(deps: JobDeps, follower: Follower, isAllowed: (address
     const context = contextOf(req)
     if (!isAllowed(context.clientAddress)) throw new GatewayFault('ERR_FORBIDDEN')
     const body = await readBody(req, deps.maxBodyBytes)
-    const { id, members } = readStatus(body)
+    const { id, members } = await readStatus(body)
     const live = deps.live.find(id.text)
     const record = live?.record ?? (await deps.ledger.find(id.text))
     if (!record) throw unknownJob(id.text)
@@ -57,10 +58,12 @@ export function putStatus(deps: JobDeps, follower: Follower, isAllowed: (address
 }
 
 /** @throws GatewayFault for what is no object with an id */
-function readStatus(body: Buffer): { id: { text: string; span: JsonMember }; members: readonly JsonMember[] } {
+async function readStatus(
+  body: Buffer,
+): Promise<{ id: { text: string; span: JsonMember }; members: readonly JsonMember[] }> {
   let members: JsonMember[]
   try {
-    members = scanObject(body)
+    members = await inTurns(objectSteps(body))
   } catch (error) {
     throw badJson(error)
   }

@@ -4,12 +4,14 @@ import { GatewayFault } from '../faults.ts'
 import { contextOf } from '../http/context.ts'
 import { readBody } from '../http/readBody.ts'
 import type { StreamTap } from '../proxy/clientSink.ts'
+import { inTurns } from '../turns.ts'
 import { isDuplicate, isUsableId, recordOf, type Submitter } from './accepted.ts'
 import { STREAM_PATH, type JobDeps } from './deps.ts'
 import { readJobOptions } from './jobOptions.ts'
 import type { LiveJob } from './liveJobs.ts'
-import { readSubmission } from './shape.ts'
-import { submissionExchange } from './submit.ts'
+import { submissionSteps } from './shape.ts'
+import { needOf } from './needs.ts'
+import { jobHeaders, submissionExchange } from './submit.ts'
 
 const NEWLINE = 0x0a
 /** A first line longer than this is no id. */
@@ -22,13 +24,14 @@ export function streamJob(deps: JobDeps) {
   return async (req: Request, res: Response): Promise<void> => {
     const options = readJobOptions(req, { allowsKey: false })
     const body = await readBody(req, deps.maxBodyBytes)
-    const submission = readSubmission(body)
+    const submission = await inTurns(submissionSteps(body))
     if (submission.kind !== 'job') {
       throw new GatewayFault('ERR_JOB_REFUSED', 'Streaming only supported for OffchainJob requests.')
     }
     const { caller, clientAddress } = contextOf(req)
     const by: Submitter = { caller, clientAddress, options }
     await deps.whenReady()
+    const need = await needOf(submission, deps.selector)
     const giveBack = deps.live.admit(caller, 1)
     let job: LiveJob | undefined
     const record = async (id: string, lease: Lease): Promise<void> => {
@@ -42,7 +45,7 @@ export function streamJob(deps: JobDeps) {
     }
     try {
       await deps.forwarder.forward(req, res, {
-        ...submissionExchange(deps, req, STREAM_PATH, body, submission, by),
+        ...submissionExchange(deps, { path: STREAM_PATH, body, submission, by, need, headers: jobHeaders(deps, req) }),
         cancelsWithClient: true,
         tap: (lease) => new IdLine((id) => record(id, lease)),
         onStreamEnd: (_lease, how) => {

@@ -1,18 +1,20 @@
 import type { Request, Response } from 'express'
 import type { Lease } from '../fleet/lease.ts'
+import type { Need } from '../fleet/need.ts'
 import { GatewayFault } from '../faults.ts'
 import { contextOf } from '../http/context.ts'
 import { readBody } from '../http/readBody.ts'
 import type { Answer } from '../proxy/attempt.ts'
 import { writeAnswer, type ClientExchange } from '../proxy/forwarder.ts'
-import { headersForBackend } from '../proxy/headers.ts'
+import { headersForBackend, type FlatHeaders } from '../proxy/headers.ts'
+import { inTurns } from '../turns.ts'
 import { acceptJob, idIn, recordOf, type Submitter } from './accepted.ts'
 import { JOBS_PATH, type JobDeps } from './deps.ts'
 import { hashBody } from './idempotency.ts'
 import { readJobOptions } from './jobOptions.ts'
 import type { KeptAnswer } from './ledger/ledger.ts'
 import { isNodeSpecificRefusal, needOf, noNodeFor } from './needs.ts'
-import { readSubmission, type Submission } from './shape.ts'
+import { submissionSteps, type Submission } from './shape.ts'
 import { steadyClock } from './steadyClock.ts'
 
 /** How an accepted answer is kept for the Idempotency-Key of its request. */
@@ -27,13 +29,13 @@ export function submitJob(deps: JobDeps) {
   return async (req: Request, res: Response): Promise<void> => {
     const options = readJobOptions(req, { allowsKey: true })
     const body = await readBody(req, deps.maxBodyBytes)
-    const submission = readSubmission(body)
+    const submission = await inTurns(submissionSteps(body))
     const { caller, clientAddress } = contextOf(req)
     const by: Submitter = { caller, clientAddress, options }
     await deps.whenReady()
     if (options.idempotencyKey === undefined) return submit(deps, req, res, body, submission, by, undefined)
 
-    const use = { caller, path: JOBS_PATH, key: options.idempotencyKey, bodyHash: hashBody(body) }
+    const use = { caller, path: JOBS_PATH, key: options.idempotencyKey, bodyHash: await hashBody(body) }
     const kept = await deps.idempotency.once(use, (isKept) =>
       submit(deps, req, res, body, submission, by, {
         keptAnswer: (answer, node) => keptAnswerOf(answer, use, node),
@@ -53,12 +55,13 @@ async function submit(
   by: Submitter,
   keeping: Keeping | undefined,
 ): Promise<void> {
+  const need = await needOf(submission, deps.selector)
   const isJob = submission.kind === 'job'
   const giveBack = deps.live.admit(by.caller, isJob ? 1 : 0, isJob ? 0 : 1)
   let isOurs = false
   try {
     await deps.forwarder.forward(req, res, {
-      ...submissionExchange(deps, req, JOBS_PATH, body, submission, by),
+      ...submissionExchange(deps, { path: JOBS_PATH, body, submission, by, need, headers: jobHeaders(deps, req) }),
       onAnswer: async (answer, lease) => {
         const recorded = await recordAnswer(deps, answer, lease, submission, body, by, keeping)
         isOurs = recorded.isOurs
@@ -70,19 +73,29 @@ async function submit(
   }
 }
 
+/** The headers that go to a node with any of a request's submissions. Made once a request: a client may send many. */
+export function jobHeaders({ via }: JobDeps, req: Request): FlatHeaders {
+  return headersForBackend(req, { via, contentType: 'application/json' })
+}
+
+/** A submission that is about to go to a node. */
+export interface Outgoing {
+  readonly path: string
+  readonly headers: FlatHeaders
+  readonly body: Buffer
+  readonly submission: Submission
+  readonly need: Need
+  readonly by: Submitter
+}
+
 /** How a submission travels, whole or as a stream. */
 export function submissionExchange(
   deps: JobDeps,
-  req: Request,
-  path: string,
-  body: Buffer,
-  submission: Submission,
-  by: Submitter,
+  { path, headers, body, submission, need, by }: Outgoing,
 ): ClientExchange {
-  const headers = headersForBackend(req, { via: deps.via, contentType: 'application/json' })
   const isJob = submission.kind === 'job'
   return {
-    need: needOf(submission, deps.selector),
+    need,
     cost: by.options.cost,
     restKey: `${path} ${by.caller}`,
     requestFor: (node) => ({ method: 'POST', path: node.spec.basePath + path, headers, body }),

@@ -1,4 +1,5 @@
 import { keccak_256 } from '@noble/hashes/sha3.js'
+import { atOnce, type Steps } from '../turns.ts'
 
 /*
  * A delegated subscription does not list its containers: `subscription.containers` is the keccak-256 of the Ethereum
@@ -57,11 +58,19 @@ export function* orderedSelections(ids: readonly string[], bound = MOST_HASHES):
   }
 }
 
+/** Container ids of the nodes that could be meant, one set a node. Work is saved where the same array comes again. */
+export type ContainerSets = readonly (readonly string[])[]
+
+/** Pipelines that are still to be hashed. */
+type Selections = Iterator<readonly string[]>
+
 /** The pipelines that the nodes seen so far can run, by hash. Each hash is made once. */
 export class PipelineHashes {
   readonly #pipelines = new Map<string, readonly string[]>()
   /** What is still to be hashed of each set of containers. */
-  readonly #selections = new Map<string, Iterator<readonly string[]>>()
+  readonly #selections = new Map<string, Selections>()
+  /** The same by the array that was asked with: only those of which something is left. */
+  #open = new WeakMap<ContainerSets, Set<Selections>>()
   readonly #mostKept: number
   #fullSince: number | undefined
 
@@ -73,20 +82,27 @@ export class PipelineHashes {
    * The containers that the hash names, in their order, in any case and with or without `0x`, where they are among the
    * pipelines of these sets. Nothing is found of what could not be looked at yet.
    */
-  find(hash: string, sets: Iterable<readonly string[]>): readonly string[] | undefined {
-    const canonical = canonicalHash(hash)
-    if (canonical === undefined) return undefined
-    return this.#pipelines.get(canonical) ?? this.#makeMore(sets).get(canonical)
+  find(hash: string, sets: ContainerSets): readonly string[] | undefined {
+    return atOnce(this.findSteps(hash, sets))
   }
 
-  #makeMore(sets: Iterable<readonly string[]>): ReadonlyMap<string, readonly string[]> {
+  /** `find` in steps. */
+  *findSteps(hash: string, sets: ContainerSets): Steps<readonly string[] | undefined> {
+    const canonical = canonicalHash(hash)
+    if (canonical === undefined) return undefined
+    if (!this.#pipelines.has(canonical)) yield* this.#makeMore(canonical, sets)
+    return this.#pipelines.get(canonical)
+  }
+
+  /** Makes hashes until the wanted one is found, or as many as one look-up may. */
+  *#makeMore(wanted: string, sets: ContainerSets): Steps<void> {
     this.#renewIfLongFull()
-    const open = new Set<Iterator<readonly string[]>>()
-    for (const ids of sets) open.add(this.#selectionsOf(ids))
+    if (this.#isFull) return
+    const open = yield* this.#openOf(sets)
     // In turns, so that the short pipelines of all sets come before the long ones of any.
     for (let left = MOST_AT_ONCE; left > 0 && open.size > 0;) {
       for (const selections of open) {
-        if (this.#isFull || left === 0) return this.#pipelines
+        if (this.#isFull || left === 0) return
         const next = selections.next()
         if (next.done) {
           open.delete(selections)
@@ -94,12 +110,25 @@ export class PipelineHashes {
         }
         this.#pipelines.set(hashContainers(next.value), next.value)
         left--
+        yield
       }
+      if (this.#pipelines.has(wanted)) return
     }
-    return this.#pipelines
   }
 
-  #selectionsOf(ids: readonly string[]): Iterator<readonly string[]> {
+  *#openOf(sets: ContainerSets): Steps<Set<Selections>> {
+    let open = this.#open.get(sets)
+    if (open) return open
+    open = new Set()
+    for (const ids of sets) {
+      open.add(this.#selectionsOf(ids))
+      yield
+    }
+    this.#open.set(sets, open)
+    return open
+  }
+
+  #selectionsOf(ids: readonly string[]): Selections {
     const sorted = [...ids].sort()
     const key = JSON.stringify(sorted)
     const selections = this.#selections.get(key) ?? orderedSelections(sorted)
@@ -118,5 +147,6 @@ export class PipelineHashes {
     this.#fullSince = undefined
     this.#pipelines.clear()
     this.#selections.clear()
+    this.#open = new WeakMap()
   }
 }

@@ -1,8 +1,9 @@
 import type { Request, RequestHandler, Response } from 'express'
 import { urlOf } from '../fleet/address.ts'
-import { needContainers, needModel } from '../fleet/need.ts'
+import { needContainers, needModel, shortened } from '../fleet/need.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import { GatewayFault } from '../faults.ts'
+import { refuseTooLong } from '../ids.ts'
 import { admitCaller, shownKey, unauthorized, type KeyRing } from '../http/auth.ts'
 import { contextOf } from '../http/context.ts'
 import { readBody } from '../http/readBody.ts'
@@ -57,7 +58,7 @@ export function issueRoute(deps: RouteDeps) {
     await deps.whenReady()
     const worker = choose(deps, endpoint)
     if (!worker) {
-      const fault = new GatewayFault('ERR_NO_NODE', `No ready worker for '${endpoint}'`)
+      const fault = new GatewayFault('ERR_NO_NODE', `No ready worker for '${shortened(endpoint)}'`)
       contextOf(req).fault = fault
       res.setHeader('Retry-After', '5')
       res.status(fault.fault.status).json({ error: fault.message, endpoint, status: breakdown(deps) })
@@ -86,8 +87,12 @@ export function publicKey(keys: TicketKeys) {
 
 /** An endpoint names containers before it names a model. */
 function choose({ selector }: RouteDeps, endpoint: string): TrackedNode | undefined {
-  const containers = endpoint.split(',').map((id) => id.trim())
+  const containers = containersOf(endpoint)
   return selector.rank(needContainers(containers), 1, 0)[0] ?? selector.rank(needModel(endpoint), 1, 0)[0]
+}
+
+function containersOf(endpoint: string): string[] {
+  return endpoint.split(',').map((id) => id.trim())
 }
 
 /** How the workers are, so that a caller can tell "all down" from "nobody has it". */
@@ -109,6 +114,7 @@ function readAsked(body: Buffer): Asked {
   const endpoint = textOf(body, members, 'endpoint')
   if (endpoint === undefined || endpoint === '')
     throw bad('endpoint must be a text: a container, several joined by commas, or a model')
+  for (const id of containersOf(endpoint)) refuseTooLong(id, 'ERR_BAD_SHAPE', 'Each id in endpoint')
   const cost = memberOf(members, 'cost')
   const number = cost?.kind === 'number' ? Number(body.toString('latin1', cost.start, cost.end)) : NaN
   if (cost && cost.kind !== 'null' && !(number > 0 && Number.isFinite(number))) throw bad('cost must be a number > 0')

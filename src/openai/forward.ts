@@ -9,7 +9,8 @@ import { readBody } from '../http/readBody.ts'
 import type { StreamTap } from '../proxy/clientSink.ts'
 import type { Forwarder } from '../proxy/forwarder.ts'
 import { headersForBackend, replaceCredentials, type FlatHeaders } from '../proxy/headers.ts'
-import { readOpenAiRequest } from './requestBody.ts'
+import { inTurns } from '../turns.ts'
+import { requestSteps } from './requestBody.ts'
 import { UsageWatch, type Usage } from './usage.ts'
 
 /** More of a session's name than this is not looked at: it is hashed for each service. */
@@ -39,7 +40,7 @@ export function forwardOpenAi(deps: OpenAiDeps) {
     const path = pathWithoutPrefix(req)
     const body = await readBody(req, deps.maxBodyBytes)
     const contentType = req.headers['content-type']
-    const { model, session } = readOpenAiRequest(body, contentType)
+    const { model, session } = await inTurns(requestSteps(body, contentType))
     await deps.whenReady()
     const context = contextOf(req)
     const headers = headersForBackend(req, { via: deps.via, contentType: contentType ?? 'application/json' })

@@ -1,5 +1,7 @@
 import { GatewayFault } from '../faults.ts'
-import { ANSWER_LIMITS, JsonSyntaxError, memberOf, scanObject, stringAt, type JsonMember } from '../json/index.ts'
+import { MAX_ID_BYTES, refuseTooLong, tooLong } from '../ids.ts'
+import { ANSWER_LIMITS, JsonSyntaxError, memberOf, objectSteps, stringAt, type JsonMember } from '../json/index.ts'
+import { atOnce, type Steps } from '../turns.ts'
 
 /** What routing has to know of a request. */
 export interface OpenAiRequest {
@@ -8,26 +10,49 @@ export interface OpenAiRequest {
   readonly session: string | undefined
 }
 
+/** Longest string that is decoded, bytes as written: a name of a session is cut to less than that later on. */
+const LONGEST_TEXT = 64 * 1024
+
 /**
  * Reads model and session from a body, whose other members are only passed over.
  *
  * @throws GatewayFault ERR_BAD_JSON, ERR_BAD_SHAPE
  */
 export function readOpenAiRequest(body: Buffer, contentType: string | undefined): OpenAiRequest {
+  return atOnce(requestSteps(body, contentType))
+}
+
+/** `readOpenAiRequest` in steps, for bodies that may be long. */
+export function* requestSteps(body: Buffer, contentType: string | undefined): Steps<OpenAiRequest> {
+  const request = yield* readSteps(body, contentType)
+  refuseTooLong(request.model, 'ERR_BAD_SHAPE', 'model')
+  return request
+}
+
+function* readSteps(body: Buffer, contentType: string | undefined): Steps<OpenAiRequest> {
   if (contentType !== undefined && /^multipart\/form-data\b/i.test(contentType)) {
-    const model = fieldOfForm(body, contentType, 'model')
+    const model = yield* fieldOfForm(body, contentType, 'model')
     if (model === undefined || model === '') throw noModel('a form field "model" is needed')
-    return { model, session: fieldOfForm(body, contentType, 'user') }
+    return { model, session: yield* fieldOfForm(body, contentType, 'user') }
   }
-  const members = readMembers(body)
+  const members = yield* readMembers(body)
+  refuseLongModel(members)
   const model = textOf(body, members, 'model')
   if (model === undefined || model === '') throw noModel('"model" must be a text that is not empty')
   return { model, session: textOf(body, members, 'prompt_cache_key') ?? textOf(body, members, 'user') }
 }
 
-function readMembers(body: Buffer): JsonMember[] {
+/** Before it is decoded: an escaped byte takes six. */
+function refuseLongModel(members: readonly JsonMember[]): void {
+  const model = memberOf(members, 'model')
+  if (model?.kind === 'string' && model.end - model.start > 6 * MAX_ID_BYTES + 2) {
+    throw tooLong('ERR_BAD_SHAPE', 'model')
+  }
+}
+
+function* readMembers(body: Buffer): Steps<JsonMember[]> {
   try {
-    return scanObject(body, 0, body.length, ANSWER_LIMITS)
+    return yield* objectSteps(body, 0, body.length, ANSWER_LIMITS)
   } catch (error) {
     if (!(error instanceof JsonSyntaxError)) throw error
     throw new GatewayFault('ERR_BAD_JSON', `The body is not a JSON object: ${error.message}`, {
@@ -39,7 +64,11 @@ function readMembers(body: Buffer): JsonMember[] {
 
 function textOf(body: Buffer, members: readonly JsonMember[], name: string): string | undefined {
   const member = memberOf(members, name)
-  return member?.kind === 'string' ? stringAt(body, member) : undefined
+  if (member?.kind !== 'string') return undefined
+  // A prefix of bytes, as written, tells sessions apart as well.
+  if (member.end - member.start > LONGEST_TEXT)
+    return body.toString('latin1', member.start, member.start + LONGEST_TEXT)
+  return stringAt(body, member)
 }
 
 function noModel(what: string): GatewayFault {
@@ -55,7 +84,7 @@ const MAX_PARTS = 100
 const MAX_BOUNDARY = 70
 
 /** A text field of a form (RFC 7578), found without touching the files beside it. */
-function fieldOfForm(body: Buffer, contentType: string, name: string): string | undefined {
+function* fieldOfForm(body: Buffer, contentType: string, name: string): Steps<string | undefined> {
   const [, quoted, bare] = /boundary=(?:"([^"]+)"|([^;\s]+))/i.exec(contentType) ?? []
   const boundary = quoted ?? bare ?? ''
   if (boundary === '') throw new GatewayFault('ERR_BAD_SHAPE', 'The form has no boundary')
@@ -75,6 +104,7 @@ function fieldOfForm(body: Buffer, contentType: string, name: string): string | 
     }
     at = body.indexOf(next, at + delimiter.length)
     if (at >= 0) at += 2
+    yield
   }
   return undefined
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { describe, test } from 'node:test'
-import { Idempotency, hashBody, type KeyUse } from '../../src/jobs/idempotency.ts'
+import { Idempotency, type KeyUse } from '../../src/jobs/idempotency.ts'
 import type { KeptAnswer } from '../../src/jobs/ledger/ledger.ts'
 import { MemoryLedger } from '../../src/jobs/ledger/memory.ts'
 import type { Cleanup } from '../kit/wait.ts'
@@ -12,7 +13,7 @@ function setUp(t: Cleanup): { ledger: MemoryLedger; idempotency: Idempotency } {
 }
 
 function useOf(body: string, key = 'key', caller = 'a', path = '/api/jobs'): KeyUse {
-  return { caller, path, key, bodyHash: hashBody(Buffer.from(body)) }
+  return { caller, path, key, bodyHash: createHash('sha256').update(body).digest() }
 }
 
 function answerTo(use: KeyUse, body = '{"id":"1"}'): KeptAnswer {
