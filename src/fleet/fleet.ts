@@ -38,6 +38,8 @@ export interface FleetEvents {
   'node:added': [node: TrackedNode]
   'node:removed': [node: TrackedNode]
   'node:ejected': [node: TrackedNode, reason: string]
+  /** Several nodes answer in turn at its address, or no longer do. */
+  'node:in-turn': [node: TrackedNode, isInTurn: boolean]
   /** This machine lacks what a connection needs; told once until all nodes can be asked again. */
   'polls:blocked': [reason: string]
   'image:conflict': [conflict: ImageConflict]

@@ -41,6 +41,8 @@ export class TrackedNode {
   isRefusing = false
   /** Taken out of every list: gets no new work, its jobs are followed to their end. */
   isRetired = false
+  /** Several nodes answer in turn here, so that a job may be unknown without being lost. */
+  answersInTurn = false
   /** Address of our own side of the sockets to this node, as the node sees us unless something translates it. */
   localAddress: string | undefined
   readonly #rests = new Map<string, number>()

@@ -53,6 +53,11 @@ export interface LiveJobsEvents {
   rerun: [job: LiveJob, from: TrackedNode]
 }
 
+/** Jobs belong to the address by which a node saw us; under another one every job is unknown, and none need be lost. */
+export function isSeenElsewhere({ record: { localAddress }, node }: LiveJob): boolean {
+  return localAddress !== '' && node.localAddress !== undefined && node.localAddress !== localAddress
+}
+
 /** The unfinished jobs, in memory; the ledger has them too, durably, and the finished ones only there. */
 export class LiveJobs extends EventEmitter<LiveJobsEvents> {
   readonly #jobs = new Map<string, LiveJob>()

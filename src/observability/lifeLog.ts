@@ -2,6 +2,9 @@ import type { Fleet } from '../fleet/fleet.ts'
 import type { LiveJobs } from '../jobs/liveJobs.ts'
 import type { Logger } from './logger.ts'
 
+export const SEVERAL_NODES = 'several nodes answer in turn at this address, so a job unknown there is not run again'
+export const SEVERAL_NODES_ADVICE = 'list each of them, or dns://name:port if every address behind a name is a node'
+
 /** Nodes named for each image of a conflict; `/stats` names them all. */
 const MOST_NAMES = 3
 
@@ -13,6 +16,10 @@ export function logFleet(fleet: Fleet, logger: Logger): void {
   fleet.on('node:down', (node, reason) => logger.warn('node down', { node: node.name, reason }))
   fleet.on('node:ejected', (node, reason) => {
     logger.warn('node ejected for a while, its requests keep failing', { node: node.name, reason })
+  })
+  fleet.on('node:in-turn', (node, isInTurn) => {
+    if (isInTurn) logger.warn(`${SEVERAL_NODES}; ${SEVERAL_NODES_ADVICE}`, { node: node.name })
+    else logger.info('one node answers at this address again', { node: node.name })
   })
   fleet.on('polls:blocked', (reason) =>
     logger.warn('this machine cannot open connections to ask its nodes', { reason }),

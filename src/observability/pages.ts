@@ -6,6 +6,7 @@ import type { Drain } from '../http/drain.ts'
 import { listParts, objectParts, Parts, sendJson } from '../http/sendJson.ts'
 import type { Ledger } from '../jobs/ledger/ledger.ts'
 import type { LiveJobs } from '../jobs/liveJobs.ts'
+import { SEVERAL_NODES, SEVERAL_NODES_ADVICE } from './lifeLog.ts'
 
 export interface WatchDeps {
   readonly fleet: Fleet
@@ -114,6 +115,8 @@ function nodeStats(node: TrackedNode, now: number): Record<string, unknown> {
     kind: node.spec.kind,
     healthy: node.isHealthy(now),
     ...(node.reason !== undefined && { reason: node.reason }),
+    several_nodes: node.answersInTurn,
+    ...(node.answersInTurn && { advice: `${SEVERAL_NODES}; ${SEVERAL_NODES_ADVICE}` }),
     request_count: node.counts.requests,
     error_count: node.counts.errors,
     response_time: rounded(node.counts.responseSeconds),

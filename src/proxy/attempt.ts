@@ -13,6 +13,8 @@ export interface BackendRequest {
   readonly path: string
   readonly headers: FlatHeaders
   readonly body: Buffer | null
+  /** Whether its connection is closed after it. */
+  readonly reset?: boolean
 }
 
 /** A backend's answer, read to its end. */

@@ -4,7 +4,7 @@ import type { Logger } from '../../fleet/sources/source.ts'
 import type { Answer } from '../../proxy/attempt.ts'
 import { idIn } from '../accepted.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import type { LiveJob, LiveJobs } from '../liveJobs.ts'
+import { isSeenElsewhere, type LiveJob, type LiveJobs } from '../liveJobs.ts'
 import { isWanted, mayHaveBegun, resubmit, type ResubmissionOptions } from './resubmission.ts'
 
 /** A job runs at most this often. */
@@ -50,7 +50,10 @@ export class Failover {
     const { record } = job
     const ranSeconds = this.#options.fleet.now() - job.runStartedAt
     const expiry = this.#options.nodeRecordSeconds ?? NODE_RECORD_SECONDS
-    if (this.#seesUsElsewhere(job)) return this.#giveUpInTime(job, 'The node sees the gateway under another address')
+    if (isSeenElsewhere(job)) return this.#giveUpInTime(job, 'The node sees the gateway under another address')
+    if (job.node.answersInTurn) {
+      return this.#giveUpInTime(job, 'Several nodes answer in turn at its address, and none that answered knew the job')
+    }
     if (record.kind === 'stream') return this.#fail(job, 'The stream was lost with its node')
     if (ranSeconds >= expiry - RECORD_TOLERANCE_SECONDS) {
       return this.#fail(job, 'The node gave no result in time and its record of the job expired')
@@ -74,12 +77,6 @@ export class Failover {
 
   #mayRunAgain({ record }: LiveJob): boolean {
     return this.#options.isEnabled && record.failover && record.kind === 'job'
-  }
-
-  /** Jobs belong to the address by which a node saw us; under another one every job is unknown, and none need be lost. */
-  #seesUsElsewhere(job: LiveJob): boolean {
-    const { localAddress } = job.record
-    return localAddress !== '' && job.node.localAddress !== undefined && job.node.localAddress !== localAddress
   }
 
   #giveUpInTime(job: LiveJob, reason: string): void {

@@ -1,9 +1,11 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Fleet } from '../../fleet/fleet.ts'
 import type { TrackedNode } from '../../fleet/node.ts'
 import type { Logger } from '../../fleet/sources/source.ts'
 import { collect, type Answer, type CollectResult } from '../../proxy/attempt.ts'
 import type { Transport } from '../../proxy/transport.ts'
-import type { LiveJob } from '../liveJobs.ts'
+import { isSeenElsewhere, type LiveJob } from '../liveJobs.ts'
+import { AnswersInTurn, type Sighting } from './answersInTurn.ts'
 import { CallBudget } from './budget.ts'
 import { readNodeJobs, type NodeJob } from './readAnswer.ts'
 
@@ -21,6 +23,13 @@ const SELDOM = 15
 const FIRST_LOOKS = 3
 /** Further calls of one look to tell answers that cannot be read from those beside them: enough to find one in 200 jobs. */
 const MAX_DIVISIONS = 10
+/**
+ * Before jobs count as unknown they are asked for this many times more, each time over another connection: where several
+ * nodes answer in turn at one address, another one of them may know them.
+ */
+const VERIFYING_CALLS = 4
+/** Time between these calls, as a share of the period: they are over before the next look. */
+const VERIFYING_PAUSE = 1 / 6
 
 export interface NodeFollowerOptions {
   readonly fleet: Fleet
@@ -52,6 +61,10 @@ export class NodeFollower {
   /** Jobs of which the node's answer could not be read: asked for one by one, so that they spoil no other. */
   readonly #unreadable = new Set<LiveJob>()
   #divisions = 0
+  readonly #turns = new AnswersInTurn()
+  /** Unknown jobs that are not verified yet. */
+  readonly #doubted = new Set<LiveJob>()
+  #isVerifying = false
 
   constructor(node: TrackedNode, options: NodeFollowerOptions) {
     this.node = node
@@ -73,6 +86,7 @@ export class NodeFollower {
   remove(job: LiveJob): void {
     this.#jobs.delete(job)
     this.#unreadable.delete(job)
+    this.#doubted.delete(job)
   }
 
   /** Brings the next look forward, as far as the pace allows. */
@@ -101,6 +115,7 @@ export class NodeFollower {
     this.#divisions = 0
     try {
       for (const chunk of this.#chunks()) if (!(await this.#ask(chunk))) break
+      await this.#verify()
     } catch (error) {
       logger.error('looking at jobs failed', { node: this.node.name, error })
       onNoAccount([...this.#jobs.keys()])
@@ -119,20 +134,46 @@ export class NodeFollower {
       return !this.#unreadable.has(job) && !(isLeft && isSeldom)
     })
     if (due.length > IDS_PER_CALL) due.sort(([, a], [, b]) => a.lookedAt - b.lookedAt)
+    const chunks = this.#split(
+      due.map(([job]) => job),
+      this.#budget.burst,
+    )
+    const alone = this.#nextUnreadable()
+    return alone ? [...chunks, [alone]] : chunks
+  }
+
+  /** As many of these jobs as go into `most` calls. */
+  #split(jobs: readonly LiveJob[], most: number): LiveJob[][] {
     const chunks: LiveJob[][] = []
     let length = MAX_URL_LENGTH
-    for (const [job] of due) {
+    for (const job of jobs) {
       const size = encodeURIComponent(job.record.nodeJobId).length + 4
       if (length + size > MAX_URL_LENGTH || (chunks.at(-1)?.length ?? 0) >= IDS_PER_CALL) {
-        if (chunks.length >= this.#budget.burst) break
+        if (chunks.length >= most) break
         chunks.push([])
         length = '/api/jobs?intermediate=true'.length + this.node.spec.basePath.length
       }
       chunks.at(-1)?.push(job)
       length += size
     }
-    const alone = this.#nextUnreadable()
-    return alone ? [...chunks, [alone]] : chunks
+    return chunks
+  }
+
+  /** Asks for unknown jobs, or for a part of them, a few times more; if no answer knows them, they count as unknown. */
+  async #verify(): Promise<void> {
+    this.#isVerifying = true
+    for (let n = 0; n < VERIFYING_CALLS && this.#doubted.size > 0; n++) {
+      await sleep(this.#options.periodSeconds * VERIFYING_PAUSE * 1000, undefined, { ref: false })
+      const [chunk] = this.#split([...this.#doubted], 1)
+      // Where the node's limit is near, fewer calls have to do.
+      if (!chunk || this.#isStopped || this.#budget.nextCallAt > this.#options.fleet.now()) break
+      if (!(await this.#ask(chunk)) || this.node.answersInTurn) break
+    }
+    this.#isVerifying = false
+    const unknown = [...this.#doubted]
+    this.#doubted.clear()
+    if (this.#isStopped || this.node.answersInTurn || this.node.contact.isFailing) return
+    for (const job of unknown) this.#options.onLook(job, undefined, 0)
   }
 
   #nextUnreadable(): LiveJob | undefined {
@@ -183,6 +224,8 @@ export class NodeFollower {
       path: `${this.node.spec.basePath}/api/jobs?${ids}&intermediate=true`,
       headers: ['accept', 'application/json', 'via', this.#options.via],
       body: null,
+      // The next call has a connection of its own, which may lead to another node.
+      reset: this.#isVerifying || this.node.answersInTurn,
     }
     return collect(this.#options.transport, this.node, request, {
       silenceSeconds: SILENCE_SECONDS,
@@ -201,15 +244,39 @@ export class NodeFollower {
       if (byId.get(entry.id)?.status !== undefined && entry.status === 'running') continue
       byId.set(entry.id, entry)
     }
-    const now = this.#options.fleet.now()
-    for (const job of jobs) {
-      const seen = this.#jobs.get(job)
-      if (!seen) continue
-      const since = now - seen.lookedAt
-      seen.lookedAt = now
-      seen.looks++
-      this.#options.onLook(job, byId.get(job.record.nodeJobId), since)
-    }
+    const sightings = jobs
+      .filter((job) => this.#jobs.has(job))
+      .map((job) => ({ job, told: byId.get(job.record.nodeJobId) }))
+    this.#compare(sightings)
+    for (const sighting of sightings) this.#pass(sighting)
     return true
+  }
+
+  /** Looks for signs that several nodes answer at this address, in the whole answer, before anything is done about its jobs. */
+  #compare(sightings: readonly Sighting[]): void {
+    const { fleet } = this.#options
+    const comparable = sightings.filter(({ job }) => !job.isMoving && !job.end && !isSeenElsewhere(job))
+    if (comparable.length === 0) return
+    const isSeen = this.#turns.observe(comparable, fleet.now())
+    if (isSeen === this.node.answersInTurn) return
+    this.node.answersInTurn = isSeen
+    fleet.emit('node:in-turn', this.node, isSeen)
+  }
+
+  #pass({ job, told }: Sighting): void {
+    const seen = this.#jobs.get(job)
+    if (!seen) return
+    const isOpen = told === undefined && !this.node.answersInTurn && !isSeenElsewhere(job)
+    if (isOpen && this.#isVerifying) return
+    const now = this.#options.fleet.now()
+    const since = now - seen.lookedAt
+    seen.lookedAt = now
+    seen.looks++
+    if (isOpen && this.#turns.doubts(job)) return
+    if (isOpen && job.unknownLooks === 0) this.#doubted.add(job)
+    else {
+      this.#doubted.delete(job)
+      this.#options.onLook(job, told, since)
+    }
   }
 }

@@ -11,6 +11,8 @@ const NODE_STATS = object(
     kind: { type: 'string', enum: ['infernet', 'openai'] },
     healthy: HEALTHY,
     reason: text('Why it is not.'),
+    several_nodes: flag('Several nodes answer in turn at its address: a job unknown there is not run again.'),
+    advice: text('How to list them.'),
     request_count: wholeNumber('Requests sent to it.'),
     error_count: wholeNumber('Requests that failed there.'),
     response_time: amount('To the first byte of an answer, seconds, moving mean.'),
@@ -27,7 +29,7 @@ const NODE_STATS = object(
     ejected_until: { ...TIME, type: ['string', 'null'], description: 'Until when failing traffic keeps it out.' },
     ...ABILITIES,
   },
-  ['reason', 'containers', 'models'],
+  ['reason', 'advice', 'containers', 'models'],
 )
 
 /** What is told of the gateway itself. */

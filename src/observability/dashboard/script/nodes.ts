@@ -102,6 +102,7 @@ function stateParts(node) {
   const parts = [node.healthy ? part('healthy', 'state good') : part('unhealthy', 'state bad')]
   if (node.ejected_until) parts.push(part('ejected until ' + clock(node.ejected_until), 'why'))
   if (node.reason && !node.healthy) parts.push(part(node.reason, 'why'))
+  if (node.several_nodes) parts.push(part('several nodes answer in turn here', 'why'))
   if (node.failure_level >= FAILING) parts.push(part('failing lately: ' + significant(node.failure_level), 'why'))
   if (node.black_hole_suspicion >= SUSPECT) parts.push(part('gets jobs but shows no work', 'why'))
   return parts
