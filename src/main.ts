@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { closeSync, openSync, readFileSync } from 'node:fs'
 import type { Server } from 'node:http'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
@@ -44,6 +44,9 @@ const FOLLOW_PERIOD_SECONDS = 1
 /** How often connections to nodes that are gone are let go, ms. */
 const POOL_CARE_MS = 60_000
 
+/** Two signals closer together than this are one: a terminal's Ctrl-C arrives by itself, and once more from npm, ms. */
+const ONE_SIGNAL_MS = 1000
+
 /** What benchmarks and tests may set otherwise; not for operators. */
 export interface Overrides {
   readonly policy?: SelectionPolicyName
@@ -62,25 +65,53 @@ export interface Gateway {
   stop(): Promise<void>
 }
 
-/** Runs the gateway until a signal ends it: the first drains, the second ends at once. Rejects if it cannot start. */
+/**
+ * Runs the gateway until SIGTERM or SIGINT ends it: the first drains, a second one ends at once. SIGHUP rereads all files.
+ * Rejects if it cannot start.
+ */
 export async function run(settings: Settings, logger: Logger, overrides: Overrides = {}): Promise<void> {
-  const gateway = await start(settings, logger, overrides)
-  let isStopping = false
+  let stoppingSinceMs: number | undefined
+  const exit = async (code: number): Promise<void> => {
+    await logger.flush()
+    process.exit(code)
+  }
   const end = async (signal: NodeJS.Signals): Promise<void> => {
-    if (isStopping) {
+    if (stoppingSinceMs !== undefined) {
+      if (performance.now() - stoppingSinceMs < ONE_SIGNAL_MS) return
       logger.warn('ended at once', { signal })
-      await logger.flush()
-      process.exit(1)
+      return exit(1)
     }
-    isStopping = true
+    stoppingSinceMs = performance.now()
     logger.info('draining', { signal, timeoutSeconds: settings.drainTimeoutSeconds })
+    const gateway = await starting.catch(() => undefined)
+    // One that cannot start is ended by its caller, which says why.
+    if (!gateway) return
     await gateway.stop()
     logger.info('stopped')
-    await logger.flush()
-    process.exit(0)
+    return exit(0)
   }
+  const onHangUp = (signal: NodeJS.Signals): void => {
+    if (hasLostTerminal()) return void end(signal)
+    logger.info('rereading all files', { signal })
+    void starting.then(({ fleet }) => fleet.reread()).catch(() => undefined)
+  }
+  // Before anything is started: the first process of a container never sees a signal that it has no handler for.
   process.on('SIGTERM', (signal) => void end(signal))
   process.on('SIGINT', (signal) => void end(signal))
+  process.on('SIGHUP', onHangUp)
+  const starting = start(settings, logger, overrides)
+  await starting
+}
+
+/** Whether the terminal that this process was started on has been closed, for which the system sends SIGHUP too. */
+function hasLostTerminal(): boolean {
+  if (!process.stdout.isTTY) return false
+  try {
+    closeSync(openSync('/dev/tty', 'r'))
+    return false
+  } catch {
+    return true
+  }
 }
 
 /** Wires everything together and listens. */

@@ -13,6 +13,7 @@ import { measureOpenAi } from './forwarding/openai/index.ts'
 import { readOptions, usage } from './forwarding/options.ts'
 import { measureProfile } from './forwarding/profile.ts'
 import { measureStreams } from './forwarding/streams.ts'
+import { endOnSignal } from '../kit/endOnSignal.ts'
 
 if (!existsSync('/proc/self/stat')) {
   console.error('This benchmark reads CPU times from /proc, which is not here.')
@@ -26,11 +27,7 @@ if (!options) {
 }
 
 const cleanups = new Cleanups()
-const end = (signal: NodeJS.Signals): void => {
-  void cleanups.run().then(() => process.exit(signal === 'SIGINT' ? 130 : 143))
-}
-process.once('SIGINT', end)
-process.once('SIGTERM', end)
+endOnSignal(() => cleanups.run())
 
 const measures = {
   jobs: measureJobCost,

@@ -5,6 +5,7 @@
 import { parseArgs } from 'node:util'
 import { isInstalled, type ContenderName } from './routing/contenders.ts'
 import { runOnce, type RunResult } from './routing/run.ts'
+import { endOnSignal } from '../kit/endOnSignal.ts'
 import { trials, type Timing, type Trial } from './routing/scenarios.ts'
 
 const NAMES: Partial<Record<ContenderName, string>> = {
@@ -110,4 +111,6 @@ function notes(results: readonly RunResult[]): string {
   return `    ${parts.join(', ')}`
 }
 
+// What was started ends with this process.
+endOnSignal(() => {})
 await main()

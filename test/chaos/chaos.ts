@@ -5,6 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Cleanups } from '../bench/forwarding/cleanups.ts'
+import { endOnSignal } from '../kit/endOnSignal.ts'
 import { seededRandom } from '../kit/simulator/random.ts'
 import { Caller } from './caller.ts'
 import { check } from './checks.ts'
@@ -63,6 +64,7 @@ async function main(args: string[]): Promise<void> {
     return
   }
   const cleanups = new Cleanups()
+  endOnSignal(() => cleanups.run())
   try {
     if (!(await run(options, cleanups))) process.exitCode = 1
   } finally {

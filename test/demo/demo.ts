@@ -6,6 +6,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { endOnSignal } from '../kit/endOnSignal.ts'
 import { startSimNode, type SimNode } from '../kit/simNode/index.ts'
 import { startGateway } from './gatewayProcess.ts'
 import { Screen } from './screen.ts'
@@ -30,6 +31,7 @@ interface Job {
 
 const screen = new Screen()
 const once = process.argv.includes('--once')
+let isEnding = false
 
 async function main(): Promise<void> {
   const cwd = await mkdtemp(join(tmpdir(), 'infernet-gateway-demo-'))
@@ -48,18 +50,22 @@ async function main(): Promise<void> {
     await Promise.all(nodes.map((node) => node.stop()))
     await rm(cwd, { recursive: true, force: true })
   }
+  endOnSignal(() => {
+    isEnding = true
+    screen.line()
+    return end()
+  })
   try {
     await show(gateway.url, nodes)
   } catch (error) {
+    // What is shown breaks where a signal ends the gateway under it.
+    if (isEnding) return
     await end()
     throw error
   }
   if (once) return end()
   screen.line()
   screen.line('The fleet and the gateway stay up. Ctrl-C ends them.')
-  await new Promise<void>((resolve) => process.once('SIGINT', resolve).once('SIGTERM', resolve))
-  screen.line()
-  await end()
 }
 
 async function show(url: string, nodes: readonly SimNode[]): Promise<void> {

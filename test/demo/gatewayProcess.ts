@@ -23,7 +23,7 @@ export async function startGateway(cwd: string, env: Record<string, string>): Pr
     url: `http://127.0.0.1:${port}`,
     stop: async () => {
       child.kill('SIGTERM')
-      if (child.exitCode === null) await once(child, 'exit')
+      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
     },
   }
 }

@@ -5,6 +5,7 @@
  */
 import { existsSync } from 'node:fs'
 import { Cleanups } from '../bench/forwarding/cleanups.ts'
+import { endOnSignal } from '../kit/endOnSignal.ts'
 import type { Gateway } from '../kit/gateway.ts'
 import { createCase, type FuzzCase } from './cases.ts'
 import { readOptions, usage, type FuzzOptions } from './options.ts'
@@ -138,6 +139,7 @@ if (!options || !existsSync('/proc/self/status')) {
   process.exit(2)
 }
 const cleanups = new Cleanups()
+endOnSignal(() => cleanups.run())
 try {
   if (!(await run(options, cleanups))) process.exitCode = 1
 } finally {

@@ -76,15 +76,17 @@ interface Started {
 
 async function startGateway(ips: string, policy: string, list: string, nodes: number, cwd: string): Promise<Started> {
   await writeFile(ips, list)
-  const child = spawn(process.execPath, [GATEWAY, policy], {
-    cwd,
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env: {
-      ...{ PATH: process.env['PATH'] ?? '', PORT: '0', HOST: '127.0.0.1', IPS_FILE: ips, STATE_URL: 'memory:' },
-      ...{ REFRESH_INTERVAL: POLL_SECONDS, LOG_FORMAT: 'json', LOG_LEVEL: 'info', DRAIN_TIMEOUT: '0' },
-      ...{ RATELIMIT_REQS_PER_MIN: '0', PROXY_RATELIMIT_REQS_PER_MIN: '0', MAX_JOBS_PER_CALLER: '0' },
-    },
-  })
+  const child = withUs(
+    spawn(process.execPath, [GATEWAY, policy], {
+      cwd,
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env: {
+        ...{ PATH: process.env['PATH'] ?? '', PORT: '0', HOST: '127.0.0.1', IPS_FILE: ips, STATE_URL: 'memory:' },
+        ...{ REFRESH_INTERVAL: POLL_SECONDS, LOG_FORMAT: 'json', LOG_LEVEL: 'info', DRAIN_TIMEOUT: '0' },
+        ...{ RATELIMIT_REQS_PER_MIN: '0', PROXY_RATELIMIT_REQS_PER_MIN: '0', MAX_JOBS_PER_CALLER: '0' },
+      },
+    }),
+  )
   let port = 0
   let up = 0
   const ready = Promise.withResolvers<void>()
@@ -125,7 +127,7 @@ async function startNginx(cwd: string, nodes: readonly BenchNode[]): Promise<Sta
 }
 
 async function spawned(command: string, args: string[], port: number): Promise<ChildProcess> {
-  const child = spawn(command, args, { stdio: 'ignore' })
+  const child = withUs(spawn(command, args, { stdio: 'ignore' }))
   for (const deadline = Date.now() + START_MS; Date.now() < deadline; await sleep(50)) {
     const answers = await fetch(`http://127.0.0.1:${port}/health`)
       .then((answer) => answer.ok)
@@ -133,6 +135,16 @@ async function spawned(command: string, args: string[], port: number): Promise<C
     if (answers) return child
   }
   throw new Error(`${command} is not ready`)
+}
+
+const running = new Set<ChildProcess>()
+process.on('exit', () => running.forEach((child) => child.kill()))
+
+/** Ends the child with this process, however that ends by itself. */
+function withUs<Child extends ChildProcess>(child: Child): Child {
+  running.add(child)
+  child.once('exit', () => running.delete(child))
+  return child
 }
 
 async function end(child: ChildProcess): Promise<void> {

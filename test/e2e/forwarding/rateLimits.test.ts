@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
-import { wallClock } from '../../kit/clock.ts'
 import type { Gateway } from '../../kit/gateway.ts'
 import { openStream, post, request } from '../../kit/http.ts'
 import type { Answer, RequestOptions } from '../../kit/http.ts'
+import { shiftedClock } from '../../kit/shiftedClock.ts'
 import { startSimNode } from '../../kit/simNode/index.ts'
 import { startSimService } from '../../kit/simService/index.ts'
 import { eventually } from '../../kit/wait.ts'
@@ -155,15 +155,15 @@ describe('a batch', () => {
 })
 
 describe('a clock that is set', () => {
-  for (const [direction, seconds] of [
-    ['back', -3600],
-    ['forward', 3600],
+  for (const [direction, aheadMs] of [
+    ['back', -3_600_000],
+    ['forward', 3_600_000],
   ] as const) {
     test(`${direction} by an hour changes nothing about who may ask when`, async (t: TestContext) => {
-      const clock = await wallClock(t)
+      const clock = await shiftedClock(t)
       const clocked = await gatewayFor(t, [node], { ...TEN, TRUST_PROXY: 'loopback', ...clock.env })
       for (let i = 0; i < 9; i++) assert.equal((await submit('192.0.2.20', clocked)).status, 200)
-      clock.set(seconds)
+      clock.set(aheadMs)
       assert.equal((await submit('192.0.2.20', clocked)).status, 200)
       const refused = await submit('192.0.2.20', clocked)
       const { time } = await clocked.waitForLog((line) => line['status'] === 429)
