@@ -1,6 +1,7 @@
 import { closeSync, existsSync, openSync, statSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { LedgerOpenError } from './ledger.ts'
+import { lockedError } from './lockHolder.ts'
 import { logPathOf, refuseMissingLog } from './sqliteLog.ts'
 import { MIGRATIONS, SCHEMA_VERSION } from './sqliteSchema.ts'
 
@@ -129,7 +130,7 @@ export function openError(path: string, error: unknown): LedgerOpenError {
   const message = (error as Error).message
   switch (sqliteCode(error)) {
     case SQLITE.BUSY:
-      return new LedgerOpenError(`STATE_URL: ${path} is in use by another gateway; each needs a file of its own`)
+      return lockedError(path)
     case SQLITE.CORRUPT:
     case SQLITE.NOTADB:
       return corrupt(path, message)

@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
 import { PIECE_BYTES } from '../../../src/jobs/ledger/ledger.ts'
 import { eventually, tempDir, within, type Cleanup } from '../../kit/wait.ts'
@@ -57,6 +58,25 @@ test('a refused second gateway in the same process does not loosen the lock of t
   const other = startRecorder(t, path)
   const [refusal] = (await once(other.lines, 'line')) as [string]
   assert.match(refusal, /^refused .* is in use by another gateway/)
+})
+
+test('a ledger that another SQLite client has open is refused as that, and not as another gateway’s', async (t) => {
+  const path = await ledgerPath(t)
+  await (await sqliteAt(t, path)).close()
+  const shell = new DatabaseSync(path)
+  t.after(() => shell.isOpen && shell.close())
+  const locked = { code: 'ERR_LEDGER_OPEN', message: /is locked by another process, such as a sqlite3 shell/ }
+  for (const statements of [
+    'SELECT count(*) FROM jobs',
+    'BEGIN',
+    'SELECT count(*) FROM jobs',
+    'COMMIT; BEGIN IMMEDIATE',
+  ]) {
+    shell.exec(statements)
+    await assert.rejects(sqliteAt(t, path), locked)
+  }
+  shell.close()
+  await sqliteAt(t, path)
 })
 
 test('jobs, answers, numbers and sums are there again after a restart', async (t) => {
