@@ -17,14 +17,17 @@ export function isClosing(socket: Socket): boolean {
   return closing.has(socket)
 }
 
-/** Lets this answer, the last one owed on the connection, go out; then closes, or does what is given instead. */
-export function closeAfter(socket: Socket, last: ServerResponse, then = (): void => closeGently(socket)): void {
+/** Lets this answer, the last one owed on the connection, go out; then closes, or sends another and closes. */
+export function closeAfter(socket: Socket, last: ServerResponse, then?: () => void): void {
   ignoreRest(socket)
-  // The client learns of it from `Connection: close` where that can still be said. Node closes such a connection by itself.
-  if (!last.headersSent) last.shouldKeepAlive = false
+  // The client learns of it from `Connection: close` where that can still be said.
+  if (!then && !last.headersSent) last.shouldKeepAlive = false
+  // Node would close the connection right behind the answer.
   socket.destroySoon = () => undefined
   last.on('close', () => {
-    if (!socket.destroyed) then()
+    if (socket.destroyed) return
+    if (then) then()
+    else closeGently(socket)
   })
 }
 

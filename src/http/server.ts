@@ -81,20 +81,31 @@ function messagesOf(app: Express): { IncomingMessage: typeof IncomingMessage; Se
   return { IncomingMessage: ExpressRequest, ServerResponse: ExpressResponse }
 }
 
+/** Bytes behind a request that are none themselves: garbage, the beginning of one, or what follows `Connection: close`. */
+const NO_REQUEST: ReadonlySet<string | undefined> = new Set([
+  'HPE_INVALID_METHOD',
+  'HPE_INVALID_EOF_STATE',
+  'HPE_CLOSED_CONNECTION',
+  'ERR_HTTP_REQUEST_TIMEOUT',
+])
+
 /**
  * Ends a connection whose bytes are no HTTP from here on. What was asked before gets its answer first, and a request that has
  * one gets no second: the error is only told where it is the answer to something.
  */
 function malformed(socket: Socket, last: ServerResponse | undefined, error: NodeJS.ErrnoException): void {
   const code = codeOf(error)
+  if (!last) return refuse(socket, code)
   const isEarlyEnd = error.code === 'HPE_INVALID_EOF_STATE'
-  // Nothing is under way: the bytes are, or begin, a request of their own.
-  if (!last || (last.closed && last.req.complete && !isEarlyEnd)) return refuse(socket, code)
-  if (last.closed) return closeGently(socket)
-  if (!last.req.complete) {
-    const message = isEarlyEnd ? 'The body ended before its announced length' : undefined
-    breakBody(last.req, new GatewayFault(code, message))
+  if (last.closed) {
+    const isOver = isEarlyEnd || error.code === 'HPE_CLOSED_CONNECTION' || !last.req.complete
+    return isOver ? closeGently(socket) : refuse(socket, code)
   }
+  if (last.req.complete) {
+    return NO_REQUEST.has(error.code) ? closeAfter(socket, last) : closeAfter(socket, last, () => refuse(socket, code))
+  }
+  const message = isEarlyEnd ? 'The body ended before its announced length' : undefined
+  breakBody(last.req, new GatewayFault(code, message))
   closeAfter(socket, last)
 }
 

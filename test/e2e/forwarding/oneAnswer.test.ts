@@ -125,10 +125,14 @@ for (const [what, asked] of Object.entries(REQUESTS)) {
     for (const [which, stray] of [
       ['one byte', '}'],
       ['a line', 'nonsense\r\n\r\n'],
-      ['a request that cannot be understood', 'POST /api/jobs HTTP/1.1\r\nno header\r\n\r\n'],
     ] as const) {
       test(`sends ${which} too much`, async (t) => assertAnswered(await sent(t, bytesOf(asked) + stray), asked))
     }
+
+    test('asks to close the connection and sends one byte too much', async (t) => {
+      const closing = { ...asked, head: `${asked.head} HTTP/1.1\r\nConnection: close\r\nX-Rest:` }
+      await assertAnswered(await sent(t, `${bytesOf(closing)}}`), asked)
+    })
 
     test('sends one byte too much and closes its sending side', async (t) => {
       const client = await sent(t, `${bytesOf(asked)}}`)
@@ -232,6 +236,18 @@ test('an answer that was given before the body turned out malformed stays the on
     answers.map(({ status }) => status),
     [404],
   )
+})
+
+test('a request that is malformed gets its 400 behind the answers to those before it', async (t) => {
+  for (const line of ['no header', 'Content-Length: many', `X: ${'a'.repeat(80_000)}`]) {
+    const client = await sent(t, `${bytesOf(REQUESTS['a job']!)}GET /livez HTTP/1.1\r\nHost: x\r\n${line}\r\n\r\n`)
+    const answers = answersIn(await client.closed())
+    assert.deepEqual(
+      answers.map(({ status }) => status),
+      [200, line.startsWith('X') ? 431 : 400],
+    )
+    assert.match(answers[1]!.head, /^connection: close$/im)
+  }
 })
 
 test('CONNECT behind a request waits for its answer', async (t) => {
