@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { AddressError, parseAddress, parseAddressLine, urlOf } from '../../src/fleet/address.ts'
+import type { DnsName } from '../../src/fleet/address.ts'
 
 describe('an address', () => {
   for (const [name, url] of [
@@ -111,6 +112,27 @@ describe('a line of the addresses file', () => {
     assert.equal(parseAddressLine('10.0.0.1:4000')?.concurrency, undefined)
   })
 
+  test('may name all addresses behind a name, with a port or 80, and options for all of them', () => {
+    const read = (line: string): unknown => {
+      const { kind, key, name, concurrency, ...where } = parseAddressLine(line) as DnsName
+      return [kind, key, name, concurrency, where]
+    }
+    assert.deepEqual(read('dns://node.example'), [
+      'dns',
+      'dns://node.example:80',
+      'dns://node.example',
+      undefined,
+      { host: 'node.example', port: 80 },
+    ])
+    assert.deepEqual(read('DNS://Node.Example:4000/ concurrency=2 # ours'), [
+      'dns',
+      'dns://node.example:4000',
+      'DNS://Node.Example:4000/',
+      2,
+      { host: 'node.example', port: 4000 },
+    ])
+  })
+
   for (const line of [
     'node.example concurrency=0',
     'node.example concurrency=-1',
@@ -121,8 +143,16 @@ describe('a line of the addresses file', () => {
     'node.example speed=3',
     'node.example other.example',
     'concurrency=4',
+    'dns://',
+    'dns://node.example/base',
+    'dns://http://node.example',
+    'dns://node.example:0',
+    'dns://user@node.example',
+    'dns:node.example',
+    'dns://node.example speed=3',
+    `${'a.'.repeat(1500)}example`,
   ]) {
-    test(`${line} is none`, () => {
+    test(`${line.slice(0, 40)} is none`, () => {
       assert.throws(() => parseAddressLine(line), AddressError)
     })
   }

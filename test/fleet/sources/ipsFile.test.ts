@@ -60,6 +60,14 @@ describe('the addresses file', () => {
     assert.match(String(warnings[1]?.['reason']), /concurrency/)
   })
 
+  test('may have many bad lines: the log names the first hundred, and how many more there are', async (t) => {
+    const { lists, lines } = await watched(t, `10.0.0.1:4000\n${'bad:line:\n'.repeat(3000)}10.0.0.2:4000`)
+    assert.deepEqual(lists, [['10.0.0.1:4000', '10.0.0.2:4000']])
+    const warnings = lines.filter(({ level }) => level === 'warn')
+    assert.equal(warnings.length, 101)
+    assert.equal(warnings.at(-1)?.fields['lines'], 2900)
+  })
+
   test('that is missing is an empty one, with a warning', async (t) => {
     const { lists, lines } = await watched(t, undefined)
     assert.deepEqual(lists, [[]])
