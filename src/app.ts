@@ -2,10 +2,13 @@ import express, { type Express, type Request, type RequestHandler, type Response
 import { GatewayFault } from './faults.ts'
 import { recognizeKey, requireKey, requireOpsKey, type KeyRing } from './http/auth.ts'
 import { beginRequest, refuseLoops, refuseMalformed } from './http/begin.ts'
+import { answerIsData, answerIsPage, refuseOtherSites, shareWithOrigins } from './http/browsers.ts'
 import type { Drain } from './http/drain.ts'
 import { errorHandler } from './http/errors.ts'
+import { withholdOurKeys } from './http/ourKeys.ts'
 import { limitPerCaller, type CallerLimit } from './http/rateLimits.ts'
 import { addPath } from './http/routes.ts'
+import { WrongKeys } from './http/wrongKeys.ts'
 import { submitBatch } from './jobs/batch.ts'
 import type { JobDeps } from './jobs/deps.ts'
 import { fleetInfo, fleetResources } from './jobs/fleetInfo.ts'
@@ -46,6 +49,8 @@ export interface AppDeps {
   readonly lookupLimitPerMinute: number
   readonly proxyLimitPerMinute: number
   readonly statusAllowedIps: readonly string[]
+  /** Origins whose pages may call the gateway; `*` is any. */
+  readonly corsOrigins: readonly string[]
   readonly onClosed: (req: Request, res: Response) => void
   readonly onUntrustedForwarding: (peer: string) => void
 }
@@ -63,11 +68,14 @@ export function createApp(deps: AppDeps): Express {
   const app = express()
   app.disable('x-powered-by').disable('etag')
   app.set('trust proxy', deps.trustProxy)
-  app.use(beginRequest(deps), refuseMalformed)
+  const browsers = { corsOrigins: deps.corsOrigins, operatorsPaths: Object.keys(pages.guarded) }
+  app.use(beginRequest(deps), answerIsData, refuseMalformed, shareWithOrigins(browsers), refuseOtherSites(browsers))
+  app.use(withholdOurKeys([deps.apiKeys, deps.opsKey]))
 
   const { refuseNewWork } = drain
   const noLoop = refuseLoops(jobs.via)
-  const withKey = requireKey(deps.apiKeys)
+  const wrongKeys = new WrongKeys()
+  const withKey = requireKey(deps.apiKeys, wrongKeys)
   const proxyLimit = limitPerCaller('PROXY_RATELIMIT_REQS_PER_MIN', deps.proxyLimitPerMinute)
   /** What every call at the one base URL goes through. */
   const client = [noLoop, withKey, proxyLimit.countRequest]
@@ -90,7 +98,7 @@ export function createApp(deps: AppDeps): Express {
     '/api/v1/containers': lookupContainers(lookup),
     '/api/v1/resources': lookupResources(lookup),
   }
-  const withAnyKey = recognizeKey(deps.apiKeys)
+  const withAnyKey = recognizeKey(deps.apiKeys, wrongKeys)
   const lookupLimit = (): CallerLimit => limitPerCaller('RATELIMIT_REQS_PER_MIN', deps.lookupLimitPerMinute)
   for (const [path, handler] of Object.entries(lookups)) {
     // Each endpoint has a budget of its own.
@@ -99,7 +107,7 @@ export function createApp(deps: AppDeps): Express {
   }
 
   const routeLimit = lookupLimit()
-  const routeKey = requireRouteKey(deps.apiKeys)
+  const routeKey = requireRouteKey(deps.apiKeys, wrongKeys)
   addPath(app, '/route', {
     POST: [refuseNewWork, noLoop, readRouteBody(deps.route), routeKey, routeLimit.countRequest, issueRoute(deps.route)],
   })
@@ -110,7 +118,7 @@ export function createApp(deps: AppDeps): Express {
   for (const path of ['/v1/models', '/models']) addPath(app, path, { GET: [...client, models] })
 
   addPages(app, pages.open, [])
-  addPages(app, pages.guarded, [requireOpsKey(deps.opsKey)])
+  addPages(app, pages.guarded, [requireOpsKey(deps.opsKey, wrongKeys)])
 
   app.use((req) => {
     throw new GatewayFault('ERR_NOT_FOUND', `Nothing is at ${req.path.slice(0, 200)}`)
@@ -124,5 +132,5 @@ function addPages(
   pages: Readonly<Record<string, RequestHandler>>,
   before: readonly RequestHandler[],
 ): void {
-  for (const [path, handler] of Object.entries(pages)) addPath(app, path, { GET: [...before, handler] })
+  for (const [path, handler] of Object.entries(pages)) addPath(app, path, { GET: [...before, answerIsPage, handler] })
 }

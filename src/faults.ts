@@ -26,6 +26,7 @@ export const FAULTS = {
   ERR_BAD_SHAPE: client(400, 'The body has not the expected shape'),
   ERR_UNAUTHORIZED: client(401, 'A valid API key is needed'),
   ERR_FORBIDDEN: client(403, 'Unauthorized'),
+  ERR_OTHER_SITE: client(403, "CORS_ORIGINS does not allow the page's origin"),
   ERR_NOT_FOUND: client(404, 'Not found'),
   ERR_METHOD_NOT_ALLOWED: client(405, 'Method not allowed'),
   ERR_JOB_REFUSED: client(405, 'The job was refused'),

@@ -195,6 +195,7 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
     lookupLimitPerMinute: settings.lookupLimitPerMinute,
     proxyLimitPerMinute: settings.proxyLimitPerMinute,
     statusAllowedIps: settings.statusAllowedIps,
+    corsOrigins: settings.corsOrigins,
     onClosed: (req, res) => {
       metrics.observe(req, res)
       logRequest(logger, req, res)

@@ -2,6 +2,7 @@ import type { Request, RequestHandler } from 'express'
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { GatewayFault } from '../faults.ts'
 import { contextOf } from './context.ts'
+import type { WrongKeys } from './wrongKeys.ts'
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
 
@@ -30,45 +31,62 @@ export class KeyRing {
   }
 }
 
-/** The key that a request shows: `Authorization: Bearer`, else `X-API-Key`. */
+/** The key that a request shows: `Authorization: Bearer`, else `X-API-Key`, else `api-key`; an empty header shows none. */
 export function shownKey(req: Request): string | undefined {
   const bearer = /^Bearer +(\S+) *$/i.exec(req.headers.authorization ?? '')?.[1]
   if (bearer !== undefined) return bearer
-  const header = req.headers['x-api-key']
-  return typeof header === 'string' ? header : undefined
+  return textOf(req.headers['x-api-key']) ?? textOf(req.headers['api-key'])
+}
+
+function textOf(header: string | string[] | undefined): string | undefined {
+  return typeof header === 'string' && header !== '' ? header : undefined
 }
 
 const BEARER_CHALLENGE = 'Bearer realm="infernet-gateway"'
 const BASIC_CHALLENGE = 'Basic realm="infernet-gateway", charset="UTF-8"'
 
-export function unauthorized(): GatewayFault {
+function unauthorized(): GatewayFault {
   return new GatewayFault('ERR_UNAUTHORIZED', undefined, { headers: { 'WWW-Authenticate': BEARER_CHALLENGE } })
 }
 
 /** Marks the request as its key's; the caller of jobs and limits from here on. */
-export function admitCaller(req: Request, caller: string): void {
+function admitCaller(req: Request, caller: string): void {
   const context = contextOf(req)
   context.caller = caller
   context.credentialsAreOurs = true
 }
 
 /** Lets through only requests with one of the keys. Without keys, everybody. */
-export function requireKey(ring: KeyRing): RequestHandler {
+export function requireKey(ring: KeyRing, wrongKeys: WrongKeys): RequestHandler {
   return (req, _res, next) => {
-    if (ring.isEmpty) return next()
-    const caller = ring.callerOf(shownKey(req))
-    if (caller === undefined) throw unauthorized()
-    admitCaller(req, caller)
+    admitKey(req, ring, wrongKeys, shownKey(req))
     next()
   }
 }
 
-/** For calls that need no key: whoever shows a valid one is its caller, everybody else stays who they are. */
-export function recognizeKey(ring: KeyRing): RequestHandler {
+/**
+ * Makes the key's caller the caller of the request; does nothing where the ring is empty.
+ *
+ * @throws GatewayFault ERR_UNAUTHORIZED, or ERR_RATE_LIMITED after too many wrong keys
+ */
+export function admitKey(req: Request, ring: KeyRing, wrongKeys: WrongKeys, key: string | undefined): void {
+  if (ring.isEmpty) return
+  const caller = ring.callerOf(key)
+  if (caller === undefined) throw wrongKeys.count(req, key) ?? unauthorized()
+  admitCaller(req, caller)
+}
+
+/**
+ * For calls that need no key: a valid key makes its caller the caller; every other request keeps its address. A wrong key counts
+ * as one here too, or keys could be guessed by whose budget a call takes.
+ */
+export function recognizeKey(ring: KeyRing, wrongKeys: WrongKeys): RequestHandler {
   return (req, _res, next) => {
-    const caller = ring.callerOf(shownKey(req))
+    const key = shownKey(req)
+    const caller = ring.callerOf(key)
     if (caller !== undefined) admitCaller(req, caller)
-    next()
+    const refusal = caller === undefined && !ring.isEmpty ? wrongKeys.count(req, key) : undefined
+    next(refusal)
   }
 }
 
@@ -76,9 +94,13 @@ export function recognizeKey(ring: KeyRing): RequestHandler {
  * As `requireKey`, for operators' pages: the caller stays who it is. The key may also come as the password of HTTP Basic,
  * under any user name, since that is all that a browser can send by itself.
  */
-export function requireOpsKey(ring: KeyRing): RequestHandler {
+export function requireOpsKey(ring: KeyRing, wrongKeys: WrongKeys): RequestHandler {
   return (req, res, next) => {
-    if (ring.isEmpty || ring.callerOf(shownKey(req) ?? basicPassword(req)) !== undefined) return next()
+    if (ring.isEmpty) return next()
+    const key = shownKey(req) ?? basicPassword(req)
+    if (ring.callerOf(key) !== undefined) return next()
+    const refusal = wrongKeys.count(req, key)
+    if (refusal) throw refusal
     if (!opensPage(req)) throw unauthorized()
     // A line for each: browsers do not look for a second challenge in one.
     res.setHeader('WWW-Authenticate', [BEARER_CHALLENGE, BASIC_CHALLENGE])

@@ -4,6 +4,9 @@ import { hasPassed } from './via.ts'
 import { contextOf } from './context.ts'
 import type { Drain } from './drain.ts'
 
+/** A name, an IPv4 or a bracketed IPv6 address with or without its zone, then perhaps a port (RFC 9110, 7.2; RFC 3986, 3.2.2). */
+const HOST = /^(?:[\w.~-]+|\[[\da-f:.]+(?:%[\w.~-]+)?\])(?::\d{0,5})?$/i
+
 export interface BeginOptions {
   readonly drain: Drain
   /** Called once for each request when its response has closed. */
@@ -42,11 +45,27 @@ function trustsPeer(req: Request): boolean {
 /** Refuses what HTTP forbids but its parser lets through (RFC 9112, 3.2; RFC 9110, 10.1.1), in JSON as everything else. */
 export const refuseMalformed: RequestHandler = (req, _res, next) => {
   const { host, expect } = req.headers
+  if (host !== undefined && !(HOST.test(host) && hasOneHost(req.rawHeaders))) {
+    throw closing(
+      'ERR_BAD_REQUEST',
+      'A request needs one Host header with a host name or an address, and optionally a port',
+    )
+  }
   if (req.httpVersion === '1.1') {
     if (host === undefined) throw closing('ERR_BAD_REQUEST', 'A request needs a Host header')
     if (expect !== undefined && expect.toLowerCase() !== '100-continue') throw closing('ERR_EXPECTATION')
   }
   next()
+}
+
+/** Names and values alternate. A second line is dropped from `headers`, while a proxy in front may have read that one. */
+function hasOneHost(rawHeaders: readonly string[]): boolean {
+  let hosts = 0
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] as string
+    if (name.length === 4 && name.toLowerCase() === 'host') hosts++
+  }
+  return hosts === 1
 }
 
 /** Whoever breaks the protocol may be out of step with it: the connection is not used again. */

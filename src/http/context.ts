@@ -19,6 +19,8 @@ export interface RequestContext {
   caller: string
   /** True where credentials were the gateway's own and must not go to a backend. */
   credentialsAreOurs: boolean
+  /** Names of headers that hold a key of the gateway's own, and must not go to a backend either. */
+  withheldHeaders?: Set<string>
   // What became of it, for logs and metrics:
   /** The backend that served it, or was asked last. */
   node?: string | undefined

@@ -17,6 +17,9 @@ export function toFault(error: unknown): GatewayFault {
   return new GatewayFault('ERR_INTERNAL', undefined, { cause: error })
 }
 
+/** `Retry-After` of a 429 or 503 whose fault has no better one, seconds. */
+export const RETRY_AFTER_SECONDS = '5'
+
 /** Answers with a fault, or cuts the connection where an answer has begun: a cut is the only honest signal left. */
 export function sendFault(res: ServerResponse, fault: GatewayFault): void {
   if (res.headersSent) {
@@ -24,7 +27,9 @@ export function sendFault(res: ServerResponse, fault: GatewayFault): void {
     return
   }
   const body = errorBody(fault)
-  res.statusCode = FAULTS[fault.code].status
+  const { status } = FAULTS[fault.code]
+  res.statusCode = status
+  if (status === 429 || status === 503) res.setHeader('Retry-After', RETRY_AFTER_SECONDS)
   for (const [name, value] of Object.entries(fault.headers ?? {})) res.setHeader(name, value)
   res.setHeader('Content-Type', 'application/json')
   res.setHeader('Content-Length', Buffer.byteLength(body))

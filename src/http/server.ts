@@ -25,6 +25,7 @@ export function createHttpServer(app: Express, { stallSeconds = CLIENT_STALL_SEC
   const lastOf = new WeakMap<Socket, ServerResponse>()
   const serve = (req: IncomingMessage, res: ServerResponse): void => {
     lastOf.set(req.socket, res)
+    req.url = withOneSlash(req.url ?? '/')
     app(req, res)
   }
   const server = createServer(
@@ -65,6 +66,11 @@ export function createHttpServer(app: Express, { stallSeconds = CLIENT_STALL_SEC
     else closeAfter(socket, last, answer)
   })
   return server
+}
+
+/** A path that begins with several slashes, as of a client whose base URL ends in one, is the one that begins with one. */
+function withOneSlash(url: string): string {
+  return url.startsWith('//') ? url.replace(/^\/+/, '/') : url
 }
 
 /**

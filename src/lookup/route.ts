@@ -4,9 +4,10 @@ import { needContainers, needModel, shortened } from '../fleet/need.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import { GatewayFault } from '../faults.ts'
 import { refuseTooLong } from '../ids.ts'
-import { admitCaller, shownKey, unauthorized, type KeyRing } from '../http/auth.ts'
+import { admitKey, shownKey, type KeyRing } from '../http/auth.ts'
 import { contextOf } from '../http/context.ts'
 import { readBody } from '../http/readBody.ts'
+import type { WrongKeys } from '../http/wrongKeys.ts'
 import { JsonSyntaxError, memberOf, scanObject, stringAt, type JsonMember } from '../json/index.ts'
 import type { LookupDeps } from './addresses.ts'
 import { issueTicket } from './tickets/ticket.ts'
@@ -41,12 +42,9 @@ export function readRouteBody({ maxBodyBytes }: RouteDeps): RequestHandler {
 }
 
 /** As `requireKey`; the body's `api_key` counts where no header shows one. */
-export function requireRouteKey(ring: KeyRing): RequestHandler {
+export function requireRouteKey(ring: KeyRing, wrongKeys: WrongKeys): RequestHandler {
   return (req, _res, next) => {
-    if (ring.isEmpty) return next()
-    const caller = ring.callerOf(shownKey(req) ?? askedOf(req).apiKey)
-    if (caller === undefined) throw unauthorized()
-    admitCaller(req, caller)
+    admitKey(req, ring, wrongKeys, shownKey(req) ?? askedOf(req).apiKey)
     next()
   }
 }

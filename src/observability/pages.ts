@@ -1,8 +1,9 @@
-import type { RequestHandler } from 'express'
+import type { RequestHandler, Response } from 'express'
 import { urlOf } from '../fleet/address.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import type { Drain } from '../http/drain.ts'
+import { RETRY_AFTER_SECONDS } from '../http/errors.ts'
 import { listParts, objectParts, Parts, sendJson } from '../http/sendJson.ts'
 import type { Ledger } from '../jobs/ledger/ledger.ts'
 import type { LiveJobs } from '../jobs/liveJobs.ts'
@@ -36,7 +37,8 @@ function healthOf({ fleet, drain, ledger }: WatchDeps): HealthAnswer {
 export function healthPage(deps: WatchDeps): RequestHandler {
   return (_req, res) => {
     const { status, reason, counts } = healthOf(deps)
-    res.status(status === 'healthy' ? 200 : 503).json({
+    if (status !== 'healthy') unavailable(res)
+    res.json({
       status,
       router: 'running',
       healthy_services: counts,
@@ -54,8 +56,12 @@ export function readyPage(deps: WatchDeps): RequestHandler {
   return (_req, res) => {
     const { status, reason } = healthOf(deps)
     if (status === 'healthy') res.json({ status: 'ready' })
-    else res.status(503).json({ status: 'not ready', reason })
+    else unavailable(res).json({ status: 'not ready', reason })
   }
+}
+
+function unavailable(res: Response): Response {
+  return res.status(503).setHeader('Retry-After', RETRY_AFTER_SECONDS)
 }
 
 /** `GET /services`: who is behind the gateway. */

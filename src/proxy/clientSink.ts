@@ -62,7 +62,7 @@ export class ClientSink implements AnswerSink {
     // By way of a variable, for the sake of the young generation: see the forwarder.
     const head = (): void => {
       this.#head = undefined
-      const out = headersForClient(headers)
+      const out = headersForClient(headers, res)
       out['x-infernet-node'] = nodeName
       res.writeHead(status, out)
       this.#body = new ChunkedBody(res)

@@ -187,7 +187,7 @@ const MOST_JOINED_BYTES = 4096
 /** Sends a collected answer; a client that has left gets nothing, and nothing is wrong with that. */
 export function writeAnswer(res: ServerResponse, answer: Answer, nodeName: string | undefined): void {
   if (res.headersSent || res.destroyed) return
-  const headers = headersForClient(answer.headers)
+  const headers = headersForClient(answer.headers, res)
   if (nodeName !== undefined) headers['x-infernet-node'] = nodeName
   headers['content-length'] = String(answer.body.length)
   res.writeHead(answer.status, headers)

@@ -1,7 +1,8 @@
 import type { Request } from 'express'
 import { randomBytes } from 'node:crypto'
-import type { IncomingHttpHeaders } from 'node:http'
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import { contextOf, plainAddress } from '../http/context.ts'
+import { actsOnOrigin } from './originHeaders.ts'
 
 /** Belong to one connection, never to the next (RFC 9110, 7.6.1). */
 const HOP_BY_HOP = [
@@ -39,6 +40,11 @@ const NOT_TO_BACKENDS = new Set([
   'x-infernet-cost',
   'x-infernet-failover',
   'api-key',
+  // They belong to the gateway's origin, and so to whatever else is served there.
+  'cookie',
+  'cookie2',
+  // Which pages may send a request is for the gateway to say. A service that judges the origin itself would judge by its own.
+  'origin',
 ])
 
 /** What a gateway's client shows to the gateway alone. */
@@ -57,7 +63,7 @@ const NOT_TO_CLIENTS = new Set([
   'x-ratelimit-reset',
   'x-request-id',
   'x-infernet-node',
-  'alt-svc',
+  'idempotent-replayed',
 ])
 
 const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/
@@ -83,9 +89,12 @@ export function headersForBackend(req: Request, options: HeaderOptions): FlatHea
   const trace = givenTrace(headers)
   for (const name in headers) {
     if (NOT_TO_BACKENDS.has(name) || named?.has(name)) continue
+    // CGI and WSGI read `x_forwarded_for` as `x-forwarded-for`, so a client could write what only the gateway may.
+    if (name.includes('_')) continue
     // The state of a trace that does not go on means nothing.
     if (name === 'tracestate' && trace === undefined) continue
     if (context.credentialsAreOurs && CREDENTIALS.has(name)) continue
+    if (context.withheldHeaders?.has(name)) continue
     const value = headers[name]
     if (typeof value === 'string') out.push(name, value)
     else if (value) for (const one of value) out.push(name, one)
@@ -123,15 +132,23 @@ export function headersOnBehalf(clientAddress: string, requestId: string, via: s
   ]
 }
 
-/** A backend's answer headers, as they go to the client. */
-export function headersForClient(headers: IncomingHttpHeaders): Record<string, string | string[]> {
+/**
+ * A backend's answer headers, as they go to the client: without those of its connection and those that act beyond the answer.
+ * What the gateway itself says the answer varies by is added to what the backend says.
+ */
+export function headersForClient(
+  headers: IncomingHttpHeaders,
+  res?: ServerResponse,
+): Record<string, string | string[]> {
   const named = connectionOptions(headers.connection)
   const out: Record<string, string | string[]> = {}
   for (const name in headers) {
     const value = headers[name]
-    if (value === undefined || NOT_TO_CLIENTS.has(name) || named?.has(name)) continue
+    if (value === undefined || NOT_TO_CLIENTS.has(name) || named?.has(name) || actsOnOrigin(name, value)) continue
     out[name] = value
   }
+  const ownVary = out['vary'] === undefined ? undefined : res?.getHeader('Vary')
+  if (ownVary !== undefined) out['vary'] = `${String(ownVary)}, ${String(out['vary'])}`
   return out
 }
 

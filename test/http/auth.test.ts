@@ -45,6 +45,12 @@ describe('the key that a request shows', () => {
     assert.equal(shown({ authorization: 'Basic Zmlyc3Q=', 'x-api-key': 'second' }), 'second')
   })
 
+  test('is else api-key', () => {
+    assert.equal(shown({ 'api-key': 'third' }), 'third')
+    assert.equal(shown({ 'x-api-key': 'second', 'api-key': 'third' }), 'second')
+    assert.equal(shown({ 'x-api-key': '', 'api-key': 'third' }), 'third')
+  })
+
   test('is the Bearer token where there are both', () => {
     assert.equal(shown({ authorization: 'Bearer first', 'x-api-key': 'second' }), 'first')
   })
@@ -52,6 +58,7 @@ describe('the key that a request shows', () => {
   test('is none where there is neither', () => {
     assert.equal(shown({}), undefined)
     assert.equal(shown({ authorization: 'Bearer' }), undefined)
+    assert.equal(shown({ 'x-api-key': '', 'api-key': '' }), undefined)
     assert.equal(shown({ authorization: 'first' }), undefined)
   })
 })

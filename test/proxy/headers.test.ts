@@ -186,6 +186,8 @@ test('a call on behalf of a client that has gone still names it', () => {
   assert.deepEqual(headers.get('x-request-id'), ['job-1'])
   assert.deepEqual(headers.get('content-type'), ['application/json'])
   assert.match(headers.get('traceparent')?.[0] ?? '', /^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/)
+  // And nothing of what the client sent, its keys and cookies least of all.
+  assert.equal(headers.size, 5)
 })
 
 describe('what a client is told by a backend', () => {
@@ -193,7 +195,6 @@ describe('what a client is told by a backend', () => {
     const given = {
       'content-type': 'text/html',
       'x-custom': 'a',
-      'set-cookie': ['a=1', 'b=2'],
       connection: 'close, x-hop',
       'x-hop': 'b',
       'keep-alive': 'timeout=5',
@@ -203,8 +204,41 @@ describe('what a client is told by a backend', () => {
     assert.deepEqual(headersForClient(given), {
       'content-type': 'text/html',
       'x-custom': 'a',
-      'set-cookie': ['a=1', 'b=2'],
     })
+  })
+
+  test('nothing by which a backend could act for the whole origin of the gateway', () => {
+    const acting = [
+      ...['set-cookie', 'clear-site-data', 'strict-transport-security', 'set-login', 'secure-session-registration'],
+      ...['access-control-allow-origin', 'access-control-allow-credentials', 'timing-allow-origin', 'alt-svc'],
+      ...['cross-origin-resource-policy', 'cross-origin-opener-policy', 'origin-agent-cluster', 'accept-ch'],
+      ...['content-security-policy', 'content-security-policy-report-only', 'x-content-type-options'],
+      ...['nel', 'report-to', 'reporting-endpoints', 'service-worker-allowed', 'sourcemap', 'link', 'refresh'],
+      ...['location', 'content-location', 'use-as-dictionary', 'speculation-rules', 'x-accel-redirect', 'x-sendfile'],
+    ]
+    assert.deepEqual(headersForClient(Object.fromEntries(acting.map((name) => [name, 'a']))), {})
+    const kept = {
+      etag: '"a"',
+      'content-disposition': 'attachment',
+      'x-accel-buffering': 'no',
+      'cache-control': 'no-store',
+    }
+    assert.deepEqual(headersForClient(kept), kept)
+  })
+
+  test('no challenge by which a browser asks its user for a password', () => {
+    const challenge = (value: string): unknown => headersForClient({ 'www-authenticate': value })['www-authenticate']
+    for (const value of [
+      'Basic realm="a"',
+      'Bearer realm="a", Basic realm="b"',
+      'NEGOTIATE',
+      'digest nonce="a"',
+      'NTLM',
+    ]) {
+      assert.equal(challenge(value), undefined, value)
+    }
+    const bearer = 'Bearer error="invalid_token"'
+    assert.equal(challenge(bearer), bearer)
   })
 
   test('not a budget that is not the client’s, nor what only the gateway says', () => {

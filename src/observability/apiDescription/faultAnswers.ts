@@ -4,6 +4,7 @@ import { named, type Answer, type Answers, type Example, type Header, type Media
 /** What may go wrong with any request at all, before its path matters. */
 const ANYWHERE: readonly FaultCode[] = [
   'ERR_BAD_REQUEST',
+  'ERR_OTHER_SITE',
   'ERR_NOT_FOUND',
   'ERR_METHOD_NOT_ALLOWED',
   'ERR_REQUEST_TIMEOUT',

@@ -54,15 +54,18 @@ describe('a gateway that is told to stop', { concurrency: 2 }, () => {
       const refusal = await post(`${gateway.url}${path}`, body)
       assertError(refusal, 503)
       assert.equal(refusal.headers.connection, 'close')
+      assert.ok(Number(refusal.headers['retry-after']) >= 1)
       assert.equal(refusal.headers['x-infernet-node'], undefined)
     }
     // A connection from before is used up, too.
     kept.send('GET /api/jobs HTTP/1.1\r\nHost: x\r\n\r\n')
     assert.match(await kept.closed(), /HTTP\/1\.1 200 OK\r\n(.+\r\n)*connection: close\r\n/i)
 
-    assert.equal((await request(`${gateway.url}/readyz`)).status, 503)
+    const ready = await request(`${gateway.url}/readyz`)
+    assert.equal(ready.status, 503)
     const health = await request(`${gateway.url}/health`)
     assert.equal(health.status, 503)
+    for (const { headers } of [ready, health]) assert.ok(Number(headers['retry-after']) >= 1)
     assert.equal(health.json<{ status: string }>().status, 'draining')
     assert.equal((await request(`${gateway.url}/livez`)).status, 200)
     assert.equal((await request(`${gateway.url}/api/jobs?id=the-id`)).status, 200)

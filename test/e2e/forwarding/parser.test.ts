@@ -47,6 +47,18 @@ const REFUSED: Record<string, [status: number, bytes: string]> = {
   'an unknown method': [400, 'BREW /api/jobs HTTP/1.1\r\nHost: x\r\n\r\n'],
   'an unknown version of HTTP': [400, 'GET /livez HTTP/2.7\r\nHost: x\r\n\r\n'],
   'a request without Host': [400, 'GET /livez HTTP/1.1\r\n\r\n'],
+  'two Host lines': [400, 'GET /livez HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n'],
+  'two Host lines that say the same': [400, 'GET /livez HTTP/1.1\r\nHost: x\r\nhOST: x\r\n\r\n'],
+  'two Host lines in HTTP/1.0': [400, 'GET /livez HTTP/1.0\r\nHost: x\r\nHost: y\r\n\r\n'],
+  'an empty Host': [400, 'GET /livez HTTP/1.1\r\nHost:\r\n\r\n'],
+  'a Host of two words': [400, 'GET /livez HTTP/1.1\r\nHost: x y\r\n\r\n'],
+  'a Host that is a list': [400, 'GET /livez HTTP/1.1\r\nHost: x,y\r\n\r\n'],
+  'a Host that is a URL': [400, 'GET /livez HTTP/1.1\r\nHost: http://x/\r\n\r\n'],
+  'a Host with a path': [400, 'GET /livez HTTP/1.1\r\nHost: x/y\r\n\r\n'],
+  'a Host with a user': [400, 'GET /livez HTTP/1.1\r\nHost: a@x\r\n\r\n'],
+  'a Host with a port that is no number': [400, 'GET /livez HTTP/1.1\r\nHost: x:y\r\n\r\n'],
+  'a Host with an unclosed bracket': [400, 'GET /livez HTTP/1.1\r\nHost: [::1\r\n\r\n'],
+  'a Host with other letters than ASCII': [400, 'GET /livez HTTP/1.1\r\nHost: \u00fc\r\n\r\n'],
   'a header line without a colon': [400, 'GET /livez HTTP/1.1\r\nHost: x\r\nnonsense\r\n\r\n'],
   'a space before the colon': [400, 'GET /livez HTTP/1.1\r\nHost: x\r\nX-A : 1\r\n\r\n'],
   'a length that is no number': [400, `${HEAD}Content-Length: many\r\n\r\n`],
@@ -64,6 +76,24 @@ for (const [what, [status, bytes]] of Object.entries(REFUSED)) {
     assertJsonError(await answerTo(bytes, t), status)
   })
 }
+
+test('every name and address is a valid Host', async (t) => {
+  const hosts = [
+    'x',
+    'a.example',
+    'a.example.',
+    'my_gateway:4000',
+    '127.0.0.1:4000',
+    'x:',
+    '[::1]',
+    '[fe80::1%25eth0]:4000',
+  ]
+  for (const host of [...hosts, '[::ffff:127.0.0.1]:80', 'xn--bcher-kva.example']) {
+    const raw = await openRaw(gateway.url, { t })
+    raw.send(`GET /livez HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`)
+    assert.match(await raw.closed(), /^HTTP\/1\.1 200 /, host)
+  }
+})
 
 test('a 405 to CONNECT names the methods, as every 405 does', async (t) => {
   const { head } = await answerTo('CONNECT example.org:443 HTTP/1.1\r\nHost: example.org\r\n\r\n', t)

@@ -92,6 +92,61 @@ test('a trailing slash makes no difference', async () => {
   assertError(await request(`${gateway.url}/api/status/`, { method: 'PUT', body: '{}' }), 400)
 })
 
+describe('a doubled slash at the start, as of a base URL that ends in one,', () => {
+  test('makes no difference to reads, with a query or without', async () => {
+    for (const path of Object.keys(METHODS).filter((one) => METHODS[one]!.includes('GET'))) {
+      for (const slashes of ['//', '///']) {
+        for (const query of ['', '?container=echo&id=a//b']) {
+          const single = await request(`${gateway.url}${path}${query}`)
+          const doubled = await request(`${gateway.url}${slashes}${path.slice(1)}${query}`)
+          assert.equal(doubled.status, single.status, path + query)
+          assert.equal(doubled.headers['content-type'], single.headers['content-type'])
+        }
+        assert.equal(
+          (await request(`${gateway.url}${slashes}${path.slice(1)}/`, { method: 'HEAD' })).status < 500,
+          true,
+        )
+      }
+    }
+    assert.equal((await request(`${gateway.url}//api/v1/ips?container=echo`)).text, `["${node.address}"]`)
+  })
+
+  test('makes no difference to work', async () => {
+    const { status, text } = await post(`${gateway.url}//api/jobs`, job())
+    assert.equal(status, 200)
+    const { id } = JSON.parse(text) as { id: string }
+    assert.equal(node.seen('submit').at(-1)!.url, '/api/jobs')
+    const read = await request(`${gateway.url}//api/jobs?id=${id}`)
+    assert.equal(read.json<{ id: string }[]>()[0]!.id, id)
+    assert.equal((await post(`${gateway.url}//api/jobs/batch`, [job()])).status, 200)
+    assert.equal((await post(`${gateway.url}//api/jobs/stream`, job())).status, 200)
+    assert.equal((await post(`${gateway.url}//route/`, { endpoint: 'echo' })).status, 200)
+    assertError(await post(`${gateway.url}//v1/chat/completions`, { model: 'none' }), 503)
+  })
+
+  test('makes no difference to OPTIONS and to wrong methods', async () => {
+    for (const path of Object.keys(METHODS)) {
+      const answer = await request(`${gateway.url}/${path}`, { method: 'OPTIONS' })
+      assert.equal(answer.status, 204, path)
+      assert.deepEqual(allowOf(answer), allowed(path), path)
+      assertError(await request(`${gateway.url}/${path}`, { method: 'PATCH' }), 405)
+    }
+  })
+
+  test('is the only one that is: another is part of the path', async () => {
+    for (const path of [
+      '/api//jobs',
+      '/api/jobs//stream',
+      '//api//jobs',
+      '//nothing',
+      '//',
+      '//example.org/api/jobs',
+    ]) {
+      assertError(await request(`${gateway.url}${path}`), 404)
+    }
+  })
+})
+
 describe('a compressed body', () => {
   test('is a 415, and nothing is asked of a node', async () => {
     const seen = node.seen('submit').length
