@@ -1,13 +1,16 @@
 import { EventEmitter } from 'node:events'
+import { Fifo } from '../fifo.ts'
+import { nextTurn } from '../turns.ts'
 import { sameService, type NodeKind, type NodeSpec } from './address.ts'
 import { ConflictWatch, type ImageConflict, type ImageConflicts } from './conflicts.ts'
-import type { NodeInfo } from './info.ts'
+import { sameContainers, type LeftOut, type NodeInfo } from './info.ts'
 import { DEFAULT_CONSTANTS, type PolicyConstants } from './load/constants.ts'
 import { FleetLoad } from './load/fleetLoad.ts'
 import { NodeLoad } from './load/nodeLoad.ts'
 import { TrackedNode } from './node.ts'
 import { Poller, PollLimits } from './poller.ts'
 import { isSilence, Prober, type ProbeResult } from './probe.ts'
+import { Readiness } from './readiness.ts'
 import type { NodeSource } from './sources/source.ts'
 
 /** What a poll said is up to date for so long, at least; in large fleets for longer, so that polls on demand stay cheap. */
@@ -17,6 +20,8 @@ const POLL_TIMEOUT_SECONDS = 3
 /** For so long after a poll that nobody answered, the node is not known yet: who asked at the start hears that, not that nobody is there. */
 const SILENCE_SECONDS = 1
 
+/** Pollers that are started in one turn of the event loop. */
+const STARTS_A_TURN = 32
 /** Longest reason that is kept for a failure, characters. */
 const MOST_REASON = 300
 
@@ -40,6 +45,8 @@ export interface FleetEvents {
   'node:ejected': [node: TrackedNode, reason: string]
   /** Several nodes answer in turn at its address, or no longer do. */
   'node:in-turn': [node: TrackedNode, isInTurn: boolean]
+  /** It lists ids that are too long, or too many; told once for each node. */
+  'node:leftOut': [node: TrackedNode, leftOut: LeftOut]
   /** This machine lacks what a connection needs; told once until all nodes can be asked again. */
   'polls:blocked': [reason: string]
   'image:conflict': [conflict: ImageConflict]
@@ -71,10 +78,9 @@ export class Fleet extends EventEmitter<FleetEvents> {
   })
   /** Those whose last poll this machine could not make. */
   readonly #unasked = new Set<TrackedNode>()
-  #sourcesLoaded = false
-  /** Once ready, always ready: later on an empty fleet is an answer too. */
-  #isReady = false
-  #ready = Promise.withResolvers<void>()
+  readonly #readiness = new Readiness()
+  /** Pollers that are still to be started. */
+  readonly #starting = new Fifo<Poller>()
 
   constructor(options: FleetOptions) {
     super()
@@ -95,8 +101,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
         }),
       ),
     )
-    this.#sourcesLoaded = true
-    this.#checkReady()
+    this.#readiness.sourcesLoaded()
   }
 
   stop(): void {
@@ -118,27 +123,12 @@ export class Fleet extends EventEmitter<FleetEvents> {
 
   /** True once there is someone healthy, or nobody left whose first poll has not ended. */
   get isReady(): boolean {
-    return (this.#isReady ||= this.#findReady())
-  }
-
-  #findReady(): boolean {
-    if (!this.#sourcesLoaded && this.nodes.size === 0) return false
-    let allKnown = this.#sourcesLoaded
-    for (const node of this.nodes.values()) {
-      if (node.health.isHealthy) return true
-      allKnown &&= node.isKnown
-    }
-    return allKnown
+    return this.#readiness.isReady
   }
 
   /** Waits until `isReady`, but no longer than `seconds`. Returns whether it is. */
-  async whenReady(seconds: number): Promise<boolean> {
-    if (this.isReady) return true
-    const timer = Promise.withResolvers<void>()
-    const handle = setTimeout(timer.resolve, seconds * 1000)
-    await Promise.race([this.#ready.promise, timer.promise])
-    clearTimeout(handle)
-    return this.isReady
+  whenReady(seconds: number): Promise<boolean> {
+    return this.#readiness.wait(seconds)
   }
 
   /** Nodes that may be shown as healthy. */
@@ -225,7 +215,15 @@ export class Fleet extends EventEmitter<FleetEvents> {
     for (const spec of specs.values()) this.nodes.set(spec.key, this.#listed(spec, before))
     this.version++
     this.#conflicts.changed()
-    this.#checkReady()
+    void this.#startPollers()
+  }
+
+  /** A few in each turn of the event loop: a list may name thousands. */
+  async #startPollers(): Promise<void> {
+    for (let started = 1; this.#starting.size > 0; started++) {
+      this.#starting.shift()?.start()
+      if (started % STARTS_A_TURN === 0) await nextTurn()
+    }
   }
 
   #listed(spec: NodeSpec, before: ReadonlyMap<string, TrackedNode>): TrackedNode {
@@ -249,8 +247,9 @@ export class Fleet extends EventEmitter<FleetEvents> {
       onResult: (...result) => this.#polled(...result),
     })
     this.#pollers.set(node, poller)
+    this.#starting.push(poller)
+    this.#readiness.listed(node)
     this.emit('node:added', node)
-    poller.start()
     return node
   }
 
@@ -267,6 +266,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
     this.#unasked.delete(node)
     node.isRetired = true
     this.#retired.set(node.key, node)
+    this.#readiness.settled(node)
     this.emit('node:removed', node)
   }
 
@@ -286,7 +286,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
 
   #becameKnown(node: TrackedNode): void {
     node.isKnown = true
-    this.#checkReady()
+    this.#readiness.settled(node)
   }
 
   #pollFailed(node: TrackedNode, result: ProbeResult & { outcome: 'failed' }, now: number): void {
@@ -311,8 +311,9 @@ export class Fleet extends EventEmitter<FleetEvents> {
     if (result.outcome === 'info') {
       this.#learn(node, result.info)
       node.load.polled(startedAt, node.pending)
-    } else if (node.learnModels(result.models, result.prefix)) {
-      this.version++
+    } else {
+      if (node.learnModels(result.models, result.prefix)) this.version++
+      this.#tellLeftOut(node, result.leftOut)
     }
     if (!node.health.isHealthy) return
     node.reason = undefined
@@ -322,12 +323,21 @@ export class Fleet extends EventEmitter<FleetEvents> {
   }
 
   #learn(node: TrackedNode, info: NodeInfo): void {
-    const changed = JSON.stringify(node.info?.containers) !== JSON.stringify(info.containers)
+    const before = node.info?.containers
+    const changed = !before || !sameContainers(before, info.containers)
     if (changed || node.info?.chain.enabled !== info.chain.enabled) this.version++
-    node.info = info
+    node.info = changed ? info : { ...info, containers: before }
+    this.#tellLeftOut(node, info.leftOut)
     if (!changed) return
     node.containers = new Map(info.containers.map((container) => [container.id, container]))
     this.#conflicts.changed()
+  }
+
+  /** Once for each node: what it lists may change with every poll. */
+  #tellLeftOut(node: TrackedNode, leftOut: LeftOut | undefined): void {
+    if (!leftOut || node.hasToldLeftOut) return
+    node.hasToldLeftOut = true
+    this.emit('node:leftOut', node, leftOut)
   }
 
   #sawFailure(node: TrackedNode, reason: string): void {
@@ -336,9 +346,5 @@ export class Fleet extends EventEmitter<FleetEvents> {
     const flipped = node.health.observe(false)
     if (flipped) this.version++
     if (flipped || (!wasTold && !node.health.isHealthy)) this.emit('node:down', node, reason)
-  }
-
-  #checkReady(): void {
-    if (this.isReady) this.#ready.resolve()
   }
 }

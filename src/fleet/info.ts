@@ -1,3 +1,7 @@
+import { isTooLong } from '../ids.ts'
+import { ANSWER_LIMITS, firstElementsSteps, memberOf, scanSteps, type JsonSpan } from '../json/index.ts'
+import type { Steps } from '../turns.ts'
+
 /** One running container of a node, as `/info` tells it. */
 export interface ContainerInfo {
   readonly id: string
@@ -15,27 +19,74 @@ export interface NodeInfo {
   readonly containers: readonly ContainerInfo[]
   readonly pending: { readonly offchain: number; readonly onchain: number }
   readonly chain: { readonly enabled: boolean; readonly address: string }
+  /** What was not taken note of; missing where that is nothing. */
+  readonly leftOut?: LeftOut
 }
+
+/** Entries of a list that were left out. */
+export interface LeftOut {
+  /** For an id that is too long. */
+  readonly tooLong: number
+  /** Because there are too many. */
+  readonly tooMany: number
+}
+
+/** Longest description, image or other text that is kept of a node, characters. */
+const MAX_TEXT = 1000
+/** Longest part of an answer that is read as a whole, bytes: a container, or one of the other members. */
+const MAX_PART_BYTES = 64 * 1024
 
 /** An answer of another shape; the message names the member, for the log. */
 export class InfoShapeError extends Error {}
 
 type Json = Record<string, unknown>
 
+/** The members of `/info` that are read, and how many containers it lists: parsed one by one, so that no answer grows large in memory. */
+export function* infoSteps(answer: Buffer): Steps<NodeInfo> {
+  const value = yield* scanSteps(answer, 0, answer.length, ANSWER_LIMITS)
+  if (value.kind !== 'object') throw new InfoShapeError('the answer is not an object')
+  const { members } = value
+  const info: Json = {}
+  for (const name of ['version', 'pending', 'chain']) {
+    const member = memberOf(members, name)
+    if (member) info[name] = parsed(answer, member)
+  }
+  const list = memberOf(members, 'containers')
+  if (list?.kind !== 'array') return readInfo(info)
+  const { elements, count } = yield* firstElementsSteps(answer, list, MAX_CONTAINERS)
+  const containers: unknown[] = []
+  for (const element of elements) {
+    containers.push(parsed(answer, element))
+    yield
+  }
+  return readInfo({ ...info, containers }, count)
+}
+
+/** @throws InfoShapeError where it is longer than anything that is read */
+function parsed(answer: Buffer, { start, end }: JsonSpan): unknown {
+  if (end - start > MAX_PART_BYTES) throw new InfoShapeError(`a part is longer than ${MAX_PART_BYTES} bytes`)
+  return JSON.parse(answer.toString('utf8', start, end)) as unknown
+}
+
 /**
- * Reads a node's `/info`. The containers must be there, without them there is nothing to route; the rest may be missing or null,
+ * Reads a node's `/info`, of which no more than the first containers need be there: `listed` is how many it lists. The containers must be there, without them there is nothing to route; the rest may be missing or null,
  * but not of another type. Who tells of nothing pending has none.
  *
  * @throws InfoShapeError
  */
-export function readInfo(body: unknown): NodeInfo {
+export function readInfo(body: unknown, listed?: number): NodeInfo {
   const info = object(body, 'the answer')
   const pending = object(info['pending'] ?? {}, 'pending')
   const chain = object(info['chain'] ?? {}, 'chain')
   if (!Array.isArray(info['containers'])) throw new InfoShapeError('containers is not a list')
+  const read = info['containers'].slice(0, MAX_CONTAINERS).map(readContainer)
+  const containers = read.filter(({ id }) => !isTooLong(id))
+  const tooLong = read.length - containers.length
+  const tooMany = Math.max(0, (listed ?? info['containers'].length) - MAX_CONTAINERS)
   return {
     version: optional(info, 'version', 'string', ''),
-    containers: info['containers'].map(readContainer),
+    containers,
+    ...(tooLong + tooMany > 0 && { leftOut: { tooLong, tooMany } }),
     pending: { offchain: count(pending, 'offchain'), onchain: count(pending, 'onchain') },
     chain: { enabled: optional(chain, 'enabled', 'boolean', false), address: optional(chain, 'address', 'string', '') },
   }
@@ -51,6 +102,22 @@ function readContainer(value: unknown): ContainerInfo {
     external: optional(container, 'external', 'boolean', true),
     image: optional(container, 'image', 'string', ''),
   }
+}
+
+/** Whether two lists tell the same of the same containers, in the same order. */
+export function sameContainers(a: readonly ContainerInfo[], b: readonly ContainerInfo[]): boolean {
+  return (
+    a.length === b.length &&
+    a.every((one, index) => {
+      const other = b[index]
+      return (
+        one.id === other?.id &&
+        one.image === other.image &&
+        one.external === other.external &&
+        one.description === other.description
+      )
+    })
+  )
 }
 
 function object(value: unknown, what: string): Json {
@@ -77,5 +144,5 @@ function optional<T extends keyof Types>(from: Json, name: string, type: T, miss
   const value = from[name]
   if (value === undefined || value === null) return missing
   if (typeof value !== type) throw new InfoShapeError(`${name} is not a ${type}`)
-  return value as Types[T]
+  return (typeof value === 'string' ? value.slice(0, MAX_TEXT) : value) as Types[T]
 }

@@ -39,6 +39,8 @@ export class TrackedNode {
   reason: string | undefined
   /** The last contact was refused: nothing listens there. */
   isRefusing = false
+  /** That some of what it lists is left out was told. */
+  hasToldLeftOut = false
   /** Taken out of every list: gets no new work, its jobs are followed to their end. */
   isRetired = false
   /** Several nodes answer in turn here, so that a job may be unknown without being lost. */

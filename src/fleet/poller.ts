@@ -54,7 +54,8 @@ export class Poller {
   }
 
   start(): void {
-    this.#schedule(0)
+    // It may have been taken out of the list before its turn came.
+    if (!this.#stopped) this.#schedule(0)
   }
 
   stop(): void {

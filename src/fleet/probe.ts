@@ -3,8 +3,10 @@ import http from 'node:http'
 import https from 'node:https'
 import { urlOf } from './address.ts'
 import { isExhausted } from './exhausted.ts'
-import { InfoShapeError, readInfo, type NodeInfo } from './info.ts'
+import { InfoShapeError, infoSteps, type LeftOut, type NodeInfo } from './info.ts'
+import { modelSteps } from './modelList.ts'
 import type { TrackedNode } from './node.ts'
+import { inTurns, type Steps } from '../turns.ts'
 
 const MAX_ANSWER_BYTES = 2_000_000
 /** A node that asks for more patience is asked again after this all the same, seconds; it also keeps timers in their range. */
@@ -17,7 +19,12 @@ const LISTLESS_STATUSES: readonly number[] = [401, 403, 404, 405, 501]
 /** What one poll found. */
 export type ProbeResult =
   | { readonly outcome: 'info'; readonly info: NodeInfo; readonly rateLimitRemaining: number | undefined }
-  | { readonly outcome: 'models'; readonly models: readonly string[]; readonly prefix: string }
+  | {
+      readonly outcome: 'models'
+      readonly models: readonly string[]
+      readonly leftOut?: LeftOut | undefined
+      readonly prefix: string
+    }
   | { readonly outcome: 'pushback'; readonly retryAfterSeconds: number }
   /** Nobody could be asked, for want of something here; says nothing of the node. */
   | { readonly outcome: 'unasked'; readonly reason: string }
@@ -66,7 +73,7 @@ export class Prober {
     const answer = await this.#get(node, '/info')
     const common = commonResult(answer)
     if (common) return common
-    return { outcome: 'info', info: readInfo(parse(answer)), rateLimitRemaining: remaining(answer) }
+    return { outcome: 'info', info: await read(answer, infoSteps), rateLimitRemaining: remaining(answer) }
   }
 
   async #askModels(node: TrackedNode): Promise<ProbeResult> {
@@ -82,15 +89,16 @@ export class Prober {
     }
     const common = commonResult(answer)
     if (common) return common
-    const models = node.spec.models ?? modelIds(parse(answer))
-    if (models) return { outcome: 'models', models, prefix }
+    if (node.spec.models) return { outcome: 'models', models: node.spec.models, prefix }
+    const list = await read(answer, modelSteps)
+    if (list) return { outcome: 'models', ...list, prefix }
     return { outcome: 'failed', reason: 'the model list is not {"data":[{"id"}]}', refused: false, answered: true }
   }
 
-  #get(node: TrackedNode, path: string): Promise<AxiosResponse<string>> {
+  #get(node: TrackedNode, path: string): Promise<AxiosResponse<Buffer>> {
     const timeout = this.#options.timeoutSeconds * 1000
     const { apiKey } = node.spec
-    return axios.get<string>(urlOf(node.spec) + path, {
+    return axios.get<Buffer>(urlOf(node.spec) + path, {
       headers: {
         Accept: 'application/json',
         Via: this.#options.via,
@@ -103,15 +111,14 @@ export class Prober {
       signal: AbortSignal.timeout(timeout),
       maxRedirects: 0,
       maxContentLength: MAX_ANSWER_BYTES,
-      responseType: 'text',
-      transformResponse: (data: string) => data,
+      responseType: 'arraybuffer',
       validateStatus: () => true,
       proxy: false,
     })
   }
 }
 
-function commonResult(answer: AxiosResponse<string>): ProbeResult | undefined {
+function commonResult(answer: AxiosResponse<Buffer>): ProbeResult | undefined {
   if (answer.status === 429) {
     const seconds = Number(answer.headers['retry-after'])
     const retryAfterSeconds = Number.isFinite(seconds) ? Math.min(Math.max(seconds, 1), MAX_RETRY_AFTER_SECONDS) : 1
@@ -121,24 +128,22 @@ function commonResult(answer: AxiosResponse<string>): ProbeResult | undefined {
   return { outcome: 'failed', reason: `answered ${answer.status}`, refused: false, answered: true }
 }
 
-function parse(answer: AxiosResponse<string>): unknown {
+const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf])
+
+/** Reads an answer in slices: two megabytes take longer than others should wait. */
+async function read<T>({ data }: AxiosResponse<Buffer>, steps: (body: Buffer) => Steps<T>): Promise<T> {
+  const body = data.subarray(0, 3).equals(BYTE_ORDER_MARK) ? data.subarray(3) : data
   try {
-    return JSON.parse(answer.data)
-  } catch {
+    return await inTurns(steps(body))
+  } catch (error) {
+    if (error instanceof InfoShapeError) throw error
     throw new InfoShapeError('the answer is not JSON')
   }
 }
 
-function remaining(answer: AxiosResponse<string>): number | undefined {
+function remaining(answer: AxiosResponse<Buffer>): number | undefined {
   const value = Number(answer.headers['ratelimit-remaining'] ?? NaN)
   return Number.isFinite(value) ? value : undefined
-}
-
-function modelIds(body: unknown): string[] | undefined {
-  const data = (body as { data?: unknown } | null)?.data
-  if (!Array.isArray(data)) return undefined
-  const ids = data.map((model) => (model as { id?: unknown } | null)?.id)
-  return ids.every((id): id is string => typeof id === 'string') ? ids : undefined
 }
 
 function reasonOf(error: unknown): string {

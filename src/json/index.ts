@@ -1,7 +1,17 @@
 export { ANSWER_LIMITS, JsonLimitError, JsonSyntaxError, NODE_LIMITS } from './errors.ts'
 export type { JsonLimits } from './errors.ts'
 export { joinArray, memberOf, splice, stringArrayAt } from './pieces.ts'
-export { arraySteps, kindOf, named, objectSteps, scanArray, scanObject, scanSteps, scanValue } from './scan.ts'
-export type { JsonKind, JsonMember, JsonSpan, JsonValue } from './scan.ts'
+export {
+  arraySteps,
+  firstElementsSteps,
+  kindOf,
+  named,
+  objectSteps,
+  scanArray,
+  scanObject,
+  scanSteps,
+  scanValue,
+} from './scan.ts'
+export type { FirstElements, JsonKind, JsonMember, JsonSpan, JsonValue } from './scan.ts'
 export { stringAt } from './text.ts'
 export type { ByteRange } from './text.ts'

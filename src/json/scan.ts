@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import { JsonLimitError, JsonSyntaxError, NODE_LIMITS } from './errors.ts'
+import { ANSWER_LIMITS, JsonLimitError, JsonSyntaxError, NODE_LIMITS } from './errors.ts'
 import type { JsonLimits } from './errors.ts'
 import { found, skipSpace } from './grammar.ts'
 import type { Steps } from '../turns.ts'
@@ -75,6 +75,28 @@ function* spaceSteps(bytes: Buffer, at: number, end: number): Steps<number> {
     yield
   }
   return at
+}
+
+/** The first elements of an array, and how many it has in all. */
+export interface FirstElements {
+  readonly elements: JsonSpan[]
+  readonly count: number
+}
+
+/** The first `most` elements of an array that has been scanned, in steps: of millions the others take no memory. */
+export function* firstElementsSteps(bytes: Buffer, array: JsonSpan, most: number): Steps<FirstElements> {
+  const elements: JsonSpan[] = []
+  let count = 0
+  let start = 0
+  const walk = new ValueWalk(bytes, array.start, array.end, ANSWER_LIMITS, {
+    name: () => undefined,
+    begin: (at) => (start = at),
+    end: (end) => {
+      if (count++ < most) elements.push({ start, end, kind: kindFrom(bytes[start]) })
+    },
+  })
+  while (!walk.run(Math.min(array.end, walk.at + STEP_BYTES))) yield
+  return { elements, count }
 }
 
 /** `scanObject` in steps. */

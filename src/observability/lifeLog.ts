@@ -5,13 +5,17 @@ import type { Logger } from './logger.ts'
 export const SEVERAL_NODES = 'several nodes answer in turn at this address, so a job unknown there is not run again'
 export const SEVERAL_NODES_ADVICE = 'list each of them, or dns://name:port if every address behind a name is a node'
 
+/** Changes of one turn of the event loop that have a line each. */
+const MOST_SINGLE_LINES = 20
 /** Nodes named for each image of a conflict; `/stats` names them all. */
 const MOST_NAMES = 3
 
 /** One line for each event in the life of the fleet. */
 export function logFleet(fleet: Fleet, logger: Logger): void {
-  fleet.on('node:added', (node) => logger.debug('node added', { node: node.name }))
-  fleet.on('node:removed', (node) => logger.info('node removed from the list', { node: node.name }))
+  const added = new Gathered((fields) => logger.debug('node added', fields))
+  const removed = new Gathered((fields) => logger.info('node removed from the list', fields))
+  fleet.on('node:added', ({ name }) => added.tell(name))
+  fleet.on('node:removed', ({ name }) => removed.tell(name))
   fleet.on('node:up', (node) => logger.info('node up', { node: node.name }))
   fleet.on('node:down', (node, reason) => logger.warn('node down', { node: node.name, reason }))
   fleet.on('node:ejected', (node, reason) => {
@@ -21,6 +25,12 @@ export function logFleet(fleet: Fleet, logger: Logger): void {
     if (isInTurn) logger.warn(`${SEVERAL_NODES}; ${SEVERAL_NODES_ADVICE}`, { node: node.name })
     else logger.info('one node answers at this address again', { node: node.name })
   })
+  fleet.on('node:leftOut', (node, leftOut) =>
+    logger.warn('some of what the node lists is left out: ids that are too long, or too many', {
+      node: node.name,
+      ...leftOut,
+    }),
+  )
   fleet.on('polls:blocked', (reason) =>
     logger.warn('this machine cannot open connections to ask its nodes', { reason }),
   )
@@ -32,6 +42,27 @@ export function logFleet(fleet: Fleet, logger: Logger): void {
     logger.warn('one container id stands for different images', { container, images: Object.fromEntries(told) })
   })
   fleet.on('image:conflicts', (more) => logger.warn('more container ids stand for different images', { more }))
+}
+
+/** Events that come by the thousand when a list changes: a few have a line each, more of one turn have one together. */
+class Gathered {
+  readonly #log: (fields: { node?: string; nodes?: number; first?: readonly string[] }) => void
+  #names: string[] = []
+
+  constructor(log: (fields: { node?: string; nodes?: number; first?: readonly string[] }) => void) {
+    this.#log = log
+  }
+
+  tell(name: string): void {
+    if (this.#names.push(name) === 1) setImmediate(() => this.#write())
+  }
+
+  #write(): void {
+    const names = this.#names
+    this.#names = []
+    if (names.length > MOST_SINGLE_LINES) this.#log({ nodes: names.length, first: names.slice(0, MOST_NAMES) })
+    else for (const node of names) this.#log({ node })
+  }
 }
 
 /** What becomes of jobs, for those who debug. */

@@ -1,6 +1,8 @@
 import axios from 'axios'
 import ipaddr from 'ipaddr.js'
 import { isIP } from 'node:net'
+import { ANSWER_LIMITS, firstElementsSteps, memberOf, objectSteps, type FirstElements } from '../../json/index.ts'
+import { inTurns, type Steps } from '../../turns.ts'
 import { parseAddress, type NodeSpec } from '../address.ts'
 import { jittered } from '../jitter.ts'
 import { isPrivate, type IpAddress } from './privateRange.ts'
@@ -9,6 +11,10 @@ import { SteadyList } from './steadyList.ts'
 
 const TIMEOUT_MS = 10_000
 const MAX_ANSWER_BYTES = 5_000_000
+/** Nodes that are taken from the list; the rest is left out. */
+const MOST_NODES = 10_000
+/** A longer entry is no node's, bytes. */
+const MAX_ENTRY_BYTES = 16 * 1024
 /** A node listed without a port listens on Infernet's own. */
 const DEFAULT_PORT = 4000
 
@@ -38,6 +44,8 @@ export class Explorer implements NodeSource {
   #failing = false
   /** Entries of the last list that were skipped. */
   #skipped = 0
+  /** Entries of the last list that were too many. */
+  #tooMany = 0
 
   constructor(options: ExplorerOptions, logger: Logger) {
     this.#options = options
@@ -74,15 +82,16 @@ export class Explorer implements NodeSource {
 
   async #ask(): Promise<void> {
     try {
-      const answer = await axios.get<unknown>(`${this.#options.apiUrl.replace(/\/+$/, '')}/api/nodes`, {
+      const answer = await axios.get<Buffer>(`${this.#options.apiUrl.replace(/\/+$/, '')}/api/nodes`, {
         params: { minutes_past: 60 },
         timeout: TIMEOUT_MS,
         signal: AbortSignal.timeout(TIMEOUT_MS),
         maxRedirects: 0,
         maxContentLength: MAX_ANSWER_BYTES,
+        responseType: 'arraybuffer',
         proxy: false,
       })
-      const specs = this.#read(answer.data)
+      const specs = await inTurns(this.#read(answer.data))
       if (this.#failing) this.#logger.info('explorer answers again', { nodes: specs.length })
       this.#failing = false
       if (!this.#stopped && this.#nodes.offer(specs)) this.#onList(specs)
@@ -93,23 +102,47 @@ export class Explorer implements NodeSource {
     }
   }
 
-  #read(body: unknown): NodeSpec[] {
-    const data = (body as { data?: unknown } | null)?.data
-    if (!Array.isArray(data)) throw new Error('explorer answer has no list "data"')
-    const listed = (data as unknown[]).map(readEntry).filter((entry) => entry !== undefined)
-    if (data.length > 0 && listed.length === 0) {
+  *#read(body: Buffer): Steps<NodeSpec[]> {
+    const entries = yield* entriesOf(body)
+    const specs: NodeSpec[] = []
+    let isAnyListed = false
+    let skipped = 0
+    for (const { start, end } of entries.elements) {
+      yield
+      if (specs.length === MOST_NODES) break
+      const entry = end - start > MAX_ENTRY_BYTES ? undefined : readEntry(JSON.parse(body.toString('utf8', start, end)))
+      isAnyListed ||= entry !== undefined
+      if (entry && (this.#options.allowPrivate || !isPrivate(entry.address))) specs.push(specOf(entry))
+      else skipped++
+    }
+    if (entries.count > 0 && !isAnyListed) {
       throw new Error('no entry of the explorer answer has an "ip" that is an address, and a valid port')
     }
-    const allowed = this.#options.allowPrivate ? listed : listed.filter(({ address }) => !isPrivate(address))
-    const skipped = data.length - allowed.length
+    this.#warnOfSkipped(skipped, entries.count - skipped - specs.length)
+    return specs
+  }
+
+  /** Once for each number that is larger than the last. */
+  #warnOfSkipped(skipped: number, tooMany: number): void {
     if (skipped > this.#skipped) {
       this.#logger.warn('explorer entries skipped: no usable address, or one in a range that is not allowed', {
         skipped,
       })
     }
+    if (tooMany > this.#tooMany) {
+      this.#logger.warn('explorer lists too many nodes, the rest is left out', { most: MOST_NODES, leftOut: tooMany })
+    }
     this.#skipped = skipped
-    return allowed.map(specOf)
+    this.#tooMany = tooMany
   }
+}
+
+/** The entries under "data": as many as there may be nodes, and some more in place of those that are skipped. */
+function* entriesOf(body: Buffer): Steps<FirstElements> {
+  const members = yield* objectSteps(body, 0, body.length, ANSWER_LIMITS)
+  const data = memberOf(members, 'data')
+  if (data?.kind !== 'array') throw new Error('explorer answer has no list "data"')
+  return yield* firstElementsSteps(body, data, 2 * MOST_NODES)
 }
 
 interface Entry {
