@@ -38,18 +38,23 @@ function describe(error: unknown, debug: boolean): string {
 }
 
 async function start(checkOnly: boolean): Promise<void> {
-  const { loadSettings, SettingsError } = await import('./config/settings.ts')
+  const { loadSettings, processSources, SettingsError } = await import('./config/settings.ts')
+  const warnings: string[] = []
   let settings
   try {
-    settings = loadSettings()
+    settings = loadSettings(processSources(), (line) => warnings.push(line))
   } catch (error) {
     if (!(error instanceof SettingsError)) throw error
     return fail(error.message, 1)
   }
-  if (checkOnly) return console.log('settings are valid')
+  if (checkOnly) {
+    for (const line of warnings) console.error(`warning: ${line}`)
+    return console.log('settings are valid')
+  }
 
   const { createLogger } = await import('./observability/logger.ts')
   const logger = createLogger({ level: settings.logLevel, format: settings.logFormat })
+  for (const line of warnings) logger.warn(line)
   try {
     const { run } = await import('./main.ts')
     await run(settings, logger)

@@ -50,6 +50,11 @@ describe('--check', () => {
     assert.match(stderr, /^CONFIG_FILE my\.json is not JSON[^\n]*\n$/)
   })
 
+  test('a name that is nearly one of a setting gets a warning, and is no error', async (t) => {
+    const stderr = 'warning: LOG_LEVL in the environment is no setting and does nothing; did you mean LOG_LEVEL?\n'
+    assert.deepEqual(await check(t, { LOG_LEVL: 'debug' }), { ...valid, stderr })
+  })
+
   test('secrets do not reach the terminal', async (t) => {
     const { exitCode, stdout, stderr } = await check(t, { API_KEYS: 'hush hush', OPS_KEY: 'hush hush' })
     assert.equal(exitCode, 1)

@@ -143,7 +143,10 @@ const formats = {
   },
   text: {
     validate: (value, { optional = false }) =>
-      refuseUnless(typeof value === 'string' && (optional || value !== ''), 'the name of a file'),
+      refuseUnless(
+        typeof value === 'string' && (optional || value !== '') && !/^[a-z][a-z0-9+.-]+:\/\//i.test(value),
+        'the name of a file',
+      ),
   },
   host: {
     coerce: (text) => text.replace(/^\[(.*)\]$/, '$1'),

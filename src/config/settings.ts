@@ -2,6 +2,8 @@ import { fileURLToPath } from 'node:url'
 import convict from 'convict'
 import { SettingsError } from './errors.ts'
 import { canonicalAddresses, formatSize } from './formats.ts'
+import { refuseKeptQuotes } from './quotes.ts'
+import { withoutCredentials } from './redact.ts'
 import type { Variable } from './schema.ts'
 import { schema, variables } from './schema.ts'
 import type { Environment } from './sources.ts'
@@ -63,7 +65,8 @@ export interface SettingsSources {
   isTerminal: boolean
 }
 
-const processSources = (): SettingsSources => ({
+/** This process's own. */
+export const processSources = (): SettingsSources => ({
   environment: process.env,
   workingDirectory: process.cwd(),
   packageRoot: fileURLToPath(new URL('../../', import.meta.url)),
@@ -81,7 +84,10 @@ function createConfig(environment: Record<string, string>): convict.Config<Value
 }
 
 /** Convict's `NAME: must be …: value was …` as `NAME must be …, not …`. */
-const readable = (line: string) => line.replace(/^([A-Z_]+): /, '$1 ').replace(/: value was (.*)$/, ', not $1')
+const readable = (line: string) =>
+  line
+    .replace(/^([A-Z_]+): /, '$1 ')
+    .replace(/: value was (.*)$/, (_match, value: string) => `, not ${withoutCredentials(value)}`)
 
 function validate(config: convict.Config<Values>): void {
   try {
@@ -144,10 +150,18 @@ function frozen(settings: Settings): Settings {
   return Object.freeze(settings)
 }
 
-/** Reads all sources in rising order: defaults, stage file, `CONFIG_FILE`, environment. Throws `SettingsError`. */
-export function loadSettings(sources: SettingsSources = processSources()): Settings {
+/**
+ * Reads all sources in rising order: defaults, stage file, `CONFIG_FILE`, environment. Tells `warn` of what is probably a mistake.
+ *
+ * @throws SettingsError
+ */
+export function loadSettings(
+  sources: SettingsSources = processSources(),
+  warn: (line: string) => void = () => {},
+): Settings {
   const { workingDirectory, packageRoot } = sources
-  const environment = readEnvironment(sources.environment, workingDirectory)
+  refuseKeptQuotes(sources.environment, workingDirectory)
+  const environment = readEnvironment(sources.environment, workingDirectory, warn)
   const config = createConfig(environment)
   if (sources.isTerminal) config.load({ LOG_FORMAT: 'pretty' })
   config.load(readStageFile(packageRoot, environment['NODE_ENV']))

@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
-import dotenv from 'dotenv'
-import { variables } from './schema.ts'
+import { parseDotEnv } from './dotEnv.ts'
 import { SettingsError } from './errors.ts'
+import { withoutCredentials } from './redact.ts'
+import { variables } from './schema.ts'
+import { FILE_VARIABLES, folded, meantBy } from './similar.ts'
 
 /** Variables by name. */
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -12,13 +14,22 @@ export type FileSettings = Record<string, unknown>
 
 /** The file's text; undefined where there is none; any other trouble is a `SettingsError` that starts with `label`. */
 function readIfThere(file: string, label: string): string | undefined {
+  let bytes: Buffer
   try {
-    return readFileSync(file, 'utf8')
+    bytes = readFileSync(file)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
     throw new SettingsError(`${label} cannot be read (${code})`)
   }
+  if (isUtf16(bytes)) throw new SettingsError(`${label} is in UTF-16: save it as UTF-8`)
+  return bytes.toString('utf8').replace(/^\uFEFF/, '')
+}
+
+/** By the byte order mark, or by a letter of ASCII at the beginning, of which one byte is 0. */
+function isUtf16([first, second]: Buffer): boolean {
+  if (second === undefined) return false
+  return (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff) || (first === 0) !== (second === 0)
 }
 
 function withoutEmpty(environment: Environment): Record<string, string> {
@@ -30,13 +41,29 @@ function withoutEmpty(environment: Environment): Record<string, string> {
  * The environment together with the `.env` of the working directory, over which the real environment wins. Empty
  * values count as unset, so that `KEY=${KEY:-}` in a compose file means the default.
  */
-export function readEnvironment(environment: Environment, workingDirectory: string): Record<string, string> {
+export function readEnvironment(
+  environment: Environment,
+  workingDirectory: string,
+  warn: (line: string) => void,
+): Record<string, string> {
   const text = readIfThere(path.join(workingDirectory, '.env'), '.env')
-  const fromFile = text === undefined ? {} : dotenv.parse(text)
+  const fromFile = text === undefined ? {} : parseDotEnv(text)
+  warnOfUnknown(fromFile, '.env', warn)
+  warnOfUnknown(environment, 'the environment', warn)
   return { ...withoutEmpty(fromFile), ...withoutEmpty(environment) }
 }
 
-const folded = (name: string) => name.replaceAll('_', '').toLowerCase()
+const knownNames: ReadonlySet<string> = new Set([...variables, ...FILE_VARIABLES])
+
+/** An environment holds much that is not for the gateway: only a name that is nearly one of ours is worth a word. */
+function warnOfUnknown(environment: Environment, where: string, warn: (line: string) => void): void {
+  for (const name of Object.keys(environment)) {
+    if (knownNames.has(name)) continue
+    const meant = meantBy(name)
+    if (meant !== undefined) warn(`${name} in ${where} is no setting and does nothing; did you mean ${meant}?`)
+  }
+}
+
 const variableOf = new Map(variables.map((variable) => [folded(variable), variable]))
 
 /** Where the JSON parser stopped. Its message is not shown: it quotes the text, which may hold secrets. */
@@ -48,7 +75,7 @@ function placeOf(error: unknown): string {
 function parseObject(text: string, label: string): Record<string, unknown> {
   let value: unknown
   try {
-    value = JSON.parse(text.replace(/^\uFEFF/, ''))
+    value = JSON.parse(text)
   } catch (error) {
     throw new SettingsError(`${label} is not JSON${placeOf(error)}`)
   }
@@ -58,12 +85,17 @@ function parseObject(text: string, label: string): Record<string, unknown> {
   return value as Record<string, unknown>
 }
 
+function unknownName(name: string): string {
+  const meant = meantBy(name)
+  return `${JSON.stringify(name)}, which is no setting${meant === undefined ? '' : `; did you mean ${meant}?`}`
+}
+
 /** Settings by variable. Names count in any case and with or without underscores: `LOG_LEVEL`, `logLevel`. */
 function nameVariables(values: Record<string, unknown>, label: string): FileSettings {
   const settings: FileSettings = {}
   for (const [name, value] of Object.entries(values)) {
     const variable = variableOf.get(folded(name))
-    if (variable === undefined) throw new SettingsError(`${label} sets ${JSON.stringify(name)}, which is no setting`)
+    if (variable === undefined) throw new SettingsError(`${label} sets ${unknownName(name)}`)
     if (variable in settings) throw new SettingsError(`${label} sets ${variable} twice`)
     if (typeof value === 'object' && !Array.isArray(value)) {
       throw new SettingsError(`${label} sets ${variable} to ${value === null ? 'null' : 'an object'}`)
@@ -84,7 +116,7 @@ export function readStageFile(packageRoot: string, stage: string | undefined): F
 /** The settings of the file named by `CONFIG_FILE`, which must be there; a relative name counts from the working directory. */
 export function readConfigFile(workingDirectory: string, file: string | undefined): FileSettings {
   if (file === undefined) return {}
-  const label = `CONFIG_FILE ${file}`
+  const label = `CONFIG_FILE ${withoutCredentials(file)}`
   const text = readIfThere(path.resolve(workingDirectory, file), label)
   if (text === undefined) throw new SettingsError(`${label} does not exist`)
   return nameVariables(parseObject(text, label), label)

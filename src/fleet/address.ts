@@ -42,6 +42,11 @@ export function sameService(a: NodeSpec, b: NodeSpec): boolean {
   return a.apiKey === b.apiKey && JSON.stringify(a.models) === JSON.stringify(b.models)
 }
 
+/** A refused address as it may be logged: without what may be a user name and password, all before its last `@`. */
+export function withoutCredentials(address: string): string {
+  return address.replace(/^(\s*[a-z][a-z0-9+.-]*:\/\/)?.*(?:@|%40)/is, '$1***@')
+}
+
 /** Why a line or an entry cannot be used; the text is for the operator's log. */
 export class AddressError extends Error {}
 
@@ -128,7 +133,9 @@ export function parseAddressLine(line: string): NodeSpec | DnsName | undefined {
   const more: { concurrency?: number } = {}
   for (const option of options) {
     const [name, value = ''] = option.split('=')
-    if (name !== 'concurrency') throw new AddressError(`unknown option "${option}"; allowed: concurrency=N`)
+    // A password with blanks in it looks like an option from there on.
+    const shown = withoutCredentials(line) === line ? ` "${option}"` : ''
+    if (name !== 'concurrency') throw new AddressError(`unknown option${shown}; allowed: concurrency=N`)
     if (!/^[1-9]\d{0,5}$/.test(value)) throw new AddressError('concurrency must be a whole number from 1 to 999999')
     more.concurrency = Number(value)
   }

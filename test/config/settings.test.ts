@@ -8,14 +8,18 @@ import { loadSettings, SettingsError } from '../../src/config/settings.ts'
 import { emptyFolder } from './processes.ts'
 
 /** Settings from real files and the given environment; the folder is both package root and working directory. */
-async function load(t: TestContext, environment: Record<string, string> = {}, files: Record<string, string> = {}) {
+async function load(
+  t: TestContext,
+  environment: Record<string, string> = {},
+  files: Record<string, string | Buffer> = {},
+) {
   return loadSettings(await sources(t, environment, files))
 }
 
 async function sources(
   t: TestContext,
   environment: Record<string, string>,
-  files: Record<string, string>,
+  files: Record<string, string | Buffer>,
 ): Promise<SettingsSources> {
   const folder = await emptyFolder(t)
   await mkdir(path.join(folder, 'config'))
@@ -27,7 +31,7 @@ async function sources(
 async function refusal(
   t: TestContext,
   environment: Record<string, string>,
-  files: Record<string, string> = {},
+  files: Record<string, string | Buffer> = {},
 ): Promise<string[]> {
   const from = await sources(t, environment, files)
   try {
@@ -155,7 +159,11 @@ describe('settings files', () => {
   })
 
   for (const [what, content, line] of [
-    ['an unknown name is refused by name', '{"POTR": 1}', 'CONFIG_FILE my.json sets "POTR", which is no setting'],
+    [
+      'an unknown name is refused by name',
+      '{"POTR": 1}',
+      'CONFIG_FILE my.json sets "POTR", which is no setting; did you mean PORT?',
+    ],
     ['a reserved name is refused too', '{"__proto__": 1}', 'CONFIG_FILE my.json sets "__proto__", which is no setting'],
     ['a setting in two spellings is refused', '{"PORT": 1, "port": 2}', 'CONFIG_FILE my.json sets PORT twice'],
     ['null is refused', '{"PORT": null}', 'CONFIG_FILE my.json sets PORT to null'],
@@ -181,7 +189,124 @@ describe('settings files', () => {
 
   test('a broken stage file is refused by its name', async (t) => {
     const lines = await refusal(t, { NODE_ENV: 'staging' }, { 'config/staging.json': '{"PRT": 1}' })
-    assert.deepEqual(lines, ['config/staging.json sets "PRT", which is no setting'])
+    assert.deepEqual(lines, ['config/staging.json sets "PRT", which is no setting; did you mean PORT?'])
+  })
+})
+
+describe('.env', () => {
+  const read = async (t: TestContext, text: string) => {
+    const { opsKey, apiKeys } = await load(t, {}, { '.env': text })
+    return { opsKey, apiKeys }
+  }
+  const cases: [string, string, string, string[]][] = [
+    ['a key may begin with #', 'OPS_KEY=#tag5', '#tag5', []],
+    ['a # within a key begins no comment', 'API_KEYS=abc#def,#x#', '', ['abc#def', '#x#']],
+    ['a comment has white space before its #', "OPS_KEY=abc # it's mine\nAPI_KEYS=a#b,c\t#d", 'abc', ['a#b', 'c']],
+    ['a value of nothing but a comment is empty', 'OPS_KEY= # nothing', '', []],
+    ['quotes take everything', `OPS_KEY="a#b" # c\nAPI_KEYS='d, #e'#f`, 'a#b', ['d', '#e']],
+    ['export, colons and blanks are read over', ' export OPS_KEY = x#y\nAPI_KEYS: z#', 'x#y', ['z#']],
+    ['lines in quotes are one value', 'A="one\nOPS_KEY=no#thing\n#three"\nOPS_KEY=yes#', 'yes#', []],
+    ['lines may end in CRLF', '# mine\r\nOPS_KEY=#a\r\nAPI_KEYS=b\r\n', '#a', ['b']],
+    ['a byte order mark is passed over', '\uFEFFOPS_KEY=#a', '#a', []],
+    ['letters for private use are letters', 'OPS_KEY=a#b # \uE000', 'a#b', []],
+  ]
+  for (const [rule, text, opsKey, apiKeys] of cases) {
+    test(rule, async (t) => {
+      assert.deepEqual(await read(t, text), { opsKey, apiKeys })
+    })
+  }
+})
+
+describe('a settings file that is not UTF-8', () => {
+  const utf16 = (text: string) => Buffer.from(`\uFEFF${text}`, 'utf16le')
+  const encodings: [string, (text: string) => Buffer][] = [
+    ['UTF-16', utf16],
+    ['big-endian UTF-16', (text) => utf16(text).swap16()],
+    ['UTF-16 without a byte order mark', (text) => utf16(text).subarray(2)],
+  ]
+  for (const [what, encode] of encodings) {
+    test(`in ${what} stops the start with a line that says so`, async (t) => {
+      const inUtf16 = (label: string) => [`${label} is in UTF-16: save it as UTF-8`]
+      assert.deepEqual(await refusal(t, {}, { '.env': encode('OPS_KEY=x') }), inUtf16('.env'))
+      const files = { 'my.json': encode('{"PORT": 1}') }
+      assert.deepEqual(await refusal(t, { CONFIG_FILE: 'my.json' }, files), inUtf16('CONFIG_FILE my.json'))
+    })
+  }
+
+  test('but for a byte order mark is read', async (t) => {
+    assert.equal((await load(t, { CONFIG_FILE: 'my.json' }, { 'my.json': '\uFEFF{"PORT": 1}' })).port, 1)
+  })
+})
+
+describe('quotes that docker --env-file keeps', () => {
+  const kept = (variable: string) =>
+    `${variable} has quotes around its value, which would be part of it: take them off (docker --env-file keeps them)`
+
+  for (const [variable, value] of [
+    ['OPS_KEY', '"hush"'],
+    ['OPS_KEY', `'hush'`],
+    ['OPS_KEY', '""'],
+    ['API_KEYS', '"hush,hush2"'],
+    ['API_KEYS', `one, 'hush'`],
+    ['IPS_FILE', '"ips.txt"'],
+    ['SERVICES_FILE', '"services.json"'],
+    ['CONFIG_FILE', `'my.json'`],
+    ['STATE_URL', '"sqlite:data/gateway.db"'],
+    ['NODE_ENV', '"production"'],
+  ] as const) {
+    test(`around ${variable}=${value} stop the start`, async (t) => {
+      assert.deepEqual(await refusal(t, { [variable]: value }), [kept(variable)])
+    })
+  }
+
+  test('are named in one line where there are several', async (t) => {
+    assert.deepEqual(await refusal(t, { OPS_KEY: '"a"', API_KEYS: '"b"' }), [`${kept('API_KEYS')}; ${kept('OPS_KEY')}`])
+  })
+
+  test('are part of the name of a file that is really called so', async (t) => {
+    assert.equal((await load(t, { IPS_FILE: '"odd"' }, { '"odd"': '' })).ipsFile, '"odd"')
+  })
+
+  test('are no quotes where only one side has them, and mean what they say in .env', async (t) => {
+    assert.equal((await load(t, { OPS_KEY: `"a'` })).opsKey, `"a'`)
+    assert.equal((await load(t, {}, { '.env': `OPS_KEY='"a"'` })).opsKey, '"a"')
+  })
+})
+
+describe('an unknown name', () => {
+  async function warnings(t: TestContext, environment: Record<string, string>, dotEnv = ''): Promise<string[]> {
+    const lines: string[] = []
+    loadSettings(await sources(t, environment, { '.env': dotEnv }), (line) => lines.push(line))
+    return lines
+  }
+
+  for (const [name, meant] of [
+    ['LOG_LEVL', 'LOG_LEVEL'],
+    ['LOGLEVEL', 'LOG_LEVEL'],
+    ['log_level', 'LOG_LEVEL'],
+    ['API_KEY', 'API_KEYS'],
+    ['POTR', 'PORT'],
+    ['IPSFILE', 'IPS_FILE'],
+    ['PROXY_RATELIMIT_REQ_PER_MINUTE', undefined],
+    ['PROXY_RATELIMIT_REQ_PER_MIN', 'PROXY_RATELIMIT_REQS_PER_MIN'],
+    ['CONFIGFILE', 'CONFIG_FILE'],
+    ['NODE_ENVS', 'NODE_ENV'],
+    ['HOME', undefined],
+    ['HOSTNAME', undefined],
+    ['PATH', undefined],
+    ['x'.repeat(100_000), undefined],
+  ] as const) {
+    const what = meant === undefined ? 'is none of ours' : `was probably meant to be ${meant}`
+    test(`${name.slice(0, 40)} ${what}`, async (t) => {
+      const line = (where: string) => `${name} in ${where} is no setting and does nothing; did you mean ${meant}?`
+      assert.deepEqual(await warnings(t, { [name]: '1' }), meant === undefined ? [] : [line('the environment')])
+      assert.deepEqual(await warnings(t, {}, `${name}=1`), meant === undefined ? [] : [line('.env')])
+    })
+  }
+
+  test('that is close to none is refused in a file without a guess', async (t) => {
+    const lines = await refusal(t, { CONFIG_FILE: 'my.json' }, { 'my.json': '{"COLOUR": 1}' })
+    assert.deepEqual(lines, ['CONFIG_FILE my.json sets "COLOUR", which is no setting'])
   })
 })
 
@@ -267,6 +392,9 @@ describe('values', () => {
     ['TRUST_PROXY', ',', proxies, '","'],
     ['STATUS_ALLOWED_IPS', 'localhost', addresses, '["localhost"]'],
     ['STATUS_ALLOWED_IPS', '10.0.0.0/33', addresses, '["10.0.0.0/33"]'],
+    ['IPS_FILE', 'http://u:hush@host/ips.txt', 'the name of a file', '"http://***@host/ips.txt"'],
+    ['HOST', 'u:hush@host', 'an IP address or a host name, without a port', '"***@host"'],
+    ['CORS_ORIGINS', 'https://u:hush@app.example', origins, '["https://***@app.example"]'],
     ['LOG_LEVEL', 'loud', 'one of error, warn, info, debug', '"loud"'],
     ['LOG_FORMAT', 'xml', 'one of json, pretty', '"xml"'],
     ['STATE_URL', 'postgres://u:hush@db', state],

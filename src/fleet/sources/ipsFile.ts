@@ -1,5 +1,5 @@
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
-import { AddressError, parseAddressLine, type DnsName, type NodeSpec } from '../address.ts'
+import { AddressError, parseAddressLine, withoutCredentials, type DnsName, type NodeSpec } from '../address.ts'
 import { DnsNodes } from './dnsNodes.ts'
 import type { Logger, NodeSource } from './source.ts'
 import { SteadyList } from './steadyList.ts'
@@ -114,7 +114,7 @@ export class IpsFile implements NodeSource {
     this.#logger.warn('bad line in the addresses file, skipped', {
       file: this.#file.path,
       line,
-      text: text.trim().slice(0, 200),
+      text: withoutCredentials(text).trim().slice(0, 200),
       reason,
     })
   }

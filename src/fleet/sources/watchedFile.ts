@@ -122,7 +122,7 @@ export class WatchedFile {
       try {
         const { size } = await file.stat()
         if (size > MAX_FILE_BYTES) throw new Error(`the file has ${size} bytes; at most ${MAX_FILE_BYTES} are read`)
-        return await file.readFile('utf8')
+        return textOf(await file.readFile())
       } finally {
         await file.close()
       }
@@ -131,4 +131,14 @@ export class WatchedFile {
       throw error
     }
   }
+}
+
+/** The bytes as UTF-8, which is what is understood. Some editors and shells write UTF-16, of which one byte of each letter is 0. */
+function textOf(bytes: Buffer): string {
+  const [first, second] = bytes
+  const isUtf16 =
+    second !== undefined &&
+    ((first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff) || (first === 0) !== (second === 0))
+  if (isUtf16) throw new Error('the file is in UTF-16: save it as UTF-8')
+  return bytes.toString('utf8')
 }
