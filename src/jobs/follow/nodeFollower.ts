@@ -62,9 +62,9 @@ export class NodeFollower {
   readonly #unreadable = new Set<LiveJob>()
   #divisions = 0
   readonly #turns = new AnswersInTurn()
-  /** Unknown jobs that are not verified yet. */
-  readonly #doubted = new Set<LiveJob>()
-  #isVerifying = false
+  /** Jobs that the node did not know at this look, until they were asked for again. */
+  readonly #unknown = new Set<LiveJob>()
+  #isAskingAgain = false
 
   constructor(node: TrackedNode, options: NodeFollowerOptions) {
     this.node = node
@@ -86,7 +86,7 @@ export class NodeFollower {
   remove(job: LiveJob): void {
     this.#jobs.delete(job)
     this.#unreadable.delete(job)
-    this.#doubted.delete(job)
+    this.#unknown.delete(job)
   }
 
   /** Brings the next look forward, as far as the pace allows. */
@@ -115,7 +115,7 @@ export class NodeFollower {
     this.#divisions = 0
     try {
       for (const chunk of this.#chunks()) if (!(await this.#ask(chunk))) break
-      await this.#verify()
+      await this.#askAgain()
     } catch (error) {
       logger.error('looking at jobs failed', { node: this.node.name, error })
       onNoAccount([...this.#jobs.keys()])
@@ -160,19 +160,21 @@ export class NodeFollower {
   }
 
   /** Asks for unknown jobs, or for a part of them, a few times more; if no answer knows them, they count as unknown. */
-  async #verify(): Promise<void> {
-    this.#isVerifying = true
-    for (let n = 0; n < VERIFYING_CALLS && this.#doubted.size > 0; n++) {
+  async #askAgain(): Promise<void> {
+    this.#isAskingAgain = true
+    // By chance, where it is known that nodes take turns: a regular number of calls could meet the same ones for ever.
+    const calls = this.node.answersInTurn ? Math.round(Math.random()) : VERIFYING_CALLS
+    for (let n = 0; n < calls && this.#unknown.size > 0; n++) {
       await sleep(this.#options.periodSeconds * VERIFYING_PAUSE * 1000, undefined, { ref: false })
-      const [chunk] = this.#split([...this.#doubted], 1)
+      const [chunk] = this.#split([...this.#unknown], 1)
       // Where the node's limit is near, fewer calls have to do.
       if (!chunk || this.#isStopped || this.#budget.nextCallAt > this.#options.fleet.now()) break
-      if (!(await this.#ask(chunk)) || this.node.answersInTurn) break
+      if (!(await this.#ask(chunk))) break
     }
-    this.#isVerifying = false
-    const unknown = [...this.#doubted]
-    this.#doubted.clear()
-    if (this.#isStopped || this.node.answersInTurn || this.node.contact.isFailing) return
+    this.#isAskingAgain = false
+    const unknown = [...this.#unknown]
+    this.#unknown.clear()
+    if (this.#isStopped || this.node.contact.isFailing) return
     for (const job of unknown) this.#options.onLook(job, undefined, 0)
   }
 
@@ -225,7 +227,7 @@ export class NodeFollower {
       headers: ['accept', 'application/json', 'via', this.#options.via],
       body: null,
       // The next call has a connection of its own, which may lead to another node.
-      reset: this.#isVerifying || this.node.answersInTurn,
+      reset: this.#isAskingAgain || this.node.answersInTurn,
     }
     return collect(this.#options.transport, this.node, request, {
       silenceSeconds: SILENCE_SECONDS,
@@ -266,16 +268,17 @@ export class NodeFollower {
   #pass({ job, told }: Sighting): void {
     const seen = this.#jobs.get(job)
     if (!seen) return
-    const isOpen = told === undefined && !this.node.answersInTurn && !isSeenElsewhere(job)
-    if (isOpen && this.#isVerifying) return
+    const isUnknown = told === undefined && !isSeenElsewhere(job)
+    if (isUnknown && this.#isAskingAgain) return
     const now = this.#options.fleet.now()
     const since = now - seen.lookedAt
     seen.lookedAt = now
     seen.looks++
-    if (isOpen && this.#turns.doubts(job)) return
-    if (isOpen && job.unknownLooks === 0) this.#doubted.add(job)
+    const { answersInTurn } = this.node
+    if (isUnknown && !answersInTurn && this.#turns.doubts(job)) return
+    if (isUnknown && (answersInTurn || job.unknownLooks === 0)) this.#unknown.add(job)
     else {
-      this.#doubted.delete(job)
+      this.#unknown.delete(job)
       this.#options.onLook(job, told, since)
     }
   }
