@@ -38,6 +38,7 @@ export const FAULTS = {
   ERR_KEY_REUSED: client(422, 'This Idempotency-Key was used with another body'),
   ERR_RATE_LIMITED: client(429, 'Too many requests, please try again later'),
   ERR_TOO_MANY_JOBS: client(429, 'Too many unfinished jobs'),
+  ERR_TOO_MANY_BYTES: client(429, 'Unfinished requests take too much room'),
   ERR_HEADERS_TOO_LARGE: client(431, 'The request headers are too large'),
   ERR_LOOP: client(508, 'The request already passed through this gateway'),
 
@@ -47,6 +48,7 @@ export const FAULTS = {
   ERR_NO_NODE: gateway(503, 'No healthy node can take this request'),
   ERR_NO_SERVICE: gateway(503, 'No healthy services available'),
   ERR_LEDGER: amid(503, 'The gateway cannot record jobs at the moment'),
+  ERR_LEDGER_FULL: gateway(503, 'The ledger is full of unfinished requests'),
   ERR_NO_SOCKET: gateway(503, 'The gateway cannot open connections at the moment'),
 
   ERR_NODE_REFUSED: before(502, 'The node could not be reached'),

@@ -24,6 +24,7 @@ import { Idempotency } from './jobs/idempotency.ts'
 import type { Ledger } from './jobs/ledger/ledger.ts'
 import { openLedger } from './jobs/ledger/open.ts'
 import { LiveJobs } from './jobs/liveJobs.ts'
+import { RequestRoom } from './jobs/requestRoom.ts'
 import type { LookupDeps } from './lookup/addresses.ts'
 import { ephemeralTicketKeys, openTicketKeys, type TicketKeys } from './lookup/tickets/keys.ts'
 import { apiDescriptionPage } from './observability/apiDescription/index.ts'
@@ -144,7 +145,7 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
     answerTimeoutSeconds: settings.proxyTimeoutSeconds,
     idleTimeoutSeconds: settings.streamIdleTimeoutSeconds,
   })
-  const live = new LiveJobs(ledger, fleet, settings.maxJobsPerCaller)
+  const live = new LiveJobs(ledger, fleet, settings.maxJobsPerCaller, new RequestRoom(settings.stateMaxBytes))
   const common = { fleet, selector, transport, live, ledger, via, logger }
   const failover = new Failover({
     ...common,

@@ -6,7 +6,8 @@ import { parseAddress } from '../fleet/address.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import { GatewayFault } from '../faults.ts'
 import { limitKeyOf } from '../http/context.ts'
-import { ledgerFault, type JobRecord, type KeptAnswer, type Ledger } from './ledger/ledger.ts'
+import { unfinishedBytes, ledgerFault, type JobRecord, type KeptAnswer, type Ledger } from './ledger/ledger.ts'
+import { RequestRoom } from './requestRoom.ts'
 import { steadyClock } from './steadyClock.ts'
 
 /** When to try again what the ledger could not take, ms. */
@@ -28,6 +29,8 @@ export interface LiveJob {
   readonly node: TrackedNode
   /** Its place at the node; `undefined` for a stream, whose place ends with its connection. */
   lease: Lease | undefined
+  /** What it keeps in the ledger until its end. */
+  readonly bytes: number
   /** Looks in a row at which the node did not know it. */
   unknownLooks: number
   /** When a node last said that it runs, or when we began to look after it: monotonic seconds. */
@@ -66,13 +69,15 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
   readonly #ledger: Ledger
   readonly #fleet: Fleet
   readonly #maxPerCaller: number
+  readonly #room: RequestRoom
   #intermediateBytes = 0
 
-  constructor(ledger: Ledger, fleet: Fleet, maxPerCaller: number) {
+  constructor(ledger: Ledger, fleet: Fleet, maxPerCaller: number, room = new RequestRoom(Infinity)) {
     super()
     this.#ledger = ledger
     this.#fleet = fleet
     this.#maxPerCaller = maxPerCaller
+    this.#room = room
   }
 
   get size(): number {
@@ -81,11 +86,14 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
 
   /** Takes up the jobs that were unfinished when the gateway ended. */
   async restore(): Promise<number> {
+    const sizes = await this.#ledger.unfinishedSizes()
     for (const record of await this.#ledger.unfinished()) {
       const node = this.#fleet.find(record.node) ?? this.#fleet.adopt(parseAddress(record.node))
       const lease = record.kind === 'job' ? Lease.restore(this.#fleet, node) : undefined
       lease?.handOver()
-      const job = this.#add(record, node, lease, { ranSeconds: secondsSince(record.runStartedAt) })
+      const bytes = sizes.get(record.id) ?? 0
+      const job = this.#add(record, node, lease, bytes, { ranSeconds: secondsSince(record.runStartedAt) })
+      this.#room.add(record.caller, bytes)
       if (!record.clientGone) this.#count(record.caller, 1)
       this.emit('follow', job)
     }
@@ -104,15 +112,16 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
   }
 
   /**
-   * Takes places for new jobs of a caller before anything is sent; returns how to give back one of them. A subscription has one
-   * while its request is under way.
+   * Takes places for new jobs of a caller before anything is sent, and room for what the ledger will keep of them; returns how
+   * to give back one of them with its bytes. A subscription has a place while its request is under way, and needs no room.
    *
-   * @throws GatewayFault ERR_TOO_MANY_JOBS; ERR_LEDGER while jobs could not be recorded, so that no node runs them for nobody
+   * @throws GatewayFault ERR_TOO_MANY_JOBS, ERR_TOO_MANY_BYTES, ERR_LEDGER_FULL; ERR_LEDGER while jobs could not be recorded,
+   * so that no node runs them for nobody
    */
-  admit(caller: string, jobs: number, subscriptions = 0): () => void {
+  admit(caller: string, jobs: readonly number[], subscriptions = 0): (bytes?: number) => void {
     const { writable, reason = 'unknown' } = this.#ledger.health()
-    if (jobs > 0 && !writable) throw ledgerFault(reason)
-    const count = jobs + subscriptions
+    if (jobs.length > 0 && !writable) throw ledgerFault(reason)
+    const count = jobs.length + subscriptions
     const unfinished = this.#unfinishedOf.get(limitKeyOf(caller)) ?? 0
     if (this.#maxPerCaller > 0 && unfinished + count > this.#maxPerCaller) {
       throw new GatewayFault('ERR_TOO_MANY_JOBS', `At most ${this.#maxPerCaller} unfinished jobs are allowed`, {
@@ -120,21 +129,34 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
         headers: { 'Retry-After': '5' },
       })
     }
+    this.#room.take(
+      caller,
+      jobs.reduce((sum, bytes) => sum + bytes, 0),
+    )
     this.#count(caller, count)
-    return () => this.#count(caller, -1)
+    return (bytes = 0) => {
+      this.#count(caller, -1)
+      this.#room.add(caller, -bytes)
+    }
   }
 
   /**
-   * Records jobs that a node has accepted, durably. The place that `admit` took is theirs from here on.
+   * Records jobs that a node has accepted, durably. The place and the room that `admit` took are theirs from here on.
    *
    * @throws what the ledger throws; then the jobs are not ours, and the places are still the caller's to give back
    */
   async accept(accepted: readonly NewJob[], answer?: KeptAnswer): Promise<LiveJob[]> {
     await this.#ledger.insert(accepted, answer)
-    return accepted.map(({ record, lease, isOpen }) => {
+    return accepted.map(({ record, request, lease, isOpen }) => {
       const keepsPlace = record.kind === 'job'
       if (keepsPlace) lease.handOver()
-      const job = this.#add(record, lease.node, keepsPlace ? lease : undefined, { isOpen })
+      const job = this.#add(
+        record,
+        lease.node,
+        keepsPlace ? lease : undefined,
+        unfinishedBytes(record.containers, request?.length ?? 0),
+        { isOpen },
+      )
       if (!job.isOpen) this.emit('follow', job)
       return job
     })
@@ -177,6 +199,7 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
     this.#keepIntermediate(job, undefined)
     job.lease?.jobEnded(end.state === 'success' ? 'success' : 'failure', lagSeconds)
     if (!job.record.clientGone) this.#count(job.record.caller, -1)
+    this.#room.add(job.record.caller, -job.bytes)
     this.emit('unfollow', job)
     this.emit('ended', job, end)
     const kept = { ...end, finishedAt: steadyClock.stampMs() }
@@ -204,7 +227,7 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
     this.#keepIntermediate(job, undefined)
     this.emit('unfollow', job)
     const newRun = { ...where, node: lease.node.key, runs: job.record.runs + 1, runStartedAt: steadyClock.stampMs() }
-    const next = this.#add({ ...job.record, ...newRun }, lease.node, lease)
+    const next = this.#add({ ...job.record, ...newRun }, lease.node, lease, job.bytes)
     this.emit('rerun', next, job.node)
     this.emit('follow', next)
     this.#persistRun(job.record.id)
@@ -237,6 +260,7 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
     record: JobRecord,
     node: TrackedNode,
     lease: Lease | undefined,
+    bytes: number,
     { isOpen = false, ranSeconds = 0 } = {},
   ): LiveJob {
     const now = this.#fleet.now()
@@ -244,6 +268,7 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
       record,
       node,
       lease,
+      bytes,
       isOpen,
       unknownLooks: 0,
       knownAt: now,

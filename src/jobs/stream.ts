@@ -8,6 +8,7 @@ import { inTurns } from '../turns.ts'
 import { isDuplicate, isUsableId, recordOf, type Submitter } from './accepted.ts'
 import { STREAM_PATH, type JobDeps } from './deps.ts'
 import { readJobOptions } from './jobOptions.ts'
+import { unfinishedBytes } from './ledger/ledger.ts'
 import type { LiveJob } from './liveJobs.ts'
 import { submissionSteps } from './shape.ts'
 import { needOf } from './needs.ts'
@@ -32,7 +33,9 @@ export function streamJob(deps: JobDeps) {
     const by: Submitter = { caller, clientAddress, options }
     await deps.whenReady()
     const need = await needOf(submission, deps.selector)
-    const giveBack = deps.live.admit(caller, 1)
+    // Its request is not kept.
+    const bytes = unfinishedBytes(submission.containers, 0)
+    const giveBack = deps.live.admit(caller, [bytes])
     let job: LiveJob | undefined
     const record = async (id: string, lease: Lease): Promise<void> => {
       const accepted = recordOf(id, 'stream', submission.containers, lease, by)
@@ -53,7 +56,7 @@ export function streamJob(deps: JobDeps) {
         },
       })
     } finally {
-      if (!job) giveBack()
+      if (!job) giveBack(bytes)
     }
   }
 }

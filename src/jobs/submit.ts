@@ -12,7 +12,7 @@ import { acceptJob, idIn, recordOf, type Submitter } from './accepted.ts'
 import { JOBS_PATH, type JobDeps } from './deps.ts'
 import { hashBody } from './idempotency.ts'
 import { readJobOptions } from './jobOptions.ts'
-import type { KeptAnswer } from './ledger/ledger.ts'
+import { unfinishedBytes, type KeptAnswer } from './ledger/ledger.ts'
 import { isNodeSpecificRefusal, needOf, noNodeFor } from './needs.ts'
 import { submissionSteps, type Submission } from './shape.ts'
 import { steadyClock } from './steadyClock.ts'
@@ -57,7 +57,8 @@ async function submit(
 ): Promise<void> {
   const need = await needOf(submission, deps.selector)
   const isJob = submission.kind === 'job'
-  const giveBack = deps.live.admit(by.caller, isJob ? 1 : 0, isJob ? 0 : 1)
+  const bytes = isJob ? unfinishedBytes(submission.containers, body.length) : 0
+  const giveBack = isJob ? deps.live.admit(by.caller, [bytes]) : deps.live.admit(by.caller, [], 1)
   let isOurs = false
   try {
     await deps.forwarder.forward(req, res, {
@@ -69,7 +70,7 @@ async function submit(
       },
     })
   } finally {
-    if (!isOurs) giveBack()
+    if (!isOurs) giveBack(bytes)
   }
 }
 

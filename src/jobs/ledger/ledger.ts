@@ -117,6 +117,8 @@ export type JobFilter = 'pending' | 'finished' | 'all'
 export interface Ledger {
   /** Every job without a final state, in no particular order. */
   unfinished(): Promise<JobRecord[]>
+  /** What each of them keeps, as `unfinishedBytes` counts it, by id. */
+  unfinishedSizes(): Promise<ReadonlyMap<string, number>>
   /**
    * Records jobs, and the answer to give if their request comes again; resolves when all of it is durable. An earlier
    * answer under the same key that is still valid stands.
@@ -162,7 +164,10 @@ export interface ReadOptions {
 
 /** How long and how much a ledger keeps. */
 export interface LedgerLimits {
-  /** Cap on kept bytes. The oldest finished jobs go first, then the oldest answers; unfinished jobs never do. */
+  /**
+   * Cap on kept bytes. The caller who keeps most gives way first, its oldest finished jobs before its oldest answers;
+   * unfinished jobs never go. Callers of one IPv6 network count as one.
+   */
   readonly maxBytes: number
   /** How long a finished job can still be asked for. */
   readonly ttlMs: number
@@ -178,6 +183,25 @@ export const KEPT_ANSWER_TTL_MS = 24 * 60 * 60 * 1000
 export const JOB_OVERHEAD_BYTES = 300
 /** The same for a kept answer. */
 export const ANSWER_OVERHEAD_BYTES = 300
+
+/** What an unfinished job keeps. */
+export function unfinishedBytes(containers: readonly string[], requestLength: number): number {
+  // A job may list one container many thousand times.
+  return JOB_OVERHEAD_BYTES + Buffer.byteLength(JSON.stringify(containers)) + requestLength
+}
+
+/** What a kept answer keeps, with all that finds it again. */
+export function answerBytes(
+  answer: Pick<KeptAnswer, 'caller' | 'path' | 'key' | 'contentType'> & {
+    readonly node?: string | null
+    readonly bodyHash: Uint8Array
+    readonly body: Uint8Array
+  },
+): number {
+  const { caller, path, key, contentType, node, bodyHash, body } = answer
+  const texts = [caller, path, key, contentType, node ?? ''].reduce((sum, text) => sum + Buffer.byteLength(text), 0)
+  return ANSWER_OVERHEAD_BYTES + texts + bodyHash.length + body.length
+}
 
 /** An id that is taken already. */
 export class DuplicateJobError extends Error {

@@ -1,11 +1,11 @@
 import {
-  ANSWER_OVERHEAD_BYTES,
+  answerBytes,
   DuplicateJobError,
-  JOB_OVERHEAD_BYTES,
   KEPT_ANSWER_TTL_MS,
   ledgerFault,
   PIECE_BYTES,
   resultGone,
+  unfinishedBytes,
   type JobEnd,
   type JobFilter,
   type JobRecord,
@@ -22,6 +22,7 @@ import {
 } from './ledger.ts'
 import { steadyClock } from '../steadyClock.ts'
 import { LongBytes } from './longBytes.ts'
+import { MemoryShares } from './memoryShares.ts'
 
 const PRUNE_EVERY_MS = 1000
 /** Rows removed without letting anything else run in between. */
@@ -51,7 +52,7 @@ export class MemoryLedger implements Ledger {
   /** In the order in which they were given. */
   readonly #answers = new Map<string, KeptAnswer>()
   readonly #reqnums = new Map<string, number>()
-  #keptBytes = 0
+  readonly #shares = new MemoryShares()
   #isClosed = false
   #pruning: NodeJS.Timeout
 
@@ -65,14 +66,20 @@ export class MemoryLedger implements Ledger {
     return [...this.#unfinished].map((id) => this.#entry(id)!.record)
   }
 
+  async unfinishedSizes(): Promise<ReadonlyMap<string, number>> {
+    this.#refuseIfClosed()
+    return new Map([...this.#unfinished].map((id) => [id, sizeOf(this.#jobs.get(id)!)]))
+  }
+
   async insert(jobs: readonly NewJob[], answer?: KeptAnswer): Promise<void> {
     this.#refuseIfClosed()
     const ids = new Set(jobs.map((job) => job.record.id))
     if (ids.size < jobs.length || [...ids].some((id) => this.#jobs.has(id))) throw new DuplicateJobError()
     for (const { record, request } of jobs) {
-      this.#jobs.set(record.id, { record, request: request && ownCopy(request), end: undefined })
+      const entry = { record, request: request && ownCopy(request), end: undefined }
+      this.#jobs.set(record.id, entry)
       this.#unfinished.add(record.id)
-      this.#keptBytes += JOB_OVERHEAD_BYTES + containersBytes(record) + (request?.length ?? 0)
+      this.#shares.count(record.caller, sizeOf(entry))
       const ids = this.#idsOf.get(record.caller)
       if (ids) ids.add(record.id)
       else this.#idsOf.set(record.caller, new Set([record.id]))
@@ -95,12 +102,12 @@ export class MemoryLedger implements Ledger {
     return this.#finish(id, end, piecesOf(result), intermediate && piecesOf(intermediate))
   }
 
-  async receive(): Promise<ReceivedResult> {
+  async receive(caller: string): Promise<ReceivedResult> {
     this.#refuseIfClosed()
     const received: Record<ResultPart, Buffer[]> = { result: [], intermediate: [] }
     let bytes = 0
     const drop = (): void => {
-      this.#keptBytes -= bytes
+      this.#shares.count(caller, -bytes)
       bytes = 0
     }
     return {
@@ -108,7 +115,7 @@ export class MemoryLedger implements Ledger {
         this.#refuseIfClosed()
         received[part].push(ownCopy(piece))
         bytes += piece.length
-        this.#keptBytes += piece.length
+        this.#shares.count(caller, piece.length)
         this.#dropOverCap()
       },
       finish: async (id, end) => {
@@ -129,11 +136,13 @@ export class MemoryLedger implements Ledger {
   ): boolean {
     const entry = this.#jobs.get(id)
     if (!entry || entry.end) return false
-    this.#keptBytes -= entry.request?.length ?? 0
+    const { caller } = entry.record
+    this.#shares.count(caller, -sizeOf(entry))
     entry.request = undefined
     entry.end = { finishedAt, result, intermediate }
     entry.record = { ...entry.record, state, finishedAt }
-    this.#keptBytes += resultBytes(entry.end)
+    this.#shares.count(caller, sizeOf(entry))
+    this.#shares.addFinished(caller, id)
     this.#unfinished.delete(id)
     this.#finished.add(id)
     this.#dropOverCap()
@@ -197,7 +206,7 @@ export class MemoryLedger implements Ledger {
   }
 
   health(): LedgerHealth {
-    return { writable: !this.#isClosed, keptBytes: this.#keptBytes, jobs: this.#jobs.size, held: 0 }
+    return { writable: !this.#isClosed, keptBytes: this.#shares.bytes, jobs: this.#jobs.size, held: 0 }
   }
 
   async probe(): Promise<boolean> {
@@ -231,7 +240,8 @@ export class MemoryLedger implements Ledger {
     if (earlier && earlier.createdAt > steadyClock.expiryMs() - KEPT_ANSWER_TTL_MS) return
     if (earlier) this.#dropAnswer(key, earlier)
     this.#answers.set(key, { ...answer, body: ownCopy(answer.body), bodyHash: ownCopy(answer.bodyHash) })
-    this.#keptBytes += ANSWER_OVERHEAD_BYTES + answer.body.length
+    this.#shares.count(answer.caller, answerBytes(answer))
+    this.#shares.addAnswer(answer.caller, key)
   }
 
   readonly #prune = (): void => {
@@ -253,32 +263,32 @@ export class MemoryLedger implements Ledger {
 
   #dropOverCap(): number {
     let removed = 0
-    for (const id of this.#finished) {
-      if (this.#keptBytes <= this.#limits.maxBytes || removed >= PRUNE_STEP) return removed
-      this.#dropJob(id)
-      removed++
-    }
-    for (const [key, answer] of this.#answers) {
-      if (this.#keptBytes <= this.#limits.maxBytes || removed >= PRUNE_STEP) return removed
-      this.#dropAnswer(key, answer)
+    while (this.#shares.bytes > this.#limits.maxBytes && removed < PRUNE_STEP) {
+      const next = this.#shares.next
+      if (!next) break
+      if ('job' in next) this.#dropJob(next.job)
+      else this.#dropAnswer(next.answer, this.#answers.get(next.answer)!)
       removed++
     }
     return removed
   }
 
   #dropJob(id: string): void {
-    const { record, end } = this.#jobs.get(id)!
+    const entry = this.#jobs.get(id)!
+    const { caller } = entry.record
     this.#jobs.delete(id)
     this.#finished.delete(id)
-    const ids = this.#idsOf.get(record.caller)
+    const ids = this.#idsOf.get(caller)
     ids?.delete(id)
-    if (ids?.size === 0) this.#idsOf.delete(record.caller)
-    this.#keptBytes -= JOB_OVERHEAD_BYTES + containersBytes(record) + (end ? resultBytes(end) : 0)
+    if (ids?.size === 0) this.#idsOf.delete(caller)
+    this.#shares.removeFinished(caller, id)
+    this.#shares.count(caller, -sizeOf(entry))
   }
 
   #dropAnswer(key: string, answer: KeptAnswer): void {
     this.#answers.delete(key)
-    this.#keptBytes -= ANSWER_OVERHEAD_BYTES + answer.body.length
+    this.#shares.removeAnswer(answer.caller, key)
+    this.#shares.count(answer.caller, -answerBytes(answer))
   }
 
   #refuseIfClosed(): void {
@@ -291,11 +301,6 @@ function ownCopy(bytes: Buffer): Buffer {
   const copy = Buffer.allocUnsafeSlow(bytes.length)
   bytes.copy(copy)
   return copy
-}
-
-/** A job may list one container many thousand times. */
-function containersBytes({ containers }: JobRecord): number {
-  return Buffer.byteLength(JSON.stringify(containers))
 }
 
 /** Copies bytes into pieces of their own. */
@@ -311,8 +316,9 @@ function lengthOf(pieces: readonly Buffer[]): number {
   return pieces.reduce((sum, piece) => sum + piece.length, 0)
 }
 
-function resultBytes({ result, intermediate }: KeptEnd): number {
-  return lengthOf(result) + lengthOf(intermediate ?? [])
+function sizeOf({ record, request, end }: Entry): number {
+  const endLength = end ? lengthOf(end.result) + lengthOf(end.intermediate ?? []) : 0
+  return unfinishedBytes(record.containers, request?.length ?? 0) + endLength
 }
 
 function answerKey({ caller, path, key }: Pick<KeptAnswer, 'caller' | 'path' | 'key'>): string {

@@ -29,6 +29,7 @@ import {
   FILE_GONE,
   answerOf,
   answerRowOf,
+  changeOp,
   recordOf,
   rowOf,
   unpack,
@@ -38,6 +39,7 @@ import {
   type PackedBytes,
   type ReadBytes,
   type ReadValue,
+  type SizesValue,
   type StoreReport,
   type UnfinishedValue,
 } from './sqliteWire.ts'
@@ -126,6 +128,17 @@ export class SqliteLedger implements Ledger {
       if (rows.length < PAGE) return records
       ;[caller, seq] = last
     }
+  }
+
+  async unfinishedSizes(): Promise<ReadonlyMap<string, number>> {
+    const sizes = new Map<string, number>()
+    let page: SizesValue = [[], '', 0]
+    do {
+      const [, ...after] = page
+      page = await this.#ask<SizesValue>(() => ['unfinishedSizes', ...after, PAGE])
+      for (const [id, bytes] of page[0]) sizes.set(id, bytes)
+    } while (page[0].length === PAGE)
+    return sizes
   }
 
   insert(jobs: readonly NewJob[], answer?: KeptAnswer): Promise<void> {
@@ -217,12 +230,12 @@ export class SqliteLedger implements Ledger {
   }
 
   async probe(): Promise<boolean> {
-    return this.#thread
-      .submit(() => ['probe'])
-      .then(
-        () => true,
-        () => false,
-      )
+    try {
+      await this.#thread.submit(() => ['probe'])
+      return true
+    } catch {
+      return false
+    }
   }
 
   async close(): Promise<void> {
@@ -335,14 +348,4 @@ export class SqliteLedger implements Ledger {
     this.#held.written(id, change)
     return true
   }
-}
-
-function changeOp(id: string, { run, isLeft = false, end }: JobChange): BuildOp {
-  return (packer) => [
-    'change',
-    id,
-    run ? [run.node, run.nodeJobId, run.localAddress, run.runs, Math.trunc(run.runStartedAt)] : null,
-    isLeft,
-    end ? [end.state, Math.trunc(end.finishedAt), packer.add(end.result), packer.add(end.intermediate), null] : null,
-  ]
 }

@@ -5,15 +5,20 @@ import { PIECE_BYTES } from './ledger.ts'
 export const RESULT_PART = 0
 export const INTERMEDIATE_PART = 1
 
+/** Counts bytes of a caller that were added, or removed where below 0; `fixed` are those of results without a job. */
+type CountBytes = (caller: string, removable: number, fixed: number) => void
+
 /** Results that are kept in pieces: see the schema. Writes must run in a transaction. */
 export class ResultStore {
   readonly #sql: ReturnType<typeof prepareAll>
-  /** Bytes that were added; negative for those removed. */
-  readonly #count: (bytes: number) => void
-  /** Results with an owner who may still add to them or end a job with them. The rest of those without a job is left over. */
-  readonly #owned = new Set<number>()
+  readonly #count: CountBytes
+  /**
+   * Results with an owner who may still add to them or end a job with them, and their callers. The rest of those without
+   * a job is left over.
+   */
+  readonly #owned = new Map<number, string>()
 
-  constructor(db: DatabaseSync, count: (bytes: number) => void) {
+  constructor(db: DatabaseSync, count: CountBytes) {
     this.#sql = prepareAll(db)
     this.#count = count
   }
@@ -21,7 +26,7 @@ export class ResultStore {
   /** Begins a result; it stays until its owner releases it. */
   create(caller: string): number {
     const [seq] = this.#sql.create.get(caller) as unknown as [number]
-    this.#owned.add(seq)
+    this.#owned.set(seq, caller)
     return seq
   }
 
@@ -30,26 +35,31 @@ export class ResultStore {
     this.#owned.delete(result)
   }
 
+  /** Adds to a result that has an owner. */
   add(result: number, part: number, number: number, bytes: Uint8Array): void {
+    const caller = this.#owned.get(result)
+    if (caller === undefined) throw new Error('The result was given up')
     this.#sql.add.run(result, part, number, bytes)
-    this.#count(bytes.length)
+    this.#count(caller, 0, bytes.length)
   }
 
   /** Makes it the result of a job. */
   attach(result: number, job: number, resultBytes: number, intermediateBytes: number | null): void {
-    this.#sql.attach.run(job, resultBytes, intermediateBytes, result)
+    const [caller] = this.#sql.attach.get(job, resultBytes, intermediateBytes, result) as unknown as [string]
+    const bytes = resultBytes + (intermediateBytes ?? 0)
+    this.#count(caller, bytes, -bytes)
   }
 
   /** Keeps bytes that are in memory as the result of a job. */
   put(caller: string, job: number, result: Uint8Array, intermediate: Uint8Array | null): void {
     const seq = this.create(caller)
-    this.release(seq)
     for (const [part, bytes] of [result, intermediate ?? new Uint8Array()].entries()) {
       for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
         this.add(seq, part, at / PIECE_BYTES, bytes.subarray(at, at + PIECE_BYTES))
       }
     }
     this.attach(seq, job, result.length, intermediate?.length ?? null)
+    this.release(seq)
   }
 
   /** Lengths of a job's result and intermediate results, if it has them here. */
@@ -64,18 +74,22 @@ export class ResultStore {
 
   /** Leaves the result of a job that is removed to `removeLeftovers`. */
   detach(job: number): void {
-    this.#sql.detach.run(job)
+    const row = this.#sql.detach.get(job) as unknown as [string, number, number | null] | undefined
+    if (!row) return
+    const [caller, resultBytes, intermediateBytes] = row
+    const bytes = resultBytes + (intermediateBytes ?? 0)
+    this.#count(caller, -bytes, bytes)
   }
 
   /** Removes pieces that belong to nobody, until the time is over; returns how many rows. */
   removeLeftovers(limit: number, hasTime: () => boolean): number {
     let removed = 0
-    for (const [result] of this.#sql.withoutJob.all() as unknown as [number][]) {
+    for (const [result, caller] of this.#sql.withoutJob.all() as unknown as [number, string][]) {
       if (this.#owned.has(result)) continue
       const pieces = this.#sql.piecesOf.all(result, limit) as unknown as [seq: number, bytes: number][]
       for (const [seq, bytes] of pieces) {
         this.#sql.removePiece.run(seq)
-        this.#count(-bytes)
+        this.#count(caller, 0, -bytes)
         removed++
         if (!hasTime()) return removed
       }
@@ -98,14 +112,16 @@ function prepareAll(db: DatabaseSync) {
   return {
     create: prepare('INSERT INTO results (caller, result_bytes) VALUES (?, 0) RETURNING seq'),
     add: prepare('INSERT INTO pieces (result, part, number, bytes) VALUES (?, ?, ?, ?)'),
-    attach: prepare('UPDATE results SET job = ?, result_bytes = ?, intermediate_bytes = ? WHERE seq = ?'),
+    attach: prepare(
+      'UPDATE results SET job = ?, result_bytes = ?, intermediate_bytes = ? WHERE seq = ? RETURNING caller',
+    ),
     lengths: prepare('SELECT result_bytes, intermediate_bytes FROM results WHERE job = ?'),
     piece: prepare(
       `SELECT bytes FROM pieces
        WHERE result = (SELECT seq FROM results WHERE job = ?) AND part = ? AND number = ?`,
     ),
-    detach: prepare('UPDATE results SET job = NULL WHERE job = ?'),
-    withoutJob: prepare('SELECT seq FROM results INDEXED BY results_without_job WHERE job IS NULL'),
+    detach: prepare('UPDATE results SET job = NULL WHERE job = ? RETURNING caller, result_bytes, intermediate_bytes'),
+    withoutJob: prepare('SELECT seq, caller FROM results INDEXED BY results_without_job WHERE job IS NULL'),
     piecesOf: prepare('SELECT seq, length(bytes) FROM pieces WHERE result = ? LIMIT ?'),
     removePiece: prepare('DELETE FROM pieces WHERE seq = ?'),
     remove: prepare('DELETE FROM results WHERE seq = ?'),

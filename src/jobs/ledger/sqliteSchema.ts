@@ -103,8 +103,50 @@ const LOG_MARKS = `
   INSERT INTO log_marks VALUES (1, 0, 0);
 `
 
+/**
+ * Version 4: who gives way where too much is kept. `kept` and `shares` are summed up anew, with answers and pieces of
+ * results: `removable` are finished jobs and answers, `fixed` unfinished requests and results without a job. A share is
+ * one caller, or all of one IPv6 network; callers of earlier versions are shares by themselves.
+ */
+const SHARES = `
+  DROP TABLE kept;
+  CREATE TABLE kept (
+    caller TEXT PRIMARY KEY,
+    share TEXT NOT NULL,
+    removable INTEGER NOT NULL,
+    fixed INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX kept_by_share ON kept(share, removable) WHERE removable > 0;
+  CREATE TABLE shares (
+    share TEXT PRIMARY KEY,
+    bytes INTEGER NOT NULL,
+    removable INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX shares_by_size ON shares(bytes) WHERE removable > 0;
+  CREATE INDEX jobs_finished_by_caller ON jobs(caller, finished_at) WHERE finished_at IS NOT NULL;
+  CREATE INDEX answers_by_caller ON answers(caller, created_at);
+
+  INSERT INTO kept
+    SELECT caller, caller, sum(iif(is_removable, bytes, 0)), sum(iif(is_removable, 0, bytes))
+    FROM (
+      SELECT caller, finished_at IS NOT NULL AS is_removable, 300 + octet_length(containers)
+        + ifnull(length(request), 0) + ifnull(length(result), 0) + ifnull(length(intermediate), 0) AS bytes
+      FROM jobs
+      UNION ALL
+      SELECT results.caller, results.job IS NOT NULL, length(pieces.bytes)
+      FROM pieces JOIN results ON results.seq = pieces.result
+      UNION ALL
+      SELECT caller, 1, 300 + octet_length(caller) + octet_length(path) + octet_length(key)
+        + octet_length(content_type) + ifnull(octet_length(node), 0) + length(body_hash) + length(body)
+      FROM answers
+    )
+    GROUP BY caller;
+  INSERT INTO shares SELECT share, removable + fixed, removable FROM kept;
+  UPDATE totals SET bytes = (SELECT ifnull(sum(bytes), 0) FROM shares);
+`
+
 /** Step n brings a file of version n to version n + 1. Steps that were released never change; new ones are added. */
-export const MIGRATIONS: readonly string[] = [CREATE, PIECES_AND_CALLERS, LOG_MARKS]
+export const MIGRATIONS: readonly string[] = [CREATE, PIECES_AND_CALLERS, LOG_MARKS, SHARES]
 
 /** A file of a later version was written by a newer gateway. */
 export const SCHEMA_VERSION = MIGRATIONS.length

@@ -1,18 +1,12 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
-import {
-  ANSWER_OVERHEAD_BYTES,
-  DuplicateJobError,
-  JOB_OVERHEAD_BYTES,
-  KEPT_ANSWER_TTL_MS,
-  PIECE_BYTES,
-} from './ledger.ts'
+import { answerBytes, DuplicateJobError, JOB_OVERHEAD_BYTES, KEPT_ANSWER_TTL_MS, PIECE_BYTES } from './ledger.ts'
 import { steadyClock } from '../steadyClock.ts'
 import { SQLITE, sqliteCode } from './sqliteFile.ts'
 import { ResultReader } from './sqliteResultReader.ts'
 import { ResultStore } from './sqliteResults.ts'
+import { SqliteShares } from './sqliteShares.ts'
+import { prepareStatements, type Statements } from './sqliteStatements.ts'
 import {
-  ANSWER_COLUMNS,
-  JOB_COLUMNS,
   packForTransfer,
   unpack,
   type AnswerRow,
@@ -21,6 +15,7 @@ import {
   type ListValue,
   type PackedBytes,
   type ReadOp,
+  type SizesValue,
   type UnfinishedValue,
   type WriteOp,
 } from './sqliteWire.ts'
@@ -29,12 +24,16 @@ import {
 const PROBE_BYTES = 64 * 1024
 
 type Blob = Uint8Array | null
+/** A finished job to remove; `bytes` are those of its row. */
+type FinishedRow = [seq: number, caller: string, bytes: number, isInPieces: number]
+type OldAnswerRow = [seq: number, caller: string, bytes: number]
 
 /** The statements behind the ledger's operations. Writes must run in `transaction`. */
 export class SqliteStore {
   readonly #db: DatabaseSync
   readonly #ttlMs: number
-  readonly #sql: ReturnType<typeof prepareAll>
+  readonly #sql: Statements
+  readonly #shares: SqliteShares
   readonly #results: ResultStore
   readonly #reader: ResultReader
   #jobs: number
@@ -46,8 +45,9 @@ export class SqliteStore {
   constructor(db: DatabaseSync, ttlMs: number) {
     this.#db = db
     this.#ttlMs = ttlMs
-    this.#sql = prepareAll(db)
-    this.#results = new ResultStore(db, (bytes) => this.#count(0, bytes))
+    this.#sql = prepareStatements(db)
+    this.#shares = new SqliteShares(db)
+    this.#results = new ResultStore(db, (caller, removable, fixed) => this.#count(caller, removable, fixed))
     this.#reader = new ResultReader(db, this.#results)
     const [jobs, bytes] = rowOf<[number, number]>(this.#sql.totals)!
     this.#jobs = jobs
@@ -70,9 +70,11 @@ export class SqliteStore {
     this.#jobsInTransaction = 0
     this.#bytesInTransaction = 0
     this.#showsRoom = false
+    this.#shares.begin()
     try {
       this.#sql.begin.run()
       work()
+      this.#shares.flush()
       if (this.#jobsInTransaction !== 0 || this.#bytesInTransaction !== 0) {
         this.#sql.addToTotals.run(this.#jobsInTransaction, this.#bytesInTransaction)
       }
@@ -117,6 +119,8 @@ export class SqliteStore {
     switch (op[0]) {
       case 'unfinished':
         return this.#unfinished(op[1], op[2], op[3])
+      case 'unfinishedSizes':
+        return this.#unfinishedSizes(op[1], op[2], op[3])
       case 'request':
         return this.#request(op[1], transfers)
       case 'read':
@@ -140,40 +144,72 @@ export class SqliteStore {
   }
 
   /**
-   * Removes finished jobs, oldest first, as long as they are expired or too much is kept; returns how many. Pieces of
-   * their results are left over, to be removed before the next job.
+   * Removes expired jobs, oldest first; returns how many. Pieces of their results are left over, to be removed before the
+   * next job.
    */
-  removeJobs(limit: number, maxBytes: number, hasTime: () => boolean): number {
+  removeExpiredJobs(limit: number, hasTime: () => boolean): number {
     const expired = steadyClock.expiryMs() - this.#ttlMs
-    let removed = 0
-    const oldest = rowsOf<[number, number, number, number]>(this.#sql.oldestFinished, limit)
-    for (const [seq, finishedAt, bytes, isInPieces] of oldest) {
-      if (finishedAt > expired && !this.#isOver(maxBytes)) break
-      this.#sql.deleteJob.run(seq)
-      if (isInPieces) this.#results.detach(seq)
-      this.#count(-1, -(JOB_OVERHEAD_BYTES + bytes))
-      removed++
-      if (isInPieces || !hasTime()) break
-    }
-    return removed
+    return this.#removeJobs(rowsOf<FinishedRow>(this.#sql.expiredJobs, expired, limit), hasTime)
   }
 
   /** The same for kept answers. */
-  removeAnswers(limit: number, maxBytes: number, hasTime: () => boolean): number {
+  removeExpiredAnswers(limit: number, hasTime: () => boolean): number {
     const expired = steadyClock.expiryMs() - KEPT_ANSWER_TTL_MS
+    return this.#removeAnswers(rowsOf<OldAnswerRow>(this.#sql.expiredAnswers, expired, limit), hasTime)
+  }
+
+  /**
+   * While more than that is kept, removes what the caller who keeps most has kept longest: finished jobs, then answers;
+   * returns how many rows.
+   */
+  removeOverCap(limit: number, maxBytes: number, hasTime: () => boolean): number {
+    if (!this.#isOver(maxBytes)) return 0
+    const largest = this.#shares.largest()
+    if (!largest) return 0
+    const { caller, excessBytes } = largest
+    const least = this.#keptNow() - excessBytes
+    const goesOn = (): boolean => hasTime() && this.#isOver(maxBytes) && this.#keptNow() > least
+    return (
+      this.#removeJobs(rowsOf<FinishedRow>(this.#sql.oldestJobsOf, caller, limit), goesOn) ||
+      this.#removeAnswers(rowsOf<OldAnswerRow>(this.#sql.oldestAnswersOf, caller, limit), goesOn)
+    )
+  }
+
+  /** Removes one after the other, at least one. */
+  #removeJobs(rows: readonly FinishedRow[], goesOn: () => boolean): number {
     let removed = 0
-    for (const [seq, createdAt, bytes] of rowsOf<[number, number, number]>(this.#sql.oldestAnswers, limit)) {
-      if (createdAt > expired && !this.#isOver(maxBytes)) break
-      this.#sql.deleteAnswer.run(seq)
-      this.#count(0, -(ANSWER_OVERHEAD_BYTES + bytes))
+    for (const [seq, caller, bytes, isInPieces] of rows) {
+      this.#sql.deleteJob.run(seq)
+      if (isInPieces) this.#results.detach(seq)
+      this.#jobsInTransaction--
+      this.#count(caller, -(JOB_OVERHEAD_BYTES + bytes), 0)
       removed++
-      if (!hasTime()) break
+      if (isInPieces || !goesOn()) break
     }
     return removed
   }
 
+  #removeAnswers(rows: readonly OldAnswerRow[], goesOn: () => boolean): number {
+    let removed = 0
+    for (const [seq, caller, bytes] of rows) {
+      this.#removeAnswer(seq, caller, bytes)
+      removed++
+      if (!goesOn()) break
+    }
+    return removed
+  }
+
+  #removeAnswer(seq: number, caller: string, bytes: number): void {
+    this.#sql.deleteAnswer.run(seq)
+    this.#count(caller, -bytes, 0)
+  }
+
+  #keptNow(): number {
+    return this.#keptBytes + this.#bytesInTransaction
+  }
+
   #isOver(maxBytes: number): boolean {
-    return this.#keptBytes + this.#bytesInTransaction > maxBytes
+    return this.#keptNow() > maxBytes
   }
 
   #insertJob(row: JobRow, request: Blob): void {
@@ -183,31 +219,32 @@ export class SqliteStore {
       if (sqliteCode(error) === SQLITE.CONSTRAINT && this.#sql.seqOf.get(row[0])) throw new DuplicateJobError()
       throw error
     }
-    this.#count(1, JOB_OVERHEAD_BYTES + Buffer.byteLength(row[4]) + (request?.length ?? 0))
+    this.#jobsInTransaction++
+    this.#count(row[1], 0, JOB_OVERHEAD_BYTES + Buffer.byteLength(row[4]) + (request?.length ?? 0))
   }
 
   #insertAnswer(row: AnswerRow, bodyHash: Uint8Array, body: Uint8Array): void {
-    const [caller, path, key] = row
+    const [caller, path, key, , contentType, node] = row
     const earlier = rowOf<[number, number, number]>(this.#sql.answerAge, caller, path, key)
     if (earlier) {
       const [seq, createdAt, bytes] = earlier
       if (createdAt > steadyClock.expiryMs() - KEPT_ANSWER_TTL_MS) return
-      this.#sql.deleteAnswer.run(seq)
-      this.#count(0, -(ANSWER_OVERHEAD_BYTES + bytes))
+      this.#removeAnswer(seq, caller, bytes)
     }
     this.#sql.insertAnswer.run(...row, bodyHash, body)
-    this.#count(0, ANSWER_OVERHEAD_BYTES + body.length)
+    this.#count(caller, answerBytes({ caller, path, key, contentType, node, bodyHash, body }), 0)
   }
 
   #change([, id, run, isLeft, end]: WriteOp & { 0: 'change' }, packed: PackedBytes): boolean {
-    const job = rowOf<[number, number | null, number | null, string]>(this.#sql.seqOf, id)
+    const job = rowOf<[number, number | null, number | null, string, number]>(this.#sql.seqOf, id)
     if (!job || job[1] !== null) return false
-    const [seq, , requestBytes, caller] = job
+    const [seq, , requestBytes, caller, containersBytes] = job
     if (run) this.#sql.rerun.run(...run, seq)
     if (isLeft) this.#sql.markLeft.run(seq)
     if (end) {
       const [state, finishedAt, resultRef, intermediateRef, received] = end
-      this.#count(0, -(requestBytes ?? 0))
+      const rowBytes = JOB_OVERHEAD_BYTES + containersBytes
+      this.#count(caller, rowBytes, -rowBytes - (requestBytes ?? 0))
       if (received) {
         const [receivedSeq, ...lengths] = received
         this.#results.attach(receivedSeq, seq, ...lengths)
@@ -227,7 +264,7 @@ export class SqliteStore {
       this.#sql.finish.run(state, finishedAt, null, null, seq)
     } else {
       this.#sql.finish.run(state, finishedAt, result, intermediate, seq)
-      this.#count(0, (result?.length ?? 0) + (intermediate?.length ?? 0))
+      this.#count(caller, (result?.length ?? 0) + (intermediate?.length ?? 0), 0)
     }
   }
 
@@ -257,71 +294,16 @@ export class SqliteStore {
     return row ? [row.slice(0, 7) as AnswerRow, packForTransfer(transfers, row[7], row[8])] : null
   }
 
-  #count(jobs: number, bytes: number): void {
-    this.#jobsInTransaction += jobs
-    this.#bytesInTransaction += bytes
+  #unfinishedSizes(afterCaller: string, afterSeq: number, limit: number): SizesValue {
+    const rows = rowsOf<[string, number, string, number]>(this.#sql.unfinishedSizes, afterCaller, afterSeq, limit)
+    const last = rows.at(-1)
+    return [rows.map(([id, bytes]) => [id, JOB_OVERHEAD_BYTES + bytes]), last?.[2] ?? '', last?.[3] ?? 0]
   }
-}
 
-function prepareAll(db: DatabaseSync) {
-  const prepare = (sql: string): StatementSync => {
-    const statement = db.prepare(sql)
-    statement.setReturnArrays(true)
-    return statement
-  }
-  const marks = (columns: string): string => columns.replaceAll(/\w+/g, '?')
-  const isAlive = '(finished_at IS NULL OR finished_at > ?)'
-  return {
-    begin: prepare('BEGIN IMMEDIATE'),
-    commit: prepare('COMMIT'),
-    rollback: prepare('ROLLBACK'),
-    totals: prepare('SELECT jobs, bytes FROM totals WHERE one = 1'),
-    addToTotals: prepare('UPDATE totals SET jobs = jobs + ?, bytes = bytes + ? WHERE one = 1'),
-    insertProbe: prepare('INSERT INTO probe (filler) VALUES (zeroblob(?))'),
-    deleteOldProbes: prepare('DELETE FROM probe WHERE seq < (SELECT max(seq) FROM probe)'),
-    insertJob: prepare(`INSERT INTO jobs (${JOB_COLUMNS}, request) VALUES (${marks(JOB_COLUMNS)}, ?)`),
-    seqOf: prepare('SELECT seq, finished_at, length(request), caller FROM jobs WHERE id = ?'),
-    rerun: prepare(
-      'UPDATE jobs SET node = ?, node_job_id = ?, local_address = ?, runs = ?, run_started_at = ? WHERE seq = ?',
-    ),
-    markLeft: prepare('UPDATE jobs SET client_gone = 1 WHERE seq = ?'),
-    finish: prepare(
-      'UPDATE jobs SET state = ?, finished_at = ?, request = NULL, result = ?, intermediate = ? WHERE seq = ?',
-    ),
-    unfinished: prepare(
-      `SELECT ${JOB_COLUMNS}, seq FROM jobs INDEXED BY jobs_unfinished
-       WHERE finished_at IS NULL AND (caller, seq) > (?, ?) ORDER BY caller, seq LIMIT ?`,
-    ),
-    request: prepare('SELECT request FROM jobs WHERE id = ?'),
-    find: prepare(`SELECT ${JOB_COLUMNS} FROM jobs WHERE id = ? AND ${isAlive}`),
-    listAll: prepare(
-      `SELECT seq, id, finished_at FROM jobs INDEXED BY jobs_by_caller
-       WHERE caller = ? AND seq > ? ORDER BY seq LIMIT ?`,
-    ),
-    listUnfinished: prepare(
-      `SELECT seq, id, finished_at FROM jobs INDEXED BY jobs_unfinished
-       WHERE caller = ? AND finished_at IS NULL AND seq > ? ORDER BY seq LIMIT ?`,
-    ),
-    oldestFinished: prepare(
-      `SELECT seq, finished_at,
-         octet_length(containers) + ifnull(length(result), 0) + ifnull(length(intermediate), 0),
-         result IS NULL
-       FROM jobs INDEXED BY jobs_finished WHERE finished_at IS NOT NULL ORDER BY finished_at LIMIT ?`,
-    ),
-    deleteJob: prepare('DELETE FROM jobs WHERE seq = ?'),
-    answerAge: prepare('SELECT seq, created_at, length(body) FROM answers WHERE caller = ? AND path = ? AND key = ?'),
-    insertAnswer: prepare(
-      `INSERT INTO answers (${ANSWER_COLUMNS}, body_hash, body) VALUES (${marks(ANSWER_COLUMNS)}, ?, ?)`,
-    ),
-    deleteAnswer: prepare('DELETE FROM answers WHERE seq = ?'),
-    oldestAnswers: prepare('SELECT seq, created_at, length(body) FROM answers ORDER BY created_at LIMIT ?'),
-    keptAnswer: prepare(
-      `SELECT ${ANSWER_COLUMNS}, body_hash, body FROM answers
-       WHERE caller = ? AND path = ? AND key = ? AND created_at > ?`,
-    ),
-    nextReqnum: prepare(
-      'INSERT INTO reqnums VALUES (?, 1) ON CONFLICT (worker) DO UPDATE SET last = last + 1 RETURNING last',
-    ),
+  /** Bytes of a caller that can be removed, and such that cannot be. */
+  #count(caller: string, removable: number, fixed: number): void {
+    this.#shares.count(caller, removable, fixed)
+    this.#bytesInTransaction += removable + fixed
   }
 }
 

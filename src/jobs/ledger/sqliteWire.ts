@@ -1,3 +1,4 @@
+import type { JobChange } from './held.ts'
 import type { JobKind, JobRecord, JobState, KeptAnswer } from './ledger.ts'
 
 // What passes between the main thread and the one that owns the database. A message costs some 10 µs of each thread and
@@ -68,6 +69,7 @@ export type WriteOp =
 /** Operations that see what the writes of their group have left. */
 export type ReadOp =
   | [name: 'unfinished', afterCaller: string, afterSeq: number, limit: number]
+  | [name: 'unfinishedSizes', afterCaller: string, afterSeq: number, limit: number]
   | [name: 'request', id: string]
   | [name: 'read', caller: string, ids: readonly string[], withIntermediate: boolean, inlineBytes: number]
   | [name: 'piece', id: string, part: number, number: number]
@@ -128,6 +130,7 @@ export type ReadRow = [id: string, state: JobState, node: string, result: ReadBy
 export type ReadValue = [rows: ReadRow[], packed: PackedBytes]
 export type ListValue = [ids: string[], isFinished: boolean[], lastSeq: number]
 export type UnfinishedValue = [rows: JobRow[], lastCaller: string, lastSeq: number]
+export type SizesValue = [sizes: [id: string, bytes: number][], lastCaller: string, lastSeq: number]
 export type AnswerValue = [row: AnswerRow, packed: PackedBytes] | null
 
 export function rowOf(record: JobRecord): JobRow {
@@ -208,4 +211,15 @@ export function unpack([bytes, ends]: PackedBytes, ref: BytesRef): Buffer | unde
   if (ref < 0) return undefined
   const start = ends[ref - 1] ?? 0
   return Buffer.from(bytes, start, ends[ref]! - start)
+}
+
+/** The operation that writes a change of a job. */
+export function changeOp(id: string, { run, isLeft = false, end }: JobChange): (packer: Packer) => Op {
+  return (packer) => [
+    'change',
+    id,
+    run ? [run.node, run.nodeJobId, run.localAddress, run.runs, Math.trunc(run.runStartedAt)] : null,
+    isLeft,
+    end ? [end.state, Math.trunc(end.finishedAt), packer.add(end.result), packer.add(end.intermediate), null] : null,
+  ]
 }

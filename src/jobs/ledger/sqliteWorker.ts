@@ -32,7 +32,7 @@ const PRUNE_STEP_MS = 4
 const PRUNE_ROWS_AT_ONCE = 20
 
 const READS: ReadonlySet<Op[0]> = new Set<ReadOp[0]>([
-  ...(['unfinished', 'request', 'read', 'piece', 'release', 'find', 'list', 'keptAnswer'] as const),
+  ...(['unfinished', 'unfinishedSizes', 'request', 'read', 'piece', 'release', 'find', 'list', 'keptAnswer'] as const),
 ])
 
 /** A file that SQLite would go on writing although nobody could find it again. */
@@ -178,12 +178,13 @@ class LedgerWorker {
   }
 
   #removeOldest(hasTime: () => boolean): number {
-    const limits = [PRUNE_ROWS_AT_ONCE, this.#maxBytes, hasTime] as const
-    // Leftovers first: their bytes still count, and further jobs must not go for them.
+    const store = this.#store
+    // Leftovers and what is expired first: their bytes still count, and nothing else must go for them.
     return (
-      this.#store.removeLeftovers(PRUNE_ROWS_AT_ONCE, hasTime) ||
-      this.#store.removeJobs(...limits) ||
-      this.#store.removeAnswers(...limits)
+      store.removeLeftovers(PRUNE_ROWS_AT_ONCE, hasTime) ||
+      store.removeExpiredJobs(PRUNE_ROWS_AT_ONCE, hasTime) ||
+      store.removeExpiredAnswers(PRUNE_ROWS_AT_ONCE, hasTime) ||
+      store.removeOverCap(PRUNE_ROWS_AT_ONCE, this.#maxBytes, hasTime)
     )
   }
 

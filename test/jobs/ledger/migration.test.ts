@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
+import { answerBytes } from '../../../src/jobs/ledger/ledger.ts'
 import { SCHEMA_VERSION } from '../../../src/jobs/ledger/sqliteSchema.ts'
 import { aJob, anEnd, ledgerPath, sqliteAt, wholeOf } from './ledgerKit.ts'
 import { writeVersion1 } from './version1.ts'
@@ -73,11 +74,19 @@ test('what each caller keeps is summed up from the jobs of a file of version 1',
     { record: aJob({ caller: 'a', containers, ...finished }), result: Buffer.alloc(30), intermediate: Buffer.alloc(4) },
     { record: aJob({ caller: 'b', containers, ...finished }), result: Buffer.alloc(7) },
   ])
-  await (await sqliteAt(t, path)).close()
-  assert.deepEqual(keptIn(path), [
-    { caller: 'a', finished_bytes: row + 34, unfinished_bytes: row + 1000 },
-    { caller: 'b', finished_bytes: row + 7, unfinished_bytes: 0 },
-  ])
+  const ledger = await sqliteAt(t, path)
+  const answer = await ledger.keptAnswer('10.0.0.1', '/api/jobs', 'once')
+  const kept = [
+    { caller: '10.0.0.1', share: '10.0.0.1', removable: answerBytes(answer!), fixed: 0 },
+    { caller: 'a', share: 'a', removable: row + 34, fixed: row + 1000 },
+    { caller: 'b', share: 'b', removable: row + 7, fixed: 0 },
+  ]
+  assert.equal(
+    ledger.health().keptBytes,
+    kept.reduce((sum, { removable, fixed }) => sum + removable + fixed, 0),
+  )
+  await ledger.close()
+  assert.deepEqual(keptIn(path), kept)
 })
 
 test('a step that fails leaves the file as it was, and the gateway does not start', async (t) => {
