@@ -11,7 +11,7 @@ import { BatchRun, faultResult, type BatchItem, type Refusal } from './batchRun.
 import { BATCH_PATH, type JobDeps } from './deps.ts'
 import { hashBody } from './idempotency.ts'
 import { readJobOptions } from './jobOptions.ts'
-import { unfinishedBytes } from './ledger/ledger.ts'
+import { roomFor } from './requestRoom.ts'
 import { batchSteps, type BatchItem as ReadItem } from './shape.ts'
 import { keptAnswerOf, writeKept } from './submit.ts'
 
@@ -74,15 +74,20 @@ async function submit(
 ): Promise<void> {
   const items: BatchItem[] = readItems.map((item) => ({
     bytes: body.subarray(item.start, item.end),
+    room: item.submission?.kind === 'job' ? roomFor(item.submission.containers, item.end - item.start) : 0,
     ...(item.fault ? { result: faultResult(item.fault) } : { submission: item.submission }),
   }))
   const valid = items.filter((item) => item.submission)
   const jobs = valid.filter((item) => item.submission?.kind === 'job')
-  const giveBack = deps.live.admit(by.caller, jobs.map(bytesOf), valid.length - jobs.length)
+  const giveBack = deps.live.admit(
+    by.caller,
+    jobs.map((item) => item.room),
+    valid.length - jobs.length,
+  )
   try {
     await new BatchRun(deps, req, by).run(items)
   } finally {
-    for (const item of valid) if (item.isOurs !== true) giveBack(bytesOf(item))
+    for (const item of valid) if (item.isOurs !== true) giveBack(item.room)
   }
   const common = commonFault(items, deps)
   if (common) throw common
@@ -96,11 +101,6 @@ async function submit(
   const nodes = namesOf(items)
   contextOf(req).node = nodes
   writeAnswer(res, { status: 200, headers: { 'content-type': 'application/json' }, body: answer }, nodes)
-}
-
-/** What the ledger will keep of an item until its end. */
-function bytesOf({ bytes, submission }: BatchItem): number {
-  return submission?.kind === 'job' ? unfinishedBytes(submission.containers, bytes.length) : 0
 }
 
 /** The nodes that served a batch. Clients take headers of 8 kB, some proxies of 4. */

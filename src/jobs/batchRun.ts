@@ -19,6 +19,8 @@ import { jobHeaders, submissionExchange } from './submit.ts'
 /** One item of a batch, as the bytes that came, and what became of it. */
 export interface BatchItem {
   readonly bytes: Buffer
+  /** The room that it takes in the ledger until its end, bytes; 0 where it is no job. */
+  readonly room: number
   /** Missing where the item was refused before anything was sent. */
   readonly submission?: Submission
   result?: { readonly body: Buffer; readonly fault?: GatewayFault; readonly refusal?: Refusal }
@@ -229,7 +231,12 @@ export class BatchRun {
     const jobs: NewJob[] = accepted.map(({ job, id }) => {
       const lease = job.lease as Lease
       const containers = job.item.submission?.kind === 'job' ? job.item.submission.containers : []
-      return { record: recordOf(id, 'job', containers, lease, this.#by), request: job.item.bytes, lease }
+      return {
+        record: recordOf(id, 'job', containers, lease, this.#by),
+        request: job.item.bytes,
+        room: job.item.room,
+        lease,
+      }
     })
     try {
       await live.accept(jobs)

@@ -6,7 +6,7 @@ import { parseAddress } from '../fleet/address.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import { GatewayFault } from '../faults.ts'
 import { limitKeyOf } from '../http/context.ts'
-import { unfinishedBytes, ledgerFault, type JobRecord, type KeptAnswer, type Ledger } from './ledger/ledger.ts'
+import { ledgerFault, type JobRecord, type KeptAnswer, type Ledger } from './ledger/ledger.ts'
 import { RequestRoom } from './requestRoom.ts'
 import { steadyClock } from './steadyClock.ts'
 
@@ -29,8 +29,8 @@ export interface LiveJob {
   readonly node: TrackedNode
   /** Its place at the node; `undefined` for a stream, whose place ends with its connection. */
   lease: Lease | undefined
-  /** What it keeps in the ledger until its end. */
-  readonly bytes: number
+  /** The room that it takes in the ledger until its end, bytes. */
+  readonly room: number
   /** Looks in a row at which the node did not know it. */
   unknownLooks: number
   /** When a node last said that it runs, or when we began to look after it: monotonic seconds. */
@@ -91,9 +91,9 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
       const node = this.#fleet.find(record.node) ?? this.#fleet.adopt(parseAddress(record.node))
       const lease = record.kind === 'job' ? Lease.restore(this.#fleet, node) : undefined
       lease?.handOver()
-      const bytes = sizes.get(record.id) ?? 0
-      const job = this.#add(record, node, lease, bytes, { ranSeconds: secondsSince(record.runStartedAt) })
-      this.#room.add(record.caller, bytes)
+      const room = sizes.get(record.id) ?? 0
+      const job = this.#add(record, node, lease, room, { ranSeconds: secondsSince(record.runStartedAt) })
+      this.#room.add(record.caller, room)
       if (!record.clientGone) this.#count(record.caller, 1)
       this.emit('follow', job)
     }
@@ -147,16 +147,10 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
    */
   async accept(accepted: readonly NewJob[], answer?: KeptAnswer): Promise<LiveJob[]> {
     await this.#ledger.insert(accepted, answer)
-    return accepted.map(({ record, request, lease, isOpen }) => {
+    return accepted.map(({ record, room = 0, lease, isOpen }) => {
       const keepsPlace = record.kind === 'job'
       if (keepsPlace) lease.handOver()
-      const job = this.#add(
-        record,
-        lease.node,
-        keepsPlace ? lease : undefined,
-        unfinishedBytes(record.containers, request?.length ?? 0),
-        { isOpen },
-      )
+      const job = this.#add(record, lease.node, keepsPlace ? lease : undefined, room, { isOpen })
       if (!job.isOpen) this.emit('follow', job)
       return job
     })
@@ -199,7 +193,7 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
     this.#keepIntermediate(job, undefined)
     job.lease?.jobEnded(end.state === 'success' ? 'success' : 'failure', lagSeconds)
     if (!job.record.clientGone) this.#count(job.record.caller, -1)
-    this.#room.add(job.record.caller, -job.bytes)
+    this.#room.add(job.record.caller, -job.room)
     this.emit('unfollow', job)
     this.emit('ended', job, end)
     const kept = { ...end, finishedAt: steadyClock.stampMs() }
@@ -227,7 +221,7 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
     this.#keepIntermediate(job, undefined)
     this.emit('unfollow', job)
     const newRun = { ...where, node: lease.node.key, runs: job.record.runs + 1, runStartedAt: steadyClock.stampMs() }
-    const next = this.#add({ ...job.record, ...newRun }, lease.node, lease, job.bytes)
+    const next = this.#add({ ...job.record, ...newRun }, lease.node, lease, job.room)
     this.emit('rerun', next, job.node)
     this.emit('follow', next)
     this.#persistRun(job.record.id)
@@ -260,7 +254,7 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
     record: JobRecord,
     node: TrackedNode,
     lease: Lease | undefined,
-    bytes: number,
+    room: number,
     { isOpen = false, ranSeconds = 0 } = {},
   ): LiveJob {
     const now = this.#fleet.now()
@@ -268,7 +262,7 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
       record,
       node,
       lease,
-      bytes,
+      room,
       isOpen,
       unknownLooks: 0,
       knownAt: now,
@@ -305,6 +299,8 @@ function secondsSince(epochMs: number): number {
 export interface NewJob {
   readonly record: JobRecord
   readonly request?: Buffer | undefined
+  /** The bytes that it was admitted with. */
+  readonly room?: number
   readonly lease: Lease
   /** A stream whose pieces are still to come. */
   readonly isOpen?: boolean

@@ -8,8 +8,8 @@ import { inTurns } from '../turns.ts'
 import { isDuplicate, isUsableId, recordOf, type Submitter } from './accepted.ts'
 import { STREAM_PATH, type JobDeps } from './deps.ts'
 import { readJobOptions } from './jobOptions.ts'
-import { unfinishedBytes } from './ledger/ledger.ts'
 import type { LiveJob } from './liveJobs.ts'
+import { roomFor } from './requestRoom.ts'
 import { submissionSteps } from './shape.ts'
 import { needOf } from './needs.ts'
 import { jobHeaders, submissionExchange } from './submit.ts'
@@ -34,13 +34,13 @@ export function streamJob(deps: JobDeps) {
     await deps.whenReady()
     const need = await needOf(submission, deps.selector)
     // Its request is not kept.
-    const bytes = unfinishedBytes(submission.containers, 0)
-    const giveBack = deps.live.admit(caller, [bytes])
+    const room = roomFor(submission.containers, body.length, 0)
+    const giveBack = deps.live.admit(caller, [room])
     let job: LiveJob | undefined
     const record = async (id: string, lease: Lease): Promise<void> => {
       const accepted = recordOf(id, 'stream', submission.containers, lease, by)
       try {
-        ;[job] = await deps.live.accept([{ record: accepted, lease, isOpen: true }])
+        ;[job] = await deps.live.accept([{ record: accepted, room, lease, isOpen: true }])
       } catch (error) {
         // The id is on its way to the client as it is, and belongs to another job.
         throw isDuplicate(error) ? new GatewayFault('ERR_NODE_NONSENSE', ID_TAKEN, { cause: error }) : error
@@ -56,7 +56,7 @@ export function streamJob(deps: JobDeps) {
         },
       })
     } finally {
-      if (!job) giveBack(bytes)
+      if (!job) giveBack(room)
     }
   }
 }

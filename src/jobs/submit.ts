@@ -12,9 +12,10 @@ import { acceptJob, idIn, recordOf, type Submitter } from './accepted.ts'
 import { JOBS_PATH, type JobDeps } from './deps.ts'
 import { hashBody } from './idempotency.ts'
 import { readJobOptions } from './jobOptions.ts'
-import { unfinishedBytes, type KeptAnswer } from './ledger/ledger.ts'
+import type { KeptAnswer } from './ledger/ledger.ts'
 import { isNodeSpecificRefusal, needOf, noNodeFor } from './needs.ts'
 import { submissionSteps, type Submission } from './shape.ts'
+import { roomFor } from './requestRoom.ts'
 import { steadyClock } from './steadyClock.ts'
 
 /** How an accepted answer is kept for the Idempotency-Key of its request. */
@@ -57,20 +58,20 @@ async function submit(
 ): Promise<void> {
   const need = await needOf(submission, deps.selector)
   const isJob = submission.kind === 'job'
-  const bytes = isJob ? unfinishedBytes(submission.containers, body.length) : 0
-  const giveBack = isJob ? deps.live.admit(by.caller, [bytes]) : deps.live.admit(by.caller, [], 1)
+  const room = isJob ? roomFor(submission.containers, body.length) : 0
+  const giveBack = isJob ? deps.live.admit(by.caller, [room]) : deps.live.admit(by.caller, [], 1)
   let isOurs = false
   try {
     await deps.forwarder.forward(req, res, {
       ...submissionExchange(deps, { path: JOBS_PATH, body, submission, by, need, headers: jobHeaders(deps, req) }),
       onAnswer: async (answer, lease) => {
-        const recorded = await recordAnswer(deps, answer, lease, submission, body, by, keeping)
+        const recorded = await recordAnswer(deps, answer, lease, submission, body, room, by, keeping)
         isOurs = recorded.isOurs
         return recorded.answer
       },
     })
   } finally {
-    if (!isOurs) giveBack(bytes)
+    if (!isOurs) giveBack(room)
   }
 }
 
@@ -114,6 +115,7 @@ async function recordAnswer(
   lease: Lease,
   submission: Submission,
   request: Buffer,
+  room: number,
   by: Submitter,
   keeping: Keeping | undefined,
 ): Promise<{ answer: Answer; isOurs: boolean }> {
@@ -130,7 +132,7 @@ async function recordAnswer(
   const span = idIn(answer.body)
   if (!span) throw new GatewayFault('ERR_NODE_NONSENSE', 'The node accepted the job without naming its id')
   const record = recordOf(span.id, 'job', submission.containers, lease, by)
-  const body = await acceptJob(live, { record, request, lease }, answer.body, kept)
+  const body = await acceptJob(live, { record, request, room, lease }, answer.body, kept)
   if (kept) keeping?.isKept({ ...kept, body })
   return { answer: { ...answer, body }, isOurs: true }
 }

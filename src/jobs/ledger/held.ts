@@ -10,6 +10,9 @@ export interface JobChange {
 /** `full`: not taken, too much is held already. */
 export type HoldOutcome = 'held' | 'alreadyFinal' | 'full'
 
+const MAX_BYTES = 128 * 1024 * 1024
+const MAX_JOBS = 100_000
+
 /** Changes that could not be written yet: at most one for each job, and only so much of them. */
 export class HeldChanges {
   readonly #changes = new Map<string, JobChange>()
@@ -18,7 +21,7 @@ export class HeldChanges {
   #bytes = 0
 
   /** `maxBytes` bounds the results. */
-  constructor(maxBytes: number, maxJobs: number) {
+  constructor(maxBytes = MAX_BYTES, maxJobs = MAX_JOBS) {
     this.#maxBytes = maxBytes
     this.#maxJobs = maxJobs
   }

@@ -30,6 +30,8 @@ const PRUNE_STEP = 500
 
 interface Entry {
   record: JobRecord
+  /** Of the job without request and result. */
+  readonly rowBytes: number
   request: Buffer | undefined
   end: KeptEnd | undefined
 }
@@ -76,7 +78,8 @@ export class MemoryLedger implements Ledger {
     const ids = new Set(jobs.map((job) => job.record.id))
     if (ids.size < jobs.length || [...ids].some((id) => this.#jobs.has(id))) throw new DuplicateJobError()
     for (const { record, request } of jobs) {
-      const entry = { record, request: request && ownCopy(request), end: undefined }
+      const rowBytes = unfinishedBytes(record.containers, 0)
+      const entry = { record, rowBytes, request: request && ownCopy(request), end: undefined }
       this.#jobs.set(record.id, entry)
       this.#unfinished.add(record.id)
       this.#shares.count(record.caller, sizeOf(entry))
@@ -316,9 +319,9 @@ function lengthOf(pieces: readonly Buffer[]): number {
   return pieces.reduce((sum, piece) => sum + piece.length, 0)
 }
 
-function sizeOf({ record, request, end }: Entry): number {
+function sizeOf({ rowBytes, request, end }: Entry): number {
   const endLength = end ? lengthOf(end.result) + lengthOf(end.intermediate ?? []) : 0
-  return unfinishedBytes(record.containers, request?.length ?? 0) + endLength
+  return rowBytes + (request?.length ?? 0) + endLength
 }
 
 function answerKey({ caller, path, key }: Pick<KeptAnswer, 'caller' | 'path' | 'key'>): string {

@@ -48,8 +48,6 @@ import {
 const RETRY_EVERY_MS = 2000
 /** No client waits for changes, so they may wait for something to share a commit with. */
 const CHANGE_PATIENCE_MS = 10
-const MAX_HELD_BYTES = 128 * 1024 * 1024
-const MAX_HELD_JOBS = 100_000
 /** Held changes that are tried at once. */
 const HELD_BATCH = 100
 /** Rows for each step of a walk over many jobs, so that other operations go in between. */
@@ -70,7 +68,7 @@ export interface SqliteLedgerOptions extends LedgerLimits {
 export class SqliteLedger implements Ledger {
   readonly #path: string
   readonly #logger: Logger
-  readonly #held = new HeldChanges(MAX_HELD_BYTES, MAX_HELD_JOBS)
+  readonly #held = new HeldChanges()
   readonly #pieceReads = new Limit(MAX_PIECE_READS)
   #thread!: SqliteThread
   #report: StoreReport = [0, 0, 0, false, null, null]
