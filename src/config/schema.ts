@@ -140,7 +140,7 @@ export const schema = {
     sensitive: true,
   }),
   STATE_MAX_BYTES: setting({
-    doc: 'most room for kept requests and results; the oldest finished jobs of the caller who keeps most go first; unfinished requests of one caller may take a quarter of it',
+    doc: 'most room for requests and results; the caller who keeps most gives way first; unfinished requests of one may take a quarter',
     format: 'size',
     min: 1,
     max: 1024 * 1024 * gigabyte,
