@@ -5,6 +5,8 @@ import { beginRequest, refuseLoops, refuseMalformed } from './http/begin.ts'
 import { answerIsData, answerIsPage, refuseOtherSites, shareWithOrigins } from './http/browsers.ts'
 import type { Drain } from './http/drain.ts'
 import { errorHandler } from './http/errors.ts'
+import type { MemoryBudget } from './http/memory/budget.ts'
+import { countMemory } from './http/memory/requestMemory.ts'
 import { withholdOurKeys } from './http/ourKeys.ts'
 import { limitPerCaller, type CallerLimit } from './http/rateLimits.ts'
 import { addPath } from './http/routes.ts'
@@ -43,6 +45,7 @@ export interface AppDeps {
   readonly openai: OpenAiDeps
   readonly pages: Pages
   readonly drain: Drain
+  readonly memory: MemoryBudget
   readonly apiKeys: KeyRing
   readonly opsKey: KeyRing
   readonly trustProxy: false | number | readonly string[]
@@ -64,7 +67,7 @@ const OPENAI_PATHS = [
 
 /** All routes, in order. */
 export function createApp(deps: AppDeps): Express {
-  const { jobs, follower, lookup, pages, drain } = deps
+  const { jobs, follower, lookup, pages, drain, memory } = deps
   const app = express()
   app.disable('x-powered-by').disable('etag')
   app.set('trust proxy', deps.trustProxy)
@@ -83,12 +86,15 @@ export function createApp(deps: AppDeps): Express {
   /** A batch counts its items itself. */
   const batchWork = [refuseNewWork, noLoop, withKey]
 
-  addPath(app, '/api/jobs', { POST: [...work, drain.toItsEnd(submitJob(jobs))], GET: [...client, readJobs(jobs)] })
-  addPath(app, '/api/jobs/stream', { POST: [...work, streamJob(jobs)] })
-  addPath(app, '/api/jobs/batch', { POST: [...batchWork, drain.toItsEnd(submitBatch(jobs, proxyLimit))] })
+  const submit = drain.toItsEnd(submitJob(jobs))
+  addPath(app, '/api/jobs', { POST: [...work, countMemory(memory, submit)], GET: [...client, readJobs(jobs)] })
+  addPath(app, '/api/jobs/stream', { POST: [...work, countMemory(memory, streamJob(jobs))] })
+  addPath(app, '/api/jobs/batch', {
+    POST: [...batchWork, countMemory(memory, drain.toItsEnd(submitBatch(jobs, proxyLimit)))],
+  })
   const isStatusAllowed = addressList(deps.statusAllowedIps)
   // It belongs to a job that runs already: it is no new work.
-  addPath(app, '/api/status', { PUT: [...client, putStatus(jobs, follower, isStatusAllowed)] })
+  addPath(app, '/api/status', { PUT: [...client, countMemory(memory, putStatus(jobs, follower, isStatusAllowed))] })
   addPath(app, '/info', { GET: [...client, fleetInfo(jobs)] })
   addPath(app, '/resources', { GET: [...client, fleetResources(jobs, lookup.resources)] })
 
@@ -107,13 +113,15 @@ export function createApp(deps: AppDeps): Express {
   }
 
   const routeLimit = lookupLimit()
+  const readRoute = countMemory(memory, readRouteBody(deps.route))
   const routeKey = requireRouteKey(deps.apiKeys, wrongKeys)
   addPath(app, '/route', {
-    POST: [refuseNewWork, noLoop, readRouteBody(deps.route), routeKey, routeLimit.countRequest, issueRoute(deps.route)],
+    POST: [refuseNewWork, noLoop, readRoute, routeKey, routeLimit.countRequest, issueRoute(deps.route)],
   })
   addPath(app, '/pubkey', { GET: [publicKey(deps.route.keys)] })
 
-  for (const path of OPENAI_PATHS) addPath(app, path, { POST: [...work, forwardOpenAi(deps.openai)] })
+  const openai = countMemory(memory, forwardOpenAi(deps.openai))
+  for (const path of OPENAI_PATHS) addPath(app, path, { POST: [...work, openai] })
   const models = listModels(deps.openai)
   for (const path of ['/v1/models', '/models']) addPath(app, path, { GET: [...client, models] })
 

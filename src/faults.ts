@@ -49,6 +49,8 @@ export const FAULTS = {
   ERR_NO_SERVICE: gateway(503, 'No healthy services available'),
   ERR_LEDGER: amid(503, 'The gateway cannot record jobs at the moment'),
   ERR_LEDGER_FULL: gateway(503, 'The ledger is full of unfinished requests'),
+  ERR_MEMORY_BUDGET: gateway(503, 'The gateway has no room for the request body'),
+  ERR_ANSWER_BUDGET: amid(503, 'The gateway has no room for the answer'),
   ERR_NO_SOCKET: gateway(503, 'The gateway cannot open connections at the moment'),
 
   ERR_NODE_REFUSED: before(502, 'The node could not be reached'),

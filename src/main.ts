@@ -16,6 +16,7 @@ import type { NodeSource } from './fleet/sources/source.ts'
 import { GatewayFault } from './faults.ts'
 import { KeyRing } from './http/auth.ts'
 import { Drain } from './http/drain.ts'
+import { MemoryBudget } from './http/memory/budget.ts'
 import { createHttpServer } from './http/server.ts'
 import { createVia } from './http/via.ts'
 import { Failover } from './jobs/follow/failover.ts'
@@ -145,8 +146,9 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
     answerTimeoutSeconds: settings.proxyTimeoutSeconds,
     idleTimeoutSeconds: settings.streamIdleTimeoutSeconds,
   })
+  const memory = new MemoryBudget(settings.memoryBudgetBytes)
   const live = new LiveJobs(ledger, fleet, settings.maxJobsPerCaller, new RequestRoom(settings.stateMaxBytes))
-  const common = { fleet, selector, transport, live, ledger, via, logger }
+  const common = { fleet, selector, transport, live, ledger, memory, via, logger }
   const failover = new Failover({
     ...common,
     isEnabled: settings.jobFailover,
@@ -159,16 +161,16 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
     periodSeconds: overrides.followPeriodSeconds ?? FOLLOW_PERIOD_SECONDS,
   })
   const drain = new Drain()
-  const metrics = new Metrics(fleet, live)
+  const metrics = new Metrics(fleet, live, memory)
   logFleet(fleet, logger)
   logJobs(live, logger)
 
   const whenReady = (): Promise<void> => waitUntilReady(fleet)
-  const lookup: LookupDeps = { fleet, selector, resources: new Resources(transport, via, fleet.now), whenReady }
+  const lookup: LookupDeps = { fleet, selector, resources: new Resources(transport, memory, via, fleet.now), whenReady }
   const forwarder = new Forwarder({ fleet, selector, transport })
   const keys = await openKeys(settings.stateUrl)
   const { maxBodyBytes } = settings
-  const watch: WatchDeps = { fleet, drain, ledger, live, version: packageVersion() }
+  const watch: WatchDeps = { fleet, drain, ledger, live, memory, version: packageVersion() }
   const app = createApp({
     jobs: { ...common, forwarder, idempotency: new Idempotency(ledger), maxBodyBytes, whenReady },
     follower,
@@ -190,6 +192,7 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
       },
     },
     drain,
+    memory,
     apiKeys: new KeyRing(settings.apiKeys),
     opsKey: new KeyRing(settings.opsKey === '' ? [] : [settings.opsKey]),
     trustProxy: settings.trustProxy,

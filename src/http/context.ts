@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import ipaddr from 'ipaddr.js'
 import { isIP, isIPv6 } from 'node:net'
 import type { GatewayFault } from '../faults.ts'
+import type { RequestMemory } from './memory/requestMemory.ts'
 
 const PLAUSIBLE_ID = /^[A-Za-z0-9._-]{1,128}$/
 const CONTEXT = Symbol('gateway context')
@@ -21,6 +22,8 @@ export interface RequestContext {
   credentialsAreOurs: boolean
   /** Names of headers that hold a key of the gateway's own, and must not go to a backend either. */
   withheldHeaders?: Set<string>
+  /** Set where the request's handler counts what it holds. */
+  memory?: RequestMemory
   // What became of it, for logs and metrics:
   /** The backend that served it, or was asked last. */
   node?: string | undefined

@@ -1,5 +1,9 @@
+import type { Request } from 'express'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { GatewayFault } from '../faults.ts'
+import type { Reservation } from './memory/budget.ts'
+import { Collector } from './memory/collector.ts'
+import { bodyRefused, memoryOf } from './memory/requestMemory.ts'
 
 /** A body that is refused is still read this far, so that a client busy sending sees the answer. */
 const DRAIN_FACTOR = 4
@@ -32,12 +36,13 @@ export function breakBody(req: IncomingMessage, fault: GatewayFault): void {
 }
 
 /**
- * The whole request body.
+ * The whole request body. Its room in the memory budget is taken by its `Content-Length` before anything is read, where there
+ * is one, else as it arrives.
  *
- * @throws GatewayFault ERR_BODY_TOO_LARGE over `maxBytes`, ERR_BODY_ENCODED for a compressed one, ERR_CLIENT_GONE, or what
- *   broke it
+ * @throws GatewayFault ERR_BODY_TOO_LARGE over `maxBytes`, ERR_BODY_ENCODED for a compressed one, ERR_MEMORY_BUDGET,
+ * ERR_CLIENT_GONE, or what broke it
  */
-export function readBody(req: IncomingMessage, maxBytes: number): Promise<Buffer> {
+export function readBody(req: Request, maxBytes: number): Promise<Buffer> {
   const broken = (req as MayBeBroken)[BROKEN]
   if (broken) return Promise.reject(broken)
   const encoding = req.headers['content-encoding']
@@ -47,32 +52,40 @@ export function readBody(req: IncomingMessage, maxBytes: number): Promise<Buffer
       new GatewayFault('ERR_BODY_ENCODED', undefined, { headers: { 'Accept-Encoding': 'identity' } }),
     )
   }
-  if (Number(req.headers['content-length']) > maxBytes) {
+  const announced = Number(req.headers['content-length'] ?? 0)
+  if (announced > maxBytes) {
     drain(req, maxBytes)
     return Promise.reject(tooLarge(maxBytes))
+  }
+  const memory = memoryOf(req).body
+  const refusal = memory.grow(announced)
+  if (refusal) {
+    drain(req, maxBytes)
+    return Promise.reject(bodyRefused(refusal))
   }
   const held = (req as MayAwaitContinue)[AWAITS_CONTINUE]
   if (held) {
     held.writeContinue()
     continued.add(req)
   }
-  return collect(req, maxBytes)
+  return collect(req, maxBytes, announced, memory)
 }
 
-function collect(req: IncomingMessage, maxBytes: number): Promise<Buffer> {
+function collect(req: IncomingMessage, maxBytes: number, announced: number, memory: Reservation): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    let chunks: Buffer[] = []
-    let size = 0
-    const onData = (chunk: Buffer): void => {
-      size += chunk.length
-      if (size <= maxBytes) {
-        chunks.push(chunk)
-        return
-      }
-      chunks = []
+    const body = new Collector(announced)
+    const refuse = (fault: GatewayFault): void => {
+      body.drop()
       req.off('data', onData)
-      reject(tooLarge(maxBytes))
+      reject(fault)
       drain(req, maxBytes)
+    }
+    const onData = (chunk: Buffer): void => {
+      const size = body.size + chunk.length
+      if (size > maxBytes) return refuse(tooLarge(maxBytes))
+      const refusal = size > announced ? memory.grow(chunk.length) : undefined
+      if (refusal) return refuse(bodyRefused(refusal))
+      body.push(chunk)
     }
     // Whatever comes first settles it; the others then say nothing new, and taking them off would cost more than they do.
     const onGone = (): void => {
@@ -80,7 +93,7 @@ function collect(req: IncomingMessage, maxBytes: number): Promise<Buffer> {
     }
     req
       .on('data', onData)
-      .on('end', () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size)))
+      .on('end', () => resolve(body.take()))
       .on('close', onGone)
       .on('error', onGone)
   })

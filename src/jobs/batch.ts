@@ -1,6 +1,7 @@
 import type { Request, Response } from 'express'
 import { GatewayFault } from '../faults.ts'
 import { contextOf } from '../http/context.ts'
+import { memoryOf } from '../http/memory/requestMemory.ts'
 import type { CallerLimit } from '../http/rateLimits.ts'
 import { readBody } from '../http/readBody.ts'
 import { joinArray } from '../json/index.ts'
@@ -48,7 +49,7 @@ export function submitBatch(deps: JobDeps, limit: CallerLimit) {
         accept(keptAnswer)
       }),
     )
-    if (kept) writeKept(res, kept)
+    if (kept) writeKept(req, res, kept)
   }
 }
 
@@ -97,6 +98,7 @@ async function submit(
     return writeAnswer(res, refusal.answer, refusal.nodeName)
   }
   const answer = joinArray(items.map((item) => (item.result ?? faultResult(new GatewayFault('ERR_INTERNAL'))).body))
+  memoryOf(req).answer.growAnyway(answer.length)
   if (items.some((item) => item.isAccepted === true)) await keep?.(answer)
   const nodes = namesOf(items)
   contextOf(req).node = nodes

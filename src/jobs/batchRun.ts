@@ -3,13 +3,15 @@ import type { Lease } from '../fleet/lease.ts'
 import { Limit } from '../fleet/limit.ts'
 import { GatewayFault } from '../faults.ts'
 import { errorBody, toFault } from '../http/errors.ts'
-import { arraySteps, joinArray } from '../json/index.ts'
-import { collect, type Answer } from '../proxy/attempt.ts'
+import { memoryOf, type RequestMemory } from '../http/memory/requestMemory.ts'
+import { arraySteps } from '../json/index.ts'
+import { collect, type Answer, type BackendRequest } from '../proxy/attempt.ts'
 import { retryAfterSeconds, Tries, writtenAtMs } from '../proxy/exchange.ts'
 import type { FlatHeaders } from '../proxy/headers.ts'
 import { mayMoveOn, noteFailure, tryNodes } from '../proxy/tryNodes.ts'
 import { inTurns, Slice } from '../turns.ts'
 import { acceptJob, idIn, isDuplicate, namesId, recordOf, type Submitter } from './accepted.ts'
+import { batchBody } from './batchBody.ts'
 import { BATCH_PATH, JOBS_PATH, type JobDeps } from './deps.ts'
 import type { NewJob } from './liveJobs.ts'
 import { isNodeSpecificRefusal, needOf } from './needs.ts'
@@ -52,6 +54,10 @@ interface Accepted {
   readonly id: string
 }
 
+/** A node's answer to a part of a batch always has room for the ids of all jobs that it has accepted, bytes. */
+const BATCH_ANSWER_BYTES = 16_384
+const ITEM_ANSWER_BYTES = 256
+
 /** Subscriptions of one batch that are sent at once. */
 const MAX_SUBSCRIPTIONS_AT_ONCE = 16
 
@@ -59,11 +65,13 @@ const MAX_SUBSCRIPTIONS_AT_ONCE = 16
 export class BatchRun {
   readonly #deps: JobDeps
   readonly #headers: FlatHeaders
+  readonly #memory: RequestMemory
   readonly #by: Submitter
 
   constructor(deps: JobDeps, req: Request, by: Submitter) {
     this.#deps = deps
     this.#headers = jobHeaders(deps, req)
+    this.#memory = memoryOf(req)
     this.#by = by
   }
 
@@ -100,7 +108,9 @@ export class BatchRun {
   async #sendSubscription(item: BatchItem): Promise<void> {
     const { fleet, selector } = this.#deps
     const exchange = await this.#exchange(item, JOBS_PATH)
-    const outcome = await tryNodes(this.#deps, exchange, new Tries(exchange, fleet, selector))
+    const outcome = await tryNodes(this.#deps, exchange, new Tries(exchange, fleet, selector), {
+      memory: this.#memory.answer,
+    })
     if (outcome.kind === 'fault') {
       conclude(item, outcome.fault)
     } else if (outcome.kind !== 'streamed') {
@@ -146,12 +156,14 @@ export class BatchRun {
     const { fleet, transport } = this.#deps
     const { node } = group[0]?.lease as Lease
     const startedAt = performance.now()
-    const result = await collect(transport, node, {
-      method: 'POST',
-      path: node.spec.basePath + BATCH_PATH,
-      headers: this.#headers,
-      body: joinArray(group.map(({ item }) => item.bytes)),
-    })
+    const { body, length, copiedBytes } = batchBody(group.map(({ item }) => item.bytes))
+    const headers = [...this.#headers, 'content-length', String(length)]
+    const request: BackendRequest = { method: 'POST', path: node.spec.basePath + BATCH_PATH, headers, body }
+    const memory = this.#memory
+    memory.body.growAnyway(copiedBytes)
+    const alwaysBytes = BATCH_ANSWER_BYTES + group.length * ITEM_ANSWER_BYTES
+    const result = await collect(transport, node, request, { memory: memory.answer, alwaysBytes })
+    memory.body.shrink(copiedBytes)
     if (result.kind === 'fault') {
       noteFailure(fleet, node, result.fault, result.refused)
       return group.filter((job) => this.#failed(job, result.fault))

@@ -3,6 +3,7 @@ import ipaddr from 'ipaddr.js'
 import { parseAddress } from '../fleet/address.ts'
 import { GatewayFault } from '../faults.ts'
 import { contextOf } from '../http/context.ts'
+import { memoryOf } from '../http/memory/requestMemory.ts'
 import { readBody } from '../http/readBody.ts'
 import { memberOf, objectSteps, splice, stringAt, type JsonMember } from '../json/index.ts'
 import { collect } from '../proxy/attempt.ts'
@@ -42,13 +43,16 @@ export function putStatus(deps: JobDeps, follower: Follower, isAllowed: (address
     await deps.whenReady()
     const known = live?.node ?? deps.fleet.find(record.node)
     const node = known ?? deps.fleet.adopt(parseAddress(record.node))
-    const result = await collect(deps.transport, node, {
-      method: 'PUT',
+    const report = {
+      method: 'PUT' as const,
       path: `${node.spec.basePath}/api/status`,
       headers: headersForBackend(req, { via: deps.via, contentType: 'application/json' }),
       // The job may run under another id there by now.
       body: splice(body, id.span, Buffer.from(JSON.stringify(record.nodeJobId))),
-    })
+    }
+    const memory = memoryOf(req)
+    memory.body.growAnyway(report.body.length)
+    const result = await collect(deps.transport, node, report, { memory: memory.answer })
     if (!known) deps.fleet.release(node)
     if (result.kind === 'fault') throw result.fault
     context.node = node.name

@@ -3,6 +3,7 @@ import type { Lease } from '../fleet/lease.ts'
 import type { Need } from '../fleet/need.ts'
 import { GatewayFault } from '../faults.ts'
 import { contextOf } from '../http/context.ts'
+import { memoryOf, replayRefused } from '../http/memory/requestMemory.ts'
 import { readBody } from '../http/readBody.ts'
 import type { Answer } from '../proxy/attempt.ts'
 import { writeAnswer, type ClientExchange } from '../proxy/forwarder.ts'
@@ -43,7 +44,7 @@ export function submitJob(deps: JobDeps) {
         isKept,
       }),
     )
-    if (kept) writeKept(res, kept)
+    if (kept) writeKept(req, res, kept)
   }
 }
 
@@ -152,9 +153,15 @@ export function keptAnswerOf(
   }
 }
 
-/** Gives the first accepted answer again. */
-export function writeKept(res: Response, kept: KeptAnswer): void {
+/**
+ * Gives the first accepted answer again.
+ *
+ * @throws GatewayFault ERR_MEMORY_BUDGET; it stays kept
+ */
+export function writeKept(req: Request, res: Response, kept: KeptAnswer): void {
+  const refusal = memoryOf(req).answer.grow(kept.body.length)
+  if (refusal) throw replayRefused(refusal)
   res.setHeader('Idempotent-Replayed', 'true')
   const headers = { 'content-type': kept.contentType }
-  writeAnswer(res, { status: kept.status, headers, body: Buffer.from(kept.body) }, kept.node)
+  writeAnswer(res, { status: kept.status, headers, body: kept.body }, kept.node)
 }

@@ -4,6 +4,7 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 import type { Fleet } from '../fleet/fleet.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import { contextOf } from '../http/context.ts'
+import type { MemoryBudget, Scope } from '../http/memory/budget.ts'
 import type { LiveJobs } from '../jobs/liveJobs.ts'
 import type { Served } from '../openai/forward.ts'
 
@@ -28,7 +29,7 @@ export class Metrics {
   /** Told of what OpenAI-compatible services answered. */
   readonly openai = new EventEmitter<{ served: [Served] }>()
 
-  constructor(fleet: Fleet, live: LiveJobs) {
+  constructor(fleet: Fleet, live: LiveJobs, memory: MemoryBudget) {
     const registers = [this.registry]
     collectDefaultMetrics({ register: this.registry })
     this.#requests = new Counter({
@@ -64,6 +65,7 @@ export class Metrics {
     live.on('ended', (_job, end) => this.#jobsEnded.inc({ state: end.state }))
     live.on('rerun', () => this.#jobsRerun.inc())
     this.#addGauges(fleet, live)
+    this.#addMemory(memory)
     this.#addModels()
   }
 
@@ -111,6 +113,35 @@ export class Metrics {
       if (!served.usage) return
       tokens.inc({ model, kind: 'prompt' }, served.usage.promptTokens)
       tokens.inc({ model, kind: 'completion' }, served.usage.completionTokens)
+    })
+  }
+
+  #addMemory(memory: MemoryBudget): void {
+    const registers = [this.registry]
+    new Gauge({
+      name: 'infernet_gateway_memory_bytes',
+      help: "Request bodies and collected answers in memory: of callers, and of calls of the gateway's own",
+      labelNames: ['account'],
+      registers,
+      collect(): void {
+        this.set({ account: 'callers' }, memory.usedBytes)
+        this.set({ account: 'own' }, memory.ownBytes)
+      },
+    })
+    new Gauge({
+      name: 'infernet_gateway_memory_budget_bytes',
+      help: 'MEMORY_BUDGET: what callers may hold in memory in all',
+      registers,
+    }).set(memory.totalBytes)
+    new Counter({
+      name: 'infernet_gateway_memory_refusals_total',
+      help: 'Bodies and answers without room, by what was used up: the share of a caller, the budget, or the bound of own calls',
+      labelNames: ['scope'],
+      registers,
+      collect(): void {
+        this.reset()
+        for (const scope of Object.keys(memory.refusals) as Scope[]) this.inc({ scope }, memory.refusals[scope])
+      },
     })
   }
 

@@ -5,6 +5,7 @@ import type { TrackedNode } from '../fleet/node.ts'
 import type { Drain } from '../http/drain.ts'
 import { RETRY_AFTER_SECONDS } from '../http/errors.ts'
 import { listParts, objectParts, Parts, sendJson } from '../http/sendJson.ts'
+import type { MemoryBudget } from '../http/memory/budget.ts'
 import type { Ledger } from '../jobs/ledger/ledger.ts'
 import type { LiveJobs } from '../jobs/liveJobs.ts'
 import { SEVERAL_NODES, SEVERAL_NODES_ADVICE } from './lifeLog.ts'
@@ -14,6 +15,7 @@ export interface WatchDeps {
   readonly drain: Drain
   readonly ledger: Ledger
   readonly live: LiveJobs
+  readonly memory: MemoryBudget
   readonly version: string
 }
 
@@ -85,7 +87,7 @@ export function servicesPage({ fleet }: WatchDeps): RequestHandler {
 export function statsPage(deps: WatchDeps): RequestHandler {
   const startedAt = performance.now()
   return async (_req, res) => {
-    const { fleet, live, ledger, drain, version } = deps
+    const { fleet, live, ledger, memory, drain, version } = deps
     const { named: conflicts } = await fleet.conflicts()
     const nodes = [...fleet.nodes.values()]
     const ledgerHealth = ledger.health()
@@ -100,6 +102,12 @@ export function statsPage(deps: WatchDeps): RequestHandler {
         kept_bytes: ledgerHealth.keptBytes,
         recordable: ledgerHealth.writable,
         ...(ledgerHealth.reason !== undefined && { reason: ledgerHealth.reason }),
+      },
+      memory: {
+        budget_bytes: memory.totalBytes,
+        used_bytes: memory.usedBytes,
+        own_bytes: memory.ownBytes,
+        refused: memory.refusals,
       },
       fleet: {
         service_time: rounded(fleet.loads.infernet.serviceSeconds),

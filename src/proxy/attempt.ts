@@ -1,7 +1,11 @@
 import type { IncomingHttpHeaders } from 'node:http'
+import type { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import type { TrackedNode } from '../fleet/node.ts'
 import { GatewayFault, type FaultCode } from '../faults.ts'
+import type { Reservation } from '../http/memory/budget.ts'
+import { Collector } from '../http/memory/collector.ts'
+import { answerRefused } from '../http/memory/requestMemory.ts'
 import { faultOfTransport, isRefused } from './attemptFaults.ts'
 import { Deadline } from './deadline.ts'
 import type { FlatHeaders } from './headers.ts'
@@ -12,7 +16,7 @@ export interface BackendRequest {
   readonly method: 'GET' | 'POST' | 'PUT'
   readonly path: string
   readonly headers: FlatHeaders
-  readonly body: Buffer | null
+  readonly body: Buffer | Readable | null
   /** Whether its connection is closed after it. */
   readonly reset?: boolean
 }
@@ -51,6 +55,8 @@ export type CollectResult = Exclude<AttemptResult, { kind: 'streamed' }>
 
 /** A collected answer larger than this is given up, bytes. */
 const MAX_COLLECTED = 64_000_000
+/** This much of an answer always has room: the id of a job that a node has accepted must not be lost for want of it, bytes. */
+const ALWAYS_COLLECTED = 16_384
 
 export interface AttemptOptions {
   /** For the whole exchange, in place of the transport's limit for a collected answer. */
@@ -59,6 +65,10 @@ export interface AttemptOptions {
   readonly silenceSeconds?: number
   /** Of a collected answer. */
   readonly maxBytes?: number
+  /** Where a collected answer is counted; after a fault nothing of it is. Without it nothing is counted. */
+  readonly memory?: Reservation | undefined
+  /** How much of an answer is collected even where there is no room, bytes. */
+  readonly alwaysBytes?: number
 }
 
 /** One try at one node. It either streams into its sink or collects the answer, and settles exactly once. */
@@ -86,14 +96,17 @@ export class Attempt implements AnswerHandler, Flow {
   #streaming = false
   #status = 0
   #headers: IncomingHttpHeaders = {}
-  readonly #chunks: Buffer[] = []
-  #size = 0
+  #collected: Collector | undefined
   readonly #maxBytes: number
+  readonly #alwaysBytes: number
+  readonly #memory: Reservation | undefined
 
   constructor(sink?: AnswerSink, options: AttemptOptions = {}) {
     const { timeoutSeconds = Infinity, silenceSeconds = Infinity, maxBytes = MAX_COLLECTED } = options
     this.#sink = sink
     this.#maxBytes = maxBytes
+    this.#memory = options.memory
+    this.#alwaysBytes = options.alwaysBytes ?? ALWAYS_COLLECTED
     this.#endsAt = this.#heardAt + timeoutSeconds * 1000
     this.#silenceMs = this.#answerMs = this.#idleMs = silenceSeconds * 1000
     this.result = new Promise((resolve) => (this.#resolve = resolve))
@@ -185,9 +198,29 @@ export class Attempt implements AnswerHandler, Flow {
       this.#sink?.piece(chunk)
       return
     }
-    this.#size += chunk.length
-    if (this.#size <= this.#maxBytes) this.#chunks.push(chunk)
-    else controller.abort((this.#abortedBy = new GatewayFault('ERR_NODE_BROKE', 'The answer of the node is too large')))
+    const fault = this.#collect(chunk)
+    if (fault) controller.abort((this.#abortedBy = fault))
+  }
+
+  /** Takes a piece of an answer that is collected, or says why not. */
+  #collect(chunk: Buffer): GatewayFault | undefined {
+    const collected = (this.#collected ??= new Collector(announcedBytes(this.#headers, this.#maxBytes)))
+    const size = collected.size + chunk.length
+    if (size > this.#maxBytes) return new GatewayFault('ERR_NODE_BROKE', 'The answer of the node is too large')
+    if (size <= this.#alwaysBytes) {
+      this.#memory?.growAnyway(chunk.length)
+    } else {
+      const refusal = this.#memory?.grow(chunk.length)
+      if (refusal) return answerRefused(refusal)
+    }
+    collected.push(chunk)
+    return undefined
+  }
+
+  #forgetCollected(): void {
+    if (!this.#collected) return
+    this.#memory?.shrink(this.#collected.size)
+    this.#collected.drop()
   }
 
   onResponseEnd(): void {
@@ -196,12 +229,13 @@ export class Attempt implements AnswerHandler, Flow {
       this.#settle(this.#sink?.end(), { kind: 'streamed' })
       return
     }
-    const body = this.#chunks.length === 1 ? (this.#chunks[0] as Buffer) : Buffer.concat(this.#chunks, this.#size)
+    const body = this.#collected?.take() ?? Buffer.alloc(0)
     this.#resolve({ kind: 'answer', answer: { status: this.#status, headers: this.#headers, body } })
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     this.#deadline?.stop()
+    this.#forgetCollected()
     const fault = this.#abortedBy ?? faultOfTransport(error, this.#sent, this.answeredAt > 0)
     this.#settle(this.#streaming ? this.#sink?.broke(fault) : undefined, {
       kind: 'fault',
@@ -223,7 +257,13 @@ export class Attempt implements AnswerHandler, Flow {
   }
 }
 
-/** Sends a request and collects the whole answer; for calls of the gateway's own. */
+/** The length of an answer, where it says one that may be collected; else 0. */
+function announcedBytes({ 'content-length': length }: IncomingHttpHeaders, maxBytes: number): number {
+  const bytes = Number(length ?? 0)
+  return bytes <= maxBytes ? bytes : 0
+}
+
+/** Sends a request and collects the whole answer. */
 export async function collect(
   transport: Transport,
   node: TrackedNode,

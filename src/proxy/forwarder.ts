@@ -7,6 +7,7 @@ import type { Selector } from '../fleet/selector.ts'
 import { GatewayFault } from '../faults.ts'
 import { contextOf } from '../http/context.ts'
 import { toFault } from '../http/errors.ts'
+import { memoryOf } from '../http/memory/requestMemory.ts'
 import type { Answer, AnswerSink } from './attempt.ts'
 import { ClientSink, type StreamTap } from './clientSink.ts'
 import { Tries, type Exchange } from './exchange.ts'
@@ -89,6 +90,7 @@ export class Forwarder {
     const leaving = new Leaving(res, exchange.cancelsWithClient)
     const { tap } = exchange
     const outcome = await tryNodes(this.#options, exchange, tries, {
+      memory: memoryOf(req).answer,
       onAttempt: (attempt) => leaving.ends(attempt),
       ...(tap && { sink: (lease) => this.#sink(req, res, lease, tap(lease), exchange, tries, leaving) }),
     })

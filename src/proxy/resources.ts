@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Limit } from '../fleet/limit.ts'
 import type { TrackedNode } from '../fleet/node.ts'
+import type { MemoryBudget, Reservation } from '../http/memory/budget.ts'
 import { scanObject } from '../json/index.ts'
-import { collect } from './attempt.ts'
+import { collect, type BackendRequest } from './attempt.ts'
 import { retryAfterSeconds, writtenAtMs } from './exchange.ts'
 import type { Transport } from './transport.ts'
 
@@ -38,6 +39,7 @@ interface Asking {
 /** Asks nodes for their `/resources`, sparingly: what came lately is used again, and what is late is taken from what was known. */
 export class Resources {
   readonly #transport: Transport
+  readonly #memory: MemoryBudget
   readonly #via: string
   readonly #now: () => number
   /** Answers, the most recently used last. */
@@ -47,8 +49,9 @@ export class Resources {
   readonly #limit = new Limit(MOST_AT_ONCE, HOLD_SECONDS)
   #most = MIN_KEPT
 
-  constructor(transport: Transport, via: string, now: () => number) {
+  constructor(transport: Transport, memory: MemoryBudget, via: string, now: () => number) {
     this.#transport = transport
+    this.#memory = memory
     this.#via = via
     this.#now = now
   }
@@ -103,20 +106,26 @@ export class Resources {
   }
 
   async #ask(node: TrackedNode, modelId: string | undefined, kept: Kept): Promise<void> {
+    await this.#limit.run(async () => {
+      const memory = this.#memory.openOwn()
+      try {
+        await this.#askWithin(memory, node, modelId, kept)
+      } finally {
+        memory.release()
+      }
+    })
+  }
+
+  async #askWithin(memory: Reservation, node: TrackedNode, modelId: string | undefined, kept: Kept): Promise<void> {
     const query = modelId === undefined ? '' : `?model_id=${encodeURIComponent(modelId)}`
-    const result = await this.#limit.run(() =>
-      collect(
-        this.#transport,
-        node,
-        {
-          method: 'GET',
-          path: `${node.spec.basePath}${RESOURCES_PATH}${query}`,
-          headers: ['accept', 'application/json', 'via', this.#via],
-          body: null,
-        },
-        { timeoutSeconds: CALL_TIMEOUT_SECONDS, maxBytes: MAX_ANSWER_BYTES },
-      ),
-    )
+    const request: BackendRequest = {
+      method: 'GET',
+      path: `${node.spec.basePath}${RESOURCES_PATH}${query}`,
+      headers: ['accept', 'application/json', 'via', this.#via],
+      body: null,
+    }
+    const limits = { timeoutSeconds: CALL_TIMEOUT_SECONDS, maxBytes: MAX_ANSWER_BYTES, alwaysBytes: 0, memory }
+    const result = await collect(this.#transport, node, request, limits)
     // Also after a failure, so that a node in trouble is not asked over and over.
     const now = (kept.at = this.#now())
     if (result.kind !== 'answer') return

@@ -2,6 +2,7 @@ import type { Fleet } from '../fleet/fleet.ts'
 import type { Lease } from '../fleet/lease.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import { GatewayFault, type FaultCode } from '../faults.ts'
+import type { Reservation } from '../http/memory/budget.ts'
 import { Attempt, type Answer, type AnswerSink } from './attempt.ts'
 import { retryAfterSeconds, type Exchange, type Tries, writtenAtMs } from './exchange.ts'
 import type { Transport } from './transport.ts'
@@ -35,6 +36,8 @@ export interface TryOptions {
   readonly sink?: (lease: Lease) => AnswerSink
   /** Told of each try as it starts, so that a client's leaving can end it. */
   readonly onAttempt?: (attempt: Attempt) => void
+  /** Where collected answers are counted. */
+  readonly memory?: Reservation | undefined
 }
 
 /** Sends an exchange to one node after the other until one answers, as far as the rule allows. Never throws. */
@@ -49,7 +52,7 @@ export async function tryNodes(
   while (lease) {
     lastNode = lease.node.name
     const startedAt = performance.now()
-    const attempt = new Attempt(options.sink?.(lease))
+    const attempt = new Attempt(options.sink?.(lease), options)
     options.onAttempt?.(attempt)
     backends.transport.dispatch(lease.node, exchange.requestFor(lease.node), attempt)
     const result = await attempt.result

@@ -7,6 +7,8 @@ import { Fleet } from '../../src/fleet/fleet.ts'
 import { Selector } from '../../src/fleet/selector.ts'
 import type { Logger, NodeSource } from '../../src/fleet/sources/source.ts'
 import { errorHandler } from '../../src/http/errors.ts'
+import { MemoryBudget } from '../../src/http/memory/budget.ts'
+import { countMemory } from '../../src/http/memory/requestMemory.ts'
 import { limitPerCaller } from '../../src/http/rateLimits.ts'
 import { createHttpServer } from '../../src/http/server.ts'
 import { submitBatch } from '../../src/jobs/batch.ts'
@@ -71,11 +73,13 @@ export async function startJobServer(
     maxBodyBytes: 1e6,
     whenReady: async () => undefined,
   }
+  const memory = new MemoryBudget(1e9)
   const app = express()
-  app.post('/api/jobs', submitJob(deps))
+  app.post('/api/jobs', countMemory(memory, submitJob(deps)))
   app.get('/api/jobs', readJobs(deps))
-  app.post('/api/jobs/stream', streamJob(deps))
-  app.post('/api/jobs/batch', submitBatch(deps, limitPerCaller('PROXY_RATELIMIT_REQS_PER_MIN', 0)))
+  app.post('/api/jobs/stream', countMemory(memory, streamJob(deps)))
+  const noLimit = limitPerCaller('PROXY_RATELIMIT_REQS_PER_MIN', 0)
+  app.post('/api/jobs/batch', countMemory(memory, submitBatch(deps, noLimit)))
   app.use(errorHandler)
   const server = createHttpServer(app, { stallSeconds })
   server.listen(0, '127.0.0.1')

@@ -9,6 +9,7 @@ import { parseAddress } from '../../src/fleet/address.ts'
 import { FleetLoad } from '../../src/fleet/load/fleetLoad.ts'
 import { NodeLoad } from '../../src/fleet/load/nodeLoad.ts'
 import { TrackedNode } from '../../src/fleet/node.ts'
+import { MemoryBudget } from '../../src/http/memory/budget.ts'
 import { Resources } from '../../src/proxy/resources.ts'
 import { Transport } from '../../src/proxy/transport.ts'
 
@@ -36,7 +37,11 @@ async function startNodes(t: TestContext, count: number, listener: RequestListen
     (_, i) => new TrackedNode(parseAddress(`http://127.0.0.1:${port}/n${i}`), new NodeLoad(fleet)),
   )
   let now = 0
-  return { nodes, resources: new Resources(transport, 'test', () => now), pass: (seconds) => (now += seconds) }
+  return {
+    nodes,
+    resources: new Resources(transport, new MemoryBudget(1e9), 'test', () => now),
+    pass: (seconds) => (now += seconds),
+  }
 }
 
 test('a large fleet is asked 64 nodes at a time', async (t) => {

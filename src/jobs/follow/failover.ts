@@ -1,6 +1,7 @@
 import type { Lease } from '../../fleet/lease.ts'
 import { Limit } from '../../fleet/limit.ts'
 import type { Logger } from '../../fleet/sources/source.ts'
+import type { MemoryBudget, Reservation } from '../../http/memory/budget.ts'
 import type { Answer } from '../../proxy/attempt.ts'
 import { idIn } from '../accepted.ts'
 import type { Ledger } from '../ledger/ledger.ts'
@@ -15,6 +16,8 @@ const NODE_RECORD_SECONDS = 15 * 60
 const RECORD_TOLERANCE_SECONDS = 5
 /** Jobs that are sent elsewhere at once: a node may leave thousands behind. */
 const MAX_MOVES_AT_ONCE = 32
+/** Their requests that are read from the ledger at once: how long one is shows only then. */
+const MAX_READS_AT_ONCE = 4
 const FIRST_PAUSE_SECONDS = 1
 const LONGEST_PAUSE_SECONDS = 30
 
@@ -23,6 +26,7 @@ const NOBODY_TOOK_IT = 'The job was lost with its node, and no other could take 
 type Loss = 'forgotten' | 'node died'
 
 export interface FailoverOptions extends ResubmissionOptions {
+  readonly memory: MemoryBudget
   readonly live: LiveJobs
   readonly ledger: Ledger
   readonly logger: Logger
@@ -38,6 +42,7 @@ export interface FailoverOptions extends ResubmissionOptions {
 export class Failover {
   readonly #options: FailoverOptions
   readonly #moves = new Limit(MAX_MOVES_AT_ONCE)
+  readonly #reads = new Limit(MAX_READS_AT_ONCE)
   readonly #pauses: Pauses
 
   constructor(options: FailoverOptions) {
@@ -108,9 +113,23 @@ export class Failover {
     // It may have waited its turn for a while.
     if (why === 'node died' && !job.node.contact.isDead) return
     if (!isWanted(this.#options, job)) return this.#giveUpInTime(job, NOBODY_TOOK_IT)
-    const request = await this.#options.ledger.request(job.record.id)
+    const memory = this.#options.memory.openOwn()
+    try {
+      await this.#moveWithin(memory, job, why)
+    } finally {
+      memory.release()
+    }
+  }
+
+  async #moveWithin(memory: Reservation, job: LiveJob, why: Loss): Promise<void> {
+    const { fits, request } = await this.#reads.run(async () => {
+      const request = await this.#options.ledger.request(job.record.id)
+      return { request, fits: memory.grow(request?.length ?? 0) === undefined }
+    })
     if (!request) return this.#fail(job, 'The job was lost with its node, and its request is not kept any more')
-    const outcome = await resubmit(this.#options, job, Buffer.from(request))
+    // Others are on their way: a later look tries again.
+    if (!fits) return this.#pauses.pause(job)
+    const outcome = await resubmit(this.#options, job, request, memory)
     if (outcome.kind === 'answer' && this.#isAccepted(job, outcome.answer, outcome.lease, why)) return
     if (mayHaveBegun(outcome)) this.#options.live.runLost(job)
     // Nobody could take it now: it stays `running`, and a later look tries again. Its request may be long, hence the pause.

@@ -1,6 +1,7 @@
 import type { Fleet } from '../../fleet/fleet.ts'
 import type { TrackedNode } from '../../fleet/node.ts'
 import type { Logger } from '../../fleet/sources/source.ts'
+import type { MemoryBudget } from '../../http/memory/budget.ts'
 import type { Transport } from '../../proxy/transport.ts'
 import type { LiveJob, LiveJobs } from '../liveJobs.ts'
 import type { Failover } from './failover.ts'
@@ -13,6 +14,7 @@ const FORGOTTEN_AFTER_LOOKS = 2
 export interface FollowerOptions {
   readonly fleet: Fleet
   readonly transport: Transport
+  readonly memory: MemoryBudget
   readonly live: LiveJobs
   readonly failover: Failover
   readonly via: string

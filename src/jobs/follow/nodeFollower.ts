@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Fleet } from '../../fleet/fleet.ts'
 import type { TrackedNode } from '../../fleet/node.ts'
 import type { Logger } from '../../fleet/sources/source.ts'
+import type { MemoryBudget, Reservation } from '../../http/memory/budget.ts'
 import { collect, type Answer, type CollectResult } from '../../proxy/attempt.ts'
 import type { Transport } from '../../proxy/transport.ts'
 import { isSeenElsewhere, type LiveJob } from '../liveJobs.ts'
@@ -34,6 +35,7 @@ const VERIFYING_PAUSE = 1 / 6
 export interface NodeFollowerOptions {
   readonly fleet: Fleet
   readonly transport: Transport
+  readonly memory: MemoryBudget
   readonly via: string
   /** Seconds between two looks. */
   readonly periodSeconds: number
@@ -186,12 +188,22 @@ export class NodeFollower {
 
   /** Asks for these jobs. False where the others of this look should not be asked for. */
   async #ask(wanted: readonly LiveJob[]): Promise<boolean> {
-    const { fleet, onSilence, onNoAccount } = this.#options
     const jobs = wanted.filter((job) => this.#jobs.has(job))
     if (jobs.length === 0) return true
-    const result = await this.#call(jobs)
+    const memory = this.#options.memory.openOwn()
+    try {
+      return await this.#askWithin(memory, jobs)
+    } finally {
+      memory.release()
+    }
+  }
+
+  async #askWithin(memory: Reservation, jobs: readonly LiveJob[]): Promise<boolean> {
+    const { fleet, onSilence, onNoAccount } = this.#options
+    const result = await this.#call(jobs, memory)
     if (this.#isStopped) return false
     if (result.kind === 'fault') {
+      // The gateway's own fault, such as no room for the answer: the next look asks again.
       if (result.fault.fault.source !== 'upstream') return false
       if (result.fault.code === 'ERR_NODE_BROKE') return this.#divide(jobs)
       fleet.failed(this.node, result.fault.message, { refused: result.refused, lost: true })
@@ -202,7 +214,11 @@ export class NodeFollower {
     const { answer } = result
     fleet.answered(this.node, { tookWork: false })
     this.#budget.observe(answer.status, answer.headers, fleet.now())
-    if (answer.status === 200) return this.#tell(jobs, answer) || this.#divide(jobs)
+    if (answer.status === 200) {
+      if (this.#tell(jobs, answer)) return true
+      memory.release()
+      return this.#divide(jobs)
+    }
     if (answer.status !== 429) onNoAccount([...this.#jobs.keys()])
     return false
   }
@@ -219,7 +235,7 @@ export class NodeFollower {
     return (await this.#ask(jobs.slice(0, middle))) && (await this.#ask(jobs.slice(middle)))
   }
 
-  #call(jobs: readonly LiveJob[]): Promise<CollectResult> {
+  #call(jobs: readonly LiveJob[], memory: Reservation): Promise<CollectResult> {
     const ids = jobs.map((job) => `id=${encodeURIComponent(job.record.nodeJobId)}`).join('&')
     const request = {
       method: 'GET' as const,
@@ -233,6 +249,8 @@ export class NodeFollower {
       silenceSeconds: SILENCE_SECONDS,
       timeoutSeconds: CALL_TIMEOUT_SECONDS,
       maxBytes: MAX_ANSWER_BYTES,
+      alwaysBytes: 0,
+      memory,
     })
   }
 

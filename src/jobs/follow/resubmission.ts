@@ -2,6 +2,7 @@ import { GatewayFault } from '../../faults.ts'
 import type { Fleet } from '../../fleet/fleet.ts'
 import { needContainers, type Need } from '../../fleet/need.ts'
 import type { Selector } from '../../fleet/selector.ts'
+import type { Reservation } from '../../http/memory/budget.ts'
 import type { Attempt } from '../../proxy/attempt.ts'
 import { Tries, type Exchange } from '../../proxy/exchange.ts'
 import { headersOnBehalf } from '../../proxy/headers.ts'
@@ -25,15 +26,20 @@ export interface ResubmissionOptions {
  * Sends a job that its node lost to another one, on behalf of its client; to the same node only where that is alive and
  * nobody else takes it. Never throws. The lease of an answer is still open.
  */
-export async function resubmit(options: ResubmissionOptions, job: LiveJob, body: Buffer): Promise<Outcome> {
+export async function resubmit(
+  options: ResubmissionOptions,
+  job: LiveJob,
+  body: Buffer,
+  memory: Reservation,
+): Promise<Outcome> {
   const { fleet, selector } = options
   const exchange = exchangeFor(options, job, body)
   const tries = new Tries(exchange, fleet, selector)
   tries.tried.add(job.node)
-  const elsewhere = await tryNodes(options, exchange, tries, { onAttempt: limitWait })
+  const elsewhere = await tryNodes(options, exchange, tries, { onAttempt: limitWait, memory })
   if (mayHaveBegun(elsewhere) || job.node.contact.isFailing) return elsewhere
   tries.tried.delete(job.node)
-  return tryNodes(options, exchange, tries, { onAttempt: limitWait })
+  return tryNodes(options, exchange, tries, { onAttempt: limitWait, memory })
 }
 
 /** Whether a run may have begun of which nobody will tell: the request was sent, and no answer with an id came. */

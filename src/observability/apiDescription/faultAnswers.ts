@@ -23,10 +23,12 @@ export const BODY_FAULTS: readonly FaultCode[] = [
   'ERR_BAD_SHAPE',
   'ERR_BODY_TOO_LARGE',
   'ERR_BODY_ENCODED',
+  'ERR_MEMORY_BUDGET',
 ]
 /** What may become of a request that is forwarded to a backend. */
 export const BACKEND_FAULTS: readonly FaultCode[] = [
   'ERR_NO_SOCKET',
+  'ERR_ANSWER_BUDGET',
   'ERR_NODE_REFUSED',
   'ERR_NODE_RESET',
   'ERR_NODE_BROKE',

@@ -5,6 +5,7 @@ import { Selector } from '../../../src/fleet/selector.ts'
 import type { NodeSource } from '../../../src/fleet/sources/source.ts'
 import { Failover } from '../../../src/jobs/follow/failover.ts'
 import { Follower } from '../../../src/jobs/follow/follower.ts'
+import { MemoryBudget } from '../../../src/http/memory/budget.ts'
 import type { JobRecord } from '../../../src/jobs/ledger/ledger.ts'
 import { MemoryLedger } from '../../../src/jobs/ledger/memory.ts'
 import { LiveJobs, type LiveJob } from '../../../src/jobs/liveJobs.ts'
@@ -38,7 +39,8 @@ export async function setUpFollowing(t: Cleanup, now?: () => number): Promise<Fo
   const ledger = new MemoryLedger({ maxBytes: 1e9, ttlMs: 1e9 })
   const transport = new Transport({ connectTimeoutSeconds: 1, answerTimeoutSeconds: 1, idleTimeoutSeconds: 1 })
   const live = new LiveJobs(ledger, fleet, 0)
-  const common = { fleet, ledger, transport, live, logger, via: '1.1 test', selector: new Selector(fleet) }
+  const memory = new MemoryBudget(1e9)
+  const common = { fleet, ledger, transport, live, memory, logger, via: '1.1 test', selector: new Selector(fleet) }
   const failover = new Failover({ ...common, isEnabled: true, jobTimeoutSeconds: JOB_TIMEOUT_SECONDS })
   const follower = new Follower({ ...common, failover, periodSeconds: 60 })
   t.after(async () => {

@@ -73,6 +73,16 @@ export const WATCHING_SCHEMAS: Readonly<Record<string, Schema>> = {
       },
       ['reason'],
     ),
+    memory: object({
+      budget_bytes: wholeNumber('`MEMORY_BUDGET`.'),
+      used_bytes: wholeNumber('Request bodies and collected answers of callers.'),
+      own_bytes: wholeNumber("Collected answers of the gateway's own calls."),
+      refused: object({
+        caller: wholeNumber("Without room in their caller's share."),
+        budget: wholeNumber('Without room in the budget.'),
+        own: wholeNumber("The gateway's own, which are tried again."),
+      }),
+    }),
     fleet: object({
       service_time: amount('Mean over all backends, seconds.'),
       mean_latency: amount('Mean over all requests, seconds.'),
