@@ -1,10 +1,10 @@
 import type { Request, RequestHandler } from 'express'
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { hash, timingSafeEqual } from 'node:crypto'
 import { GatewayFault } from '../faults.ts'
 import { contextOf } from './context.ts'
 import type { WrongKeys } from './wrongKeys.ts'
 
-const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
+const digest = (text: string): Buffer => hash('sha256', text, 'buffer')
 
 /** A set of secrets that answers in the same time whatever is asked. Digests make all lengths equal. */
 export class KeyRing {
@@ -12,8 +12,8 @@ export class KeyRing {
 
   constructor(keys: readonly string[]) {
     this.#keys = keys.map((key) => {
-      const hash = digest(key)
-      return { digest: hash, caller: `key:${hash.toString('hex').slice(0, 16)}` }
+      const keyDigest = digest(key)
+      return { digest: keyDigest, caller: `key:${keyDigest.toString('hex').slice(0, 16)}` }
     })
   }
 
@@ -23,7 +23,7 @@ export class KeyRing {
 
   /** The caller that a key stands for; never the key itself, so that it cannot leak into logs or the ledger. */
   callerOf(candidate: string | undefined): string | undefined {
-    if (candidate === undefined) return undefined
+    if (candidate === undefined || this.isEmpty) return undefined
     const asked = digest(candidate)
     let found: string | undefined
     for (const key of this.#keys) if (timingSafeEqual(key.digest, asked)) found = key.caller
