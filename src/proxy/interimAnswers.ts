@@ -9,6 +9,7 @@ const LF = 0x0a
 const CR = 0x0d
 const ZERO = 0x30
 const ONE = 0x31
+const FIVE = 0x35
 const VERSION = Buffer.from('HTTP/1.')
 /** The first digit of the status in `HTTP/1.1 200`, and the length up to its last. */
 const STATUS_AT = 9
@@ -71,8 +72,10 @@ class AnswerStartReader {
         this.#held = bytes
         return null
       }
-      if (bytes[STATUS_AT] === ZERO) throw new NotHttpError('the status of the answer is below 100')
-      if (bytes[STATUS_AT] !== ONE) break
+      const first = bytes[STATUS_AT] as number
+      // RFC 9110, 15: other statuses are invalid, and no client of ours should have to guess what they mean.
+      if (first === ZERO || first > FIVE) throw new NotHttpError('the status of the answer is not from 100 to 599')
+      if (first !== ONE) break
       if (bytes[STATUS_AT + 1] === ZERO && bytes[STATUS_AT + 2] === ONE) {
         throw new NotHttpError('the answer switches protocols, for which nothing asked')
       }

@@ -31,6 +31,7 @@ const REFUSED: Record<string, [error: string, bytes: string, closes?: boolean]> 
   'a change of protocol': [NOT_HTTP, 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n'],
   'a change of protocol without naming one': [NOT_HTTP, 'HTTP/1.1 101 Switching Protocols\r\n\r\n'],
   'a status of zero': [NOT_HTTP, 'HTTP/1.1 000 Nothing\r\nContent-Length: 2\r\n\r\n{}'],
+  'a status above 599': [NOT_HTTP, 'HTTP/1.1 999 Odd\r\nContent-Length: 2\r\n\r\n{}'],
   'a status of two digits': [NOT_HTTP, 'HTTP/1.1 20 OK\r\nContent-Length: 2\r\n\r\n{}'],
   'a body without a head': [NOT_HTTP, '{"id":"no-head"}', true],
   'a status line without a version': [NOT_HTTP, '200 OK\r\n\r\n', true],
@@ -94,9 +95,9 @@ describe('a node may answer with', () => {
   }
 
   test('an unusual status, which passes through', async () => {
-    node.answers(saying(answerOf('{"error":"odd"}', 'HTTP/1.1 999 Odd')))
+    node.answers(saying(answerOf('{"error":"odd"}', 'HTTP/1.1 599 Odd')))
     const got = await post(`${gateway.url}/api/jobs`, job())
-    assert.equal(got.status, 999)
+    assert.equal(got.status, 599)
     assert.equal(got.text, '{"error":"odd"}')
   })
 
