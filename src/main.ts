@@ -158,6 +158,7 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
   const follower = new Follower({
     ...common,
     failover,
+    maxResultBytes: settings.maxResultBytes,
     periodSeconds: overrides.followPeriodSeconds ?? FOLLOW_PERIOD_SECONDS,
   })
   const drain = new Drain()

@@ -6,7 +6,7 @@ import { parseAddress } from '../fleet/address.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import { GatewayFault } from '../faults.ts'
 import { limitKeyOf } from '../http/context.ts'
-import { ledgerFault, type JobRecord, type KeptAnswer, type Ledger } from './ledger/ledger.ts'
+import { ledgerFault, type JobRecord, type KeptAnswer, type Ledger, type ReceivedResult } from './ledger/ledger.ts'
 import { RequestRoom } from './requestRoom.ts'
 import { steadyClock } from './steadyClock.ts'
 
@@ -15,6 +15,9 @@ const PERSIST_RETRY_MS = 5000
 /** Intermediate results of a running job that are longer, or more of them in all, are told only when it has ended, bytes. */
 const MAX_INTERMEDIATE_BYTES = 64_000
 const MAX_INTERMEDIATE_BYTES_IN_ALL = 64_000_000
+
+/** The result of a job that ended with one that only the ledger has. */
+const IN_LEDGER = Buffer.alloc(0)
 
 /** How a job ended: its result as the bytes that a node wrote, or that we wrote for it. */
 export interface JobEnd {
@@ -189,6 +192,38 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
   finish(job: LiveJob, end: JobEnd, lagSeconds: number): Promise<unknown> {
     const { id } = job.record
     if (job.end || this.#jobs.get(id) !== job) return Promise.resolve()
+    this.#ended(job, end, lagSeconds)
+    const kept = { ...end, finishedAt: steadyClock.stampMs() }
+    // Until then it is read from here.
+    const forget = (): boolean => this.#jobs.delete(id)
+    const write = (): Promise<boolean> => this.#ledger.finish(id, kept)
+    return write().then(forget, () => this.#persist(write).then(forget))
+  }
+
+  /**
+   * The same with a result that the ledger has received already: to clients the job runs until the ledger has its end,
+   * too. Settles then, or when another end came first; never rejects.
+   */
+  async finishReceived(
+    job: LiveJob,
+    state: JobEnd['state'],
+    received: ReceivedResult,
+    lagSeconds: number,
+  ): Promise<void> {
+    const { id } = job.record
+    const isUnfinished = (): boolean => !job.end && this.#jobs.get(id) === job
+    const end = { state, finishedAt: steadyClock.stampMs() }
+    let isWritten = false
+    await this.#persist(async () => {
+      if (isUnfinished()) isWritten = await received.finish(id, end)
+    })
+    if (!isWritten) received.drop()
+    if (!isUnfinished()) return
+    this.#jobs.delete(id)
+    this.#ended(job, { state, result: IN_LEDGER, intermediate: undefined }, lagSeconds)
+  }
+
+  #ended(job: LiveJob, end: JobEnd, lagSeconds: number): void {
     job.end = end
     this.#keepIntermediate(job, undefined)
     job.lease?.jobEnded(end.state === 'success' ? 'success' : 'failure', lagSeconds)
@@ -196,11 +231,6 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
     this.#room.add(job.record.caller, -job.room)
     this.emit('unfollow', job)
     this.emit('ended', job, end)
-    const kept = { ...end, finishedAt: steadyClock.stampMs() }
-    // Until then it is read from here.
-    const forget = (): boolean => this.#jobs.delete(id)
-    const write = (): Promise<boolean> => this.#ledger.finish(id, kept)
-    return write().then(forget, () => this.#persist(write).then(forget))
   }
 
   /** A run began, perhaps, at a node that did not say so: it counts, and nothing will be heard of it. */

@@ -49,7 +49,8 @@ export function passString(bytes: Buffer, at: number, end: number, stop: number)
 /** After how many bytes looked at one by one a run counts as long. */
 const SHORT_RUN = 64
 
-function endOfPlain(bytes: Buffer, at: number, end: number): number {
+/** The index of the first byte at or behind `at` that cannot stand in a string as it is. */
+export function endOfPlain(bytes: Buffer, at: number, end: number): number {
   const firstWord = at + SHORT_RUN + (-(bytes.byteOffset + at) & 3)
   const near = Math.min(end, firstWord)
   while (at < near && PLAIN[bytes[at]!] === 1) at++
@@ -88,7 +89,7 @@ function endOfEscape(bytes: Buffer, at: number, end: number): number {
   return at + 2
 }
 
-function isEscapable(byte: number | undefined): boolean {
+export function isEscapable(byte: number | undefined): boolean {
   switch (byte) {
     case QUOTE:
     case BACKSLASH:
@@ -113,7 +114,7 @@ function endOfUnicodeEscape(bytes: Buffer, at: number, end: number): number {
   return at
 }
 
-function isHexDigit(byte: number): boolean {
+export function isHexDigit(byte: number): boolean {
   return (byte >= ZERO && byte <= NINE) || ((byte | 0x20) >= 0x61 && (byte | 0x20) <= 0x66)
 }
 
@@ -125,7 +126,7 @@ export function endOfScalar(bytes: Buffer, at: number, end: number, limits: Json
 }
 
 /** The only word that can begin with the byte at an index. */
-function wordFrom(bytes: Buffer, at: number, end: number): string {
+export function wordFrom(bytes: Buffer, at: number, end: number): string {
   switch (bytes[at]) {
     case 0x74:
       return 'true'

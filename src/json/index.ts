@@ -13,5 +13,7 @@ export {
   scanValue,
 } from './scan.ts'
 export type { FirstElements, JsonKind, JsonMember, JsonSpan, JsonValue } from './scan.ts'
+export { JsonStream } from './stream.ts'
+export type { StreamListener } from './stream.ts'
 export { stringAt } from './text.ts'
 export type { ByteRange } from './text.ts'

@@ -63,6 +63,8 @@ export interface AttemptOptions {
   readonly timeoutSeconds?: number
   /** Until the request is sent, from then until the answer begins, and between two pieces of it. */
   readonly silenceSeconds?: number
+  /** Between two pieces of the answer, where that is another time. */
+  readonly idleSeconds?: number
   /** Of a collected answer. */
   readonly maxBytes?: number
   /** Where a collected answer is counted; after a fault nothing of it is. Without it nothing is counted. */
@@ -108,7 +110,8 @@ export class Attempt implements AnswerHandler, Flow {
     this.#memory = options.memory
     this.#alwaysBytes = options.alwaysBytes ?? ALWAYS_COLLECTED
     this.#endsAt = this.#heardAt + timeoutSeconds * 1000
-    this.#silenceMs = this.#answerMs = this.#idleMs = silenceSeconds * 1000
+    this.#silenceMs = this.#answerMs = silenceSeconds * 1000
+    this.#idleMs = (options.idleSeconds ?? silenceSeconds) * 1000
     this.result = new Promise((resolve) => (this.#resolve = resolve))
   }
 

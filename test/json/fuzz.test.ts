@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { JsonSyntaxError, NODE_LIMITS, scanValue, stringAt } from '../../src/json/index.ts'
+import { ANSWER_LIMITS, JsonStream, JsonSyntaxError, NODE_LIMITS, scanValue, stringAt } from '../../src/json/index.ts'
 import { ValueWalk } from '../../src/json/walk.ts'
 
 /** A small seeded generator (mulberry32), so that a failure can be run again. */
@@ -182,6 +182,69 @@ test('a walk that pauses anywhere finds what one without a break finds', () => {
     if (random(2) === 0) bytes = mutated(random, bytes)
     assert.deepEqual(walked(bytes, 1 + random(4)), walked(bytes, bytes.length), bytes.toString())
   }
+})
+
+/** The parts of the outermost value as a stream tells them of bytes in pieces, or `undefined` where it refuses them. */
+function streamed(random: Random, bytes: Buffer): string[] | undefined {
+  const parts: string[] = []
+  let open: Buffer[] | undefined
+  let piece: Buffer = Buffer.alloc(0)
+  let start = 0
+  const begin = (level: number, at: number): void => {
+    if (level !== 1) return
+    open = []
+    start = at
+  }
+  const end = (level: number, at: number): void => {
+    if (level !== 1) return
+    parts.push(Buffer.concat([...open!, piece.subarray(start, at)]).toString('latin1'))
+    open = undefined
+  }
+  const stream = new JsonStream({ begin, end, beginName: begin, endName: end }, 1, ANSWER_LIMITS)
+  try {
+    for (let at = 0; at < bytes.length; at += piece.length) {
+      piece = bytes.subarray(at, at + 1 + random(6))
+      start = 0
+      stream.push(piece)
+      open?.push(piece.subarray(start))
+    }
+    piece = Buffer.alloc(0)
+    start = 0
+    stream.end()
+    return parts
+  } catch (error) {
+    assert.ok(error instanceof JsonSyntaxError && error.offset <= bytes.length, String(error))
+    return undefined
+  }
+}
+
+function scanned(bytes: Buffer): string[] | undefined {
+  const parts: string[] = []
+  const tell = (start: number, end: number): void => void parts.push(bytes.toString('latin1', start, end))
+  let start = 0
+  try {
+    scanValue(bytes, 0, bytes.length, ANSWER_LIMITS)
+    const first = bytes.length - bytes.toString('latin1').trimStart().length
+    const listener = { name: tell, begin: (at: number) => void (start = at), end: (at: number) => tell(start, at) }
+    new ValueWalk(bytes, first, bytes.length, ANSWER_LIMITS, listener).run(bytes.length)
+    return parts
+  } catch {
+    return undefined
+  }
+}
+
+test('bytes that come in pieces are accepted or refused as a whole buffer is, and have the same parts', () => {
+  const random = randomFrom(5)
+  let accepted = 0
+  for (let i = 0; i < 20_000; i++) {
+    let bytes: Buffer = Buffer.from(document(random))
+    if (random(3) > 0) bytes = mutated(random, bytes)
+    if (random(8) === 0) bytes = Buffer.from(`[NaN,-Infinity ,{"a":Infinity}${pick(random, ['', ',-1', 'N'])}]`)
+    const expected = scanned(bytes)
+    assert.deepEqual(streamed(random, bytes), expected, `${bytes.toString()} | ${bytes.toString('hex')}`)
+    if (expected) accepted++
+  }
+  assert.ok(accepted > 2_000 && accepted < 18_000, `${accepted} accepted: one side is not tested`)
 })
 
 test('short runs of odd bytes are accepted or refused as by JSON.parse', () => {

@@ -80,6 +80,11 @@ export class Failover {
     this.#giveUpInTime(job, 'The node gives no account of the job')
   }
 
+  /** The job has a result that is not kept: another run would give no shorter one. */
+  resultTooLarge(job: LiveJob, reason: string): void {
+    this.#fail(job, reason)
+  }
+
   #mayRunAgain({ record }: LiveJob): boolean {
     return this.#options.isEnabled && record.failover && record.kind === 'job'
   }

@@ -3,11 +3,16 @@ import type { TrackedNode } from '../../fleet/node.ts'
 import type { Logger } from '../../fleet/sources/source.ts'
 import type { MemoryBudget } from '../../http/memory/budget.ts'
 import type { Transport } from '../../proxy/transport.ts'
+import { Limit } from '../../fleet/limit.ts'
+import type { Ledger, ReceivedResult } from '../ledger/ledger.ts'
 import type { LiveJob, LiveJobs } from '../liveJobs.ts'
 import type { Failover } from './failover.ts'
 import { NodeFollower } from './nodeFollower.ts'
 import type { NodeJob } from './readAnswer.ts'
 
+/** Long answers of all nodes that are read at once. One that takes longer than this gives its place to the next and goes on. */
+const MAX_LONG_READS = 8
+const LONG_READ_SECONDS = 10
 /** Looks in a row at which a node must not know a job before it counts as forgotten. */
 const FORGOTTEN_AFTER_LOOKS = 2
 
@@ -20,12 +25,18 @@ export interface FollowerOptions {
   readonly via: string
   readonly periodSeconds: number
   readonly logger: Logger
+  readonly ledger: Ledger
+  /** Longest result that is kept; a longer one ends its job. */
+  readonly maxResultBytes: number
+  /** Replaces the time after which an answer goes on beside other questions, for tests. */
+  readonly shortSeconds?: number
 }
 
 /** Learns what becomes of jobs: one follower a node, so that a thousand waiting clients cost a node one call. */
 export class Follower {
   readonly #options: FollowerOptions
   readonly #followers = new Map<TrackedNode, NodeFollower>()
+  readonly #longReads = new Limit(MAX_LONG_READS, LONG_READ_SECONDS)
 
   constructor(options: FollowerOptions) {
     this.#options = options
@@ -48,7 +59,10 @@ export class Follower {
     if (!follower) {
       follower = new NodeFollower(node, {
         ...this.#options,
+        longReads: this.#longReads,
         onLook: (job, told, since) => this.#looked(job, told, since),
+        onReceived: (job, state, received, since) => this.#received(job, state, received, since),
+        onTooLarge: (job) => this.#tooLarge(job),
         onSilence: (silent, jobs) => this.#silent(silent, jobs),
         onNoAccount: (jobs) => this.#unaccounted(jobs),
       })
@@ -80,9 +94,28 @@ export class Follower {
     }
     job.unknownLooks = 0
     if (told.status === 'running') return this.#options.live.runs(job, told.intermediate)
-    const end = { state: told.status, result: told.result ?? Buffer.from('null'), intermediate: told.intermediate }
+    const { maxResultBytes } = this.#options
+    if ((told.result?.length ?? 0) > maxResultBytes) return this.#tooLarge(job)
+    const intermediate = (told.intermediate?.length ?? 0) > maxResultBytes ? undefined : told.intermediate
+    const end = { state: told.status, result: told.result ?? Buffer.from('null'), intermediate }
     // The job ended somewhere between the two looks: half the time between them, on the mean.
     void this.#options.live.finish(job, end, sinceSeconds / 2)
+  }
+
+  async #received(
+    job: LiveJob,
+    state: 'success' | 'failed',
+    received: ReceivedResult,
+    sinceSeconds: number,
+  ): Promise<void> {
+    if (job.end || job.isMoving) received.drop()
+    else await this.#options.live.finishReceived(job, state, received, sinceSeconds / 2)
+  }
+
+  #tooLarge(job: LiveJob): void {
+    const { failover, maxResultBytes } = this.#options
+    if (job.end || job.isMoving) return
+    failover.resultTooLarge(job, `The result is larger than ${maxResultBytes} bytes (MAX_RESULT)`)
   }
 
   #silent(node: TrackedNode, jobs: readonly LiveJob[]): void {

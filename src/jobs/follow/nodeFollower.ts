@@ -1,13 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Fleet } from '../../fleet/fleet.ts'
 import type { TrackedNode } from '../../fleet/node.ts'
-import type { Logger } from '../../fleet/sources/source.ts'
-import type { MemoryBudget, Reservation } from '../../http/memory/budget.ts'
-import { collect, type Answer, type CollectResult } from '../../proxy/attempt.ts'
-import type { Transport } from '../../proxy/transport.ts'
+import type { Reservation } from '../../http/memory/budget.ts'
+import { collect, type Answer, type BackendRequest, type CollectResult } from '../../proxy/attempt.ts'
+import type { ReceivedResult } from '../ledger/ledger.ts'
 import { isSeenElsewhere, type LiveJob } from '../liveJobs.ts'
 import { AnswersInTurn, type Sighting } from './answersInTurn.ts'
 import { CallBudget } from './budget.ts'
+import { LoneAsks, type LoneAsksOptions } from './loneAsks.ts'
 import { readNodeJobs, type NodeJob } from './readAnswer.ts'
 
 /** Most ids in one call: keeps its URL under 8 kB. */
@@ -16,8 +15,8 @@ const MAX_URL_LENGTH = 8000
 /** A node that says nothing for this long is not there; results may be long and lines slow, so the whole may take longer. */
 const SILENCE_SECONDS = 5
 const CALL_TIMEOUT_SECONDS = 60
-/** An answer that is longer is asked for in halves, so that one look takes no more memory. */
-const MAX_ANSWER_BYTES = 64_000_000
+/** An answer about several jobs that is longer is asked for in halves, so that one look takes no more memory. */
+const MAX_ANSWER_BYTES = 8_000_000
 /** Jobs whose client left a stream: nobody waits, so after their first looks they are asked for rarely. Multiple of the period. */
 const SELDOM = 15
 /** Enough to hear of a node that cancels at once, or does not know the job any more. */
@@ -32,20 +31,26 @@ const VERIFYING_CALLS = 4
 /** Time between these calls, as a share of the period: they are over before the next look. */
 const VERIFYING_PAUSE = 1 / 6
 
-export interface NodeFollowerOptions {
-  readonly fleet: Fleet
-  readonly transport: Transport
-  readonly memory: MemoryBudget
-  readonly via: string
+/** A running job whose intermediate results are too long to be told. */
+const RUNNING = { status: 'running', result: undefined, intermediate: undefined } as const
+
+export interface NodeFollowerOptions extends LoneAsksOptions {
   /** Seconds between two looks. */
   readonly periodSeconds: number
   /** What the node said of a job, or `undefined` where it did not know it. `sinceSeconds`: since the look before. */
   readonly onLook: (job: LiveJob, told: NodeJob | undefined, sinceSeconds: number) => void
+  /** A job has ended with a result that went to the ledger while it arrived. Settles when that has the end, too. */
+  readonly onReceived: (
+    job: LiveJob,
+    state: 'success' | 'failed',
+    received: ReceivedResult,
+    sinceSeconds: number,
+  ) => Promise<unknown>
+  readonly onTooLarge: (job: LiveJob) => void
   /** Nobody could be asked. */
   readonly onSilence: (node: TrackedNode, jobs: readonly LiveJob[]) => void
   /** The node answered, but not in a way that tells of these jobs. */
   readonly onNoAccount: (jobs: readonly LiveJob[]) => void
-  readonly logger: Logger
 }
 
 /** Asks one node for all its unfinished jobs, once a period while there are any, within its rate limit. */
@@ -60,8 +65,9 @@ export class NodeFollower {
   #isLooking = false
   #isStopped = false
   #quietLooks = 0
-  /** Jobs of which the node's answer could not be read: asked for one by one, so that they spoil no other. */
-  readonly #unreadable = new Set<LiveJob>()
+  readonly #lone: LoneAsks
+  /** Parts of answers that could not be read as a whole, to be asked for in the next look. */
+  #rest: (readonly LiveJob[])[] = []
   #divisions = 0
   readonly #turns = new AnswersInTurn()
   /** Jobs that the node did not know at this look, until they were asked for again. */
@@ -71,6 +77,26 @@ export class NodeFollower {
   constructor(node: TrackedNode, options: NodeFollowerOptions) {
     this.node = node
     this.#options = options
+    const { fleet, onReceived, onTooLarge, onNoAccount } = options
+    this.#lone = new LoneAsks(node, options, {
+      requestFor: (job, withIntermediate) => this.#request([job], withIntermediate),
+      isFollowed: (job) => !this.#isStopped && this.#jobs.has(job),
+      onHead: (status, headers) => {
+        fleet.answered(node, { tookWork: false })
+        this.#budget.observe(status, headers, fleet.now())
+      },
+      tell: (job, answer) => this.#tell([job], answer),
+      onRunning: (job) => this.#sight([{ job, told: { ...RUNNING, id: job.record.nodeJobId } }]),
+      onUnknown: (job) => this.#sight([{ job, told: undefined }]),
+      onEnded: (job, state, received) => {
+        this.#compare([{ job, told: { ...RUNNING, id: job.record.nodeJobId, status: state } }])
+        this.#unknown.delete(job)
+        return onReceived(job, state, received, this.#sinceLook(job))
+      },
+      onTooLarge,
+      onNoAccount: (job) => onNoAccount([job]),
+      onFailure: (_job, result) => this.#failed(result),
+    })
   }
 
   get size(): number {
@@ -87,8 +113,8 @@ export class NodeFollower {
 
   remove(job: LiveJob): void {
     this.#jobs.delete(job)
-    this.#unreadable.delete(job)
     this.#unknown.delete(job)
+    this.#lone.remove(job)
   }
 
   /** Brings the next look forward, as far as the pace allows. */
@@ -99,6 +125,7 @@ export class NodeFollower {
   stop(): void {
     this.#isStopped = true
     clearTimeout(this.#timer)
+    this.#lone.stop()
   }
 
   #lookBy(at: number): void {
@@ -120,7 +147,7 @@ export class NodeFollower {
       await this.#askAgain()
     } catch (error) {
       logger.error('looking at jobs failed', { node: this.node.name, error })
-      onNoAccount([...this.#jobs.keys()])
+      onNoAccount(this.#unread())
     }
     this.#isLooking = false
     this.#dueAt = Infinity
@@ -128,20 +155,22 @@ export class NodeFollower {
   }
 
   /** The jobs whose turn it is, longest unseen first, as many calls as the node's budget bears. */
-  #chunks(): LiveJob[][] {
+  #chunks(): (readonly LiveJob[])[] {
     this.#quietLooks++
+    const rest = this.#rest.splice(0, this.#budget.burst)
+    const inRest = new Set([...rest, ...this.#rest].flat())
     const isSeldom = this.#quietLooks % SELDOM !== 0
     const due = [...this.#jobs].filter(([job, { looks }]) => {
       const isLeft = job.record.clientGone === true && looks >= FIRST_LOOKS
-      return !this.#unreadable.has(job) && !(isLeft && isSeldom)
+      return !this.#lone.has(job) && !inRest.has(job) && !(isLeft && isSeldom)
     })
     if (due.length > IDS_PER_CALL) due.sort(([, a], [, b]) => a.lookedAt - b.lookedAt)
     const chunks = this.#split(
       due.map(([job]) => job),
-      this.#budget.burst,
+      this.#budget.burst - rest.length,
     )
-    const alone = this.#nextUnreadable()
-    return alone ? [...chunks, [alone]] : chunks
+    const lone = this.#lone.next()
+    return [...rest, ...chunks, ...(lone ? [[lone]] : [])]
   }
 
   /** As many of these jobs as go into `most` calls. */
@@ -180,16 +209,17 @@ export class NodeFollower {
     for (const job of unknown) this.#options.onLook(job, undefined, 0)
   }
 
-  #nextUnreadable(): LiveJob | undefined {
-    const [job] = this.#unreadable
-    if (job) this.#unreadable.delete(job)
-    return job
+  /** All jobs but those whose answers are arriving. */
+  #unread(): LiveJob[] {
+    return [...this.#jobs.keys()].filter((job) => !this.#lone.isReading(job))
   }
 
   /** Asks for these jobs. False where the others of this look should not be asked for. */
   async #ask(wanted: readonly LiveJob[]): Promise<boolean> {
     const jobs = wanted.filter((job) => this.#jobs.has(job))
-    if (jobs.length === 0) return true
+    const [first] = jobs
+    if (!first) return true
+    if (jobs.length === 1) return this.#lone.ask(first)
     const memory = this.#options.memory.openOwn()
     try {
       return await this.#askWithin(memory, jobs)
@@ -199,53 +229,64 @@ export class NodeFollower {
   }
 
   async #askWithin(memory: Reservation, jobs: readonly LiveJob[]): Promise<boolean> {
-    const { fleet, onSilence, onNoAccount } = this.#options
+    const { fleet } = this.#options
     const result = await this.#call(jobs, memory)
     if (this.#isStopped) return false
     if (result.kind === 'fault') {
-      // The gateway's own fault, such as no room for the answer: the next look asks again.
-      if (result.fault.fault.source !== 'upstream') return false
-      if (result.fault.code === 'ERR_NODE_BROKE') return this.#divide(jobs)
-      fleet.failed(this.node, result.fault.message, { refused: result.refused, lost: true })
-      // Nobody is there for any of them, not for those of this call alone.
-      onSilence(this.node, [...this.#jobs.keys()])
-      return false
+      return result.fault.code === 'ERR_NODE_BROKE' ? this.#divide(jobs) : this.#failed(result)
     }
     const { answer } = result
     fleet.answered(this.node, { tookWork: false })
     this.#budget.observe(answer.status, answer.headers, fleet.now())
-    if (answer.status === 200) {
-      if (this.#tell(jobs, answer)) return true
-      memory.release()
-      return this.#divide(jobs)
+    if (answer.status !== 200) return this.#failed(result)
+    if (this.#tell(jobs, answer)) return true
+    memory.release()
+    return this.#divide(jobs)
+  }
+
+  /** No answer, or one that is no list of jobs: the others of this look are not asked for. */
+  #failed(result: CollectResult): false {
+    const { fleet, onSilence, onNoAccount } = this.#options
+    if (this.#isStopped) return false
+    if (result.kind === 'answer') {
+      if (result.answer.status !== 429) onNoAccount(this.#unread())
+    } else if (result.fault.fault.source === 'upstream') {
+      fleet.failed(this.node, result.fault.message, { refused: result.refused, lost: true })
+      // Nobody is there for any of them, not for those of this call alone.
+      onSilence(this.node, this.#unread())
     }
-    if (answer.status !== 429) onNoAccount([...this.#jobs.keys()])
+    // The gateway's own fault, such as no room for the answer: the next look asks again.
     return false
   }
 
   /** After an answer that could not be read, or not to its end: one result must not hide the others. */
   async #divide(jobs: readonly LiveJob[]): Promise<boolean> {
-    if (jobs.length === 1) {
-      for (const job of jobs) this.#unreadable.add(job)
-      this.#options.onNoAccount(jobs)
-      return true
-    }
-    if (++this.#divisions > MAX_DIVISIONS) return false
     const middle = jobs.length >> 1
-    return (await this.#ask(jobs.slice(0, middle))) && (await this.#ask(jobs.slice(middle)))
+    const halves = [jobs.slice(0, middle), jobs.slice(middle)] as const
+    const isWithinBudget = this.#budget.nextCallAt <= this.#options.fleet.now()
+    if (++this.#divisions > MAX_DIVISIONS || !isWithinBudget) {
+      this.#rest.push(...halves)
+      return false
+    }
+    if (await this.#ask(halves[0])) return this.#ask(halves[1])
+    this.#rest.push(halves[1])
+    return false
   }
 
-  #call(jobs: readonly LiveJob[], memory: Reservation): Promise<CollectResult> {
+  #request(jobs: readonly LiveJob[], withIntermediate: boolean): BackendRequest {
     const ids = jobs.map((job) => `id=${encodeURIComponent(job.record.nodeJobId)}`).join('&')
-    const request = {
-      method: 'GET' as const,
-      path: `${this.node.spec.basePath}/api/jobs?${ids}&intermediate=true`,
+    return {
+      method: 'GET',
+      path: `${this.node.spec.basePath}/api/jobs?${ids}${withIntermediate ? '&intermediate=true' : ''}`,
       headers: ['accept', 'application/json', 'via', this.#options.via],
       body: null,
       // The next call has a connection of its own, which may lead to another node.
       reset: this.#isAskingAgain || this.node.answersInTurn,
     }
-    return collect(this.#options.transport, this.node, request, {
+  }
+
+  #call(jobs: readonly LiveJob[], memory: Reservation): Promise<CollectResult> {
+    return collect(this.#options.transport, this.node, this.#request(jobs, true), {
       silenceSeconds: SILENCE_SECONDS,
       timeoutSeconds: CALL_TIMEOUT_SECONDS,
       maxBytes: MAX_ANSWER_BYTES,
@@ -264,12 +305,14 @@ export class NodeFollower {
       if (byId.get(entry.id)?.status !== undefined && entry.status === 'running') continue
       byId.set(entry.id, entry)
     }
-    const sightings = jobs
-      .filter((job) => this.#jobs.has(job))
-      .map((job) => ({ job, told: byId.get(job.record.nodeJobId) }))
+    this.#sight(jobs.map((job) => ({ job, told: byId.get(job.record.nodeJobId) })))
+    return true
+  }
+
+  #sight(all: readonly Sighting[]): void {
+    const sightings = all.filter(({ job }) => this.#jobs.has(job))
     this.#compare(sightings)
     for (const sighting of sightings) this.#pass(sighting)
-    return true
   }
 
   /** Looks for signs that several nodes answer at this address, in the whole answer, before anything is done about its jobs. */
@@ -288,9 +331,8 @@ export class NodeFollower {
     if (!seen) return
     const isUnknown = told === undefined && !isSeenElsewhere(job)
     if (isUnknown && this.#isAskingAgain) return
-    const now = this.#options.fleet.now()
-    const since = now - seen.lookedAt
-    seen.lookedAt = now
+    const since = this.#sinceLook(job)
+    seen.lookedAt = this.#options.fleet.now()
     seen.looks++
     const { answersInTurn } = this.node
     if (isUnknown && !answersInTurn && this.#turns.doubts(job)) return
@@ -299,5 +341,11 @@ export class NodeFollower {
       this.#unknown.delete(job)
       this.#options.onLook(job, told, since)
     }
+  }
+
+  /** Seconds since the node last told of the job. */
+  #sinceLook(job: LiveJob): number {
+    const now = this.#options.fleet.now()
+    return now - (this.#jobs.get(job)?.lookedAt ?? now)
   }
 }

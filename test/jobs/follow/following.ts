@@ -4,9 +4,9 @@ import { parseAddress } from '../../../src/fleet/address.ts'
 import { Selector } from '../../../src/fleet/selector.ts'
 import type { NodeSource } from '../../../src/fleet/sources/source.ts'
 import { Failover } from '../../../src/jobs/follow/failover.ts'
-import { Follower } from '../../../src/jobs/follow/follower.ts'
+import { Follower, type FollowerOptions } from '../../../src/jobs/follow/follower.ts'
+import type { JobRecord, Ledger } from '../../../src/jobs/ledger/ledger.ts'
 import { MemoryBudget } from '../../../src/http/memory/budget.ts'
-import type { JobRecord } from '../../../src/jobs/ledger/ledger.ts'
 import { MemoryLedger } from '../../../src/jobs/ledger/memory.ts'
 import { LiveJobs, type LiveJob } from '../../../src/jobs/liveJobs.ts'
 import { Transport } from '../../../src/proxy/transport.ts'
@@ -17,7 +17,7 @@ export const JOB_TIMEOUT_SECONDS = 900
 
 export interface Following {
   readonly fleet: Fleet
-  readonly ledger: MemoryLedger
+  readonly ledger: Ledger
   readonly live: LiveJobs
   readonly failover: Failover
   /** Replaces the list of addresses. */
@@ -26,8 +26,12 @@ export interface Following {
   readonly restored: (...records: readonly JobRecord[]) => Promise<LiveJob[]>
 }
 
-/** `now` tells monotonic seconds in place of the fleet's own. */
-export async function setUpFollowing(t: Cleanup, now?: () => number): Promise<Following> {
+/** `now` tells monotonic seconds in place of the fleet's own; nobody is looked at unless `over` has a short period. */
+export async function setUpFollowing(
+  t: Cleanup,
+  now?: () => number,
+  over: Partial<FollowerOptions> = {},
+): Promise<Following> {
   let onList: Parameters<NodeSource['start']>[0] = () => undefined
   const source: NodeSource = {
     name: 'test',
@@ -36,13 +40,13 @@ export async function setUpFollowing(t: Cleanup, now?: () => number): Promise<Fo
   }
   const options = { refreshIntervalSeconds: 60, via: '1.1 test', ...(now && { now }) }
   const fleet = new Fleet({ sources: [source], ...options })
-  const ledger = new MemoryLedger({ maxBytes: 1e9, ttlMs: 1e9 })
+  const ledger = over.ledger ?? new MemoryLedger({ maxBytes: 1e9, ttlMs: 1e9 })
   const transport = new Transport({ connectTimeoutSeconds: 1, answerTimeoutSeconds: 1, idleTimeoutSeconds: 1 })
   const live = new LiveJobs(ledger, fleet, 0)
   const memory = new MemoryBudget(1e9)
   const common = { fleet, ledger, transport, live, memory, logger, via: '1.1 test', selector: new Selector(fleet) }
   const failover = new Failover({ ...common, isEnabled: true, jobTimeoutSeconds: JOB_TIMEOUT_SECONDS })
-  const follower = new Follower({ ...common, failover, periodSeconds: 60 })
+  const follower = new Follower({ ...common, failover, periodSeconds: 60, maxResultBytes: 1e9, ...over })
   t.after(async () => {
     follower.stop()
     fleet.stop()

@@ -1,0 +1,159 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import { GatewayFault } from '../../faults.ts'
+import type { Reservation } from '../../http/memory/budget.ts'
+import { JsonSyntaxError } from '../../json/index.ts'
+import type { AnswerSink, Attempt, Flow } from '../../proxy/attempt.ts'
+import { PIECE_BYTES, type ReceivedResult, type ResultPart } from '../ledger/ledger.ts'
+import { FlowGate } from './flowGate.ts'
+import { ResultScanner, ResultTooLargeError } from './resultScanner.ts'
+import { ResultWriter } from './resultWriter.ts'
+
+/** A longer answer goes to the ledger while it arrives. */
+const SHORT_BYTES = PIECE_BYTES
+
+/** What came of asking a node for one job. */
+export type LoneOutcome =
+  /** A short answer, as it came. */
+  | { readonly kind: 'whole'; readonly status: number; readonly headers: IncomingHttpHeaders; readonly body: Buffer }
+  | { readonly kind: 'ended'; readonly state: 'success' | 'failed'; readonly received: ReceivedResult }
+  | { readonly kind: 'running' | 'unknown' | 'unreadable' }
+  | { readonly kind: 'tooLarge'; readonly part: ResultPart }
+  /** The ledger could not take it, or too much is being read already. */
+  | { readonly kind: 'later' }
+
+export interface LoneAnswerOptions {
+  /** The job's id at its node. */
+  readonly id: string
+  readonly maxResultBytes: number
+  /** An answer that takes longer counts as long. */
+  readonly shortSeconds: number
+  /** Where a short answer is counted. What a long one holds is bounded by its place. */
+  readonly memory: Reservation
+  readonly receive: () => Promise<ReceivedResult>
+  readonly onHead: (status: number, headers: IncomingHttpHeaders) => void
+  /** Whether there is a place for one more long answer, which it then has. Called at most once. */
+  readonly mayBeLong: () => boolean
+}
+
+/**
+ * A node's answer about one job. A short one is collected. A long one is checked, and its result written to the ledger,
+ * while it arrives; its reader need not wait for that.
+ */
+export class LoneAnswer implements AnswerSink {
+  /** Set when the try has ended, unless that ended by a fault. */
+  outcome: LoneOutcome | undefined
+  /** Resolves if the answer turns out long. */
+  readonly becameLong: Promise<void>
+  readonly #options: LoneAnswerOptions
+  readonly #tellLong: () => void
+  #attempt!: Attempt
+  #gate!: FlowGate
+  #status = 0
+  #headers: IncomingHttpHeaders = {}
+  #chunks: Buffer[] = []
+  #bytes = 0
+  #timer: NodeJS.Timeout | undefined
+  #long: { readonly scanner: ResultScanner; readonly writer: ResultWriter } | undefined
+
+  constructor(options: LoneAnswerOptions) {
+    this.#options = options
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.becameLong = promise
+    this.#tellLong = resolve
+  }
+
+  get isLong(): boolean {
+    return this.#long !== undefined
+  }
+
+  /** The try whose answer this is; before that is dispatched. */
+  belongsTo(attempt: Attempt): void {
+    this.#attempt = attempt
+  }
+
+  /** Lets a long answer come, which is held at first. */
+  letCome(): void {
+    this.#gate.letGo()
+  }
+
+  begin(status: number, headers: IncomingHttpHeaders, flow: Flow): boolean {
+    this.#options.onHead(status, headers)
+    this.#gate = new FlowGate(flow)
+    this.#status = status
+    this.#headers = headers
+    if (status !== 200) return false
+    this.#timer = setTimeout(() => this.#becomeLong(), this.#options.shortSeconds * 1000).unref()
+    return true
+  }
+
+  piece(chunk: Buffer): void {
+    if (this.outcome) return
+    if (this.#long) return this.#scan(chunk)
+    if (this.#options.memory.grow(chunk.length)) return this.#giveUp({ kind: 'later' })
+    this.#chunks.push(chunk)
+    this.#bytes += chunk.length
+    if (this.#bytes > SHORT_BYTES) this.#becomeLong()
+  }
+
+  end(): void | Promise<void> {
+    clearTimeout(this.#timer)
+    if (this.outcome) return this.#long?.writer.discard()
+    if (this.#long) return this.#endLong(this.#long)
+    const body = Buffer.concat(this.#chunks, this.#bytes)
+    this.outcome = { kind: 'whole', status: this.#status, headers: this.#headers, body }
+  }
+
+  broke(): void | Promise<void> {
+    clearTimeout(this.#timer)
+    return this.#long?.writer.discard()
+  }
+
+  #becomeLong(): void {
+    clearTimeout(this.#timer)
+    if (!this.#options.mayBeLong()) return this.#giveUp({ kind: 'later' })
+    const { id, maxResultBytes, receive } = this.#options
+    const onFailure = (): void => this.#giveUp({ kind: 'later' })
+    const writer = new ResultWriter({ receive, gate: this.#gate, onFailure })
+    const scanner = new ResultScanner(id, writer, maxResultBytes)
+    this.#long = { scanner, writer }
+    this.#gate.hold()
+    const chunks = this.#chunks
+    this.#chunks = []
+    for (const chunk of chunks) if (!this.outcome) this.#scan(chunk)
+    this.#tellLong()
+  }
+
+  #scan(chunk: Buffer): void {
+    try {
+      this.#long!.scanner.push(chunk)
+    } catch (error) {
+      this.#giveUp(outcomeOf(error))
+    }
+  }
+
+  async #endLong({ scanner, writer }: { scanner: ResultScanner; writer: ResultWriter }): Promise<void> {
+    try {
+      const verdict = scanner.finish()
+      if (verdict === 'success' || verdict === 'failed') {
+        this.outcome = { kind: 'ended', state: verdict, received: await writer.complete() }
+        return
+      }
+      this.outcome = { kind: verdict }
+    } catch (error) {
+      this.outcome ??= outcomeOf(error)
+    }
+    await writer.discard()
+  }
+
+  #giveUp(outcome: LoneOutcome): void {
+    if (this.outcome) return
+    this.outcome = outcome
+    this.#attempt.abort(new GatewayFault('ERR_NODE_BROKE'))
+  }
+}
+
+/** What an error while an answer is read means; any but those of the answer itself is one of the ledger. */
+function outcomeOf(error: unknown): LoneOutcome {
+  if (error instanceof ResultTooLargeError) return { kind: 'tooLarge', part: error.part }
+  return { kind: error instanceof JsonSyntaxError ? 'unreadable' : 'later' }
+}
