@@ -6,6 +6,7 @@ import type { ReceivedResult } from '../ledger/ledger.ts'
 import { isSeenElsewhere, type LiveJob } from '../liveJobs.ts'
 import { AnswersInTurn, type Sighting } from './answersInTurn.ts'
 import { CallBudget } from './budget.ts'
+import { jobsRequest } from './jobsRequest.ts'
 import { LoneAsks, type LoneAsksOptions } from './loneAsks.ts'
 import { readNodeJobs, type NodeJob } from './readAnswer.ts'
 
@@ -274,15 +275,9 @@ export class NodeFollower {
   }
 
   #request(jobs: readonly LiveJob[], withIntermediate: boolean): BackendRequest {
-    const ids = jobs.map((job) => `id=${encodeURIComponent(job.record.nodeJobId)}`).join('&')
-    return {
-      method: 'GET',
-      path: `${this.node.spec.basePath}/api/jobs?${ids}${withIntermediate ? '&intermediate=true' : ''}`,
-      headers: ['accept', 'application/json', 'via', this.#options.via],
-      body: null,
-      // The next call has a connection of its own, which may lead to another node.
-      reset: this.#isAskingAgain || this.node.answersInTurn,
-    }
+    // The next call has a connection of its own, which may lead to another node.
+    const reset = this.#isAskingAgain || this.node.answersInTurn
+    return jobsRequest(this.node, jobs, { withIntermediate, via: this.#options.via, reset })
   }
 
   #call(jobs: readonly LiveJob[], memory: Reservation): Promise<CollectResult> {
