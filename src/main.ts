@@ -158,7 +158,9 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
   const follower = new Follower({
     ...common,
     failover,
-    maxResultBytes: settings.maxResultBytes,
+    // What does not fit into the ledger would be removed as soon as it is there.
+    maxResultBytes: Math.min(settings.maxResultBytes, settings.stateMaxBytes),
+    maxResultSetting: settings.maxResultBytes <= settings.stateMaxBytes ? 'MAX_RESULT' : 'STATE_MAX_BYTES',
     periodSeconds: overrides.followPeriodSeconds ?? FOLLOW_PERIOD_SECONDS,
   })
   const drain = new Drain()

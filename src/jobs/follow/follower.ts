@@ -28,6 +28,8 @@ export interface FollowerOptions {
   readonly ledger: Ledger
   /** Longest result that is kept; a longer one ends its job. */
   readonly maxResultBytes: number
+  /** The setting that says so; `MAX_RESULT` where none is named. */
+  readonly maxResultSetting?: string
   /** Replaces the time after which an answer goes on beside other questions, for tests. */
   readonly shortSeconds?: number
 }
@@ -113,9 +115,9 @@ export class Follower {
   }
 
   #tooLarge(job: LiveJob): void {
-    const { failover, maxResultBytes } = this.#options
+    const { failover, maxResultBytes, maxResultSetting = 'MAX_RESULT' } = this.#options
     if (job.end || job.isMoving) return
-    failover.resultTooLarge(job, `The result is larger than ${maxResultBytes} bytes (MAX_RESULT)`)
+    failover.resultTooLarge(job, `The result is larger than ${maxResultBytes} bytes (${maxResultSetting})`)
   }
 
   #silent(node: TrackedNode, jobs: readonly LiveJob[]): void {

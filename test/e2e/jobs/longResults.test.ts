@@ -122,14 +122,16 @@ describe('a result of 70 MB', () => {
     assert.equal(await hashOf(gateway, id), EXPECTED)
   })
 
-  test('over MAX_RESULT ends its job as failed at once, with one question', async (t) => {
-    const [gateway, node] = await start(t, (response, [id]) => void answerLong(response, id!), { MAX_RESULT: '2mb' })
-    const [entry] = await ended(gateway, [await submitted(gateway)])
-    assert.equal(entry?.status, 'failed')
-    assert.deepEqual(entry.result, {
-      container: 'echo',
-      error: 'The result is larger than 2097152 bytes (MAX_RESULT)',
+  for (const setting of ['MAX_RESULT', 'STATE_MAX_BYTES']) {
+    test(`over ${setting} ends its job as failed at once, with one question`, async (t) => {
+      const [gateway, node] = await start(t, (response, [id]) => void answerLong(response, id!), { [setting]: '2mb' })
+      const [entry] = await ended(gateway, [await submitted(gateway)])
+      assert.equal(entry?.status, 'failed')
+      assert.deepEqual(entry.result, {
+        container: 'echo',
+        error: `The result is larger than 2097152 bytes (${setting})`,
+      })
+      assert.equal(node.questions.length, 1)
     })
-    assert.equal(node.questions.length, 1)
-  })
+  }
 })
