@@ -5,6 +5,8 @@ export type FaultSource = 'client' | 'gateway' | 'upstream'
 export interface Fault {
   /** HTTP status that the client sees. */
   readonly status: number
+  /** The fault's name for programs, where the shape of an error has room for it. Documented: never changes. */
+  readonly clientCode: string
   readonly source: FaultSource
   /** True where no byte of the request can have reached a backend, so that another may be tried without risk. */
   readonly nothingSent: boolean
@@ -12,55 +14,69 @@ export interface Fault {
   readonly message: string
 }
 
-const client = (status: number, message: string): Fault => ({ status, source: 'client', nothingSent: true, message })
-const gateway = (status: number, message: string): Fault => ({ status, source: 'gateway', nothingSent: true, message })
+type Row = (status: number, clientCode: string, message: string) => Fault
+
+const rowsOf =
+  (source: FaultSource, nothingSent: boolean): Row =>
+  (status, clientCode, message) => ({ status, clientCode, source, nothingSent, message })
+
+const client = rowsOf('client', true)
+const gateway = rowsOf('gateway', true)
 /** What may go wrong in the gateway when a node has the request already. */
-const amid = (status: number, message: string): Fault => ({ status, source: 'gateway', nothingSent: false, message })
-const before = (status: number, message: string): Fault => ({ status, source: 'upstream', nothingSent: true, message })
-const after = (status: number, message: string): Fault => ({ status, source: 'upstream', nothingSent: false, message })
+const amid = rowsOf('gateway', false)
+const before = rowsOf('upstream', true)
+const after = rowsOf('upstream', false)
 
 /** Every fault that a client can meet. Code decides; wording never does. */
 export const FAULTS = {
-  ERR_BAD_REQUEST: client(400, 'The request could not be understood'),
-  ERR_BAD_JSON: client(400, 'The body is not JSON'),
-  ERR_BAD_SHAPE: client(400, 'The body has not the expected shape'),
-  ERR_UNAUTHORIZED: client(401, 'A valid API key is needed'),
-  ERR_FORBIDDEN: client(403, 'Unauthorized'),
-  ERR_OTHER_SITE: client(403, "CORS_ORIGINS does not allow the page's origin"),
-  ERR_NOT_FOUND: client(404, 'Not found'),
-  ERR_METHOD_NOT_ALLOWED: client(405, 'Method not allowed'),
-  ERR_JOB_REFUSED: client(405, 'The job was refused'),
-  ERR_REQUEST_TIMEOUT: client(408, 'The request did not arrive in time'),
-  ERR_BODY_TOO_LARGE: client(413, 'The body is too large'),
-  ERR_BATCH_TOO_LARGE: client(413, 'The batch has more items than are allowed'),
-  ERR_BODY_ENCODED: client(415, 'Compressed request bodies are not accepted'),
-  ERR_EXPECTATION: client(417, 'Only "Expect: 100-continue" is understood'),
-  ERR_KEY_REUSED: client(422, 'This Idempotency-Key was used with another body'),
-  ERR_RATE_LIMITED: client(429, 'Too many requests, please try again later'),
-  ERR_TOO_MANY_JOBS: client(429, 'Too many unfinished jobs'),
-  ERR_TOO_MANY_BYTES: client(429, 'Unfinished requests take too much room'),
-  ERR_HEADERS_TOO_LARGE: client(431, 'The request headers are too large'),
-  ERR_LOOP: client(508, 'The request already passed through this gateway'),
+  ERR_BAD_REQUEST: client(400, 'bad_request', 'The request could not be understood'),
+  ERR_BAD_JSON: client(400, 'invalid_json', 'The body is not JSON'),
+  ERR_BAD_SHAPE: client(400, 'invalid_request', 'The body has not the expected shape'),
+  ERR_NO_MODEL: client(400, 'missing_required_parameter', 'No model specified'),
+  ERR_UNAUTHORIZED: client(401, 'invalid_api_key', 'A valid API key is needed'),
+  ERR_FORBIDDEN: client(403, 'forbidden', 'Unauthorized'),
+  ERR_OTHER_SITE: client(403, 'origin_not_allowed', "CORS_ORIGINS does not allow the page's origin"),
+  ERR_NOT_FOUND: client(404, 'not_found', 'Not found'),
+  ERR_MODEL_NOT_FOUND: client(404, 'model_not_found', 'The model does not exist'),
+  ERR_METHOD_NOT_ALLOWED: client(405, 'method_not_allowed', 'Method not allowed'),
+  ERR_JOB_REFUSED: client(405, 'job_refused', 'The job was refused'),
+  ERR_REQUEST_TIMEOUT: client(408, 'request_timeout', 'The request did not arrive in time'),
+  ERR_BODY_TOO_LARGE: client(413, 'request_too_large', 'The body is too large'),
+  ERR_BATCH_TOO_LARGE: client(413, 'batch_too_large', 'The batch has more items than are allowed'),
+  ERR_BODY_ENCODED: client(415, 'unsupported_encoding', 'Compressed request bodies are not accepted'),
+  ERR_EXPECTATION: client(417, 'expectation_failed', 'Only "Expect: 100-continue" is understood'),
+  ERR_KEY_REUSED: client(422, 'idempotency_key_reused', 'This Idempotency-Key was used with another body'),
+  ERR_RATE_LIMITED: client(429, 'rate_limit_exceeded', 'Too many requests, please try again later'),
+  ERR_TOO_MANY_JOBS: client(429, 'too_many_jobs', 'Too many unfinished jobs'),
+  ERR_TOO_MANY_BYTES: client(429, 'too_many_bytes', 'Unfinished requests take too much room'),
+  ERR_HEADERS_TOO_LARGE: client(431, 'headers_too_large', 'The request headers are too large'),
+  ERR_LOOP: client(508, 'loop_detected', 'The request already passed through this gateway'),
 
-  ERR_INTERNAL: amid(500, 'Internal server error'),
-  ERR_NOT_READY: gateway(503, 'No node has been heard of yet'),
-  ERR_DRAINING: gateway(503, 'The gateway is shutting down'),
-  ERR_NO_NODE: gateway(503, 'No healthy node can take this request'),
-  ERR_NO_SERVICE: gateway(503, 'No healthy services available'),
-  ERR_LEDGER: amid(503, 'The gateway cannot record jobs at the moment'),
-  ERR_LEDGER_FULL: gateway(503, 'The ledger is full of unfinished requests'),
-  ERR_MEMORY_BUDGET: gateway(503, 'The gateway has no room for the request body'),
-  ERR_ANSWER_BUDGET: amid(503, 'The gateway has no room for the answer'),
-  ERR_NO_SOCKET: gateway(503, 'The gateway cannot open connections at the moment'),
+  ERR_INTERNAL: amid(500, 'internal_error', 'Internal server error'),
+  ERR_NOT_READY: gateway(503, 'not_ready', 'No node has been heard of yet'),
+  ERR_DRAINING: gateway(503, 'shutting_down', 'The gateway is shutting down'),
+  ERR_NO_NODE: gateway(503, 'no_healthy_backend', 'No healthy node can take this request'),
+  ERR_NO_SERVICE: gateway(503, 'no_healthy_backend', 'No healthy services available'),
+  ERR_LEDGER: amid(503, 'ledger_unavailable', 'The gateway cannot record jobs at the moment'),
+  ERR_LEDGER_FULL: gateway(503, 'ledger_full', 'The ledger is full of unfinished requests'),
+  ERR_MEMORY_BUDGET: gateway(503, 'memory_budget_exceeded', 'The gateway has no room for the request body'),
+  ERR_ANSWER_BUDGET: amid(503, 'memory_budget_exceeded', 'The gateway has no room for the answer'),
+  ERR_NO_SOCKET: gateway(503, 'no_sockets', 'The gateway cannot open connections at the moment'),
 
-  ERR_NODE_REFUSED: before(502, 'The node could not be reached'),
-  ERR_NODE_BUSY: before(429, 'All nodes are busy, please try again later'),
-  ERR_NODE_RESET: after(502, 'The node closed the connection before it answered'),
-  ERR_NODE_NONSENSE: after(502, 'The node gave an answer that is not understood'),
-  ERR_NODE_SILENT: after(504, 'The node did not answer in time'),
-  ERR_NODE_SLOW: after(504, 'The node did not complete its answer in time'),
-  ERR_NODE_BROKE: after(502, 'The answer broke off'),
-  ERR_CLIENT_GONE: { status: 499, source: 'client', nothingSent: false, message: 'The client left' },
+  ERR_NODE_REFUSED: before(502, 'backend_unreachable', 'The node could not be reached'),
+  ERR_NODE_BUSY: before(429, 'rate_limit_exceeded', 'All nodes are busy, please try again later'),
+  ERR_NODE_RESET: after(502, 'backend_reset', 'The node closed the connection before it answered'),
+  ERR_NODE_NONSENSE: after(502, 'backend_invalid_answer', 'The node gave an answer that is not understood'),
+  ERR_NODE_SILENT: after(504, 'backend_timeout', 'The node did not answer in time'),
+  ERR_NODE_SLOW: after(504, 'backend_timeout', 'The node did not complete its answer in time'),
+  ERR_NODE_BROKE: after(502, 'backend_broke_off', 'The answer broke off'),
+  ERR_CLIENT_GONE: {
+    status: 499,
+    clientCode: 'client_gone',
+    source: 'client',
+    nothingSent: false,
+    message: 'The client left',
+  },
 } as const satisfies Record<string, Fault>
 
 export type FaultCode = keyof typeof FAULTS

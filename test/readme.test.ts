@@ -5,17 +5,17 @@ import { FAULTS } from '../src/faults.ts'
 
 const read = (path: string): string => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8')
 
-test('the README lists every fault with its status and text', () => {
+test('the README lists every fault with its status, code and text', () => {
   const rows = read('README.md')
     .split('\n')
     .filter((line) => line.includes('`ERR_'))
     .map((line) => line.split('|').map((cell) => cell.trim()))
   const told = Object.fromEntries(
-    rows.map(([, status, code = '', text]) => [code.replaceAll('`', ''), { status, text }]),
+    rows.map(([, status, clientCode, code = '', text]) => [code.replaceAll('`', ''), { status, clientCode, text }]),
   )
-  const wanted = Object.entries(FAULTS).map(([code, { status, message }]) => [
+  const wanted = Object.entries(FAULTS).map(([code, { status, clientCode, message }]) => [
     code,
-    { status: `${status}`, text: message },
+    { status: `${status}`, clientCode: `\`${clientCode}\``, text: message },
   ])
   assert.deepEqual(told, Object.fromEntries(wanted))
 })

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { STATUS_CODES, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { FAULTS, GatewayFault, type FaultCode } from '../faults.ts'
-import { errorBody } from './errors.ts'
+import { errorBody } from './errorShapes.ts'
 
 /**
  * How long a client has to take the last bytes and close its side. Closing a socket while bytes from the client are unread

@@ -2,12 +2,8 @@ import type { ErrorRequestHandler } from 'express'
 import type { ServerResponse } from 'node:http'
 import { FAULTS, GatewayFault } from '../faults.ts'
 import { contextOf } from './context.ts'
+import { errorBody, errorShapeAt } from './errorShapes.ts'
 import { endAnswer } from './readBody.ts'
-
-/** The one shape of every error body: `{"error", "params"?}`. */
-export function errorBody(fault: GatewayFault): string {
-  return JSON.stringify({ error: fault.message, ...(fault.params && { params: fault.params }) })
-}
 
 /** Whatever was thrown, as a fault that a client may see. Only our own faults speak; anything else is an internal error. */
 export function toFault(error: unknown): GatewayFault {
@@ -21,12 +17,12 @@ export function toFault(error: unknown): GatewayFault {
 export const RETRY_AFTER_SECONDS = '5'
 
 /** Answers with a fault, or cuts the connection where an answer has begun: a cut is the only honest signal left. */
-export function sendFault(res: ServerResponse, fault: GatewayFault): void {
+function sendFault(path: string, res: ServerResponse, fault: GatewayFault): void {
   if (res.headersSent) {
     res.destroy()
     return
   }
-  const body = errorBody(fault)
+  const body = errorBody(fault, errorShapeAt(path))
   const { status } = FAULTS[fault.code]
   res.statusCode = status
   if (status === 429 || status === 503) res.setHeader('Retry-After', RETRY_AFTER_SECONDS)
@@ -36,11 +32,11 @@ export function sendFault(res: ServerResponse, fault: GatewayFault): void {
   endAnswer(res, body)
 }
 
-/** Express's last handler: every error leaves as JSON, and is noted for the log. */
+/** Express's last handler: every error leaves as JSON, in the shape that clients of its path read, and is noted for the log. */
 export const errorHandler: ErrorRequestHandler = (error: unknown, req, res, _next) => {
   const fault = toFault(error)
   const context = contextOf(req)
   context.fault = fault
   if (context.node !== undefined && !res.headersSent) res.setHeader('X-Infernet-Node', context.node)
-  sendFault(res, fault)
+  sendFault(req.path, res, fault)
 }

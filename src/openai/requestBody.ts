@@ -38,7 +38,7 @@ function* readSteps(body: Buffer, contentType: string | undefined): Steps<OpenAi
   const members = yield* readMembers(body)
   refuseLongModel(members)
   const model = textOf(body, members, 'model')
-  if (model === undefined || model === '') throw noModel('"model" must be a text that is not empty')
+  if (model === undefined || model === '') throw noModel('"model" must be a non-empty string')
   return { model, session: textOf(body, members, 'prompt_cache_key') ?? textOf(body, members, 'user') }
 }
 
@@ -72,7 +72,7 @@ function textOf(body: Buffer, members: readonly JsonMember[], name: string): str
 }
 
 function noModel(what: string): GatewayFault {
-  return new GatewayFault('ERR_BAD_SHAPE', `No model specified: ${what}`)
+  return new GatewayFault('ERR_NO_MODEL', `No model specified: ${what}`)
 }
 
 /** Longest value that is taken from a form field, and longest head of a part, bytes. */

@@ -28,15 +28,51 @@ export function job(data: object = {}): { containers: string[]; data: object } {
   return { containers: ['echo'], data }
 }
 
-/** Fails unless the answer is an error of that status in the one shape of errors. Returns its text. */
-export function assertError(answer: Answer, status: number): string {
+/** Fails unless the answer is an error of that status in the shape of its path, and of that code where one is given. Returns its text. */
+export function assertError(answer: Answer, status: number, code?: string): string {
   assert.equal(answer.status, status, answer.text)
   assert.match(answer.headers['content-type'] ?? '', /^application\/json\b/)
+  const [, first, second = ''] = answer.path.toLowerCase().replace(/^\/+/, '/').split('/')
+  if (first === 'v1' && second.startsWith('messages')) return anthropicMessage(answer)
+  if (first === 'v1' || first === 'openai') return openAiMessage(answer, code)
   const { error, params = {}, ...more } = answer.json<{ error?: unknown; params?: unknown }>()
   assert.equal(typeof error, 'string')
   assert.equal(typeof params, 'object')
   assert.deepEqual(more, {})
   return error as string
+}
+
+const OPENAI_TYPES: Record<number, string> = { 401: 'authentication_error', 429: 'rate_limit_error' }
+
+function openAiMessage(answer: Answer, wantedCode?: string): string {
+  const { error, ...more } = answer.json<{ error: Record<string, unknown> }>()
+  const { message, type, param, code, ...others } = error
+  assert.deepEqual([more, others, param], [{}, {}, null])
+  assert.ok(typeof message === 'string' && message !== '')
+  const { status } = answer
+  assert.equal(type, OPENAI_TYPES[status] ?? (status >= 500 ? 'server_error' : 'invalid_request_error'))
+  if (wantedCode === undefined) assert.match(String(code), /^[a-z_]+$/)
+  else assert.equal(code, wantedCode)
+  return message
+}
+
+const ANTHROPIC_TYPES: Record<number, string> = {
+  401: 'authentication_error',
+  403: 'permission_error',
+  404: 'not_found_error',
+  413: 'request_too_large',
+  429: 'rate_limit_error',
+  503: 'overloaded_error',
+}
+
+function anthropicMessage(answer: Answer): string {
+  const { type, error, ...more } = answer.json<{ type: unknown; error: Record<string, unknown> }>()
+  const { message, type: kind, ...others } = error
+  assert.deepEqual([type, more, others], ['error', {}, {}])
+  assert.ok(typeof message === 'string' && message !== '')
+  const { status } = answer
+  assert.equal(kind, ANTHROPIC_TYPES[status] ?? (status >= 500 ? 'api_error' : 'invalid_request_error'))
+  return message
 }
 
 export interface NodeStats {

@@ -22,6 +22,8 @@ export interface RequestOptions {
 }
 
 export interface Answer {
+  /** The path that was asked for, without its query. */
+  path: string
   status: number
   statusMessage: string
   headers: IncomingMessage['headers']
@@ -44,6 +46,7 @@ export async function request(url: string | URL, options: RequestOptions = {}): 
   if (!response.complete) throw new Error('the answer broke off before its end')
   const body = Buffer.concat(pieces)
   return {
+    path: new URL(url).pathname,
     status: response.statusCode ?? 0,
     statusMessage: response.statusMessage ?? '',
     headers: response.headers,

@@ -1,4 +1,5 @@
-import { FAULTS, type Fault, type FaultCode } from '../../faults.ts'
+import { FAULTS, GatewayFault, type Fault, type FaultCode } from '../../faults.ts'
+import { errorBody, type ErrorShape } from '../../http/errorShapes.ts'
 import { named, type Answer, type Answers, type Example, type Header, type Media, type Reference } from './openApi.ts'
 
 /** What may go wrong with any request at all, before its path matters. */
@@ -52,24 +53,67 @@ const RAISED_BY = {
   upstream: 'Raised by a backend.',
 }
 
+/** Every call that goes to a service which has its model, and `GET /v1/models`. */
+export const OPENAI_FAULTS: readonly FaultCode[] = [
+  ...WORK_FAULTS,
+  ...BODY_FAULTS,
+  'ERR_NO_MODEL',
+  'ERR_MODEL_NOT_FOUND',
+  'ERR_NO_SERVICE',
+  ...BACKEND_FAULTS,
+  ...PUSHBACK_FAULTS,
+]
+
+interface Shaped {
+  readonly schema: string
+  /** Of the shared answer for faults of any request. */
+  readonly anyFault: string
+  readonly codes: readonly FaultCode[]
+}
+
+const SHAPED: Readonly<Record<ErrorShape, Shaped>> = {
+  // Nobody is left to see that a client has gone.
+  plain: {
+    schema: 'Error',
+    anyFault: 'AnyFault',
+    codes: (Object.keys(FAULTS) as FaultCode[]).filter((code) => code !== 'ERR_CLIENT_GONE'),
+  },
+  openai: { schema: 'OpenAiError', anyFault: 'AnyOpenAiFault', codes: [...OPENAI_FAULTS, ...ANYWHERE] },
+  anthropic: { schema: 'AnthropicError', anyFault: 'AnyAnthropicFault', codes: [...OPENAI_FAULTS, ...ANYWHERE] },
+}
+const SHAPES = Object.keys(SHAPED) as ErrorShape[]
+
 /** The answers for these faults, one for each status, generated from the table of faults; and one for faults of any request. */
 export function faultAnswers(...codes: readonly FaultCode[]): Answers {
+  return shapedFaultAnswers('plain', codes)
+}
+
+/** `faultAnswers` for a path whose errors have this shape. */
+export function shapedFaultAnswers(shape: ErrorShape, codes: readonly FaultCode[]): Answers {
   const byStatus = new Map<number, FaultCode[]>()
   for (const code of new Set(codes)) {
     const { status } = FAULTS[code]
     byStatus.set(status, [...(byStatus.get(status) ?? []), code])
   }
-  const answers = [...byStatus].map(([status, same]) => [String(status), answerFor(status, same)])
-  return { ...(Object.fromEntries(answers) as Answers), default: { $ref: '#/components/responses/AnyFault' } }
+  const answers = [...byStatus].map(([status, same]) => [String(status), answerFor(status, same, shape)])
+  return {
+    ...(Object.fromEntries(answers) as Answers),
+    default: { $ref: `#/components/responses/${SHAPED[shape].anyFault}` },
+  }
 }
 
-/** `#/components/responses/AnyFault`. */
-export const ANY_FAULT: Answer = {
-  description: `Any other error: ${ANYWHERE.map((code) => `${FAULTS[code].status} (${FAULTS[code].message})`).join(', ')}; or a backend's own.`,
-  content: { 'application/json': media(ANYWHERE) },
-}
+/** `#/components/responses`: faults of any request, in each shape. */
+export const ANY_FAULTS: Readonly<Record<string, Answer>> = Object.fromEntries(
+  SHAPES.map((shape) => [
+    SHAPED[shape].anyFault,
+    {
+      description: `Any other error: ${ANYWHERE.map((code) => `${FAULTS[code].status} (${FAULTS[code].message})`).join(', ')}; or a backend's own.`,
+      content: { 'application/json': media(ANYWHERE, shape) },
+    },
+  ]),
+)
 
-function answerFor(status: number, codes: readonly FaultCode[]): Answer {
+function answerFor(status: number, codes: readonly FaultCode[], shape: ErrorShape): Answer {
   const headers = HEADERS_BY_STATUS[status]?.map((name): [string, Reference] => [
     name,
     { $ref: `#/components/headers/${name}` },
@@ -77,25 +121,34 @@ function answerFor(status: number, codes: readonly FaultCode[]): Answer {
   return {
     description: codes.map((code) => `${FAULTS[code].message}.`).join(' '),
     ...(headers && { headers: Object.fromEntries(headers) }),
-    content: { 'application/json': media(codes) },
+    content: { 'application/json': media(codes, shape) },
   }
 }
 
-function media(codes: readonly FaultCode[]): Media {
-  const examples = codes.map((code): [string, Reference] => [code, { $ref: `#/components/examples/${code}` }])
-  return { schema: named('Error'), examples: Object.fromEntries(examples) }
+function media(codes: readonly FaultCode[], shape: ErrorShape): Media {
+  const examples = codes.map((code): [string, Reference] => [
+    code,
+    { $ref: `#/components/examples/${exampleName(code, shape)}` },
+  ])
+  return { schema: named(SHAPED[shape].schema), examples: Object.fromEntries(examples) }
 }
 
-/** `#/components/examples`: what each fault looks like. Nobody is left to see that a client has gone. */
+function exampleName(code: FaultCode, shape: ErrorShape): string {
+  return shape === 'plain' ? code : `${code}.${shape}`
+}
+
+/** `#/components/examples`: what each fault looks like, in each shape in which it is sent. */
 export const FAULT_EXAMPLES: Readonly<Record<string, Example>> = Object.fromEntries(
-  Object.entries<Fault>(FAULTS)
-    .filter(([code]) => code !== 'ERR_CLIENT_GONE')
-    .map(([code, fault]) => [code, exampleOf(fault)]),
+  SHAPES.flatMap((shape) => SHAPED[shape].codes.map((code) => [exampleName(code, shape), exampleOf(code, shape)])),
 )
 
-function exampleOf({ message, source, nothingSent }: Fault): Example {
+function exampleOf(code: FaultCode, shape: ErrorShape): Example {
+  const { source, nothingSent }: Fault = FAULTS[code]
   const run = nothingSent ? 'Nothing was run.' : 'Something may have been run.'
-  return { summary: `${RAISED_BY[source]} ${run}`, value: { error: message } }
+  return {
+    summary: `${RAISED_BY[source]} ${run}`,
+    value: JSON.parse(errorBody(new GatewayFault(code), shape)) as unknown,
+  }
 }
 
 /** `#/components/headers`: those that faults come with, and those of every answer. */

@@ -1,5 +1,5 @@
 import type { RequestHandler } from 'express'
-import { ANY_FAULT, FAULT_EXAMPLES, RESPONSE_HEADERS } from './faultAnswers.ts'
+import { ANY_FAULTS, FAULT_EXAMPLES, RESPONSE_HEADERS } from './faultAnswers.ts'
 import { PARAMETERS } from './parameters.ts'
 import { JOB_PATHS } from './paths/jobs.ts'
 import { LOOKUP_PATHS } from './paths/lookups.ts'
@@ -11,7 +11,9 @@ import { SECURITY_SCHEMES } from './security.ts'
 const OVERVIEW = `One address for a fleet of Infernet nodes and OpenAI-compatible services.
 
 - A trailing slash makes no difference. HEAD is answered as GET, OPTIONS with the methods in \`Allow\`.
-- Every error has one shape, \`{"error", "params"?}\`. A node's own answers pass through as they are.
+- Every error is JSON. Under \`/v1/\` and \`/openai/\` it has OpenAI's shape, \`{"error": {"message", "type", "param", "code"}}\`,
+  under \`/v1/messages\` Anthropic's, everywhere else \`{"error", "params"?}\`. A backend's own answers pass through as they are.
+- The \`code\` of an error in OpenAI's shape is stable: the examples of each answer name those that may come with it.
 - Every answer has an \`X-Request-Id\`: the client's own where it sent one of 1 to 128 of \`A-Za-z0-9._-\`.
 - An answer that broke off is broken off for the client too, never ended as if complete.
 - Below \`/v1/audio/\` and \`/v1/images/\` every path is forwarded, also those not described here.`
@@ -43,7 +45,7 @@ export function describeApi(version: string): object {
       parameters: PARAMETERS,
       headers: RESPONSE_HEADERS,
       examples: FAULT_EXAMPLES,
-      responses: { AnyFault: ANY_FAULT },
+      responses: ANY_FAULTS,
       securitySchemes: SECURITY_SCHEMES,
     },
   }

@@ -1,11 +1,5 @@
-import {
-  BACKEND_FAULTS,
-  BODY_FAULTS,
-  CLIENT_FAULTS,
-  faultAnswers,
-  PUSHBACK_FAULTS,
-  WORK_FAULTS,
-} from '../faultAnswers.ts'
+import { errorShapeAt } from '../../../http/errorShapes.ts'
+import { CLIENT_FAULTS, OPENAI_FAULTS, shapedFaultAnswers } from '../faultAnswers.ts'
 import { json, named, object, text, type Answer, type Operation, type Paths, type Schema } from '../openApi.ts'
 import { FROM_BACKEND } from '../parameters.ts'
 import { CLIENTS } from '../security.ts'
@@ -46,19 +40,27 @@ const FORWARDED: Readonly<Record<string, { operationId: string; summary: string;
   '/v1/images/variations': { operationId: 'varyImage', summary: 'Variations of an image', isForm: true },
 }
 
-const models: Omit<Operation, 'operationId' | 'summary'> = {
-  ...{ tags, security },
-  responses: { 200: json('All of them.', named('Models')), ...faultAnswers(...CLIENT_FAULTS) },
-}
-
 /** Calls that go to the best healthy service which has the model. */
 export const OPENAI_PATHS: Paths = {
-  ...Object.fromEntries(Object.entries(FORWARDED).map(([path, about]) => [path, { post: forwarded(about) }])),
-  '/v1/models': { get: { ...models, operationId: 'listModels', summary: 'Models of healthy services' } },
-  '/models': { get: { ...models, operationId: 'listModelsShort', summary: 'The same as `/v1/models`' } },
+  ...Object.fromEntries(Object.entries(FORWARDED).map(([path, about]) => [path, { post: forwarded(path, about) }])),
+  '/v1/models': { get: listed('/v1/models', 'listModels', 'Models of healthy services') },
+  '/models': { get: listed('/models', 'listModelsShort', 'The same as `/v1/models`') },
 }
 
-function forwarded({ operationId, summary, isForm, answer = ANSWER }: (typeof FORWARDED)[string]): Operation {
+function listed(path: string, operationId: string, summary: string): Operation {
+  return {
+    ...{ operationId, tags, security, summary },
+    responses: {
+      200: json('All of them.', named('Models')),
+      ...shapedFaultAnswers(errorShapeAt(path), CLIENT_FAULTS),
+    },
+  }
+}
+
+function forwarded(
+  path: string,
+  { operationId, summary, isForm, answer = ANSWER }: (typeof FORWARDED)[string],
+): Operation {
   return {
     ...{ operationId, tags, security, summary },
     description:
@@ -68,9 +70,6 @@ function forwarded({ operationId, summary, isForm, answer = ANSWER }: (typeof FO
       required: true,
       content: { [isForm ? 'multipart/form-data' : 'application/json']: { schema: BODY } },
     },
-    responses: {
-      200: answer,
-      ...faultAnswers(...WORK_FAULTS, ...BODY_FAULTS, 'ERR_NO_SERVICE', ...BACKEND_FAULTS, ...PUSHBACK_FAULTS),
-    },
+    responses: { 200: answer, ...shapedFaultAnswers(errorShapeAt(path), OPENAI_FAULTS) },
   }
 }
