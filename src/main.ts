@@ -252,7 +252,11 @@ function sourcesOf(settings: Settings, logger: Logger, { believeAfterMs }: Overr
     const { discoveryAllowPrivate: allowPrivate } = settings
     sources.push(new Explorer({ apiUrl, intervalSeconds, allowPrivate, believeAfterMs }, logger))
   }
-  if (servicesFile !== '') sources.push(new ServicesFile(servicesFile, logger, { believeAfterMs }))
+  if (servicesFile !== '') {
+    const { environment } = settings
+    const readVariable = (name: string) => (Object.hasOwn(environment, name) ? environment[name] : undefined)
+    sources.push(new ServicesFile(servicesFile, logger, { believeAfterMs, readVariable }))
+  }
   return sources
 }
 

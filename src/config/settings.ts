@@ -53,6 +53,8 @@ export interface Settings {
   readonly drainTimeoutSeconds: number
   readonly logLevel: 'error' | 'warn' | 'info' | 'debug'
   readonly logFormat: 'json' | 'pretty'
+  /** The environment with `.env`, to which files may refer as `${NAME}`. Holds secrets, so it is not enumerable. */
+  readonly environment: Environment
 }
 
 /** Where settings are read from. */
@@ -111,7 +113,7 @@ function trustedProxies(value: Values['TRUST_PROXY']): Settings['trustProxy'] {
   return value !== 0 && value
 }
 
-function toSettings(values: Values): Settings {
+function toSettings(values: Values): Omit<Settings, 'environment'> {
   return {
     port: values.PORT,
     host: values.HOST,
@@ -145,9 +147,13 @@ function toSettings(values: Values): Settings {
   }
 }
 
-function frozen(settings: Settings): Settings {
-  Object.values(settings).forEach(Object.freeze)
-  return Object.freeze(settings)
+function frozen(values: Omit<Settings, 'environment'>, environment: Environment): Settings {
+  Object.values(values).forEach(Object.freeze)
+  const settings = Object.defineProperty(values, 'environment', {
+    value: Object.freeze(environment),
+    enumerable: false,
+  })
+  return Object.freeze(settings as Settings)
 }
 
 /**
@@ -167,5 +173,5 @@ export function loadSettings(
   config.load(readStageFile(packageRoot, environment['NODE_ENV']))
   config.load(readConfigFile(workingDirectory, environment['CONFIG_FILE']))
   validate(config)
-  return frozen(toSettings(config.getProperties()))
+  return frozen(toSettings(config.getProperties()), environment)
 }

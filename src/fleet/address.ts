@@ -18,10 +18,18 @@ export interface NodeSpec {
   readonly concurrency?: number
   /** Share relative to others: divides the routing score. */
   readonly weight?: number
-  /** An OpenAI-compatible service's own list of models; wins over what it reports. */
+  /** An OpenAI-compatible service's own list of models, which replaces the reported one; `*` stands for any model. */
   readonly models?: readonly string[]
+  /** Names that clients use, each with the model that it stands for at this service. */
+  readonly aliases?: Readonly<Record<string, string>>
+  /** Path between `basePath` and the paths of the API, such as `/v1`; found by polls where it is left out. */
+  readonly prefix?: string
+  /** Query that every call carries, without `?`. May hold secrets: never logged. */
+  readonly query?: string
   /** Sent upstream in place of the client's credentials. Never logged. */
   readonly apiKey?: string
+  /** Lower-case name of the header that carries `apiKey`, in place of `Authorization: Bearer`. */
+  readonly apiKeyHeader?: string
 }
 
 /** A name of which every address is a node, as a line of the addresses file has it: `dns://name[:port]`. */
@@ -37,9 +45,14 @@ export interface DnsName {
   readonly concurrency?: number
 }
 
-/** Whether a poll by either spec tells the same: an own list of models and the key decide what it finds. */
+/** Whether a poll by either spec finds the same. */
 export function sameService(a: NodeSpec, b: NodeSpec): boolean {
-  return a.apiKey === b.apiKey && JSON.stringify(a.models) === JSON.stringify(b.models)
+  return polledAs(a) === polledAs(b)
+}
+
+/** What decides the result of a poll, as one text. */
+function polledAs({ apiKey, apiKeyHeader, models, aliases, prefix, query }: NodeSpec): string {
+  return JSON.stringify({ apiKey, apiKeyHeader, models, aliases, prefix, query })
 }
 
 /** A refused address as it may be logged: without what may be a user name and password, all before its last `@`. */

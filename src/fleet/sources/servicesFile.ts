@@ -1,13 +1,14 @@
-import { AddressError, parseAddress, type NodeSpec } from '../address.ts'
+import { AddressError, type NodeSpec } from '../address.ts'
+import { readServiceEntry, SERVICE_MEMBERS, type ReadVariable } from './serviceEntry.ts'
 import type { Logger, NodeSource } from './source.ts'
 import { SteadyList } from './steadyList.ts'
 import { WatchedFile } from './watchedFile.ts'
 
-const MEMBERS = ['name', 'url', 'models', 'weight', 'concurrency', 'api_key']
-
 export interface ServicesFileOptions {
   /** After how long a list that lost most of its entries is believed; for tests. */
   readonly believeAfterMs?: number | undefined
+  /** Looks up the variables that entries refer to as `${NAME}`; all are unset where it is left out. */
+  readonly readVariable?: ReadVariable | undefined
 }
 
 /** OpenAI-compatible services from a JSON file. A file that cannot be read as such keeps the last good list; a bad entry is skipped and logged. */
@@ -16,13 +17,15 @@ export class ServicesFile implements NodeSource {
   readonly #file: WatchedFile
   readonly #logger: Logger
   readonly #services: SteadyList<NodeSpec>
+  readonly #readVariable: ReadVariable
   #confirmation: NodeJS.Timeout | undefined
   /** What was read last, and the list in it; `undefined` where it is none. */
   #text: string | undefined | null = null
   #listed: readonly NodeSpec[] | undefined
 
-  constructor(path: string, logger: Logger, { believeAfterMs }: ServicesFileOptions = {}) {
+  constructor(path: string, logger: Logger, { believeAfterMs, readVariable }: ServicesFileOptions = {}) {
     this.#logger = logger
+    this.#readVariable = readVariable ?? (() => undefined)
     this.#file = new WatchedFile(path)
     const fields = { file: this.#file.path }
     this.#services = new SteadyList({ what: 'services file', fields, logger, believeAfterMs })
@@ -76,7 +79,7 @@ export class ServicesFile implements NodeSource {
     const specs: NodeSpec[] = []
     entries.forEach((entry, index) => {
       try {
-        const spec = readService(entry)
+        const spec = readServiceEntry(entry, this.#readVariable)
         this.#warnOfUnknown(entry as object, index)
         if (names.has(spec.name)) throw new AddressError(`a second service named "${spec.name}"`)
         names.add(spec.name)
@@ -94,13 +97,13 @@ export class ServicesFile implements NodeSource {
   }
 
   #warnOfUnknown(entry: object, index: number): void {
-    const unknown = Object.keys(entry).filter((member) => !MEMBERS.includes(member))
+    const unknown = Object.keys(entry).filter((member) => !SERVICE_MEMBERS.includes(member))
     if (unknown.length === 0) return
     this.#logger.warn('unknown members of an entry in the services file, ignored', {
       file: this.#file.path,
       entry: index + 1,
       unknown: unknown.slice(0, 10).map((member) => member.slice(0, 100)),
-      allowed: MEMBERS,
+      allowed: SERVICE_MEMBERS,
     })
   }
 }
@@ -111,46 +114,5 @@ function parseList(text: string): unknown[] | undefined {
     return Array.isArray(value) ? value : undefined
   } catch {
     return undefined
-  }
-}
-
-/** A member that is null, or a key that is empty, is not there: so templates write what they leave out. */
-function presentMembers(entry: object): Record<string, unknown> {
-  const isPresent = ([name, value]: [string, unknown]): boolean =>
-    value !== null && !(name === 'api_key' && value === '')
-  return Object.fromEntries(Object.entries(entry).filter(isPresent))
-}
-
-/** @throws AddressError naming the member and what is allowed */
-function readService(entry: unknown): NodeSpec {
-  if (typeof entry !== 'object' || entry === null || Array.isArray(entry)) throw new AddressError('not an object')
-  const { name, url, models, weight, concurrency, api_key: apiKey } = presentMembers(entry)
-  // It becomes the value of a header, where nothing else may stand.
-  if (!(typeof name === 'string' && /^[\x21-\x7e]+( [\x21-\x7e]+)*$/.test(name)))
-    throw new AddressError('name must be a text of visible ASCII characters')
-  if (typeof url !== 'string') throw new AddressError('url must be a text')
-  if (models !== undefined && !(Array.isArray(models) && models.every((m) => typeof m === 'string' && m !== ''))) {
-    throw new AddressError('models must be a list of texts')
-  }
-  if (weight !== undefined && !(typeof weight === 'number' && weight > 0 && Number.isFinite(weight))) {
-    throw new AddressError('weight must be a number > 0')
-  }
-  if (concurrency !== undefined && !(Number.isInteger(concurrency) && (concurrency as number) > 0)) {
-    throw new AddressError('concurrency must be a whole number > 0')
-  }
-  if (apiKey !== undefined && !(typeof apiKey === 'string' && /^[\x21-\x7e]+$/.test(apiKey))) {
-    throw new AddressError('api_key must be a text of visible ASCII characters')
-  }
-  const address = parseAddress(url.replace(/\/+$/, '').replace(/\/v1$/, ''))
-  return {
-    ...address,
-    kind: 'openai',
-    // Two services may share one address (other models, another key), and a node's address is never a service's.
-    key: `openai:${name}@${address.key}`,
-    name,
-    ...(models && { models: models as string[] }),
-    ...(weight !== undefined && { weight }),
-    ...(concurrency !== undefined && { concurrency: concurrency as number }),
-    ...(apiKey !== undefined && { apiKey }),
   }
 }
