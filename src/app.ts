@@ -96,7 +96,9 @@ export function createApp(deps: AppDeps): Express {
   // It belongs to a job that runs already: it is no new work.
   addPath(app, '/api/status', { PUT: [...client, countMemory(memory, putStatus(jobs, follower, isStatusAllowed))] })
   addPath(app, '/info', { GET: [...client, fleetInfo(jobs)] })
-  addPath(app, '/resources', { GET: [...client, fleetResources(jobs, lookup.resources)] })
+  addPath(app, '/resources', {
+    GET: [...client, countMemory(memory, fleetResources(jobs, lookup.resources))],
+  })
 
   const lookups: Record<string, RequestHandler> = {
     '/api/v1/ips': lookupAddresses(lookup),

@@ -82,7 +82,8 @@ export class BatchRun {
     const jobs = open.filter((item) => item.submission?.kind === 'job')
     const subscriptions = open.filter((item) => item.submission?.kind === 'subscription')
     const limit = new Limit(MAX_SUBSCRIPTIONS_AT_ONCE)
-    const sent = subscriptions.map((item) => limit.run(() => this.#sendSubscription(item)))
+    const slice = new Slice()
+    const sent = subscriptions.map((item) => limit.run(() => this.#sendSubscription(item, slice)))
     await Promise.all([this.#sendAll(jobs), ...sent])
   }
 
@@ -106,7 +107,8 @@ export class BatchRun {
   }
 
   /** A subscription is sent once, on its own: one that a node cannot serialise would spoil a whole batch. */
-  async #sendSubscription(item: BatchItem): Promise<void> {
+  async #sendSubscription(item: BatchItem, slice: Slice): Promise<void> {
+    if (slice.isOver) await slice.next()
     const { fleet, selector } = this.#deps
     const exchange = await this.#exchange(item, JOBS_PATH)
     const outcome = await tryNodes(this.#deps, exchange, new Tries(exchange, fleet, selector), {

@@ -19,6 +19,8 @@ export interface JsonLimits {
   readonly integerDigits: number
   /** How many members or elements the outermost value may have. */
   readonly children: number
+  /** Whether Python's NaN and infinities are refused: for what is passed on to readers of plain JSON. */
+  readonly isPlain?: boolean
 }
 
 /** Well-formed bytes that go beyond one of the reader's limits. */
@@ -40,6 +42,9 @@ const MOST_CHILDREN = 100_000
  * integers are read from at most 4,300 digits (`sys.int_info.default_max_str_digits`).
  */
 export const NODE_LIMITS: JsonLimits = { depth: 500, integerDigits: 4300, children: MOST_CHILDREN }
+
+/** For what nodes tell, which becomes part of answers that any client reads. */
+export const PLAIN_LIMITS: JsonLimits = { ...NODE_LIMITS, isPlain: true }
 
 /** For answers, which are only passed on: no node has to read them again. */
 export const ANSWER_LIMITS: JsonLimits = { depth: 100_000, integerDigits: Infinity, children: MOST_CHILDREN }

@@ -122,7 +122,9 @@ export function isHexDigit(byte: number): boolean {
 export function endOfScalar(bytes: Buffer, at: number, end: number, limits: JsonLimits): number {
   const byte = at < end ? bytes[at]! : 0
   if (byte <= NINE) return endOfNumber(bytes, at, end, limits)
-  return endOfWord(bytes, at, end, wordFrom(bytes, at, end))
+  const word = wordFrom(bytes, at, end)
+  if (limits.isPlain === true && word.charCodeAt(0) < 0x61) throw noValue(bytes, at, end)
+  return endOfWord(bytes, at, end, word)
 }
 
 /** The only word that can begin with the byte at an index. */
@@ -161,7 +163,8 @@ function endOfNumber(bytes: Buffer, at: number, end: number, limits: JsonLimits)
   const start = at < end && bytes[at] === MINUS ? at + 1 : at
   const whole = passDigits(bytes, start, end)
   if (whole === start) {
-    if (start > at && start < end && bytes[start] === 0x49) return endOfWord(bytes, start, end, 'Infinity')
+    if (start > at && start < end && bytes[start] === 0x49 && limits.isPlain !== true)
+      return endOfWord(bytes, start, end, 'Infinity')
     throw start > at ? noDigit(bytes, start, end) : noValue(bytes, at, end)
   }
   if (whole - start > 1 && bytes[start] === ZERO) throw new JsonSyntaxError('A number begins with a needless 0', start)

@@ -1,4 +1,4 @@
-export { ANSWER_LIMITS, JsonLimitError, JsonSyntaxError, NODE_LIMITS } from './errors.ts'
+export { ANSWER_LIMITS, JsonLimitError, JsonSyntaxError, NODE_LIMITS, PLAIN_LIMITS } from './errors.ts'
 export type { JsonLimits } from './errors.ts'
 export { joinArray, memberOf, splice, stringArrayAt } from './pieces.ts'
 export {

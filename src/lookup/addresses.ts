@@ -4,7 +4,9 @@ import { ANY_NODE, needContainers, nobodyRuns, noHealthyNode, type Need } from '
 import type { TrackedNode } from '../fleet/node.ts'
 import type { Selector } from '../fleet/selector.ts'
 import { GatewayFault } from '../faults.ts'
-import type { Resources } from '../proxy/resources.ts'
+import { listParts, sendJson } from '../http/sendJson.ts'
+import type { NodeAnswer, Resources } from '../proxy/resources.ts'
+import { inTurns, type Steps } from '../turns.ts'
 import { containersIn, modelIdIn, queryOf, wholeNumber } from '../http/query.ts'
 
 export interface LookupDeps {
@@ -57,17 +59,36 @@ function handOut({ selector, fleet }: LookupDeps, need: Need, n: number, offset:
 export function lookupContainers({ fleet, whenReady }: LookupDeps) {
   return async (_req: Request, res: Response): Promise<void> => {
     await whenReady()
-    const found = new Map<string, { id: string; count: number; description?: string }>()
-    for (const node of fleet.healthy('infernet')) {
-      for (const { id, description } of node.containers.values()) {
-        const entry = found.get(id) ?? { id, count: 0 }
-        found.set(id, entry)
-        entry.count++
-        if (description !== '') entry.description ??= description
-      }
-    }
-    res.json([...found.values()])
+    const found = await inTurns(countSteps(fleet.healthy('infernet')))
+    await sendJson(res, listParts(found.values()))
   }
+}
+
+/** Containers that are listed; what nodes list beyond that is left out. */
+const MOST_CONTAINERS = 100_000
+
+interface Count {
+  readonly id: string
+  count: number
+  description?: string
+}
+
+function* countSteps(nodes: readonly TrackedNode[]): Steps<ReadonlyMap<string, Count>> {
+  const found = new Map<string, Count>()
+  for (const node of nodes) {
+    for (const { id, description } of node.containers.values()) {
+      let entry = found.get(id)
+      if (!entry) {
+        if (found.size === MOST_CONTAINERS) continue
+        entry = { id, count: 0 }
+        found.set(id, entry)
+      }
+      entry.count++
+      if (description !== '') entry.description ??= description
+    }
+    yield
+  }
+  return found
 }
 
 /** `GET /api/v1/resources[?model_id=]`: what each node can do, by address. */
@@ -75,7 +96,18 @@ export function lookupResources({ fleet, resources, whenReady }: LookupDeps) {
   return async (req: Request, res: Response): Promise<void> => {
     await whenReady()
     const modelId = modelIdIn(queryOf(req))
-    const byNode = await resources.of(fleet.healthy('infernet'), modelId, RESOURCES_WAIT_SECONDS)
-    res.json(Object.fromEntries([...byNode].map(([node, entry]) => [node.name, entry])))
+    const answers = await resources.of(fleet.healthy('infernet'), modelId, RESOURCES_WAIT_SECONDS)
+    await sendJson(res, membersOf(answers))
   }
+}
+
+/** One node after the other, so that only one answer is held as text at a time. */
+function* membersOf(answers: readonly NodeAnswer[]): Generator<string> {
+  let separator = '{'
+  for (const { node, answer } of answers) {
+    if (!answer) continue
+    yield `${separator}${JSON.stringify(node.name)}:${answer.toString()}`
+    separator = ','
+  }
+  yield separator === '{' ? '{}' : '}'
 }

@@ -2,13 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Limit } from '../fleet/limit.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import type { MemoryBudget, Reservation } from '../http/memory/budget.ts'
-import { scanObject } from '../json/index.ts'
+import { objectSteps, PLAIN_LIMITS } from '../json/index.ts'
+import { inTurns, Slice } from '../turns.ts'
 import { collect, type BackendRequest } from './attempt.ts'
 import { retryAfterSeconds, writtenAtMs } from './exchange.ts'
 import type { Transport } from './transport.ts'
-
-/** What each container of a node can do, as the node tells it. */
-export type NodeResources = Readonly<Record<string, Readonly<Record<string, unknown>>>>
 
 /** A node that is slower than its asker waits still gets this long, so that the next asker has its answer. */
 const CALL_TIMEOUT_SECONDS = 10
@@ -22,18 +20,51 @@ const MOST_AT_ONCE = 64
 const HOLD_SECONDS = 1
 /** Answers kept, at least; for large fleets twice their number of nodes. */
 const MIN_KEPT = 5_000
-const MAX_ANSWER_BYTES = 5_000_000
+/** Bytes of all that is kept, and what an answer takes besides its text and its key. */
+const MOST_KEPT_BYTES = 64_000_000
+const KEPT_OVERHEAD = 400
+/** A node of a thousand containers tells a kilobyte of each. */
+const MAX_ANSWER_BYTES = 1_000_000
 /** What a node rests from after it pushed back. */
 const RESOURCES_PATH = '/resources'
 
+/** What a node told, and when. */
 interface Kept {
-  resources?: NodeResources
+  /** Its answer as it came, an object of objects; gone when others took its place. */
+  answer?: Buffer | undefined
   at: number
+}
+
+/** A node's answer, as long as it is kept. */
+export interface NodeAnswer {
+  readonly node: TrackedNode
+  /** Read when it is needed: until then it may have been given up for others. */
+  readonly answer: Buffer | undefined
 }
 
 interface Asking {
   readonly kept: Kept
   readonly ended: Promise<void>
+}
+
+/** What is known, and when more will be. */
+interface Known {
+  readonly kept: Kept
+  readonly ended?: Promise<void>
+}
+
+class LazyAnswer implements NodeAnswer {
+  readonly node: TrackedNode
+  readonly #kept: Kept
+
+  constructor(node: TrackedNode, kept: Kept) {
+    this.node = node
+    this.#kept = kept
+  }
+
+  get answer(): Buffer | undefined {
+    return this.#kept.answer
+  }
 }
 
 /** Asks nodes for their `/resources`, sparingly: what came lately is used again, and what is late is taken from what was known. */
@@ -48,6 +79,7 @@ export class Resources {
   readonly #asking = new Map<string, Asking>()
   readonly #limit = new Limit(MOST_AT_ONCE, HOLD_SECONDS)
   #most = MIN_KEPT
+  #keptBytes = 0
 
   constructor(transport: Transport, memory: MemoryBudget, via: string, now: () => number) {
     this.#transport = transport
@@ -56,27 +88,28 @@ export class Resources {
     this.#now = now
   }
 
-  /** The resources of each of these nodes, as far as they are known within so many seconds. */
+  /** What each of these nodes told, as far as it is known within so many seconds. */
   async of(
     nodes: readonly TrackedNode[],
     modelId: string | undefined,
     waitSeconds: number,
-  ): Promise<Map<TrackedNode, NodeResources>> {
+  ): Promise<readonly NodeAnswer[]> {
     this.#most = Math.max(MIN_KEPT, 2 * nodes.length)
     const freshSeconds = Math.max(FRESH_SECONDS, nodes.length / MOST_CALLS_PER_SECOND)
     const asked: Promise<void>[] = []
-    const entries = nodes.map((node) => {
+    const answers: NodeAnswer[] = []
+    const slice = new Slice()
+    for (const node of nodes) {
       const { kept, ended } = this.#refreshed(node, modelId, freshSeconds)
       if (ended) asked.push(ended)
-      return [node, kept] as const
-    })
+      answers.push(new LazyAnswer(node, kept))
+      if (slice.isOver) await slice.next()
+    }
     if (asked.length > 0) await atMost(Promise.all(asked), waitSeconds)
-    const known = new Map<TrackedNode, NodeResources>()
-    for (const [node, kept] of entries) if (kept?.resources) known.set(node, kept.resources)
-    return known
+    return answers.filter(({ answer }) => answer !== undefined)
   }
 
-  #refreshed(node: TrackedNode, modelId: string | undefined, freshSeconds: number): Partial<Asking> {
+  #refreshed(node: TrackedNode, modelId: string | undefined, freshSeconds: number): Known {
     const key = `${node.key} ${modelId ?? ''}`
     const asking = this.#asking.get(key)
     if (asking) return asking
@@ -87,10 +120,11 @@ export class Resources {
       if (this.#kept.has(key)) this.#keep(key, kept)
       return { kept }
     }
-    // What is being asked is never among what may be forgotten.
-    this.#kept.delete(key)
-    const ended = this.#ask(node, modelId, kept).finally(() => {
+    const ended = this.#ask(node, modelId, kept).then((answer) => {
       this.#asking.delete(key)
+      // First the old one, for it is counted with its length.
+      this.#forget(key)
+      if (answer) kept.answer = answer
       this.#keep(key, kept)
     })
     const entry = { kept, ended }
@@ -100,23 +134,42 @@ export class Resources {
 
   /** Most recently used last, so that the oldest can go first. */
   #keep(key: string, kept: Kept): void {
-    this.#kept.delete(key)
+    this.#forget(key)
     this.#kept.set(key, kept)
-    if (this.#kept.size > this.#most) this.#kept.delete(this.#kept.keys().next().value as string)
+    this.#keptBytes += sizeOf(key, kept)
+    while (this.#kept.size > this.#most || this.#keptBytes > MOST_KEPT_BYTES) {
+      const [oldest] = this.#kept
+      if (!oldest || oldest[0] === key) break
+      this.#forget(oldest[0])
+      // Whoever is about to answer with it does without.
+      oldest[1].answer = undefined
+    }
   }
 
-  async #ask(node: TrackedNode, modelId: string | undefined, kept: Kept): Promise<void> {
-    await this.#limit.run(async () => {
+  #forget(key: string): void {
+    const kept = this.#kept.get(key)
+    if (!kept) return
+    this.#kept.delete(key)
+    this.#keptBytes -= sizeOf(key, kept)
+  }
+
+  async #ask(node: TrackedNode, modelId: string | undefined, kept: Kept): Promise<Buffer | undefined> {
+    return await this.#limit.run(async () => {
       const memory = this.#memory.openOwn()
       try {
-        await this.#askWithin(memory, node, modelId, kept)
+        return await this.#askWithin(memory, node, modelId, kept)
       } finally {
         memory.release()
       }
     })
   }
 
-  async #askWithin(memory: Reservation, node: TrackedNode, modelId: string | undefined, kept: Kept): Promise<void> {
+  async #askWithin(
+    memory: Reservation,
+    node: TrackedNode,
+    modelId: string | undefined,
+    kept: Kept,
+  ): Promise<Buffer | undefined> {
     const query = modelId === undefined ? '' : `?model_id=${encodeURIComponent(modelId)}`
     const request: BackendRequest = {
       method: 'GET',
@@ -128,15 +181,18 @@ export class Resources {
     const result = await collect(this.#transport, node, request, limits)
     // Also after a failure, so that a node in trouble is not asked over and over.
     const now = (kept.at = this.#now())
-    if (result.kind !== 'answer') return
+    if (result.kind !== 'answer') return undefined
     const { status, headers, body } = result.answer
     if (status === 429) {
       const seconds = retryAfterSeconds(headers['retry-after'], writtenAtMs(headers))
       node.rest(RESOURCES_PATH, now + seconds, now)
     }
-    const resources = status === 200 ? parse(body) : undefined
-    if (resources) kept.resources = resources
+    return status === 200 ? await read(body) : undefined
   }
+}
+
+function sizeOf(key: string, { answer }: Kept): number {
+  return KEPT_OVERHEAD + 2 * key.length + (answer?.length ?? 0)
 }
 
 /** Waits for `work`, but no longer than `seconds`. */
@@ -146,14 +202,12 @@ async function atMost(work: Promise<unknown>, seconds: number): Promise<void> {
   await Promise.race([work, late]).finally(() => ended.abort())
 }
 
-function parse(body: Buffer): NodeResources | undefined {
+/** The answer, if it is an object of objects; a copy, which keeps nothing else in memory. */
+async function read(body: Buffer): Promise<Buffer | undefined> {
   try {
-    // Also refuses what is nested too deep to be written again.
-    scanObject(body)
-    const value: unknown = JSON.parse(body.toString())
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
-    const isObject = (entry: unknown): boolean => typeof entry === 'object' && entry !== null
-    return Object.values(value).every(isObject) ? (value as NodeResources) : undefined
+    const members = await inTurns(objectSteps(body, 0, body.length, PLAIN_LIMITS))
+    const isUsable = members.every(({ kind }) => kind === 'object' || kind === 'array')
+    return isUsable ? Buffer.from(body) : undefined
   } catch {
     return undefined
   }

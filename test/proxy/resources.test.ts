@@ -10,7 +10,7 @@ import { FleetLoad } from '../../src/fleet/load/fleetLoad.ts'
 import { NodeLoad } from '../../src/fleet/load/nodeLoad.ts'
 import { TrackedNode } from '../../src/fleet/node.ts'
 import { MemoryBudget } from '../../src/http/memory/budget.ts'
-import { Resources } from '../../src/proxy/resources.ts'
+import { Resources, type NodeAnswer } from '../../src/proxy/resources.ts'
 import { Transport } from '../../src/proxy/transport.ts'
 
 interface Kit {
@@ -54,7 +54,7 @@ test('a large fleet is asked 64 nodes at a time', async (t) => {
       response.end('{"echo":{}}')
     }, 10)
   })
-  assert.equal((await resources.of(nodes, undefined, 30)).size, 300)
+  assert.equal((await resources.of(nodes, undefined, 30)).length, 300)
   assert.ok(most <= 64, `${most} at once`)
 })
 
@@ -62,7 +62,10 @@ test('nodes that hang do not hold up the others for long', async (t) => {
   const { resources, nodes } = await startNodes(t, 70, (request, response) => {
     if (request.url === '/n69/resources') response.end('{"echo":{}}')
   })
-  assert.deepEqual([...(await resources.of(nodes, undefined, 3)).keys()], [nodes[69]])
+  assert.deepEqual(
+    (await resources.of(nodes, undefined, 3)).map(({ node }) => node),
+    [nodes[69]],
+  )
 })
 
 test('what all nodes of a large fleet said is kept, for a model too, and none is asked twice at once', async (t) => {
@@ -75,11 +78,11 @@ test('what all nodes of a large fleet said is kept, for a model too, and none is
   for (const model of [undefined, 'm']) {
     const both = await Promise.all([resources.of(nodes, model, 60), resources.of(nodes, model, 60)])
     assert.deepEqual(
-      both.map(({ size }) => size),
+      both.map(({ length }) => length),
       [2_600, 2_600],
     )
   }
-  assert.equal((await resources.of(nodes, undefined, 0)).size, 2_600)
+  assert.equal((await resources.of(nodes, undefined, 0)).length, 2_600)
   assert.equal(asked.size, 5_200)
   assert.equal(Math.max(...asked.values()), 1)
 })
@@ -98,7 +101,7 @@ test('a node that pushes back is left alone for as long as it says, and what it 
     [0.2, 3],
   ] as const) {
     pass(seconds)
-    assert.equal((await resources.of(nodes, undefined, 30)).size, 1)
+    assert.equal((await resources.of(nodes, undefined, 30)).length, 1)
     assert.equal(asked, calls)
   }
 })
@@ -108,5 +111,38 @@ test('what is nested too deep to be written again is not taken', async (t) => {
   const { resources, nodes } = await startNodes(t, 2, (request, response) => {
     response.end(request.url === '/n0/resources' ? `{"echo":{"x":${deep}}}` : '{"echo":{}}')
   })
-  assert.deepEqual([...(await resources.of(nodes, undefined, 30)).keys()], [nodes[1]])
+  assert.deepEqual(
+    (await resources.of(nodes, undefined, 30)).map(({ node }) => node),
+    [nodes[1]],
+  )
+})
+
+test('what is no plain JSON is not taken: it would spoil the answers of all others', async (t) => {
+  const answers = ['{"echo":{"x":NaN}}', '{"echo":{"x":-Infinity}}', '{"echo":1}', '[{}]', '{"echo":{}} ']
+  const { resources, nodes } = await startNodes(t, answers.length, (request, response) => {
+    response.end(answers[Number(/\d+/.exec(request.url ?? '')?.[0])])
+  })
+  assert.deepEqual(
+    (await resources.of(nodes, undefined, 30)).map(({ node }) => node),
+    [nodes[4]],
+  )
+})
+
+test('what is kept is bounded by its bytes: the oldest answers go first', async (t) => {
+  const long = `{"echo":{"x":"${'x'.repeat(900_000)}"}}`
+  const { resources, nodes } = await startNodes(t, 1, (_request, response) => response.end(long))
+  const askedFor = async (model: string): Promise<readonly NodeAnswer[]> => resources.of(nodes, model, 30)
+  const all: NodeAnswer[] = []
+  for (let n = 0; n < 100; n++) all.push(...(await askedFor(`m${n}`)))
+  const bytes = all.reduce((sum, { answer }) => sum + (answer?.length ?? 0), 0)
+  assert.ok(bytes > 32_000_000 && bytes <= 64_000_000, `${bytes} bytes`)
+  assert.equal(all[0]?.answer, undefined)
+  assert.equal(all[99]?.answer?.toString(), long)
+})
+
+test('an answer of more than a megabyte is not taken', async (t) => {
+  const { resources, nodes } = await startNodes(t, 1, (_request, response) => {
+    response.end(`{"echo":{"x":"${'x'.repeat(1_000_000)}"}}`)
+  })
+  assert.deepEqual(await resources.of(nodes, undefined, 30), [])
 })
