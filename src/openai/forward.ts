@@ -8,9 +8,11 @@ import { contextOf } from '../http/context.ts'
 import { readBody } from '../http/readBody.ts'
 import type { StreamTap } from '../proxy/clientSink.ts'
 import type { Forwarder } from '../proxy/forwarder.ts'
+import { RetryBudget } from '../proxy/retryBudget.ts'
 import { headersForBackend, replaceCredentials, type FlatHeaders } from '../proxy/headers.ts'
 import { inTurns } from '../turns.ts'
 import { requestSteps } from './requestBody.ts'
+import { onlyGenerates, secondTries } from './secondTries.ts'
 import { UsageWatch, type Usage } from './usage.ts'
 
 /** More of a session's name than this is not looked at: it is hashed for each service. */
@@ -36,28 +38,31 @@ export interface OpenAiDeps {
 
 /** Forwards `POST /v1/…` (or its short path) to the best healthy service with the body's model; answers are streamed untouched. */
 export function forwardOpenAi(deps: OpenAiDeps) {
+  const budget = new RetryBudget()
   return async (req: Request, res: Response): Promise<void> => {
     const path = pathWithoutPrefix(req)
     const body = await readBody(req, deps.maxBodyBytes)
     const contentType = req.headers['content-type']
-    const { model, session } = await inTurns(requestSteps(body, contentType))
+    const { model, session, isBackground } = await inTurns(requestSteps(body, contentType))
     await deps.whenReady()
     const context = contextOf(req)
     const headers = headersForBackend(req, { via: deps.via, contentType: contentType ?? 'application/json' })
     const usage = new UsageWatch()
+    const mayRunTwice = onlyGenerates(path, isBackground)
+    budget.requested()
     await deps.forwarder.forward(req, res, {
       need: needModel(model),
       session: (session ?? sessionHeader(req))?.slice(0, MAX_SESSION),
-      restKey: `openai ${context.caller}`,
-      asksResting: true,
+      restKey: `openai ${model} ${context.caller}`,
       requestFor: (node) => ({
         method: 'POST',
         path: node.spec.basePath + node.prefix + path,
         headers: headersFor(node, headers),
         body,
       }),
-      retry: req.headers['idempotency-key'] === undefined ? 'untilSent' : 'untilAnswered',
+      retry: mayRunTwice || req.headers['idempotency-key'] !== undefined ? 'untilAnswered' : 'untilSent',
       followsPushback: true,
+      elsewhere: secondTries(model, mayRunTwice, budget),
       cancelsWithClient: true,
       tap: () => tapFor(usage),
       onStreamEnd: (_lease, how) => {
@@ -89,12 +94,10 @@ export function listModels({ fleet, whenReady }: Pick<OpenAiDeps, 'fleet' | 'whe
   }
 }
 
-/** Pushbacks are collected, so that another service may be tried; everything else goes on as it comes. */
+/** Answers go on as they come, unless `elsewhere` holds them back. */
 function tapFor(usage: UsageWatch): StreamTap {
-  return {
-    takes: (status) => status !== 429 && status !== 503,
-    watch: (chunk) => usage.see(chunk),
-  }
+  const watch = (chunk: Buffer): void => usage.see(chunk)
+  return { watch }
 }
 
 /** A service's own key takes the place of whatever the client showed. */

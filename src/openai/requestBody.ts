@@ -8,6 +8,8 @@ export interface OpenAiRequest {
   readonly model: string
   /** Requests of one session share a prefix, and like to meet the same cache again. */
   readonly session: string | undefined
+  /** The answer comes at once, and the work goes on without its client. */
+  readonly isBackground: boolean
 }
 
 /** Longest string that is decoded, bytes as written: a name of a session is cut to less than that later on. */
@@ -33,13 +35,17 @@ function* readSteps(body: Buffer, contentType: string | undefined): Steps<OpenAi
   if (contentType !== undefined && /^multipart\/form-data\b/i.test(contentType)) {
     const model = yield* fieldOfForm(body, contentType, 'model')
     if (model === undefined || model === '') throw noModel('a form field "model" is needed')
-    return { model, session: yield* fieldOfForm(body, contentType, 'user') }
+    return { model, session: yield* fieldOfForm(body, contentType, 'user'), isBackground: false }
   }
   const members = yield* readMembers(body)
   refuseLongModel(members)
   const model = textOf(body, members, 'model')
   if (model === undefined || model === '') throw noModel('"model" must be a non-empty string')
-  return { model, session: textOf(body, members, 'prompt_cache_key') ?? textOf(body, members, 'user') }
+  return {
+    model,
+    session: textOf(body, members, 'prompt_cache_key') ?? textOf(body, members, 'user'),
+    isBackground: isTrue(body, memberOf(members, 'background')),
+  }
 }
 
 /** Before it is decoded: an escaped byte takes six. */
@@ -69,6 +75,10 @@ function textOf(body: Buffer, members: readonly JsonMember[], name: string): str
   if (member.end - member.start > LONGEST_TEXT)
     return body.toString('latin1', member.start, member.start + LONGEST_TEXT)
   return stringAt(body, member)
+}
+
+function isTrue(body: Buffer, member: JsonMember | undefined): boolean {
+  return member?.kind === 'boolean' && body[member.start] === 0x74
 }
 
 function noModel(what: string): GatewayFault {

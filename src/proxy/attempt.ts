@@ -32,6 +32,8 @@ export interface Answer {
 export interface AnswerSink {
   /** Whether an answer with this head is taken; otherwise it is collected. */
   begin(status: number, headers: IncomingHttpHeaders, flow: Flow): boolean
+  /** Takes an answer that it did not take at its head, because that is too large or too slow to be collected; optional. */
+  beginLate?(status: number, headers: IncomingHttpHeaders, flow: Flow): void
   piece(chunk: Buffer): void
   /** The answer is complete. The try ends when this is settled; where it rejects, with a fault of ours. */
   end(): void | Promise<void>
@@ -57,6 +59,10 @@ export type CollectResult = Exclude<AttemptResult, { kind: 'streamed' }>
 const MAX_COLLECTED = 64_000_000
 /** This much of an answer always has room: the id of a job that a node has accepted must not be lost for want of it, bytes. */
 const ALWAYS_COLLECTED = 16_384
+
+/** An answer that its sink may take late is collected up to this, bytes and ms from its head. */
+const MAX_HELD = 65_536
+const HOLD_MS = 3000
 
 export interface AttemptOptions {
   /** For the whole exchange, in place of the transport's limit for a collected answer. */
@@ -96,6 +102,8 @@ export class Attempt implements AnswerHandler, Flow {
   #abortedBy: GatewayFault | undefined
   #sink: AnswerSink | undefined
   #streaming = false
+  /** Runs while an answer is collected that its sink may still take. */
+  #holding: NodeJS.Timeout | undefined
   #status = 0
   #headers: IncomingHttpHeaders = {}
   #collected: Collector | undefined
@@ -192,7 +200,26 @@ export class Attempt implements AnswerHandler, Flow {
     this.#headers = headers
     this.#streaming = this.#sink?.begin(status, headers, this) === true
     if (this.#streaming) this.#collectedBy = Infinity
+    else if (this.#sink?.beginLate) this.#holding = setTimeout(() => this.#streamLate(), HOLD_MS)
     this.#deadline?.look()
+  }
+
+  /** Hands an answer that is being collected to the sink, which takes it from here. */
+  #streamLate(): void {
+    this.#endHold()
+    if (this.#abortedBy) return
+    const collected = this.#collected?.take()
+    this.#streaming = true
+    this.#collectedBy = Infinity
+    this.#sink?.beginLate?.(this.#status, this.#headers, this)
+    this.#forgetCollected()
+    if (collected) this.#sink?.piece(collected)
+    this.#deadline?.look()
+  }
+
+  #endHold(): void {
+    clearTimeout(this.#holding)
+    this.#holding = undefined
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -201,8 +228,16 @@ export class Attempt implements AnswerHandler, Flow {
       this.#sink?.piece(chunk)
       return
     }
+    if (this.#holding && (this.#collected?.size ?? 0) + chunk.length > MAX_HELD) return this.#streamFrom(chunk)
     const fault = this.#collect(chunk)
-    if (fault) controller.abort((this.#abortedBy = fault))
+    if (!fault) return
+    if (this.#holding) return this.#streamFrom(chunk)
+    controller.abort((this.#abortedBy = fault))
+  }
+
+  #streamFrom(chunk: Buffer): void {
+    this.#streamLate()
+    this.#sink?.piece(chunk)
   }
 
   /** Takes a piece of an answer that is collected, or says why not. */
@@ -228,6 +263,7 @@ export class Attempt implements AnswerHandler, Flow {
 
   onResponseEnd(): void {
     this.#deadline?.stop()
+    this.#endHold()
     if (this.#streaming) {
       this.#settle(this.#sink?.end(), { kind: 'streamed' })
       return
@@ -238,6 +274,7 @@ export class Attempt implements AnswerHandler, Flow {
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     this.#deadline?.stop()
+    this.#endHold()
     this.#forgetCollected()
     const fault = this.#abortedBy ?? faultOfTransport(error, this.#sent, this.answeredAt > 0)
     this.#settle(this.#streaming ? this.#sink?.broke(fault) : undefined, {

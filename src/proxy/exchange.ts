@@ -2,9 +2,23 @@ import type { Fleet } from '../fleet/fleet.ts'
 import { Lease } from '../fleet/lease.ts'
 import type { Need } from '../fleet/need.ts'
 import type { TrackedNode } from '../fleet/node.ts'
-import type { Pick, Selector } from '../fleet/selector.ts'
+import type { Selector } from '../fleet/selector.ts'
 import type { Answer, BackendRequest } from './attempt.ts'
 import { GatewayFault } from '../faults.ts'
+import type { RetryBudget } from './retryBudget.ts'
+
+/**
+ * After which answers another backend is tried, besides pushbacks; where all have failed, the client gets the words of one.
+ * Every backend is tried once.
+ */
+export interface Elsewhere {
+  /** Whether an answer with this status is held back, because `after` may let another backend be tried. */
+  holds(status: number, node: TrackedNode): boolean
+  /** `pass`: the client gets this answer; `retry`: nothing was run, another is tried; `rerun`: the same, though it may have been run. */
+  after(answer: Answer, node: TrackedNode): 'pass' | 'retry' | 'rerun'
+  /** Bounds what may be run twice. */
+  readonly budget?: RetryBudget
+}
 
 /** What one forwarded request is, apart from the client's connection. Jobs and OpenAI calls fill it in; the proxy layer runs it. */
 export interface Exchange {
@@ -14,8 +28,6 @@ export interface Exchange {
   readonly cost?: number | undefined
   /** Requests of one session go to the same backend, as long as that costs nothing. */
   readonly session?: string | undefined
-  /** Where all that could take it are resting, one is asked all the same, because its own refusal says more than ours. */
-  readonly asksResting?: boolean
   /** Rests after a pushback are kept for this; usually endpoint and caller. */
   readonly restKey: string
   /** What goes to this node; may differ between nodes in path and credentials, never in its bytes. */
@@ -29,6 +41,8 @@ export interface Exchange {
   isPushback?(answer: Answer): boolean
   /** False where even a pushback ends the tries, since something was sent. */
   readonly followsPushback: boolean
+  /** Without it, another backend is tried only after pushbacks and faults. */
+  readonly elsewhere?: Elsewhere
   /** The fault where nobody can take it. */
   noNode(): GatewayFault
 }
@@ -36,10 +50,12 @@ export interface Exchange {
 /** An exchange on its way: who was tried, and what came of it. */
 export class Tries {
   readonly tried = new Set<TrackedNode>()
-  /** Least `Retry-After` of those that pushed back with 429, seconds. */
+  /** Least `Retry-After` of those that pushed back with 429, or rest after that, whole seconds, at least 1. */
   leastRetrySeconds = Infinity
   /** Where a node's own words go on: the 429 with the least `Retry-After`, which is at least 1 in it. */
-  soonestPushback: { answer: Answer; node: TrackedNode } | undefined
+  soonestPushback: { answer: Answer; node: TrackedNode; seconds: number } | undefined
+  /** Where a node's own words go on: the first answer that was held back. */
+  firstAnswer: { answer: Answer; node: TrackedNode } | undefined
   /** The last pushback that was not a 429: a node's own answer. */
   lastPushback: { answer: Answer; node: TrackedNode } | undefined
   lastFault: GatewayFault | undefined
@@ -57,12 +73,11 @@ export class Tries {
 
   /** Chooses the next node and takes a place there; `undefined` when nobody is left. */
   next(): Lease | undefined {
-    const { need, restKey, cost, session, asksResting = false } = this.#exchange
-    const options = { except: this.tried, cost, session }
-    let pick: Pick = this.#selector.pick(need, { ...options, restKey })
-    if (!pick.node && pick.restsForSeconds > 0 && asksResting) pick = this.#selector.pick(need, options)
+    const { need, restKey, cost, session } = this.#exchange
+    const pick = this.#selector.pick(need, { except: this.tried, restKey, cost, session })
     if (!pick.node) {
-      if (pick.restsForSeconds > 0) this.leastRetrySeconds = Math.min(this.leastRetrySeconds, pick.restsForSeconds)
+      const { restsForSeconds } = pick
+      if (restsForSeconds > 0) this.leastRetrySeconds = Math.min(this.leastRetrySeconds, Math.ceil(restsForSeconds))
       return undefined
     }
     this.tried.add(pick.node)
@@ -71,11 +86,14 @@ export class Tries {
 
   /** What the client hears when no node is left: a fault of ours, or the last node's own refusal. */
   conclusion(): GatewayFault | { answer: Answer; node: TrackedNode } {
-    if (this.soonestPushback) return this.soonestPushback
-    if (this.#exchange.asksResting && this.lastPushback) return this.lastPushback
+    const { firstAnswer, soonestPushback } = this
+    if (firstAnswer && firstAnswer.answer.status !== 429) return firstAnswer
+    // One that was not asked, since it rests, may want less patience than those that were.
+    if (soonestPushback && soonestPushback.seconds <= this.leastRetrySeconds) return soonestPushback
     if (this.leastRetrySeconds < Infinity) {
-      const seconds = Math.max(1, Math.ceil(this.leastRetrySeconds))
-      return new GatewayFault('ERR_NODE_BUSY', undefined, { headers: { 'Retry-After': String(seconds) } })
+      return new GatewayFault('ERR_NODE_BUSY', undefined, {
+        headers: { 'Retry-After': String(this.leastRetrySeconds) },
+      })
     }
     return this.lastPushback ?? this.lastFault ?? this.#exchange.noNode()
   }

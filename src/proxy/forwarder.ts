@@ -1,6 +1,6 @@
 import type { Request, Response } from 'express'
 import { createProxyMiddleware, type Plugin, type RequestHandler } from 'http-proxy-middleware'
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import type { Fleet } from '../fleet/fleet.ts'
 import type { Lease } from '../fleet/lease.ts'
 import type { Selector } from '../fleet/selector.ts'
@@ -8,7 +8,7 @@ import { GatewayFault } from '../faults.ts'
 import { contextOf } from '../http/context.ts'
 import { toFault } from '../http/errors.ts'
 import { memoryOf } from '../http/memory/requestMemory.ts'
-import type { Answer, AnswerSink } from './attempt.ts'
+import type { Answer, AnswerSink, Flow } from './attempt.ts'
 import { ClientSink, type StreamTap } from './clientSink.ts'
 import { Tries, type Exchange } from './exchange.ts'
 import { headersForClient } from './headers.ts'
@@ -116,18 +116,22 @@ export class Forwarder {
       await sink.broke(fault)
       exchange.onStreamEnd?.(lease, fault.code === 'ERR_CLIENT_GONE' ? 'left' : 'broken')
     }
+    const { elsewhere } = exchange
+    const begin = (status: number, headers: IncomingHttpHeaders, flow: Flow): boolean => {
+      // Noted before anything is written: the request is reported as soon as its answer has closed.
+      context.node = lease.node.name
+      context.tries = tries.tried.size
+      context.firstByteSeconds = (performance.now() - startedAt) / 1000
+      const isTaken = elsewhere?.holds(status, lease.node) !== true && sink.begin(status, headers, flow)
+      // Where the node is set aside or on trial, that would else last as long as the answer does. A trusted one is not told
+      // of yet: one that breaks off each answer would then never fail several times in a row.
+      if (isTaken && !lease.node.load.admits(fleet.now())) fleet.answered(lease.node, { tookWork: true })
+      return isTaken
+    }
+    const beginLate = elsewhere && ((...head: Parameters<AnswerSink['begin']>): void => void sink.begin(...head))
     return {
-      begin: (status, headers, flow) => {
-        // Noted before anything is written: the request is reported as soon as its answer has closed.
-        context.node = lease.node.name
-        context.tries = tries.tried.size
-        context.firstByteSeconds = (performance.now() - startedAt) / 1000
-        const isTaken = sink.begin(status, headers, flow)
-        // Where the node is set aside or on trial, that would else last as long as the answer does. A trusted one is not told
-        // of yet: one that breaks off each answer would then never fail several times in a row.
-        if (isTaken && !lease.node.load.admits(fleet.now())) fleet.answered(lease.node, { tookWork: true })
-        return isTaken
-      },
+      begin,
+      ...(beginLate && { beginLate }),
       piece: (chunk) => sink.piece(chunk),
       end: () => {
         const ended = sink.end()

@@ -4,7 +4,7 @@ import type { TrackedNode } from '../fleet/node.ts'
 import { GatewayFault, type FaultCode } from '../faults.ts'
 import type { Reservation } from '../http/memory/budget.ts'
 import { Attempt, type Answer, type AnswerSink } from './attempt.ts'
-import { retryAfterSeconds, type Exchange, type Tries, writtenAtMs } from './exchange.ts'
+import { retryAfterSeconds, type Elsewhere, type Exchange, type Tries, writtenAtMs } from './exchange.ts'
 import type { Transport } from './transport.ts'
 
 /**
@@ -22,7 +22,7 @@ export interface Backends {
 export type Outcome =
   | { readonly kind: 'answer'; readonly answer: Answer; readonly lease: Lease; readonly firstByteSeconds: number }
   | { readonly kind: 'streamed'; readonly lease: Lease; readonly firstByteSeconds: number }
-  /** All pushed back, and this is the last one's own answer. */
+  /** None took it, and these are the words of one. */
   | { readonly kind: 'refused'; readonly answer: Answer; readonly nodeName: string }
   | {
       readonly kind: 'fault'
@@ -62,20 +62,23 @@ export async function tryNodes(
       return { kind: 'streamed', lease, firstByteSeconds }
     }
     if (result.kind === 'answer') {
-      const isPushback = pushesBack(exchange, result.answer, tries, lease, backends.fleet)
-      answered(backends, lease, firstByteSeconds, !isPushback)
-      if (!isPushback) {
-        if (result.answer.status >= 500) lease.node.counts.errors++
-        return { kind: 'answer', answer: result.answer, lease, firstByteSeconds }
-      }
+      const { answer } = result
+      const verdict = verdictOn(exchange, answer, tries, lease, backends.fleet)
+      answered(backends, lease, firstByteSeconds, verdict === 'pass')
+      if (verdict !== 'pushback' && answer.status >= 500) lease.node.counts.errors++
+      if (verdict === 'pass') return { kind: 'answer', answer, lease, firstByteSeconds }
       lease.exchangeEnded('pushback')
-      if (!exchange.followsPushback) break
+      if (verdict === 'pushback' && !exchange.followsPushback) break
+      if (verdict === 'rerun' && !isWithinBudget(exchange)) break
     } else {
       failed(backends, lease, result.fault, result.refused)
       tries.lastFault = result.fault
+      const { fault } = result
       const canRunTwice = exchange.retry === 'untilAnswered' && !attempt.isStreaming
-      if (!mayMoveOn(canRunTwice, tries, result.fault)) {
-        return { kind: 'fault', fault: result.fault, nodeName: lastNode, sent: attempt.sent }
+      if (!mayMoveOn(canRunTwice, tries, fault) || !(fault.fault.nothingSent || isWithinBudget(exchange))) {
+        // An answer that was held back says more than the fault of another node.
+        if (tries.firstAnswer && fault.fault.source === 'upstream' && !attempt.isStreaming) break
+        return { kind: 'fault', fault, nodeName: lastNode, sent: attempt.sent }
       }
     }
     lease = tries.next()
@@ -83,6 +86,11 @@ export async function tryNodes(
   const end = tries.conclusion()
   if (end instanceof GatewayFault) return { kind: 'fault', fault: end, nodeName: lastNode, sent: false }
   return { kind: 'refused', answer: end.answer, nodeName: end.node.name }
+}
+
+/** Takes room for one more run where these are bounded. */
+function isWithinBudget({ elsewhere }: Exchange): boolean {
+  return elsewhere?.budget?.take() !== false
 }
 
 function answered({ fleet }: Backends, lease: Lease, firstByteSeconds: number, tookWork: boolean): void {
@@ -122,15 +130,28 @@ export function mayMoveOn(canRunTwice: boolean, tries: Tries, fault: GatewayFaul
   return ++tries.failuresOnceSent <= MOST_MOVES_ONCE_SENT
 }
 
+/** What an answer means for the exchange: it is passed on, or another node is tried after it. */
+type Verdict = ReturnType<Elsewhere['after']> | 'pushback'
+
+/** Judges an answer; notes those that are held back, and how long the node wants to be left alone. */
+function verdictOn(exchange: Exchange, answer: Answer, tries: Tries, lease: Lease, fleet: Fleet): Verdict {
+  const { elsewhere } = exchange
+  const verdict = pushesBack(exchange, answer, tries, lease, fleet)
+    ? 'pushback'
+    : (elsewhere?.after(answer, lease.node) ?? 'pass')
+  if (elsewhere && verdict !== 'pass') tries.firstAnswer ??= { answer, node: lease.node }
+  return verdict
+}
+
 /** Whether this node will not but another may; notes how long it wants to be left alone. */
 function pushesBack(exchange: Exchange, answer: Answer, tries: Tries, lease: Lease, fleet: Fleet): boolean {
   if (answer.status === 429) {
     const seconds = retryAfterSeconds(answer.headers['retry-after'], writtenAtMs(answer.headers))
     const now = fleet.now()
     lease.node.rest(exchange.restKey, now + seconds, now)
-    if (exchange.asksResting && seconds < tries.leastRetrySeconds) {
+    if (exchange.elsewhere && seconds < tries.leastRetrySeconds) {
       const headers = { ...answer.headers, 'retry-after': String(seconds) }
-      tries.soonestPushback = { answer: { ...answer, headers }, node: lease.node }
+      tries.soonestPushback = { answer: { ...answer, headers }, node: lease.node, seconds }
     }
     tries.leastRetrySeconds = Math.min(tries.leastRetrySeconds, seconds)
     return true

@@ -29,6 +29,18 @@ describe('a JSON body', () => {
     assert.equal(json('{"model":"a","user":7}').session, undefined)
   })
 
+  test('says whether its work goes on in the background', () => {
+    const bodies = [
+      '{"model":"a","background":true}',
+      '{"model":"a","background":false}',
+      '{"model":"a","background":"true"}',
+    ]
+    assert.deepEqual(
+      bodies.map((text) => json(text).isBackground),
+      [true, false, false],
+    )
+  })
+
   test('without a model, or that is none, is refused', () => {
     for (const text of ['{}', '{"model":""}', '{"model":1}', '{"model":null}']) {
       assert.throws(() => json(text), refused('ERR_BAD_SHAPE'), text)
@@ -51,9 +63,9 @@ describe('a form', () => {
 
   test('tells its model and its user', () => {
     const user = '--X\nContent-Disposition: form-data; name=user\nContent-Type: text/plain\n\nu\n'
-    assert.deepEqual(form(MODEL + user + END), { model: 'm', session: 'u' })
-    assert.deepEqual(form(user + MODEL + END), { model: 'm', session: 'u' })
-    assert.deepEqual(form(`a preamble\n${MODEL}${END}`), { model: 'm', session: undefined })
+    assert.deepEqual(form(MODEL + user + END), { model: 'm', session: 'u', isBackground: false })
+    assert.deepEqual(form(user + MODEL + END), { model: 'm', session: 'u', isBackground: false })
+    assert.deepEqual(form(`a preamble\n${MODEL}${END}`), { model: 'm', session: undefined, isBackground: false })
   })
 
   test('may have its boundary in quotes, and among other parameters', () => {

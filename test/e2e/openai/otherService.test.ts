@@ -1,0 +1,257 @@
+import OpenAI from 'openai'
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { after, describe, test } from 'node:test'
+import type { Gateway } from '../../kit/gateway.ts'
+import { openRaw, post } from '../../kit/http.ts'
+import type { Answer } from '../../kit/http.ts'
+import { startSimService } from '../../kit/simService/index.ts'
+import type { SimService } from '../../kit/simService/index.ts'
+import { assertError } from '../support.ts'
+import {
+  askChat,
+  chat,
+  entryOf,
+  gatewayForServices,
+  inFlightIs,
+  lastCall,
+  openChat,
+  startHandService,
+} from './support.ts'
+
+const file = { after }
+const OWN_KEY = 'sk-of-the-service'
+/** Polls that come in between prove nothing here. */
+const SELDOM = { REFRESH_INTERVAL: '60' }
+
+/** Answers of one service for which another is asked, wherever the request goes. */
+const ALWAYS = [429, 503, 401, 402, 403, 404]
+/** Answers for which another is asked on paths that only generate. */
+const GENERATING = [408, 500, 502, 504, 529]
+
+async function statusesOf(gateway: Gateway, { clients, each }: { clients: number; each: number }): Promise<number[]> {
+  const client = new OpenAI({ baseURL: `${gateway.url}/v1`, apiKey: 'sk-any', maxRetries: 0 })
+  const ask = async (): Promise<number> => {
+    const asking = client.chat.completions.create({
+      model: 'small-model',
+      messages: [{ role: 'user', content: 'Say it again' }],
+    })
+    return (await asking.asResponse()).status
+  }
+  const one = async (): Promise<number[]> => {
+    const statuses: number[] = []
+    for (let i = 0; i < each; i++) statuses.push(await ask().catch((error: { status?: number }) => error.status ?? 0))
+    return statuses
+  }
+  return (await Promise.all(Array.from({ length: clients }, one))).flat()
+}
+
+describe('of two services one that fails at once is followed by the other', async () => {
+  const [bad, good] = await Promise.all([
+    startSimService({ apiKey: OWN_KEY }, file),
+    startSimService({ seconds: 0.02 }, file),
+  ])
+  const entries = [entryOf(bad, { api_key: OWN_KEY }), entryOf(good)]
+  const ways: [name: string, fail: () => Promise<void>][] = [
+    ...[...ALWAYS, ...GENERATING].map((status): [string, () => Promise<void>] => [
+      `answers ${status}`,
+      () => bad.answer(status, 'chat'),
+    ]),
+    ['resets the connection', () => bad.break('chat')],
+    ['answers with what is no HTTP', () => bad.garbage('chat')],
+  ]
+  for (const [name, fail] of ways) {
+    test(`where it ${name}: no request fails`, async (t) => {
+      const gateway = await gatewayForServices(t, entries, SELDOM)
+      await bad.behave()
+      await fail()
+      const before = bad.seen('chat').length
+      const statuses = await statusesOf(gateway, { clients: 3, each: 3 })
+      assert.deepEqual(new Set(statuses), new Set([200]))
+      assert.ok(bad.seen('chat').length > before)
+    })
+  }
+})
+
+describe('what is tried only once', async () => {
+  const [first, second] = await Promise.all([
+    startSimService({ apiKey: OWN_KEY }, file),
+    startSimService({ apiKey: OWN_KEY }, file),
+  ])
+  const both = [first, second]
+  const keyed = both.map((each) => entryOf(each, { api_key: OWN_KEY }))
+  const gateway = await gatewayForServices(file, keyed, { ...SELDOM, PROXY_TIMEOUT: '0.3' })
+
+  async function triesOf(ask: () => Promise<Answer>): Promise<{ answer: Answer; tries: number }> {
+    const isCall = ({ endpoint }: { endpoint?: string | undefined }): boolean => endpoint !== 'models'
+    const count = (): number => both.reduce((sum, { requests }) => sum + requests.filter(isCall).length, 0)
+    const before = count()
+    const answer = await ask()
+    return { answer, tries: count() - before }
+  }
+
+  test('words about the request itself: 400, 409, 413, 422', async () => {
+    for (const status of [400, 409, 413, 422]) {
+      for (const each of both) await each.answer(status, 'chat', { body: `{"error":"${each.address}"}` })
+      const { answer, tries } = await triesOf(() => askChat(gateway))
+      assert.deepEqual([answer.status, tries], [status, 1])
+    }
+  })
+
+  test('what may have an effect, after an answer that does not say that nothing was done', async () => {
+    const asks = [
+      ['images', '/v1/images/generations', { model: 'small-model', prompt: 'A picture' }],
+      ['moderations', '/v1/moderations', { model: 'small-model', input: 'a' }],
+      ['responses', '/v1/responses', { model: 'small-model', input: 'a', background: true }],
+    ] as const
+    for (const [endpoint, path, body] of asks) {
+      for (const status of [408, 500, 502]) {
+        for (const each of both) await each.answer(status, endpoint)
+        const { answer, tries } = await triesOf(() => post(`${gateway.url}${path}`, body))
+        assert.deepEqual([answer.status, tries], [status, 1], path)
+      }
+      for (const each of both) {
+        await each.behave()
+        await each.break(endpoint)
+      }
+      const { answer, tries } = await triesOf(() => post(`${gateway.url}${path}`, body))
+      assertError(answer, 502)
+      assert.equal(tries, 1)
+      for (const each of both) await each.behave()
+    }
+  })
+
+  test('what one service leaves unanswered for PROXY_TIMEOUT', async () => {
+    for (const each of both) await each.hang('chat')
+    const { answer, tries } = await triesOf(() => askChat(gateway))
+    assertError(answer, 504)
+    assert.equal(tries, 1)
+    for (const each of both) await each.behave()
+  })
+})
+
+describe('without a key of its own, a service', async () => {
+  const both = await Promise.all([startSimService({}, file), startSimService({}, file)])
+  const gateway = await gatewayForServices(
+    file,
+    both.map((each) => entryOf(each)),
+    SELDOM,
+  )
+
+  test("may refuse the client's key: that is passed on at once", async () => {
+    for (const status of [401, 402, 403]) {
+      for (const each of both) await each.answer(status, 'chat')
+      const before = both.reduce((sum, each) => sum + each.seen('chat').length, 0)
+      assert.equal((await askChat(gateway)).status, status)
+      assert.equal(
+        both.reduce((sum, each) => sum + each.seen('chat').length, 0),
+        before + 1,
+      )
+    }
+  })
+})
+
+describe('where all fail', () => {
+  async function trio(): Promise<SimService[]> {
+    return Promise.all([startSimService({}, file), startSimService({}, file), startSimService({}, file)])
+  }
+
+  test('each has been asked once, and the first answer is passed on as it came', async (t) => {
+    const all = await trio()
+    const gateway = await gatewayForServices(
+      t,
+      all.map((each) => entryOf(each)),
+      SELDOM,
+    )
+    for (const each of all) {
+      const headers = { 'x-from': each.address }
+      await each.answer(500, 'chat', { body: `{"error":{"message":"${each.address}"}}`, headers })
+    }
+    const answer = await askChat(gateway)
+    assert.equal(answer.status, 500)
+    const seen = all.flatMap((each) => each.seen('chat').map(({ at }) => ({ at, address: each.address })))
+    assert.equal(seen.length, 3)
+    const [first] = seen.sort((a, b) => a.at - b.at)
+    assert.equal(answer.headers['x-infernet-node'], first!.address)
+    assert.equal(answer.headers['x-from'], first!.address)
+    assert.equal(answer.text, `{"error":{"message":"${first!.address}"}}`)
+  })
+
+  test('the load does not double: of many requests at most one in five is asked a second time', async (t) => {
+    const both = (await trio()).slice(1)
+    const gateway = await gatewayForServices(
+      t,
+      both.map((each) => entryOf(each)),
+      SELDOM,
+    )
+    for (const each of both) await each.answer(500, 'chat')
+    const requests = 100
+    const statuses = await statusesOf(gateway, { clients: 4, each: requests / 4 })
+    assert.deepEqual(new Set(statuses), new Set([500]))
+    const tries = both.reduce((sum, each) => sum + each.seen('chat').length, 0)
+    assert.ok(tries >= requests + 10, String(tries))
+    // Ten more for each window of ten seconds, should the machine be slow.
+    assert.ok(tries <= requests * 1.2 + 10, String(tries))
+  })
+})
+
+describe('a pause that a service asks for with 429', async () => {
+  const [paused, other] = await Promise.all([
+    startSimService({ models: ['x', 'y'] }, file),
+    startSimService({ models: ['x'] }, file),
+  ])
+  const gateway = await gatewayForServices(file, [entryOf(paused), entryOf(other)], SELDOM)
+  const ask = (model: string, options = {}): Promise<Answer> => askChat(gateway, chat({}, { model }), options)
+
+  test('holds for that model and that caller, and nothing else', async () => {
+    for (const each of [paused, other]) await each.answer(429, 'chat', { times: 1, headers: { 'retry-after': '60' } })
+    assert.equal((await ask('x')).status, 429)
+    assert.equal((await ask('y')).status, 200)
+    assert.equal(lastCall(paused).endpoint, 'chat')
+    assert.equal((await ask('x', { localAddress: '127.0.0.9' })).status, 200)
+    const asked = paused.seen('chat').length + other.seen('chat').length
+    const rest = await ask('x')
+    assertError(rest, 429)
+    assert.ok(Number(rest.headers['retry-after']) >= 1 && Number(rest.headers['retry-after']) <= 60)
+    assert.equal(paused.seen('chat').length + other.seen('chat').length, asked)
+  })
+})
+
+describe('an answer that may be held back', () => {
+  test('streams from where it is too large, or too slow, and is then not tried elsewhere', async (t) => {
+    const hand = await startHandService(t)
+    const gateway = await gatewayForServices(t, [entryOf(hand)], SELDOM)
+    const asking = askChat(gateway)
+    const { response } = await hand.next()
+    response.writeHead(500, { 'content-type': 'text/plain' })
+    const page = 'x'.repeat(300_000)
+    response.write(page)
+    response.end('end')
+    const large = await asking
+    assert.deepEqual([large.status, large.text], [500, `${page}end`])
+
+    const opening = openChat(gateway)
+    const slow = (await hand.next()).response
+    slow.writeHead(502, { 'content-type': 'text/plain' }).write('begin ')
+    const open = await opening
+    assert.equal(open.status, 502)
+    await open.until((text) => text === 'begin ')
+    slow.end('end')
+    assert.equal((await open.ended).complete, true)
+    assert.equal(open.text, 'begin end')
+  })
+
+  test('is forgotten with its client', async (t) => {
+    const hand = await startHandService(t)
+    const gateway = await gatewayForServices(t, [entryOf(hand)], SELDOM)
+    const client = await openRaw(gateway.url, { t })
+    const text = JSON.stringify(chat())
+    client.send(`POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: ${text.length}\r\n\r\n${text}`)
+    const { response } = await hand.next()
+    response.writeHead(500).write('begin ')
+    const left = once(response, 'close')
+    client.socket.destroy()
+    await left
+    await inFlightIs(gateway, hand, 0)
+  })
+})
