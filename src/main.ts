@@ -16,7 +16,7 @@ import type { NodeSource } from './fleet/sources/source.ts'
 import { GatewayFault } from './faults.ts'
 import { KeyRing } from './http/auth.ts'
 import { Drain } from './http/drain.ts'
-import { MemoryBudget } from './http/memory/budget.ts'
+import { MemoryBudget } from './memory/budget.ts'
 import { createHttpServer } from './http/server.ts'
 import { createVia } from './http/via.ts'
 import { Failover } from './jobs/follow/failover.ts'
@@ -134,10 +134,12 @@ export async function start(settings: Settings, logger: Logger, overrides: Overr
 
 async function startWith(ledger: Ledger, settings: Settings, logger: Logger, overrides: Overrides): Promise<Gateway> {
   const via = createVia()
+  const memory = new MemoryBudget(settings.memoryBudgetBytes)
   const fleet = new Fleet({
     sources: sourcesOf(settings, logger, overrides),
     refreshIntervalSeconds: settings.refreshIntervalSeconds,
     via,
+    memory,
     ...(overrides.constants && { constants: overrides.constants }),
   })
   const selector = new Selector(fleet, SELECTION_POLICIES[overrides.policy ?? 'score'])
@@ -146,7 +148,6 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
     answerTimeoutSeconds: settings.proxyTimeoutSeconds,
     idleTimeoutSeconds: settings.streamIdleTimeoutSeconds,
   })
-  const memory = new MemoryBudget(settings.memoryBudgetBytes)
   const live = new LiveJobs(ledger, fleet, settings.maxJobsPerCaller, new RequestRoom(settings.stateMaxBytes))
   const common = { fleet, selector, transport, live, ledger, memory, via, logger }
   const failover = new Failover({

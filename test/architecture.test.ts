@@ -11,7 +11,7 @@ interface Source {
   text: string
 }
 
-const leaves = ['json', 'faults', 'turns', 'fifo', 'ids']
+const leaves = ['json', 'faults', 'turns', 'fifo', 'ids', 'memory']
 const beneathProxy = ['http', 'fleet', ...leaves]
 const beneathFeatures = ['proxy', ...beneathProxy]
 const features = ['jobs', 'openai', 'lookup']
@@ -30,6 +30,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   http: leaves,
   fleet: leaves,
   json: ['turns'],
+  memory: [],
   turns: ['fifo'],
   fifo: [],
   ids: ['faults'],

@@ -9,7 +9,7 @@ import { FleetLoad } from './load/fleetLoad.ts'
 import { NodeLoad } from './load/nodeLoad.ts'
 import { TrackedNode } from './node.ts'
 import { Poller, PollLimits } from './poller.ts'
-import { isSilence, Prober, type ProbeResult } from './probe.ts'
+import { isSilence, Prober, type ProberOptions, type ProbeResult } from './probe.ts'
 import { Readiness } from './readiness.ts'
 import type { NodeSource } from './sources/source.ts'
 
@@ -25,12 +25,10 @@ const STARTS_A_TURN = 32
 /** Longest reason that is kept for a failure, characters. */
 const MOST_REASON = 300
 
-export interface FleetOptions {
+export interface FleetOptions extends Omit<ProberOptions, 'timeoutSeconds'> {
   readonly sources: readonly NodeSource[]
   /** Seconds between two polls of a node. */
   readonly refreshIntervalSeconds: number
-  /** `Via` value of this gateway's own calls. */
-  readonly via: string
   readonly constants?: PolicyConstants
   /** Monotonic seconds. */
   readonly now?: () => number
@@ -88,7 +86,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
     this.now = options.now ?? (() => performance.now() / 1000)
     const { constants = DEFAULT_CONSTANTS } = options
     this.loads = { infernet: new FleetLoad(constants), openai: new FleetLoad(constants) }
-    this.#prober = new Prober({ timeoutSeconds: POLL_TIMEOUT_SECONDS, via: options.via })
+    this.#prober = new Prober({ timeoutSeconds: POLL_TIMEOUT_SECONDS, via: options.via, memory: options.memory })
   }
 
   /** Starts all sources; resolves when each has delivered its first list or failed to. */

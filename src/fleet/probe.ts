@@ -1,14 +1,19 @@
-import axios, { AxiosError, type AxiosResponse } from 'axios'
+import axios, { type AxiosResponse } from 'axios'
 import http from 'node:http'
 import https from 'node:https'
+import type { Readable } from 'node:stream'
 import { urlOf } from './address.ts'
 import { isExhausted } from './exhausted.ts'
 import { InfoShapeError, infoSteps, type LeftOut, type NodeInfo } from './info.ts'
 import { modelSteps } from './modelList.ts'
 import type { TrackedNode } from './node.ts'
+import type { MemoryBudget, Reservation } from '../memory/budget.ts'
+import { Collector } from '../memory/collector.ts'
 import { inTurns, type Steps } from '../turns.ts'
 
 const MAX_ANSWER_BYTES = 2_000_000
+/** This much of an answer always has room, so that nodes with long answers cannot keep others from being polled. */
+const ALWAYS_READ_BYTES = 16_384
 /** A node that asks for more patience is asked again after this all the same, seconds; it also keeps timers in their range. */
 const MAX_RETRY_AFTER_SECONDS = 3600
 /** A node closes idle connections after 5 s; ours go first, so that none is used while it closes. */
@@ -40,7 +45,20 @@ export interface ProberOptions {
   readonly timeoutSeconds: number
   /** `Via` value by which a gateway that polls itself is told. */
   readonly via: string
+  /** Where answers are counted until they are read; without it they are not. */
+  readonly memory?: MemoryBudget | undefined
 }
+
+/** An answer of which nothing but its head was read yet. */
+type Opened = AxiosResponse<Readable>
+/** An answer read to its end. */
+type Answer = Pick<AxiosResponse<Buffer>, 'status' | 'headers' | 'data'>
+
+/** The answer ended early, or is too long to be read. */
+class UnreadableAnswerError extends Error {}
+
+/** The gateway has no room for the answer at the moment. */
+class NoRoomError extends Error {}
 
 /** Asks nodes and services how they are. Never follows redirects, never reads more than 2 MB. */
 export class Prober {
@@ -53,14 +71,17 @@ export class Prober {
   }
 
   async probe(node: TrackedNode): Promise<ProbeResult> {
+    const memory = this.#options.memory?.openOwn('polls')
     try {
-      return node.isInfernet ? await this.#askInfo(node) : await this.#askModels(node)
+      return node.isInfernet ? await this.#askInfo(node, memory) : await this.#askModels(node, memory)
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
-      if (isExhausted(error)) return { outcome: 'unasked', reason: reasonOf(error) }
+      if (isExhausted(error) || error instanceof NoRoomError) return { outcome: 'unasked', reason: reasonOf(error) }
       // An answer that is nonsense, too long or broken off shows all the same that somebody is there.
-      const answered = error instanceof InfoShapeError || code === AxiosError.ERR_BAD_RESPONSE
+      const answered = error instanceof InfoShapeError || error instanceof UnreadableAnswerError
       return { outcome: 'failed', reason: reasonOf(error), refused: code === 'ECONNREFUSED', answered }
+    } finally {
+      memory?.release()
     }
   }
 
@@ -69,19 +90,19 @@ export class Prober {
     this.#httpsAgent.destroy()
   }
 
-  async #askInfo(node: TrackedNode): Promise<ProbeResult> {
-    const answer = await this.#get(node, '/info')
+  async #askInfo(node: TrackedNode, memory: Reservation | undefined): Promise<ProbeResult> {
+    const answer = await this.#get(node, '/info', memory)
     const common = commonResult(answer)
     if (common) return common
     return { outcome: 'info', info: await read(answer, infoSteps), rateLimitRemaining: remaining(answer) }
   }
 
-  async #askModels(node: TrackedNode): Promise<ProbeResult> {
+  async #askModels(node: TrackedNode, memory: Reservation | undefined): Promise<ProbeResult> {
     let prefix = '/v1'
-    let answer = await this.#get(node, '/v1/models')
+    let answer = await this.#get(node, '/v1/models', memory)
     if (answer.status === 404) {
       prefix = ''
-      answer = await this.#get(node, '/models')
+      answer = await this.#get(node, '/models', memory)
     }
     // A service whose models its operator names needs no list of its own; that it answers at all is its health.
     if (node.spec.models && LISTLESS_STATUSES.includes(answer.status)) {
@@ -95,10 +116,10 @@ export class Prober {
     return { outcome: 'failed', reason: 'the model list is not {"data":[{"id"}]}', refused: false, answered: true }
   }
 
-  #get(node: TrackedNode, path: string): Promise<AxiosResponse<Buffer>> {
+  async #get(node: TrackedNode, path: string, memory: Reservation | undefined): Promise<Answer> {
     const timeout = this.#options.timeoutSeconds * 1000
     const { apiKey } = node.spec
-    return axios.get<Buffer>(urlOf(node.spec) + path, {
+    const opened = await axios.get<Readable>(urlOf(node.spec) + path, {
       headers: {
         Accept: 'application/json',
         Via: this.#options.via,
@@ -110,15 +131,41 @@ export class Prober {
       // The client's own time-out covers only parts of a call; this one covers all of it.
       signal: AbortSignal.timeout(timeout),
       maxRedirects: 0,
-      maxContentLength: MAX_ANSWER_BYTES,
-      responseType: 'arraybuffer',
+      responseType: 'stream',
       validateStatus: () => true,
       proxy: false,
     })
+    return { status: opened.status, headers: opened.headers, data: await collected(opened, memory) }
   }
 }
 
-function commonResult(answer: AxiosResponse<Buffer>): ProbeResult | undefined {
+/**
+ * The body of an answer. Not read by axios, which keeps every piece as an object of its own: a node that sends single bytes
+ * would fill the memory.
+ */
+async function collected({ data }: Opened, memory: Reservation | undefined): Promise<Buffer> {
+  const body = new Collector(0)
+  try {
+    for await (const piece of data as AsyncIterable<Buffer>) {
+      if (body.size + piece.length > MAX_ANSWER_BYTES) {
+        throw new UnreadableAnswerError(`the answer is longer than ${MAX_ANSWER_BYTES} bytes`)
+      }
+      if (body.size + piece.length <= ALWAYS_READ_BYTES) {
+        memory?.growAnyway(piece.length)
+      } else {
+        const refusal = memory?.grow(piece.length)
+        if (refusal) throw new NoRoomError(refusal.message)
+      }
+      body.push(piece)
+    }
+  } catch (error) {
+    if (error instanceof UnreadableAnswerError || error instanceof NoRoomError || axios.isCancel(error)) throw error
+    throw new UnreadableAnswerError('the answer broke off', { cause: error })
+  }
+  return body.take()
+}
+
+function commonResult(answer: Answer): ProbeResult | undefined {
   if (answer.status === 429) {
     const seconds = Number(answer.headers['retry-after'])
     const retryAfterSeconds = Number.isFinite(seconds) ? Math.min(Math.max(seconds, 1), MAX_RETRY_AFTER_SECONDS) : 1
@@ -131,7 +178,7 @@ function commonResult(answer: AxiosResponse<Buffer>): ProbeResult | undefined {
 const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf])
 
 /** Reads an answer in slices: two megabytes take longer than others should wait. */
-async function read<T>({ data }: AxiosResponse<Buffer>, steps: (body: Buffer) => Steps<T>): Promise<T> {
+async function read<T>({ data }: Answer, steps: (body: Buffer) => Steps<T>): Promise<T> {
   const body = data.subarray(0, 3).equals(BYTE_ORDER_MARK) ? data.subarray(3) : data
   try {
     return await inTurns(steps(body))
@@ -141,7 +188,7 @@ async function read<T>({ data }: AxiosResponse<Buffer>, steps: (body: Buffer) =>
   }
 }
 
-function remaining(answer: AxiosResponse<Buffer>): number | undefined {
+function remaining(answer: Answer): number | undefined {
   const value = Number(answer.headers['ratelimit-remaining'] ?? NaN)
   return Number.isFinite(value) ? value : undefined
 }
@@ -150,11 +197,6 @@ function reasonOf(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException
   if (code === 'ERR_CANCELED' || code === 'ECONNABORTED' || code === 'ETIMEDOUT') return 'no answer in time'
   if (code === 'ECONNREFUSED') return 'connection refused'
-  if (code === AxiosError.ERR_BAD_RESPONSE) {
-    return (error as AxiosError).response
-      ? 'the answer broke off'
-      : `the answer is longer than ${MAX_ANSWER_BYTES} bytes`
-  }
   if (error instanceof InfoShapeError) return `not the expected answer: ${message}`
   return code ?? message
 }

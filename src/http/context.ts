@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import ipaddr from 'ipaddr.js'
 import { isIP, isIPv6 } from 'node:net'
 import type { GatewayFault } from '../faults.ts'
-import type { RequestMemory } from './memory/requestMemory.ts'
+import type { RequestMemory } from './requestMemory.ts'
 
 const PLAUSIBLE_ID = /^[A-Za-z0-9._-]{1,128}$/
 const CONTEXT = Symbol('gateway context')

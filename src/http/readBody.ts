@@ -1,9 +1,9 @@
 import type { Request } from 'express'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { GatewayFault } from '../faults.ts'
-import type { Reservation } from './memory/budget.ts'
-import { Collector } from './memory/collector.ts'
-import { bodyRefused, memoryOf } from './memory/requestMemory.ts'
+import type { Reservation } from '../memory/budget.ts'
+import { Collector } from '../memory/collector.ts'
+import { bodyRefused, memoryOf } from './requestMemory.ts'
 
 /** A body that is refused is still read this far, so that a client busy sending sees the answer. */
 const DRAIN_FACTOR = 4

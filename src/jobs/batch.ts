@@ -1,7 +1,7 @@
 import type { Request, Response } from 'express'
 import { GatewayFault } from '../faults.ts'
 import { contextOf } from '../http/context.ts'
-import { memoryOf } from '../http/memory/requestMemory.ts'
+import { memoryOf } from '../http/requestMemory.ts'
 import type { CallerLimit } from '../http/rateLimits.ts'
 import { readBody } from '../http/readBody.ts'
 import { joinArray } from '../json/index.ts'

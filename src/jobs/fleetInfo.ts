@@ -1,7 +1,7 @@
 import type { Request, Response } from 'express'
 import type { ContainerInfo } from '../fleet/info.ts'
 import type { TrackedNode } from '../fleet/node.ts'
-import { memoryOf, replayRefused } from '../http/memory/requestMemory.ts'
+import { memoryOf, replayRefused } from '../http/requestMemory.ts'
 import { modelIdIn, queryOf } from '../http/query.ts'
 import { listParts, objectParts, Parts, sendJson } from '../http/sendJson.ts'
 import { ResourceMerge } from '../proxy/resourceMerge.ts'

@@ -4,7 +4,7 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 import type { Fleet } from '../fleet/fleet.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import { contextOf } from '../http/context.ts'
-import type { MemoryBudget, Scope } from '../http/memory/budget.ts'
+import type { MemoryBudget, Scope } from '../memory/budget.ts'
 import type { LiveJobs } from '../jobs/liveJobs.ts'
 import type { Served } from '../openai/forward.ts'
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Limit } from '../fleet/limit.ts'
 import type { TrackedNode } from '../fleet/node.ts'
-import type { MemoryBudget, Reservation } from '../http/memory/budget.ts'
+import type { MemoryBudget, Reservation } from '../memory/budget.ts'
 import { objectSteps, PLAIN_LIMITS } from '../json/index.ts'
 import { inTurns, Slice } from '../turns.ts'
 import { collect, type BackendRequest } from './attempt.ts'
@@ -155,7 +155,7 @@ export class Resources {
 
   async #ask(node: TrackedNode, modelId: string | undefined, kept: Kept): Promise<Buffer | undefined> {
     return await this.#limit.run(async () => {
-      const memory = this.#memory.openOwn()
+      const memory = this.#memory.openOwn('resources')
       try {
         return await this.#askWithin(memory, node, modelId, kept)
       } finally {
@@ -177,7 +177,7 @@ export class Resources {
       headers: ['accept', 'application/json', 'via', this.#via],
       body: null,
     }
-    const limits = { timeoutSeconds: CALL_TIMEOUT_SECONDS, maxBytes: MAX_ANSWER_BYTES, alwaysBytes: 0, memory }
+    const limits = { timeoutSeconds: CALL_TIMEOUT_SECONDS, maxBytes: MAX_ANSWER_BYTES, memory }
     const result = await collect(this.#transport, node, request, limits)
     // Also after a failure, so that a node in trouble is not asked over and over.
     const now = (kept.at = this.#now())

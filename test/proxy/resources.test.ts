@@ -9,7 +9,7 @@ import { parseAddress } from '../../src/fleet/address.ts'
 import { FleetLoad } from '../../src/fleet/load/fleetLoad.ts'
 import { NodeLoad } from '../../src/fleet/load/nodeLoad.ts'
 import { TrackedNode } from '../../src/fleet/node.ts'
-import { MemoryBudget } from '../../src/http/memory/budget.ts'
+import { MemoryBudget } from '../../src/memory/budget.ts'
 import { Resources, type NodeAnswer } from '../../src/proxy/resources.ts'
 import { Transport } from '../../src/proxy/transport.ts'
 

@@ -1,7 +1,7 @@
 import type { Lease } from '../../fleet/lease.ts'
 import { Limit } from '../../fleet/limit.ts'
 import type { Logger } from '../../fleet/sources/source.ts'
-import type { MemoryBudget, Reservation } from '../../http/memory/budget.ts'
+import type { MemoryBudget, Reservation } from '../../memory/budget.ts'
 import type { Answer } from '../../proxy/attempt.ts'
 import { idIn } from '../accepted.ts'
 import type { Ledger } from '../ledger/ledger.ts'
@@ -118,7 +118,7 @@ export class Failover {
     // It may have waited its turn for a while.
     if (why === 'node died' && !job.node.contact.isDead) return
     if (!isWanted(this.#options, job)) return this.#giveUpInTime(job, NOBODY_TOOK_IT)
-    const memory = this.#options.memory.openOwn()
+    const memory = this.#options.memory.openOwn('jobs')
     try {
       await this.#moveWithin(memory, job, why)
     } finally {

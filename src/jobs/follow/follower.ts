@@ -1,7 +1,7 @@
 import type { Fleet } from '../../fleet/fleet.ts'
 import type { TrackedNode } from '../../fleet/node.ts'
 import type { Logger } from '../../fleet/sources/source.ts'
-import type { MemoryBudget } from '../../http/memory/budget.ts'
+import type { MemoryBudget } from '../../memory/budget.ts'
 import type { Transport } from '../../proxy/transport.ts'
 import { Limit } from '../../fleet/limit.ts'
 import type { Ledger, ReceivedResult } from '../ledger/ledger.ts'

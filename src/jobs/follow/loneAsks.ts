@@ -4,7 +4,7 @@ import type { Limit } from '../../fleet/limit.ts'
 import type { TrackedNode } from '../../fleet/node.ts'
 import type { Logger } from '../../fleet/sources/source.ts'
 import { GatewayFault } from '../../faults.ts'
-import type { MemoryBudget } from '../../http/memory/budget.ts'
+import type { MemoryBudget } from '../../memory/budget.ts'
 import {
   Attempt,
   type Answer,
@@ -129,7 +129,7 @@ export class LoneAsks {
   async ask(job: LiveJob): Promise<boolean> {
     const { transport, memory, ledger, maxResultBytes, shortSeconds = SHORT_SECONDS } = this.#options
     const leavesOut = this.#jobs.get(job)?.leavesOut ?? 'nothing'
-    const reservation = memory.openOwn()
+    const reservation = memory.openOwn('jobs')
     const answer = new LoneAnswer({
       id: job.record.nodeJobId,
       maxResultBytes,

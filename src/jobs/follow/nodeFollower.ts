@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { TrackedNode } from '../../fleet/node.ts'
-import type { Reservation } from '../../http/memory/budget.ts'
+import type { Reservation } from '../../memory/budget.ts'
 import { collect, type Answer, type BackendRequest, type CollectResult } from '../../proxy/attempt.ts'
 import type { ReceivedResult } from '../ledger/ledger.ts'
 import { isSeenElsewhere, type LiveJob } from '../liveJobs.ts'
@@ -221,7 +221,7 @@ export class NodeFollower {
     const [first] = jobs
     if (!first) return true
     if (jobs.length === 1) return this.#lone.ask(first)
-    const memory = this.#options.memory.openOwn()
+    const memory = this.#options.memory.openOwn('jobs')
     try {
       return await this.#askWithin(memory, jobs)
     } finally {
@@ -285,7 +285,6 @@ export class NodeFollower {
       silenceSeconds: SILENCE_SECONDS,
       timeoutSeconds: CALL_TIMEOUT_SECONDS,
       maxBytes: MAX_ANSWER_BYTES,
-      alwaysBytes: 0,
       memory,
     })
   }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { MemoryBudget } from '../../../src/http/memory/budget.ts'
+import { MemoryBudget } from '../../src/memory/budget.ts'
 
 describe('a budget of 400 bytes', () => {
   test('lets one caller hold a quarter, over all of its reservations', () => {
@@ -53,10 +53,13 @@ describe('a budget of 400 bytes', () => {
   test('bounds own calls apart, except for the one that began first', () => {
     const budget = new MemoryBudget(400)
     budget.open('a').grow(100)
-    const [first, second, third] = [budget.openOwn(), budget.openOwn(), budget.openOwn()]
+    const [first, second, third] = [budget.openOwn('jobs'), budget.openOwn('jobs'), budget.openOwn('jobs')]
     assert.equal(first.grow(60), undefined)
     assert.equal(second.grow(40), undefined)
     assert.equal(third.grow(1)?.scope, 'own')
+    const poll = budget.openOwn('polls')
+    assert.equal(poll.grow(100), undefined)
+    poll.release()
     assert.equal(second.grow(1)?.scope, 'own')
     assert.equal(first.grow(1000), undefined)
     first.release()

@@ -1,7 +1,7 @@
 import type { Request, RequestHandler, Response } from 'express'
-import { GatewayFault, type FaultCode } from '../../faults.ts'
-import { contextOf, limitKeyOf } from '../context.ts'
-import type { MemoryBudget, Refusal, Reservation } from './budget.ts'
+import { GatewayFault, type FaultCode } from '../faults.ts'
+import { contextOf, limitKeyOf } from './context.ts'
+import type { MemoryBudget, Refusal, Reservation } from '../memory/budget.ts'
 
 /** Room is free again as soon as an upload or an answer has ended. */
 const RETRY_AFTER_SECONDS = 1

@@ -1,10 +1,13 @@
 /** One caller may hold this part of the budget. */
 const CALLER_SHARE = 4
-/** Bound for the gateway's own calls, bytes; less where a caller's share is less. */
-const MAX_OWN_BYTES = 64_000_000
+/** Bound for the gateway's own calls of one purpose, bytes; less where a caller's share is less. */
+const MAX_OWN_BYTES = 32_000_000
 
 /** What is used up: one caller's share, the whole budget, or the gateway's own account. */
 export type Scope = 'caller' | 'budget' | 'own'
+
+/** What the gateway makes calls of its own for. Each has a bound of its own, so that backends which abuse one stop no other. */
+export type Purpose = 'polls' | 'resources' | 'jobs'
 
 /** Why there is no room, in words for the client. */
 export interface Refusal {
@@ -34,19 +37,20 @@ export class MemoryBudget {
   readonly refusals: Record<Scope, number> = { caller: 0, budget: 0, own: 0 }
   /** @internal */
   readonly callers = new Map<string, CallerAccount>()
-  readonly #own: OwnAccount
+  readonly #own: Readonly<Record<Purpose, OwnAccount>>
   /** What all callers hold; only their accounts write it. */
   usedBytes = 0
 
   constructor(totalBytes: number) {
     this.totalBytes = totalBytes
     this.callerBytes = Math.floor(totalBytes / CALLER_SHARE)
-    this.#own = new OwnAccount(this, Math.min(this.callerBytes, MAX_OWN_BYTES))
+    const own = (): OwnAccount => new OwnAccount(this, Math.min(this.callerBytes, MAX_OWN_BYTES))
+    this.#own = { polls: own(), resources: own(), jobs: own() }
   }
 
   /** What the gateway's own calls hold. */
   get ownBytes(): number {
-    return this.#own.bytes
+    return this.#own.polls.bytes + this.#own.resources.bytes + this.#own.jobs.bytes
   }
 
   /** An empty reservation for a caller. It must be released. */
@@ -61,8 +65,8 @@ export class MemoryBudget {
   }
 
   /** An empty reservation for a call of the gateway's own. It must be released. */
-  openOwn(): Reservation {
-    return new Reservation(this.#own)
+  openOwn(purpose: Purpose): Reservation {
+    return new Reservation(this.#own[purpose])
   }
 }
 
