@@ -14,6 +14,8 @@ const REQUEST_TIMEOUT_MS = 300_000
 const IDLE_SOCKET_MS = 75_000
 /** A slow reader is no reason to cut it; one that reads nothing for so long has gone without a word. */
 const CLIENT_STALL_SECONDS = 300
+const SLASH = 0x2f
+const BACKSLASH = 0x5c
 
 export interface ServerOptions {
   /** A client that takes nothing of what is there for it for this long is cut off, seconds. Tests make it short. */
@@ -68,9 +70,14 @@ export function createHttpServer(app: Express, { stallSeconds = CLIENT_STALL_SEC
   return server
 }
 
-/** A path that begins with several slashes, as of a client whose base URL ends in one, is the one that begins with one. */
+/**
+ * A path that begins with several slashes, as of a client whose base URL ends in one, is the one that begins with one. A
+ * backslash behind them would be one more to Express, which would take what follows for a host.
+ */
 function withOneSlash(url: string): string {
-  return url.startsWith('//') ? url.replace(/^\/+/, '/') : url
+  const second = url.charCodeAt(1)
+  if (second !== SLASH && second !== BACKSLASH) return url
+  return url.replace(/^\/+/, '/').replace(/^\/\\/, '/%5C')
 }
 
 /**

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
-import { post, request } from '../../kit/http.ts'
+import { openRaw, post, request } from '../../kit/http.ts'
 import { startSimNode } from '../../kit/simNode/index.ts'
 import { assertError, gatewayFor, job } from '../support.ts'
 
@@ -42,6 +42,16 @@ test('an unknown path is a 404', async () => {
     for (const method of ['GET', 'POST', 'DELETE']) {
       assertError(await request(`${gateway.url}${path}`, { method }), 404)
     }
+  }
+})
+
+test('an unknown path that begins like a host is a 404 in JSON too', async () => {
+  for (const path of ['/\\host/x', '//\\host:80"', '/\\#?', '//#/[']) {
+    const raw = await openRaw(gateway.url)
+    raw.send(`GET ${path} HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n`)
+    const received = await raw.closed()
+    assert.match(received, /^HTTP\/1\.1 404 /, path)
+    assert.match(received, /\r\n\r\n\{"error":"[^\r\n]+\}$/, path)
   }
 })
 
