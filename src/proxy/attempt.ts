@@ -9,7 +9,8 @@ import { answerRefused } from '../http/requestMemory.ts'
 import { faultOfTransport, isRefused } from './attemptFaults.ts'
 import { Deadline } from './deadline.ts'
 import type { FlatHeaders } from './headers.ts'
-import type { AnswerHandler, SilenceLimits, Transport } from './transport.ts'
+import { isReuseRace } from './idleCloses.ts'
+import type { AnswerHandler, Repeat, SilenceLimits, Transport } from './transport.ts'
 
 /** One request as it goes to one backend. */
 export interface BackendRequest {
@@ -79,11 +80,24 @@ export interface AttemptOptions {
   readonly alwaysBytes?: number
 }
 
+/** A request that may be sent once more. */
+interface Repeatable {
+  readonly by: Repeat
+  readonly node: TrackedNode
+  readonly request: BackendRequest
+}
+
 /** One try at one node. It either streams into its sink or collects the answer, and settles exactly once. */
 export class Attempt implements AnswerHandler, Flow {
   readonly result: Promise<AttemptResult>
   /** Monotonic ms of the first byte of the answer; 0 before. */
   answeredAt = 0
+  /**
+   * Whether the request may be sent once more on a fresh connection where it met the end of an idle one: nobody can say then
+   * whether the node has seen it. A GET always may.
+   */
+  acceptsSecondRun = false
+  #repeatable: Repeatable | undefined
   /** Monotonic ms when the node was last heard, or the request was sent, or the try began. */
   #heardAt = performance.now()
   readonly #endsAt: number
@@ -131,6 +145,10 @@ export class Attempt implements AnswerHandler, Flow {
       () => this.#dueAt(),
       () => this.abort(new GatewayFault(this.#lateness())),
     )
+  }
+
+  repeatsBy(by: Repeat, node: TrackedNode, request: BackendRequest): void {
+    if (this.acceptsSecondRun || request.method === 'GET') this.#repeatable = { by, node, request }
   }
 
   /** What to call a deadline that has passed. */
@@ -273,6 +291,7 @@ export class Attempt implements AnswerHandler, Flow {
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    if (this.#repeatable && !this.#abortedBy && isReuseRace(error)) return this.#sendAgain(this.#repeatable)
     this.#deadline?.stop()
     this.#endHold()
     this.#forgetCollected()
@@ -282,6 +301,15 @@ export class Attempt implements AnswerHandler, Flow {
       fault,
       refused: isRefused(error),
     })
+  }
+
+  #sendAgain({ by, node, request }: Repeatable): void {
+    this.#repeatable = undefined
+    this.#controller = undefined
+    this.#sent = false
+    this.#heardAt = performance.now()
+    this.#collectedBy = Infinity
+    by.onFreshConnection(node, request, this)
   }
 
   #settle(sinkIsDone: void | Promise<void>, result: AttemptResult): void {

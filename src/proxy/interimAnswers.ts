@@ -15,6 +15,14 @@ const VERSION = Buffer.from('HTTP/1.')
 const STATUS_AT = 9
 const STATUS_END = 12
 
+/** What one connection has carried. */
+export interface ConnectionRecord {
+  /** Whether a request that was not the first was sent, and no byte has come since. */
+  readonly isReuseUnanswered: boolean
+  /** ms without a byte from the node, until now or until the request that waits for its answer was sent. */
+  idleMs(): number
+}
+
 /** Where the next byte of the connection belongs. */
 type Place = 'final answer' | 'status line' | 'interim head'
 
@@ -23,17 +31,19 @@ type Place = 'final answer' | 'status line' | 'interim head'
  * `100 Continue`, which is legal, would end the request with an error there, and a `101` would look like a closed connection.
  * Needs requests that are not pipelined: each write begins a request, and the next bytes read begin its answer.
  */
-export function passOverInterimAnswers(socket: Socket): void {
+export function passOverInterimAnswers(socket: Socket): ConnectionRecord {
   const reader = new AnswerStartReader()
   const read = socket.read.bind(socket) as (size?: number) => Buffer | null
   const write = socket.write.bind(socket) as (...args: unknown[]) => boolean
   socket.write = (...args: unknown[]): boolean => {
-    reader.place = 'status line'
+    reader.requestWritten()
     return write(...args)
   }
   socket.read = (size?: number): Buffer | null => {
     const chunk = read(size)
-    if (chunk === null || reader.place === 'final answer') return chunk
+    if (chunk === null) return null
+    reader.heard()
+    if (reader.place === 'final answer') return chunk
     try {
       return reader.read(chunk)
     } catch (error) {
@@ -41,14 +51,44 @@ export function passOverInterimAnswers(socket: Socket): void {
       return null
     }
   }
+  return reader
 }
 
-class AnswerStartReader {
+class AnswerStartReader implements ConnectionRecord {
   place: Place = 'final answer'
+  #requests = 0
+  /** A request was written, and nothing was read since. */
+  #isUnanswered = false
+  /** Monotonic ms of the last byte read; of the connecting before. */
+  #heardAt = performance.now()
+  /** Monotonic ms at which the last request was written. */
+  #sentAt = 0
   /** Bytes of a status line that is too short to tell. */
   #held: Buffer | undefined
   /** 1 after a line feed, 2 after a line feed and a carriage return: another line feed ends the head. */
   #lineEnd = 0
+
+  get isReuseUnanswered(): boolean {
+    return this.#isUnanswered && this.#requests > 1
+  }
+
+  idleMs(): number {
+    return (this.#isUnanswered ? this.#sentAt : performance.now()) - this.#heardAt
+  }
+
+  /** A part of a request goes out, its head first. */
+  requestWritten(): void {
+    this.place = 'status line'
+    if (this.#isUnanswered) return
+    this.#isUnanswered = true
+    this.#requests++
+    this.#sentAt = performance.now()
+  }
+
+  heard(): void {
+    this.#isUnanswered = false
+    this.#heardAt = performance.now()
+  }
 
   /**
    * What the parser gets of these bytes; `null` for nothing yet.

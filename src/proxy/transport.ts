@@ -1,10 +1,14 @@
 import { Pool, type Dispatcher } from 'undici'
 import type { TrackedNode } from '../fleet/node.ts'
+import type { BackendRequest } from './attempt.ts'
 import { createConnector } from './connector.ts'
+import { IdleLimit, watchCloses } from './idleCloses.ts'
 import { passOverInterimAnswers } from './interimAnswers.ts'
 
 /** A node closes an idle connection after 5 s; ours go first, so that none is used while it closes. */
 const IDLE_SOCKET_MS = 4000
+/** Where a backend says after which time it closes (`Keep-Alive: timeout=2`), ours go this much sooner, ms. */
+const IDLE_MARGIN_MS = 500
 
 /** A node closes a connection after its thousandth request without saying so; ours are replaced before. */
 const MAX_REQUESTS_PER_SOCKET = 900
@@ -27,11 +31,21 @@ export interface TransportOptions extends SilenceLimits {
 export interface AnswerHandler extends Dispatcher.DispatchHandler {
   /** Told once, before anything else. */
   limitSilence(limits: SilenceLimits): void
+  /** Told once, before the request is sent: `repeat.onFreshConnection(…)` sends it once more. */
+  repeatsBy(repeat: Repeat, node: TrackedNode, request: BackendRequest): void
+}
+
+/** Sends a request that met the end of an idle connection once more. */
+export interface Repeat {
+  onFreshConnection(node: TrackedNode, request: BackendRequest, handler: AnswerHandler): void
 }
 
 /** The connections to one origin, at which several nodes may be, or one after the other. */
 interface Connections {
-  readonly pool: Pool
+  pool: Pool
+  /** Each of its connections serves one request. Made when it is needed. */
+  fresh: Pool | undefined
+  readonly idle: IdleLimit
   /** Who used them last. */
   node: TrackedNode
   /** Our side of the newest one. */
@@ -39,7 +53,7 @@ interface Connections {
 }
 
 /** Keep-alive connections to all nodes: one pool for each origin, grown as needed. */
-export class Transport {
+export class Transport implements Repeat {
   readonly #connections = new Map<string, Connections>()
   readonly #options: TransportOptions
 
@@ -48,23 +62,32 @@ export class Transport {
   }
 
   /** Sends one request to one node. Every outcome is told to the handler, none is thrown. */
-  dispatch(node: TrackedNode, request: Dispatcher.DispatchOptions, handler: AnswerHandler): void {
+  dispatch(node: TrackedNode, request: BackendRequest, handler: AnswerHandler): void {
     handler.limitSilence(this.#options)
+    handler.repeatsBy(this, node, request)
     this.#connectionsTo(node).pool.dispatch(request, handler)
+  }
+
+  onFreshConnection(node: TrackedNode, request: BackendRequest, handler: AnswerHandler): void {
+    const connections = this.#connectionsTo(node)
+    connections.fresh ??= this.#createPool(node.spec.origin, connections, 1)
+    connections.fresh.dispatch(request, handler)
   }
 
   /** Cuts every connection. */
   async close(): Promise<void> {
-    await Promise.all([...this.#connections.values()].map(({ pool }) => pool.destroy()))
+    const pools = [...this.#connections.values()].flatMap(({ pool, fresh }) => (fresh ? [pool, fresh] : [pool]))
     this.#connections.clear()
+    await Promise.all(pools.map((pool) => pool.destroy()))
   }
 
   /** Lets go of the connections to origins that nobody lists any more. */
   keepOnly(origins: ReadonlySet<string>): void {
-    for (const [origin, { pool }] of this.#connections) {
+    for (const [origin, { pool, fresh }] of this.#connections) {
       if (origins.has(origin)) continue
       this.#connections.delete(origin)
       void pool.close()
+      void fresh?.close()
     }
   }
 
@@ -72,12 +95,7 @@ export class Transport {
     const { origin } = node.spec
     let connections = this.#connections.get(origin)
     if (!connections) {
-      const onConnect = (localAddress: string | undefined): void => {
-        if (!connections) return
-        connections.localAddress = localAddress
-        connections.node.localAddress = localAddress
-      }
-      connections = { pool: this.#createPool(origin, onConnect), node, localAddress: undefined }
+      connections = this.#connect(origin, node)
       this.#connections.set(origin, connections)
     } else if (connections.node !== node) {
       connections.node = node
@@ -86,27 +104,45 @@ export class Transport {
     return connections
   }
 
-  #createPool(origin: string, onConnect: (localAddress: string | undefined) => void): Pool {
+  #connect(origin: string, node: TrackedNode): Connections {
+    const connections = { fresh: undefined, idle: new IdleLimit(IDLE_SOCKET_MS), node, localAddress: undefined }
+    return Object.assign(connections, { pool: this.#createPool(origin, connections) })
+  }
+
+  #createPool(origin: string, of: Omit<Connections, 'pool'>, maxRequests = MAX_REQUESTS_PER_SOCKET): Pool {
     const connect = createConnector({ timeoutMs: this.#options.connectTimeoutSeconds * 1000 })
+    const onIdleClose = (idleMs: number): void => {
+      if (of.idle.closed(idleMs)) this.#renew(origin)
+    }
     return new Pool(origin, {
       connect: (options, callback) =>
         connect(options, (...result) => {
           const [error, socket] = result
           if (!error) {
-            passOverInterimAnswers(socket)
-            onConnect(socket.localAddress)
+            watchCloses(socket, passOverInterimAnswers(socket), onIdleClose)
+            of.localAddress = of.node.localAddress = socket.localAddress
           }
           callback(...result)
         }),
       allowH2: false,
       pipelining: 1,
-      maxRequestsPerClient: MAX_REQUESTS_PER_SOCKET,
+      maxRequestsPerClient: maxRequests,
       maxHeaderSize: MAX_ANSWER_HEAD,
-      keepAliveTimeout: IDLE_SOCKET_MS,
-      keepAliveMaxTimeout: IDLE_SOCKET_MS,
+      keepAliveTimeout: of.idle.ms,
+      keepAliveMaxTimeout: of.idle.ms,
+      keepAliveTimeoutThreshold: IDLE_MARGIN_MS,
       // The handler's own are exact; undici's can be a second late.
       headersTimeout: 0,
       bodyTimeout: 0,
     })
+  }
+
+  /** Idle connections are closed sooner from now on, which a pool is told when it is made. */
+  #renew(origin: string): void {
+    const connections = this.#connections.get(origin)
+    if (!connections) return
+    const { pool } = connections
+    connections.pool = this.#createPool(origin, connections)
+    void pool.close()
   }
 }
