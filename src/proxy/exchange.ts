@@ -37,8 +37,6 @@ export interface Exchange {
    * because the client accepts a second run.
    */
   readonly retry: 'untilSent' | 'untilAnswered'
-  /** Whether a second run at the same node does no harm, as of a request that only generates, although `retry` allows no other node. */
-  readonly mayRunTwice?: boolean
   /** Whether an answer is a pushback besides 429 and 503: this node will not, another may. Only asked where another try is allowed. */
   isPushback?(answer: Answer): boolean
   /** False where even a pushback ends the tries, since something was sent. */

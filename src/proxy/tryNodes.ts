@@ -53,7 +53,7 @@ export async function tryNodes(
     lastNode = lease.node.name
     const startedAt = performance.now()
     const attempt = new Attempt(options.sink?.(lease), options)
-    attempt.acceptsSecondRun = exchange.retry === 'untilAnswered' || exchange.mayRunTwice === true
+    attempt.acceptsSecondRun = exchange.retry === 'untilAnswered'
     options.onAttempt?.(attempt)
     backends.transport.dispatch(lease.node, exchange.requestFor(lease.node), attempt)
     const result = await attempt.result
