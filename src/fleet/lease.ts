@@ -1,5 +1,5 @@
 import type { Fleet } from './fleet.ts'
-import type { WorkMark, WorkOutcome } from './load/nodeLoad.ts'
+import type { WorkMark, WorkOutcome } from './load/work.ts'
 import type { TrackedNode } from './node.ts'
 
 /**
@@ -23,18 +23,19 @@ export class Lease {
     this.#isExchangeOpen = isExchangeOpen
   }
 
-  /** Takes a place at the node for a request that is about to be sent. */
-  static take(fleet: Fleet, node: TrackedNode): Lease {
+  /** Takes a place at the node for a request that is about to be sent.
+   * @param workKind the name of its kind of work; see `Need` */
+  static take(fleet: Fleet, node: TrackedNode, workKind?: string): Lease {
     const now = fleet.now()
     node.inFlight++
     node.counts.requests++
-    return new Lease(fleet, node, now, node.load.started(now), true)
+    return new Lease(fleet, node, now, node.load.started(now, workKind), true)
   }
 
   /** Takes a place for a job that already runs there, as after a restart of the gateway. */
-  static restore(fleet: Fleet, node: TrackedNode): Lease {
+  static restore(fleet: Fleet, node: TrackedNode, workKind?: string): Lease {
     const now = fleet.now()
-    return new Lease(fleet, node, now, node.load.restored(now), false)
+    return new Lease(fleet, node, now, node.load.restored(now, workKind), false)
   }
 
   /** From here on the work ends with `jobEnded`, not with the exchange. */

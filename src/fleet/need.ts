@@ -13,6 +13,8 @@ const RETRY_AFTER_SECONDS = '5'
 export interface Need {
   readonly key: string
   readonly kind: NodeKind
+  /** The name of the kind of work, by which costs are learnt: the same for all that asks for these containers, or this model. */
+  readonly workKind?: string
   fits(node: TrackedNode): boolean
 }
 
@@ -28,6 +30,7 @@ export function needContainers(containers: readonly string[]): Need {
   return {
     key: `containers:${JSON.stringify(distinct)}`,
     kind: 'infernet',
+    workKind: workKindOf(distinct),
     fits: (node) =>
       node.isInfernet &&
       node.containers.get(first)?.external === true &&
@@ -37,7 +40,17 @@ export function needContainers(containers: readonly string[]): Need {
 
 /** A service that has this model. */
 export function needModel(model: string): Need {
-  return { key: `model:${model}`, kind: 'openai', fits: (node) => !node.isInfernet && node.models.has(model) }
+  const name = `model:${model}`
+  return {
+    ...{ key: name, kind: 'openai', workKind: name },
+    fits: (node) => !node.isInfernet && node.models.has(model),
+  }
+}
+
+/** The kind of work that jobs of these containers are: a set, whatever their order. */
+export function workKindOf(containers: readonly string[]): string {
+  if (containers.length <= 1) return `containers:${containers[0] ?? ''}`
+  return `containers:${[...new Set(containers)].sort().join(',')}`
 }
 
 /** A chain-enabled node. */

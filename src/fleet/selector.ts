@@ -1,6 +1,6 @@
 import { preferredFor } from './affinity.ts'
 import type { Fleet } from './fleet.ts'
-import { isInPanic, rank, SELECTION_POLICIES, type SelectNode } from './load/selection.ts'
+import { isInPanic, rank, SELECTION_POLICIES, type SelectionContext, type SelectNode } from './load/selection.ts'
 import type { Need } from './need.ts'
 import type { TrackedNode } from './node.ts'
 
@@ -52,8 +52,7 @@ export class Selector {
       if (rests > 0) restsForSeconds = Math.min(restsForSeconds, rests)
       return rests === 0
     }
-    const costRatio = cost === undefined ? 1 : this.#fleet.loads[need.kind].costRatio(cost)
-    const context = { now, fleet: this.#fleet.loads[need.kind], random: this.#random, costRatio }
+    const context = this.#contextOf(need, now, cost)
     const allows = (node: TrackedNode): boolean => node.load.admits(now) && isFree(node)
     const healthy = this.candidates(need)
     const node =
@@ -71,7 +70,7 @@ export class Selector {
     const candidates = this.candidates(need)
     const trusted = candidates.filter((node) => !node.load.isEjected(now))
     const healthy = trusted.length > 0 ? trusted : candidates
-    const context = { now, fleet: this.#fleet.loads[need.kind], random: this.#random }
+    const context = this.#contextOf(need, now)
     if (this.#policy === SELECTION_POLICIES.score) return rank(healthy, context, n, offset)
     // Another policy only knows how to choose one: the best, then the best of the others, and so on.
     const ranked = new Set<TrackedNode>()
@@ -82,6 +81,12 @@ export class Selector {
       ranked.add(node)
     }
     return [...ranked].slice(offset)
+  }
+
+  #contextOf({ kind: nodeKind, workKind }: Need, now: number, cost?: number): SelectionContext<TrackedNode> {
+    const fleet = this.#fleet.loads[nodeKind]
+    const kind = fleet.kinds.find(workKind)
+    return { now, fleet, random: this.#random, costRatio: fleet.costRatioOf(cost, kind), kind }
   }
 
   /** Healthy nodes that fit, ejected ones included, in the order of the lists; the same array until the fleet changes. */

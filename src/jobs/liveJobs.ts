@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Fleet } from '../fleet/fleet.ts'
 import { Lease } from '../fleet/lease.ts'
 import { parseAddress } from '../fleet/address.ts'
+import { workKindOf } from '../fleet/need.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import { GatewayFault } from '../faults.ts'
 import { limitKeyOf } from '../http/context.ts'
@@ -92,7 +93,7 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
     const sizes = await this.#ledger.unfinishedSizes()
     for (const record of await this.#ledger.unfinished()) {
       const node = this.#fleet.find(record.node) ?? this.#fleet.adopt(parseAddress(record.node))
-      const lease = record.kind === 'job' ? Lease.restore(this.#fleet, node) : undefined
+      const lease = record.kind === 'job' ? Lease.restore(this.#fleet, node, workKindOf(record.containers)) : undefined
       lease?.handOver()
       const room = sizes.get(record.id) ?? 0
       const job = this.#add(record, node, lease, room, { ranSeconds: secondsSince(record.runStartedAt) })

@@ -81,7 +81,7 @@ export class Tries {
       return undefined
     }
     this.tried.add(pick.node)
-    return Lease.take(this.#fleet, pick.node)
+    return Lease.take(this.#fleet, pick.node, need.workKind)
   }
 
   /** What the client hears when no node is left: a fault of ours, or the last node's own refusal. */

@@ -44,6 +44,15 @@ export interface PolicyConstants {
   /** How strongly a large job prefers a fast node. Higher values starve small jobs there. */
   readonly costHintRatio: number
 
+  /** Jobs over which a kind's weight is taken, and what the weight of 1 counts for before. */
+  readonly kindMemoryJobs: number
+  readonly kindPriorJobs: number
+  /** The same for how a node does at a kind; before, it is taken to do as at all others. */
+  readonly kindNodeMemoryJobs: number
+  readonly kindNodePriorJobs: number
+  /** Kinds whose jobs ended longest ago are forgotten where all take more memory; 0 learns none. */
+  readonly kindMemoryBytes: number
+
   /** Weight of the newest outcome in the failure level. */
   readonly failureGainRatio: number
   /** The failure level fades by itself with this time constant. */
@@ -98,6 +107,11 @@ export const DEFAULT_CONSTANTS: PolicyConstants = {
   doubtTiltRatio: 2,
   doubtJobs: 16,
   costHintRatio: 0.5,
+  kindMemoryJobs: 3000,
+  kindPriorJobs: 20,
+  kindNodeMemoryJobs: 200,
+  kindNodePriorJobs: 60,
+  kindMemoryBytes: 8 * 1024 ** 2,
   failureGainRatio: 0.3,
   failureMemorySeconds: 30,
   failurePenaltyLatencies: 100,

@@ -1,4 +1,5 @@
 import { DEFAULT_CONSTANTS, type PolicyConstants } from './constants.ts'
+import { WorkKinds, type WorkKind } from './kinds.ts'
 import { RunningMean } from './runningMean.ts'
 
 /** Observations over which the fleet's mean latency and mean cost are taken. */
@@ -13,6 +14,8 @@ const COSTS_TO_BEGIN_WITH = 4
 /** What the nodes of a fleet know together: how long a job takes on the mean, and what a job costs on the mean. */
 export class FleetLoad {
   readonly constants: PolicyConstants
+  /** What was learnt of kinds of work. */
+  readonly kinds: WorkKinds
   readonly #latency = new RunningMean(MEAN_MEMORY)
   #costs = COSTS_TO_BEGIN_WITH
   #meanCost = 1
@@ -22,6 +25,7 @@ export class FleetLoad {
 
   constructor(constants: PolicyConstants = DEFAULT_CONSTANTS) {
     this.constants = constants
+    this.kinds = new WorkKinds(constants)
     this.#forgetting = 1 - 1 / constants.fleetMemoryJobs
   }
 
@@ -41,7 +45,7 @@ export class FleetLoad {
     this.#busySeconds += seconds
   }
 
-  /** Ends of jobs on any node. The memory is exponential: each end forgets one in 2,000 of what was. */
+  /** Ends of jobs on any node, in mean jobs. The memory is exponential: each end forgets one in 2,000 of what was. */
   completed(jobs: number): void {
     const kept = jobs === 1 ? this.#forgetting : this.#forgetting ** jobs
     this.#busySeconds *= kept
@@ -50,6 +54,11 @@ export class FleetLoad {
 
   latencyObserved(seconds: number): void {
     this.#latency.add(seconds)
+  }
+
+  /** What a job costs over the mean one: by its client's hint where there is one, else by its kind of work. */
+  costRatioOf(cost: number | undefined, kind: WorkKind | undefined): number {
+    return cost === undefined ? (kind?.weight ?? 1) : this.costRatio(cost)
   }
 
   /** A job's cost over the mean one, itself included, so that one absurd cost among few does not drown all others. */

@@ -3,37 +3,15 @@ import type { PolicyConstants } from './constants.ts'
 import { Ejection } from './ejection.ts'
 import { FailureLevel } from './failureLevel.ts'
 import type { FleetLoad } from './fleetLoad.ts'
-import { LearntConcurrency, type ConcurrencyMark } from './learntConcurrency.ts'
+import type { WorkKind } from './kinds.ts'
+import { LearntConcurrency } from './learntConcurrency.ts'
 import { Lookups } from './lookups.ts'
+import { PollLearning } from './pollLearning.ts'
 import { costHintSeconds, waitingSeconds } from './score.ts'
-import type { ServedMark } from './servedSeconds.ts'
 import { ServiceTime } from './serviceTime.ts'
 import { Suspicion } from './suspicion.ts'
 import { UnseenLoad } from './unseenLoad.ts'
-
-/** How work at a node ended. What that tells of the node's health is said by {@link NodeLoad.succeeded} and
- * {@link NodeLoad.failed}.
- * - `success`: it was served to the end.
- * - `failure`: it was not: the node broke, refused or failed it.
- * - `pushback`: 429 or 503, the node wants no more for now.
- * - `cancelled`: the client left. The time served counts all the same, since slow nodes are where clients leave. */
-export type WorkOutcome = 'success' | 'failure' | 'pushback' | 'cancelled'
-
-export interface WorkEnd {
-  readonly outcome: WorkOutcome
-  /** Asynchronous jobs: mean seconds between the end of a job and hearing of it. */
-  readonly lagSeconds?: number
-  /** What {@link NodeLoad.started} returned: with it, the time of work that was not served is taken back exactly. */
-  readonly mark?: WorkMark
-}
-
-/** When work began, in the service that each job gets. */
-export interface WorkMark {
-  readonly service: ServedMark
-  readonly concurrency: ConcurrencyMark
-  /** Whether it tries out a node that was set aside. */
-  readonly isTrial: boolean
-}
+import type { WorkEnd, WorkMark } from './work.ts'
 
 /** What the operator says of a backend. */
 export interface NodeCapacity {
@@ -65,6 +43,7 @@ export class NodeLoad {
   readonly #fleet: FleetLoad
   readonly #constants: PolicyConstants
   readonly #cancelledStreams: CancelledStreams
+  readonly #polls: PollLearning
   #service: ServiceTime
   #learntConcurrency: LearntConcurrency
   #unseen = new UnseenLoad()
@@ -79,16 +58,17 @@ export class NodeLoad {
   #pending: number | undefined
   /** As of when `#unseen` and the time served are reckoned. */
   #at = 0
-  /** Unseen jobs that the last poll showed, and how many of them it takes to have been running. */
-  #polledUnseen = 0
-  #polledUnseenRunning = 0
+  /** Service that a single job would have received if it had been here since the start, seconds. */
+  #servedToOne = 0
   #cachedScore = 0
+  #cachedServiceSeconds = 0
   #cachedUntil = -Infinity
 
   constructor(fleet: FleetLoad, capacity: NodeCapacity = {}) {
     this.#fleet = fleet
     this.#constants = fleet.constants
     this.#cancelledStreams = new CancelledStreams(this.#constants.cancelledStreamSeconds)
+    this.#polls = new PollLearning(this.#constants.pollEvidenceJobs)
     this.#service = new ServiceTime(fleet)
     this.#learntConcurrency = new LearntConcurrency(this.#constants)
     this.#lookups = new Lookups(this.#constants)
@@ -121,26 +101,31 @@ export class NodeLoad {
     return this.#concurrency
   }
 
-  /** A request goes to this node. Call {@link ended} exactly once for it, with the mark that this returns. */
-  started(now: number): WorkMark {
-    return this.#mark(now, this.#ejection.started(now))
+  /** A request goes to this node. Call {@link ended} exactly once for it, with the mark that this returns.
+   * @param workKind the name of its kind of work */
+  started(now: number, workKind?: string): WorkMark {
+    const isTrial = this.#ejection.started(now)
+    this.#advance(now)
+    this.#own++
+    return this.#mark(isTrial, workKind, this.#servedToOne)
   }
 
   /** A job of an earlier run of the gateway is still there. */
-  restored(now: number): WorkMark {
-    return this.#mark(now, false)
-  }
-
-  #mark(now: number, isTrial: boolean): WorkMark {
+  restored(now: number, workKind?: string): WorkMark {
     this.#advance(now)
     this.#own++
-    return { service: this.#service.mark(), concurrency: this.#learntConcurrency.mark(), isTrial }
+    return this.#mark(false, workKind, undefined)
+  }
+
+  #mark(isTrial: boolean, workKind: string | undefined, servedToOne: number | undefined): WorkMark {
+    const [service, concurrency] = [this.#service.mark(), this.#learntConcurrency.mark()]
+    return { service, concurrency, isTrial, workKind, servedToOne }
   }
 
   /** The work that {@link started} or {@link restored} began is over: for async jobs when the job is. */
   ended(now: number, { outcome, lagSeconds = 0, mark }: WorkEnd): void {
     this.#advance(now)
-    if (outcome === 'success') this.#served(now, lagSeconds)
+    if (outcome === 'success') this.#served(now, lagSeconds, mark)
     else if (outcome !== 'cancelled' && mark) {
       this.#service.notServed(mark.service)
       this.#learntConcurrency.notServed(mark.concurrency)
@@ -180,7 +165,9 @@ export class NodeLoad {
     this.#suspicion.polled(now, pending, this.#lookups.count, this.#unseen.jobs)
     const sincePoll = this.#pending === undefined ? 0 : now - this.#lookups.lastPollAt
     this.#unseen.observed(counted - this.#own, sincePoll, this.#service.seconds(now), this.#constants)
-    this.#learnFromPolls(now, counted, sincePoll)
+    const { inFlight: own, concurrency } = this
+    const view = { pending: counted, own, concurrency, lookups: this.#lookups.count, secondsSincePoll: sincePoll }
+    this.#polls.polled(this.#service, now, view)
     this.#lookups.polled(now)
     this.#pending = pending
   }
@@ -193,6 +180,7 @@ export class NodeLoad {
   /** The node came back: nothing learnt of it before holds any more, except that our unfinished requests are ours. */
   recovered(now: number): void {
     this.#advance(now)
+    this.#fleet.kinds.forget(this)
     this.#service = new ServiceTime(this.#fleet)
     this.#learntConcurrency = new LearntConcurrency(this.#constants)
     this.#concurrency = this.#believedConcurrency()
@@ -229,8 +217,9 @@ export class NodeLoad {
   }
 
   /** What sending one more job here would cost, in seconds; the lowest wins.
-   * @param costRatio the job's hinted cost over the mean one */
-  score(now: number, costRatio = 1): number {
+   * @param costRatio the job's cost over the mean one
+   * @param kind its kind of work */
+  score(now: number, costRatio = 1, kind?: WorkKind): number {
     const evidence = this.#service.evidenceJobs(now)
     const serviceSeconds = this.#service.secondsBy(evidence)
     let unseenJobs = this.#unseen.jobs
@@ -238,21 +227,28 @@ export class NodeLoad {
       unseenJobs = this.#unseen.jobsAfter(now - this.#at, this.#own, serviceSeconds, this.#concurrency)
     }
     let seconds = waitingSeconds(this.#own + unseenJobs, this.#concurrency, serviceSeconds, this.#constants, evidence)
-    if (costRatio !== 1) seconds += costHintSeconds(costRatio, serviceSeconds, this.#constants)
     const { failurePenaltyLatencies, suspicionPenaltyRatio } = this.#constants
     const failureLevel = this.#failures.value(now)
     if (failureLevel > 0) seconds += failurePenaltyLatencies * failureLevel * this.#fleet.meanLatencySeconds
     if (this.#suspicion.isBlackHole(now)) seconds = (seconds + this.#fleet.meanLatencySeconds) * suspicionPenaltyRatio
-    return seconds / this.#weight
+    return this.#scoreOf(seconds / this.#weight, serviceSeconds, costRatio, kind)
+  }
+
+  /** A job's score, given that of a job of which nothing is known. */
+  #scoreOf(base: number, serviceSeconds: number, costRatio: number, kind: WorkKind | undefined): number {
+    let score = base
+    if (costRatio !== 1) score += costHintSeconds(costRatio, serviceSeconds, this.#constants) / this.#weight
+    return kind === undefined ? score : score * kind.factorAt(this)
   }
 
   /** The score as of some moment of the last 250 ms, but never older than the last event on this node. */
-  cachedScore(now: number): number {
+  cachedScore(now: number, costRatio = 1, kind?: WorkKind): number {
     if (now >= this.#cachedUntil) {
       this.#cachedScore = this.score(now)
+      this.#cachedServiceSeconds = this.#service.seconds(now)
       this.#cachedUntil = now + this.#constants.cachedScoreSeconds
     }
-    return this.#cachedScore
+    return this.#scoreOf(this.#cachedScore, this.#cachedServiceSeconds, costRatio, kind)
   }
 
   isEjected(now: number): boolean {
@@ -291,7 +287,9 @@ export class NodeLoad {
     if (seconds <= 0) return
     this.#at = now
     if (this.#own > 0) {
-      this.#service.served(seconds * this.#runningShare(), this.#own)
+      const served = seconds * this.#runningShare()
+      this.#servedToOne += served
+      this.#service.served(served, this.#own)
       this.#learntConcurrency.passed(seconds, this.#own, this.#loadHere())
     }
     if (this.#unseen.isSteady) return
@@ -308,15 +306,29 @@ export class NodeLoad {
     return Math.min(1, this.#concurrency / this.#loadHere())
   }
 
-  #served(now: number, lagSeconds: number): void {
+  #served(now: number, lagSeconds: number, mark: WorkMark | undefined): void {
+    const lagged = lagSeconds * this.#runningShare()
     if (lagSeconds > 0) {
-      this.#service.lagged(lagSeconds * this.#runningShare())
+      this.#service.lagged(lagged)
       this.#learntConcurrency.lagged(lagSeconds, this.#loadHere())
     }
-    this.#service.completed(now)
+    this.#service.completed(now, mark === undefined ? 1 : this.#weightOf(mark, now, lagged))
     this.#learntConcurrency.ended(this.#loadHere())
     this.#believe()
     this.#suspicion.clear()
+  }
+
+  /** What a job that was served counts as, in mean jobs; it also teaches that.
+   * @param lagged how much of its service was none, seconds */
+  #weightOf({ workKind, servedToOne, service }: WorkMark, now: number, lagged: number): number {
+    if (workKind === undefined) return 1
+    const { kinds } = this.#fleet
+    const usual = this.#service.seconds(now)
+    // One that began before the gateway did, or before the node came back, was only seen in part.
+    if (servedToOne !== undefined && this.#service.knows(service) && usual > 0) {
+      kinds.ended(workKind, this, Math.max(0, this.#servedToOne - servedToOne - lagged) / usual)
+    }
+    return kinds.find(workKind)?.weight ?? 1
   }
 
   #believedConcurrency(): number {
@@ -328,20 +340,5 @@ export class NodeLoad {
     const before = this.#concurrency
     this.#concurrency = this.#believedConcurrency()
     if (this.#concurrency !== before) this.#service.rescale(this.#learntConcurrency.ratio(this.#concurrency, before))
-  }
-
-  /** What went in by look-ups and is no longer there at the next poll has been served in between. A coarse measure,
-   * only for nodes of which our own jobs tell little. An empty poll teaches nothing: a black hole would seem ever faster. */
-  #learnFromPolls(now: number, pending: number, sincePoll: number): void {
-    const unseen = Math.max(0, pending - this.#own)
-    const running = pending > 0 ? (Math.min(pending, this.#concurrency) * unseen) / pending : 0
-    const ended = this.#lookups.count + this.#polledUnseen - unseen
-    const needed = this.#service.ownEvidenceJobs(now) < this.#constants.pollEvidenceJobs
-    if (needed && this.#lookups.count > 0 && pending > 0) {
-      this.#service.servedOthers((sincePoll * (running + this.#polledUnseenRunning)) / 2)
-      if (ended > 0) this.#service.completedUnseen(now, ended)
-    }
-    this.#polledUnseen = unseen
-    this.#polledUnseenRunning = running
   }
 }

@@ -55,10 +55,10 @@ const byScore = (a: Place<unknown>, b: Place<unknown>): number => a.score - b.sc
 /** Scores of long lists may be a little old: an answer to a look-up is older still when it is used. */
 function scoring<T extends Candidate>(
   candidates: readonly T[],
-  { now, fleet, costRatio = 1 }: SelectionContext<T>,
+  { now, fleet, costRatio = 1, kind }: SelectionContext<T>,
 ): (candidate: T) => number {
-  if (candidates.length <= fleet.constants.fullScanNodes || costRatio !== 1) {
-    return (candidate) => candidate.load.score(now, costRatio)
+  if (candidates.length <= fleet.constants.fullScanNodes) {
+    return (candidate) => candidate.load.score(now, costRatio, kind)
   }
-  return (candidate) => candidate.load.cachedScore(now)
+  return (candidate) => candidate.load.cachedScore(now, costRatio, kind)
 }

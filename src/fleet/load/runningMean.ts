@@ -13,6 +13,11 @@ export class RunningMean {
     return this.#count === 0 ? undefined : this.#mean
   }
 
+  /** Drawn to a prior that counts for `weight` values: the prior until a value was added. */
+  drawnTo(prior: number, weight: number): number {
+    return (this.#count * this.#mean + weight * prior) / (this.#count + weight)
+  }
+
   add(value: number): void {
     if (this.#count < this.#memory) this.#count++
     this.#mean += (value - this.#mean) / this.#count

@@ -19,8 +19,8 @@ export function waitingSeconds(
   return serviceSeconds * (waiting + tilt)
 }
 
-/** What a job hinted to cost `costRatio` times the mean adds: large ones gain most on fast nodes. The load itself is
- * never weighed with hints: they are too wrong too often. */
+/** What a job that costs `costRatio` times the mean, by a hint or its kind, adds: large ones gain most on fast nodes. The
+ * load itself is never weighed with it: hints are too wrong too often. */
 export function costHintSeconds(costRatio: number, serviceSeconds: number, constants: PolicyConstants): number {
   return constants.costHintRatio * serviceSeconds * (Math.sqrt(costRatio) - 1)
 }

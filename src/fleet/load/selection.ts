@@ -1,4 +1,5 @@
 import type { FleetLoad } from './fleetLoad.ts'
+import type { WorkKind } from './kinds.ts'
 import type { NodeLoad } from './nodeLoad.ts'
 import { samplingTable } from './sampling.ts'
 
@@ -15,8 +16,10 @@ export interface SelectionContext<T extends Candidate = Candidate> {
   readonly fleet: FleetLoad
   /** Uniform in [0, 1). */
   readonly random: () => number
-  /** The job's hinted cost over the mean one. */
+  /** The job's cost over the mean one; see `FleetLoad.costRatioOf`. */
   readonly costRatio?: number
+  /** Its kind of work, where something was learnt of that. */
+  readonly kind?: WorkKind | undefined
   /** Leaves candidates out, such as those that were tried. Cheaper than a filtered list, of which nothing is remembered. */
   readonly allows?: ((candidate: T) => boolean) | undefined
 }
@@ -25,16 +28,16 @@ export interface SelectionContext<T extends Candidate = Candidate> {
  * array from call to call while they hold the same nodes: what is known of a list is remembered with it. */
 export type SelectNode = <T extends Candidate>(candidates: readonly T[], context: SelectionContext<T>) => T | undefined
 
-type Price = (load: NodeLoad, now: number, costRatio: number) => number
+type Price = (load: NodeLoad, now: number, costRatio: number, kind: WorkKind | undefined) => number
 
-const scored: Price = (load, now, costRatio) => load.score(now, costRatio)
+const scored: Price = (load, now, costRatio, kind) => load.score(now, costRatio, kind)
 const polled: Price = (load) => load.pending ?? 0
 const inFlight: Price = (load) => load.inFlight
 
 /** The lowest price of all, ties at random. */
 function cheapest<T extends Candidate>(
   candidates: readonly T[],
-  { now, random, costRatio = 1, allows }: SelectionContext<T>,
+  { now, random, costRatio = 1, kind, allows }: SelectionContext<T>,
   price: Price,
 ): T | undefined {
   let best: T | undefined
@@ -43,7 +46,7 @@ function cheapest<T extends Candidate>(
   for (let i = 0; i < candidates.length; i++) {
     const candidate = candidates[i]!
     if (allows !== undefined && !allows(candidate)) continue
-    const itsPrice = price(candidate.load, now, costRatio)
+    const itsPrice = price(candidate.load, now, costRatio, kind)
     if (itsPrice < bestPrice) {
       best = candidate
       bestPrice = itsPrice
@@ -56,7 +59,7 @@ function cheapest<T extends Candidate>(
 /** The lowest score of a few, drawn by throughput; undefined where none of them is allowed. */
 function cheapestOfSample<T extends Candidate>(
   candidates: readonly T[],
-  { now, fleet, random, costRatio, allows }: SelectionContext<T>,
+  { now, fleet, random, costRatio, kind, allows }: SelectionContext<T>,
 ): T | undefined {
   const { sampledNodes, sampleTableSeconds } = fleet.constants
   const table = samplingTable(candidates, now, sampleTableSeconds)
@@ -65,7 +68,7 @@ function cheapestOfSample<T extends Candidate>(
   for (let draw = 0; draw < sampledNodes; draw++) {
     const candidate = candidates[table.draw(random())]!
     if (allows !== undefined && !allows(candidate)) continue
-    const score = candidate.load.score(now, costRatio)
+    const score = candidate.load.score(now, costRatio, kind)
     if (score >= bestScore) continue
     best = candidate
     bestScore = score

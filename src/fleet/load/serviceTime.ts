@@ -1,7 +1,8 @@
 import type { FleetLoad } from './fleetLoad.ts'
 import { ServedSeconds, type ServedMark } from './servedSeconds.ts'
 
-/** Learns how many seconds of service a job takes on one node: seconds spent serving over jobs ended. */
+/** Learns how many seconds of service a job takes on one node: seconds spent serving over jobs ended. A job of a kind
+ * that costs twice the mean counts as two, so a node that gets the large jobs does not look slow. */
 export class ServiceTime {
   readonly #fleet: FleetLoad
   readonly #served = new ServedSeconds()
@@ -60,6 +61,11 @@ export class ServiceTime {
     return this.#served.mark()
   }
 
+  /** Whether the mark is of this very learning, not of one before the node came back. */
+  knows(mark: ServedMark): boolean {
+    return mark.of === this.#served
+  }
+
   /** A job that began at the mark was not served. */
   notServed(mark: ServedMark): void {
     this.lagged(this.#served.since(mark))
@@ -72,11 +78,11 @@ export class ServiceTime {
     this.#fleet.busyFor(this.#served.sum - before)
   }
 
-  /** One of our own jobs was served to its end. */
-  completed(now: number): void {
-    this.#ownJobs++
+  /** One of our own jobs was served to its end, which counts as so many mean jobs. */
+  completed(now: number, weight = 1): void {
+    this.#ownJobs += weight
     this.#lastOwnEndAt = now
-    this.#count(now, 1)
+    this.#count(now, weight)
   }
 
   /** So many jobs that were not our own must have ended. */

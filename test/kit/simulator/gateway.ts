@@ -1,5 +1,6 @@
 import { FleetLoad } from '../../../src/fleet/load/fleetLoad.ts'
-import { NodeLoad, type WorkMark } from '../../../src/fleet/load/nodeLoad.ts'
+import { NodeLoad } from '../../../src/fleet/load/nodeLoad.ts'
+import type { WorkMark } from '../../../src/fleet/load/work.ts'
 import { waitingSeconds } from '../../../src/fleet/load/score.ts'
 import { rank, SELECTION_POLICIES, type SelectionPolicyName } from '../../../src/fleet/load/selection.ts'
 import type { Backend } from './backend.ts'
