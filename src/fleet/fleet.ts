@@ -162,7 +162,9 @@ export class Fleet extends EventEmitter<FleetEvents> {
 
   /** Forgets a retired node, once nothing of it is followed any more. */
   release(node: TrackedNode): void {
-    if (this.#retired.get(node.key) === node) this.#retired.delete(node.key)
+    if (this.#retired.get(node.key) !== node) return
+    this.#retired.delete(node.key)
+    node.load.forgetKinds()
   }
 
   /** Evidence from traffic: any answer at all. Only one that took work (no pushback, no look at jobs) shows that the node works. */

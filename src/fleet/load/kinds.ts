@@ -1,85 +1,134 @@
 import type { PolicyConstants } from './constants.ts'
 import { RunningMean } from './runningMean.ts'
 
-/** What is reckoned for a kind and for a node's record of it, beside the two bytes of each character of its name. */
+/** Estimated memory of a kind, besides two bytes for each character of its name, and of one node's record of it. */
 const BYTES_PER_KIND = 500
 const BYTES_PER_NODE = 150
+/** Squared sizes have this mean where sizes are exponential and their mean is 1. */
+const EXPONENTIAL_MEAN_SQUARE = 2
+/** From this many nodes on, a kind looks for records of nodes that are gone; again whenever they have doubled. */
+const FIRST_SWEEP_NODES = 64
 
-/** What a node is to the records of kinds: only its identity. */
-export type KindsNode = object
+/** What all jobs of a node tell together: how long they took over how long jobs of their kinds usually take. */
+export class NodeKinds {
+  /** 1, but for chance: every kind's factor at this node is divided by it, so that chance is not taken for a difference. */
+  usual = 1
+  /** The node has left, or all that was learnt of it holds no more. */
+  isGone = false
+  readonly #ratios: RunningMean
+  readonly #expected: RunningMean
+  readonly #priorJobs: number
 
-/** A kind of work, such as a set of containers or a model, and what its jobs cost. Its jobs' service times are taken in
- * units of their node's usual service time, so what one node takes longer for says nothing of the kind. */
+  constructor({ kindNodeMemoryJobs, kindNodePriorJobs }: PolicyConstants) {
+    this.#ratios = new RunningMean(kindNodeMemoryJobs)
+    this.#expected = new RunningMean(kindNodeMemoryJobs)
+    this.#priorJobs = kindNodePriorJobs
+  }
+
+  /** A job ended well. Both ratios are service times over the node's usual one. */
+  ended(ratio: number, expectedRatio: number): void {
+    this.#ratios.add(ratio)
+    this.#expected.add(expectedRatio)
+    this.usual = this.#ratios.drawnTo(1, this.#priorJobs) / this.#expected.drawnTo(1, this.#priorJobs)
+  }
+}
+
+/** A kind of work, such as a set of containers or a model, and what its jobs cost. Service times are taken over their
+ * node's usual one, so a slow node does not make a kind look large. */
 export class WorkKind {
   readonly name: string
   /** Jobs of this kind that ended well. */
   jobs = 0
   readonly #constants: PolicyConstants
-  readonly #all: RunningMean
+  readonly #traffic: RunningMean
   readonly #ratios: RunningMean
-  readonly #atNodes = new Map<KindsNode, RunningMean>()
+  readonly #squares: RunningMean
+  readonly #atNodes = new Map<NodeKinds, RunningMean>()
   #ratio = 1
+  #nodePriorJobs: number
+  #sweepAtNodes = FIRST_SWEEP_NODES
 
-  /** @param all mean of all kinds' ratios over the traffic */
-  constructor(name: string, all: RunningMean, constants: PolicyConstants) {
+  /** @param traffic mean of the kinds' ratios over all jobs */
+  constructor(name: string, traffic: RunningMean, constants: PolicyConstants) {
     this.name = name
-    this.#all = all
+    this.#traffic = traffic
     this.#constants = constants
     this.#ratios = new RunningMean(constants.kindMemoryJobs)
+    this.#squares = new RunningMean(constants.kindMemoryJobs)
+    this.#nodePriorJobs = constants.kindNodePriorJobs
   }
 
   /** What one of its jobs costs, in mean jobs (`h`). */
   get weight(): number {
-    return this.#ratio / (this.#all.value ?? 1)
+    return this.#ratio / (this.#traffic.value ?? 1)
   }
 
-  /** How many times as long as usual this node takes for it (`f`): 1 where nothing was seen. */
-  factorAt(node: KindsNode): number {
+  /** How many times as long as usual this node takes for it (`f`): 1 without evidence. */
+  factorAt(node: NodeKinds): number {
     const record = this.#atNodes.get(node)
-    return record === undefined ? 1 : record.drawnTo(this.#ratio, this.#constants.kindNodePriorJobs) / this.#ratio
+    if (record === undefined) return 1
+    return record.drawnTo(this.#ratio, this.#nodePriorJobs) / (this.#ratio * node.usual)
   }
 
-  /** A job ended well, after a service of so many times the node's usual one.
-   * @returns the bytes that what is known of the kind has grown by */
-  ended(node: KindsNode, ratio: number): number {
+  /** A job ended well, after a service of so many times the node's usual one. */
+  ended(node: NodeKinds, ratio: number): void {
     this.jobs++
-    this.#ratios.add(ratio)
-    this.#ratio = this.#ratios.drawnTo(1, this.#constants.kindPriorJobs)
-    this.#all.add(this.#ratio)
-    let record = this.#atNodes.get(node)
-    const grown = record === undefined ? BYTES_PER_NODE : 0
-    if (record === undefined) this.#atNodes.set(node, (record = new RunningMean(this.#constants.kindNodeMemoryJobs)))
-    record.add(ratio)
-    return grown
+    this.#learn(ratio)
+    this.#recordOf(node).add(ratio)
+    node.ended(ratio, this.#ratio)
+    this.#traffic.add(this.#ratio)
   }
 
-  /** @returns the bytes that were given up */
-  forget(node: KindsNode): number {
-    return this.#atNodes.delete(node) ? BYTES_PER_NODE : 0
-  }
-
+  /** Estimated memory. */
   get bytes(): number {
     return BYTES_PER_KIND + 2 * this.name.length + BYTES_PER_NODE * this.#atNodes.size
   }
+
+  #recordOf(node: NodeKinds): RunningMean {
+    const known = this.#atNodes.get(node)
+    if (known !== undefined) return known
+    if (this.#atNodes.size >= this.#sweepAtNodes) this.#sweep()
+    const record = new RunningMean(this.#constants.kindNodeMemoryJobs)
+    this.#atNodes.set(node, record)
+    return record
+  }
+
+  #sweep(): void {
+    for (const node of this.#atNodes.keys()) if (node.isGone) this.#atNodes.delete(node)
+    this.#sweepAtNodes = Math.max(FIRST_SWEEP_NODES, 2 * this.#atNodes.size)
+  }
+
+  #learn(ratio: number): void {
+    const { kindPriorJobs, kindNodePriorJobs } = this.#constants
+    this.#ratios.add(ratio)
+    this.#squares.add(ratio * ratio)
+    this.#ratio = this.#ratios.drawnTo(1, kindPriorJobs)
+    // The more sizes scatter, the more jobs it takes to tell nodes apart: in proportion to the variance over the squared mean,
+    // which is 1 for exponential sizes.
+    const square = this.#ratio ** 2
+    const scatter = this.#squares.drawnTo(EXPONENTIAL_MEAN_SQUARE * square, kindPriorJobs) / square - 1
+    this.#nodePriorJobs = kindNodePriorJobs * Math.max(1, scatter)
+  }
 }
 
-/** The kinds of work of a fleet, least recently ended first; the first are forgotten where all take too many bytes. */
+/** The kinds of work of a fleet. Bounded by memory: the kind whose last job ended longest ago is forgotten first. */
 export class WorkKinds {
   readonly #constants: PolicyConstants
+  /** In the order of their last ends. */
   readonly #kinds = new Map<string, WorkKind>()
-  readonly #all: RunningMean
+  readonly #traffic: RunningMean
   #bytes = 0
 
   constructor(constants: PolicyConstants) {
     this.#constants = constants
-    this.#all = new RunningMean(constants.kindMemoryJobs)
+    this.#traffic = new RunningMean(constants.kindMemoryJobs)
   }
 
   get size(): number {
     return this.#kinds.size
   }
 
-  /** Bytes that what is known takes, reckoned. */
+  /** Estimated memory of all kinds. */
   get bytes(): number {
     return this.#bytes
   }
@@ -90,24 +139,17 @@ export class WorkKinds {
   }
 
   /** A job of this kind ended well, after a service of so many times the node's usual one. */
-  ended(name: string, node: KindsNode, ratio: number): void {
-    const known = this.#kinds.get(name)
-    const kind = known ?? new WorkKind(name, this.#all, this.#constants)
-    if (!known && kind.bytes > this.#constants.kindMemoryBytes) return
-    this.#bytes += known ? 0 : kind.bytes
-    this.#bytes += kind.ended(node, ratio)
-    // Puts it behind all others.
-    this.#kinds.delete(name)
+  ended(name: string, node: NodeKinds, ratio: number): void {
+    const kind = this.#kinds.get(name) ?? new WorkKind(name, this.#traffic, this.#constants)
+    if (kind.bytes > this.#constants.kindMemoryBytes) return
+    if (this.#kinds.delete(name)) this.#bytes -= kind.bytes
+    kind.ended(node, ratio)
     this.#kinds.set(name, kind)
+    this.#bytes += kind.bytes
     this.#makeRoom()
   }
 
-  /** What the node showed of any kind holds no more. */
-  forget(node: KindsNode): void {
-    for (const kind of this.#kinds.values()) this.#bytes -= kind.forget(node)
-  }
-
-  /** So many of the kinds with the most jobs, these first. */
+  /** The kinds with the most jobs, at most `count`, those with the most first. */
   most(count: number): WorkKind[] {
     return [...this.#kinds.values()].sort((a, b) => b.jobs - a.jobs).slice(0, count)
   }

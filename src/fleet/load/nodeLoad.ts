@@ -3,12 +3,13 @@ import type { PolicyConstants } from './constants.ts'
 import { Ejection } from './ejection.ts'
 import { FailureLevel } from './failureLevel.ts'
 import type { FleetLoad } from './fleetLoad.ts'
-import type { WorkKind } from './kinds.ts'
+import { NodeKinds, type WorkKind } from './kinds.ts'
 import { LearntConcurrency } from './learntConcurrency.ts'
 import { Lookups } from './lookups.ts'
 import { PollLearning } from './pollLearning.ts'
 import { costHintSeconds, waitingSeconds } from './score.ts'
 import { ServiceTime } from './serviceTime.ts'
+import type { NodeLoadSnapshot } from './snapshot.ts'
 import { Suspicion } from './suspicion.ts'
 import { UnseenLoad } from './unseenLoad.ts'
 import type { WorkEnd, WorkMark } from './work.ts'
@@ -19,19 +20,6 @@ export interface NodeCapacity {
   readonly concurrency?: number | undefined
   /** Divides the score: 2 draws about twice the load of 1. */
   readonly weight?: number | undefined
-}
-
-/** The state of a node's load, for people. Times are seconds of the caller's clock. */
-export interface NodeLoadSnapshot {
-  readonly load: number
-  readonly inFlight: number
-  readonly unseenJobs: number
-  readonly pending: number | undefined
-  readonly serviceSeconds: number
-  readonly concurrency: number
-  readonly failureLevel: number
-  readonly suspicion: number
-  readonly ejectedUntil: number | undefined
 }
 
 /** The least load that the share of a job in the node is reckoned with. */
@@ -45,6 +33,7 @@ export class NodeLoad {
   readonly #cancelledStreams: CancelledStreams
   readonly #polls: PollLearning
   #service: ServiceTime
+  #kinds: NodeKinds
   #learntConcurrency: LearntConcurrency
   #unseen = new UnseenLoad()
   #lookups: Lookups
@@ -70,6 +59,7 @@ export class NodeLoad {
     this.#cancelledStreams = new CancelledStreams(this.#constants.cancelledStreamSeconds)
     this.#polls = new PollLearning(this.#constants.pollEvidenceJobs)
     this.#service = new ServiceTime(fleet)
+    this.#kinds = new NodeKinds(this.#constants)
     this.#learntConcurrency = new LearntConcurrency(this.#constants)
     this.#lookups = new Lookups(this.#constants)
     this.#failures = new FailureLevel(this.#constants)
@@ -180,7 +170,7 @@ export class NodeLoad {
   /** The node came back: nothing learnt of it before holds any more, except that our unfinished requests are ours. */
   recovered(now: number): void {
     this.#advance(now)
-    this.#fleet.kinds.forget(this)
+    this.forgetKinds()
     this.#service = new ServiceTime(this.#fleet)
     this.#learntConcurrency = new LearntConcurrency(this.#constants)
     this.#concurrency = this.#believedConcurrency()
@@ -190,6 +180,17 @@ export class NodeLoad {
     this.#ejection = new Ejection(this.#constants)
     this.#suspicion = new Suspicion(this.#constants)
     this.#pending = undefined
+  }
+
+  /** Gives up what was learnt of kinds of work here, as for a node that has left the fleet. */
+  forgetKinds(): void {
+    this.#kinds.isGone = true
+    this.#kinds = new NodeKinds(this.#constants)
+  }
+
+  /** How many times as long as usual a job of this kind takes here. */
+  factorFor(kind: WorkKind): number {
+    return kind.factorAt(this.#kinds)
   }
 
   /** When, from `now` on, the node should be polled ahead of its turn; undefined when there is no need. */
@@ -238,7 +239,7 @@ export class NodeLoad {
   #scoreOf(base: number, serviceSeconds: number, costRatio: number, kind: WorkKind | undefined): number {
     let score = base
     if (costRatio !== 1) score += costHintSeconds(costRatio, serviceSeconds, this.#constants) / this.#weight
-    return kind === undefined ? score : score * kind.factorAt(this)
+    return kind === undefined ? score : score * kind.factorAt(this.#kinds)
   }
 
   /** The score as of some moment of the last 250 ms, but never older than the last event on this node. */
@@ -326,7 +327,7 @@ export class NodeLoad {
     const usual = this.#service.seconds(now)
     // One that began before the gateway did, or before the node came back, was only seen in part.
     if (servedToOne !== undefined && this.#service.knows(service) && usual > 0) {
-      kinds.ended(workKind, this, Math.max(0, this.#servedToOne - servedToOne - lagged) / usual)
+      kinds.ended(workKind, this.#kinds, Math.max(0, this.#servedToOne - servedToOne - lagged) / usual)
     }
     return kinds.find(workKind)?.weight ?? 1
   }

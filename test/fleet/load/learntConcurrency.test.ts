@@ -16,7 +16,7 @@ function serve(load: NodeLoad, truly: number, jobs: number, seed = 1): number {
   for (let job = 0; job < jobs; job++) {
     events.at((arrivesAt += exponential(random, 1 / (0.8 * truly))), () => {
       const mark = load.started(events.now)
-      backend.submit(exponential(random, 1), () => load.ended(events.now, { outcome: 'success', mark }))
+      backend.submit({ size: exponential(random, 1) }, () => load.ended(events.now, { outcome: 'success', mark }))
     })
   }
   events.runUntil(arrivesAt + 1000)

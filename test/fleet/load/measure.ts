@@ -5,6 +5,7 @@ import { rank, SELECTION_POLICIES } from '../../../src/fleet/load/selection.ts'
 import { seededRandom } from '../../kit/simulator/random.ts'
 
 const random = seededRandom(1)
+const KINDS = ['containers:small', 'containers:large']
 
 /** Nodes in all states that cost time: with work of our own, unseen load that drains, and a learnt service time. */
 function busyFleet(size: number): { fleet: FleetLoad; nodes: { load: NodeLoad }[] } {
@@ -13,8 +14,8 @@ function busyFleet(size: number): { fleet: FleetLoad; nodes: { load: NodeLoad }[
   for (const { load } of nodes) {
     load.polled(1, 3)
     load.lookedUp(2)
-    for (let job = 0; job < 5; job++) load.started(3 + job)
-    load.ended(9 + random(), { outcome: 'success' })
+    const marks = Array.from({ length: 5 }, (_, job) => load.started(3 + job, KINDS[job % 2]))
+    for (const mark of marks.slice(0, 2)) load.ended(9 + random(), { outcome: 'success', mark })
     if (random() < 0.1) load.failed(10)
   }
   return { fleet, nodes }
@@ -36,15 +37,27 @@ function microseconds(name: string, calls: number, stepSeconds: number, run: (no
   microseconds('started + ended', 1_000_000, 1e-4, (now) => {
     load.ended(now, { outcome: 'success', mark: load.started(now) })
   })
+  microseconds('the same, of a kind of work', 1_000_000, 1e-4, (now) => {
+    load.ended(now, { outcome: 'success', mark: load.started(now, KINDS[1]) })
+  })
   microseconds('score of one node', 2_000_000, 1e-4, (now) => load.score(now))
   for (const size of [3, 20]) {
     const few = nodes.slice(0, size)
     microseconds(`pick among ${size}`, 300_000, 1e-4, (now) => SELECTION_POLICIES.score(few, { now, fleet, random }))
+    microseconds(`pick among ${size}, of a kind of work`, 300_000, 1e-4, (now) => {
+      const kind = fleet.kinds.find(KINDS[1])
+      const costRatio = fleet.costRatioOf(undefined, kind)
+      return SELECTION_POLICIES.score(few, { now, fleet, random, costRatio, kind })
+    })
   }
 }
 for (const size of [100, 1000, 10_000]) {
   const { fleet, nodes } = busyFleet(size)
   microseconds(`pick among ${size}`, 20_000, 1e-3, (now) => SELECTION_POLICIES.score(nodes, { now, fleet, random }))
   microseconds(`rank the best 3 of ${size}`, 2_000, 1e-2, (now) => rank(nodes, { now, fleet, random }, 3))
+  microseconds(`rank the best 3 of ${size}, of a kind of work`, 2_000, 1e-2, (now) => {
+    const kind = fleet.kinds.find(KINDS[1])
+    return rank(nodes, { now, fleet, random, kind, costRatio: fleet.costRatioOf(undefined, kind) }, 3)
+  })
   microseconds(`rank all ${size}`, 200, 1e-2, (now) => rank(nodes, { now, fleet, random }, size))
 }

@@ -1,10 +1,20 @@
 import type { Events } from './events.ts'
 
+/** A job as it is for its node. */
+export interface Job {
+  /** The mean job has 1. */
+  readonly size: number
+  /** Index of its kind of work, where there are kinds. */
+  readonly kind?: number
+}
+
 /** A simulated node: runs so many jobs at once, the others wait in the order in which they came. */
 export class Backend {
   readonly concurrency: number
   /** Seconds that a job of size 1 takes. */
   readonly secondsPerJob: number
+  /** How many times as long it takes for each kind of work; 1 for those that are not there. */
+  readonly slownessAt: readonly number[]
   /** A black hole says that it has nothing to do, does nothing, and breaks off requests that wait for an answer. */
   isBlackHole = false
   mostPending = 0
@@ -13,10 +23,11 @@ export class Backend {
   #queueHead = 0
   #running = 0
 
-  constructor(events: Events, concurrency: number, secondsPerJob: number) {
+  constructor(events: Events, concurrency: number, secondsPerJob: number, slownessAt: readonly number[] = []) {
     this.#events = events
     this.concurrency = concurrency
     this.secondsPerJob = secondsPerJob
+    this.slownessAt = slownessAt
   }
 
   /** Jobs that have come and are not done, as `/info` shows them. */
@@ -30,11 +41,12 @@ export class Backend {
   }
 
   /** Takes a job; calls `done` at its end. */
-  submit(size: number, done: () => void): void {
+  submit({ size, kind = 0 }: Job, done: () => void): void {
     if (this.isBlackHole) return
+    const seconds = size * this.secondsPerJob * (this.slownessAt[kind] ?? 1)
     const start = (): void => {
       this.#running++
-      this.#events.after(size * this.secondsPerJob, () => {
+      this.#events.after(seconds, () => {
         this.#running--
         this.#startNext()
         done()

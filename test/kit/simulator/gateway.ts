@@ -2,12 +2,18 @@ import { FleetLoad } from '../../../src/fleet/load/fleetLoad.ts'
 import { NodeLoad } from '../../../src/fleet/load/nodeLoad.ts'
 import type { WorkMark } from '../../../src/fleet/load/work.ts'
 import { waitingSeconds } from '../../../src/fleet/load/score.ts'
-import { rank, SELECTION_POLICIES, type SelectionPolicyName } from '../../../src/fleet/load/selection.ts'
-import type { Backend } from './backend.ts'
+import {
+  rank,
+  SELECTION_POLICIES,
+  type SelectionContext,
+  type SelectionPolicyName,
+} from '../../../src/fleet/load/selection.ts'
+import { DEFAULT_CONSTANTS } from '../../../src/fleet/load/constants.ts'
+import type { Backend, Job } from './backend.ts'
 import type { Events } from './events.ts'
 
-/** `all-knowing` scores like the policy, but with each node's true count, speed and concurrency: what could be had. */
-export type SimulatedPolicy = SelectionPolicyName | 'all-knowing'
+/** `without kinds` is the score, with nothing learnt of kinds of work. `all-knowing` scores like the policy, but with each node's true count, speed and concurrency: what could be had. */
+export type SimulatedPolicy = SelectionPolicyName | 'without kinds' | 'all-knowing'
 
 /** A node as one gateway sees it. */
 interface KnownNode {
@@ -25,15 +31,16 @@ export class SimulatedGateway {
   blackHoleAttempts = 0
   readonly #events: Events
   readonly #random: () => number
-  readonly #policy: SimulatedPolicy
+  readonly #policy: SelectionPolicyName | 'all-knowing'
   readonly #pollSeconds: number
-  readonly #fleet = new FleetLoad()
+  readonly #fleet: FleetLoad
   readonly #nodes: KnownNode[] = []
 
   constructor(events: Events, random: () => number, policy: SimulatedPolicy, pollSeconds: number) {
     this.#events = events
     this.#random = random
-    this.#policy = policy
+    this.#policy = policy === 'without kinds' ? 'score' : policy
+    this.#fleet = new FleetLoad({ ...DEFAULT_CONSTANTS, ...(policy === 'without kinds' && { kindMemoryBytes: 0 }) })
     this.#pollSeconds = pollSeconds
   }
 
@@ -45,15 +52,15 @@ export class SimulatedGateway {
   }
 
   /** A job of a one-step client, forwarded until a node takes it. */
-  forward(size: number, isAsync: boolean, done: () => void): void {
+  forward(job: Job, isAsync: boolean, done: () => void): void {
     const tried = new Set<KnownNode>()
     for (;;) {
       const now = this.#events.now
-      const node = this.#choose((candidate) => !tried.has(candidate) && candidate.load.admits(now))
+      const node = this.#choose(job, (candidate) => !tried.has(candidate) && candidate.load.admits(now))
       if (node === undefined) throw new Error('no node is left')
-      const mark = node.load.started(now)
+      const mark = node.load.started(now, nameOf(job))
       if (!node.backend.isBlackHole) {
-        this.#serve(node, size, isAsync, mark, done)
+        this.#serve(node, job, isAsync, mark, done)
         return
       }
       this.blackHoleAttempts++
@@ -64,18 +71,18 @@ export class SimulatedGateway {
   }
 
   /** A two-step client asks for a node and hands in its job there by itself. */
-  lookUp(size: number, done: () => void): void {
-    const node = this.#firstAnswer()
+  lookUp(job: Job, done: () => void): void {
+    const node = this.#firstAnswer(job)
     node.load.lookedUp(this.#events.now)
     if (node.backend.isBlackHole) this.blackHoleAttempts++
-    node.backend.submit(size, done)
+    node.backend.submit(job, done)
     this.#considerEarlyPoll(node)
   }
 
-  #serve(node: KnownNode, size: number, isAsync: boolean, mark: WorkMark, done: () => void): void {
+  #serve(node: KnownNode, job: Job, isAsync: boolean, mark: WorkMark, done: () => void): void {
     const startedAt = this.#events.now
     if (isAsync) node.load.succeeded(startedAt)
-    node.backend.submit(size, () => {
+    node.backend.submit(job, () => {
       done()
       if (!isAsync) this.#ended(node, startedAt, mark, 0)
       else this.#events.after(this.#random() * FOLLOWER_SECONDS, () => this.#ended(node, startedAt, mark, 0.5))
@@ -89,25 +96,31 @@ export class SimulatedGateway {
     node.load.latencyObserved(now - startedAt)
   }
 
-  #choose(allows: (node: KnownNode) => boolean): KnownNode | undefined {
-    if (this.#policy === 'all-knowing') return this.#trulyBest()
-    const context = { now: this.#events.now, fleet: this.#fleet, random: this.#random, allows }
-    return SELECTION_POLICIES[this.#policy](this.#nodes, context)
+  #choose(job: Job, allows: (node: KnownNode) => boolean): KnownNode | undefined {
+    if (this.#policy === 'all-knowing') return this.#trulyBest(job)
+    return SELECTION_POLICIES[this.#policy](this.#nodes, { ...this.#contextOf(job), allows })
   }
 
-  #firstAnswer(): KnownNode {
-    const context = { now: this.#events.now, fleet: this.#fleet, random: this.#random }
-    const node = this.#policy === 'score' ? rank(this.#nodes, context, 3)[0] : this.#choose(() => true)
+  #contextOf(job: Job): SelectionContext<KnownNode> {
+    const kind = this.#fleet.kinds.find(nameOf(job))
+    const costRatio = this.#fleet.costRatioOf(undefined, kind)
+    return { now: this.#events.now, fleet: this.#fleet, random: this.#random, costRatio, kind }
+  }
+
+  #firstAnswer(job: Job): KnownNode {
+    const node =
+      this.#policy === 'score' ? rank(this.#nodes, this.#contextOf(job), 3)[0] : this.#choose(job, () => true)
     if (node === undefined) throw new Error('no node at all')
     return node
   }
 
-  #trulyBest(): KnownNode | undefined {
+  #trulyBest({ kind = 0 }: Job): KnownNode | undefined {
     let best: KnownNode | undefined
     let least = Infinity
     for (const node of this.#nodes) {
       const { pending, concurrency, secondsPerJob } = node.backend
-      const score = waitingSeconds(pending, concurrency, secondsPerJob, this.#fleet.constants)
+      const seconds = secondsPerJob * (node.backend.slownessAt[kind] ?? 1)
+      const score = waitingSeconds(pending, concurrency, seconds, this.#fleet.constants)
       if (score < least) [best, least] = [node, score]
     }
     return best
@@ -128,4 +141,9 @@ export class SimulatedGateway {
       this.#pollAfter(node, this.#pollSeconds * (0.9 + 0.2 * this.#random()))
     })
   }
+}
+
+/** The name of its kind of work; undefined where there are none. */
+function nameOf({ kind }: Job): string | undefined {
+  return kind === undefined ? undefined : `kind ${kind}`
 }

@@ -1,4 +1,4 @@
-import { Backend } from './backend.ts'
+import { Backend, type Job } from './backend.ts'
 import { Events } from './events.ts'
 import { SimulatedGateway, type SimulatedPolicy } from './gateway.ts'
 import { exponential, seededRandom } from './random.ts'
@@ -13,6 +13,8 @@ export interface Scenario {
   readonly lookUpShare: number
   /** All with concurrency 4 and one speed; else concurrency 1 to 8 and service times of 8^U seconds, U uniform. */
   readonly alike?: boolean
+  /** Kinds of work, of which nodes may differ at each. */
+  readonly kinds?: Kinds
   /** Share of the work that comes from elsewhere, spread over all nodes by what each can do. */
   readonly outsideShare?: number
   /** One node turns into a black hole when measuring begins. */
@@ -24,6 +26,13 @@ export interface Scenario {
   readonly pollSeconds?: number
   readonly warmUpSeconds?: number
   readonly measuredSeconds?: number
+}
+
+export interface Kinds {
+  /** Size of the mean job of each kind over that of the others, and its share of the jobs. */
+  readonly mix: readonly { readonly size: number; readonly share: number }[]
+  /** Whether each node takes twice or half as long as usual for each kind, at random; else it takes as long as usual. */
+  readonly nodesDiffer: boolean
 }
 
 export interface Result {
@@ -58,13 +67,17 @@ class Simulation {
   /** Independent streams: what arrives is the same whatever the policy does with it. */
   readonly #arrivals: () => number
   readonly #responseSeconds: number[] = []
+  /** Kinds whose mean size over all jobs is 1. */
+  readonly #mix: Kinds['mix']
   #jobs = 0
 
   constructor(scenario: Scenario) {
     this.#scenario = scenario
     this.#arrivals = seededRandom(2 * scenario.seed)
     const random = seededRandom(2 * scenario.seed + 1)
-    const { policy, pollSeconds = 30, joiningNodes = 0 } = scenario
+    const { policy, pollSeconds = 30, joiningNodes = 0, kinds } = scenario
+    const meanSize = (kinds?.mix ?? []).reduce((sum, { size, share }) => sum + size * share, 0)
+    this.#mix = (kinds?.mix ?? []).map(({ size, share }) => ({ size: size / meanSize, share }))
     this.#backends = Array.from({ length: scenario.nodes }, () => this.#backend())
     this.#joining = this.#backends.slice(scenario.nodes - joiningNodes)
     this.#gateways = Array.from({ length: scenario.gateways ?? 1 }, () => {
@@ -79,7 +92,7 @@ class Simulation {
   run(): Result {
     const { warmUpSeconds = 300, measuredSeconds = 1500, utilisation, outsideShare = 0 } = this.#scenario
     const known = this.#backends.filter((backend) => !this.#joining.includes(backend))
-    const capacity = known.reduce((sum, backend) => sum + backend.throughput, 0)
+    const capacity = known.reduce((sum, backend) => sum + backend.throughput / this.#meanSlowness(backend), 0)
     const end = warmUpSeconds + measuredSeconds
     const measured = (): boolean => this.#events.now >= warmUpSeconds
     this.#every(1 / (capacity * utilisation * (1 - outsideShare)), end, () => this.#clientArrives(measured()))
@@ -94,8 +107,16 @@ class Simulation {
   }
 
   #backend(): Backend {
-    if (this.#scenario.alike) return new Backend(this.#events, 4, 1)
-    return new Backend(this.#events, 1 + Math.floor(8 * this.#arrivals()), 8 ** this.#arrivals())
+    const { alike, kinds } = this.#scenario
+    const [concurrency, seconds] = alike ? [4, 1] : [1 + Math.floor(8 * this.#arrivals()), 8 ** this.#arrivals()]
+    const slownessAt = this.#mix.map(() => (kinds?.nodesDiffer ? (this.#arrivals() < 0.5 ? 0.5 : 2) : 1))
+    return new Backend(this.#events, concurrency, seconds, slownessAt)
+  }
+
+  /** How many times as long a node takes for its share of all jobs, because of their kinds. */
+  #meanSlowness({ slownessAt }: Backend): number {
+    if (this.#mix.length === 0) return 1
+    return this.#mix.reduce((sum, { size, share }, kind) => sum + size * share * (slownessAt[kind] ?? 1), 0)
   }
 
   #every(meanSeconds: number, end: number, run: () => void): void {
@@ -115,20 +136,27 @@ class Simulation {
     const gateway = this.#gateways[Math.floor(this.#arrivals() * this.#gateways.length)]!
     const looksUp = this.#arrivals() < this.#scenario.lookUpShare
     const isAsync = this.#arrivals() < 0.5
-    const size = this.#size()
-    if (looksUp) gateway.lookUp(size, done)
-    else gateway.forward(size, isAsync, done)
+    const job = this.#job()
+    if (looksUp) gateway.lookUp(job, done)
+    else gateway.forward(job, isAsync, done)
   }
 
   #outsideJob(capacity: number): void {
     let target = this.#arrivals() * capacity
     const backend = this.#backends.find((candidate) => (target -= candidate.throughput) < 0) ?? this.#backends[0]!
-    backend.submit(this.#size(), () => {})
+    backend.submit(this.#job(), () => {})
   }
 
-  #size(): number {
+  #job(): Job {
     const mean = this.#arrivals() < LARGE_SHARE ? LARGE_RATIO * SMALL_SIZE : SMALL_SIZE
-    return exponential(this.#arrivals, mean)
+    const size = exponential(this.#arrivals, mean)
+    if (this.#mix.length === 0) return { size }
+    let left = this.#arrivals()
+    const kind = Math.max(
+      0,
+      this.#mix.findIndex(({ share }) => (left -= share) < 0),
+    )
+    return { size: size * this.#mix[kind]!.size, kind }
   }
 
   #result(): Result {
