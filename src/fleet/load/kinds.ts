@@ -19,10 +19,10 @@ export class NodeKinds {
   readonly #expected: RunningMean
   readonly #priorJobs: number
 
-  constructor({ kindNodeMemoryJobs, kindNodePriorJobs }: PolicyConstants) {
+  constructor({ kindNodeMemoryJobs, kindPriorJobs }: PolicyConstants) {
     this.#ratios = new RunningMean(kindNodeMemoryJobs)
     this.#expected = new RunningMean(kindNodeMemoryJobs)
-    this.#priorJobs = kindNodePriorJobs
+    this.#priorJobs = kindPriorJobs
   }
 
   /** A job ended well. Both ratios are service times over the node's usual one. */
@@ -67,7 +67,8 @@ export class WorkKind {
   factorAt(node: NodeKinds): number {
     const record = this.#atNodes.get(node)
     if (record === undefined) return 1
-    return record.drawnTo(this.#ratio, this.#nodePriorJobs) / (this.#ratio * node.usual)
+    const usual = this.#ratio * node.usual
+    return record.drawnTo(usual, this.#nodePriorJobs) / usual
   }
 
   /** A job ended well, after a service of so many times the node's usual one. */
