@@ -28,6 +28,7 @@ import {
 } from './lookup/addresses.ts'
 import { issueRoute, publicKey, readRouteBody, requireRouteKey, type RouteDeps } from './lookup/route.ts'
 import { forwardOpenAi, listModels, type OpenAiDeps } from './openai/forward.ts'
+import { forwardResponse, type ResponsePart } from './openai/responses/byId.ts'
 
 /** Pages for operators and for whatever watches over the process. */
 export interface Pages {
@@ -123,6 +124,14 @@ export function createApp(deps: AppDeps): Express {
   addPath(app, '/pubkey', { GET: [publicKey(deps.route.keys)] })
 
   const openai = countMemory(memory, forwardOpenAi(deps.openai))
+  const response = (part: ResponsePart): RequestHandler[] => [
+    ...client,
+    countMemory(memory, forwardResponse(deps.openai, part)),
+  ]
+  // What has no id there, such as `/v1/responses/compact`, is forwarded by its model.
+  addPath(app, '/v1/responses/:id', { GET: response(''), DELETE: response(''), POST: [...work, openai] })
+  addPath(app, '/v1/responses/:id/input_items', { GET: response('/input_items') })
+  addPath(app, '/v1/responses/:id/cancel', { POST: response('/cancel') })
   for (const path of OPENAI_PATHS) addPath(app, path, { POST: [...work, openai] })
   const models = listModels(deps.openai)
   for (const path of ['/v1/models', '/models']) addPath(app, path, { GET: [...client, models] })

@@ -38,6 +38,7 @@ export const FAULTS = {
   ERR_OTHER_SITE: client(403, 'origin_not_allowed', "CORS_ORIGINS does not allow the page's origin"),
   ERR_NOT_FOUND: client(404, 'not_found', 'Not found'),
   ERR_MODEL_NOT_FOUND: client(404, 'model_not_found', 'The model does not exist'),
+  ERR_NO_RESPONSE: client(404, 'response_not_found', 'No such response'),
   ERR_METHOD_NOT_ALLOWED: client(405, 'method_not_allowed', 'Method not allowed'),
   ERR_JOB_REFUSED: client(405, 'job_refused', 'The job was refused'),
   ERR_REQUEST_TIMEOUT: client(408, 'request_timeout', 'The request did not arrive in time'),

@@ -35,6 +35,7 @@ import type { Logger } from './observability/logger.ts'
 import { Metrics } from './observability/metrics.ts'
 import { healthPage, livePage, readyPage, servicesPage, statsPage, type WatchDeps } from './observability/pages.ts'
 import { logRequest } from './observability/requestLog.ts'
+import { ResponseHomes } from './openai/responses/homes.ts'
 import { Forwarder } from './proxy/forwarder.ts'
 import { Resources } from './proxy/resources.ts'
 import { Transport } from './proxy/transport.ts'
@@ -180,7 +181,15 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
     follower,
     lookup,
     route: { ...lookup, maxBodyBytes, keys, nextReqnum: (worker) => ledger.nextReqnum(worker) },
-    openai: { fleet, forwarder, maxBodyBytes, via, whenReady, events: metrics.openai },
+    openai: {
+      fleet,
+      forwarder,
+      maxBodyBytes,
+      via,
+      whenReady,
+      events: metrics.openai,
+      homes: new ResponseHomes(fleet.now),
+    },
     pages: {
       open: {
         '/health': healthPage(watch),

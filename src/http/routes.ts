@@ -1,7 +1,7 @@
 import type { Express, RequestHandler, Router } from 'express'
 import { GatewayFault } from '../faults.ts'
 
-export type Method = 'GET' | 'POST' | 'PUT'
+export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
 
 /** Handlers of one path by method. HEAD is answered as GET. */
 export type PathHandlers = Partial<Record<Method, readonly RequestHandler[]>>
@@ -12,6 +12,7 @@ export function addPath(app: Express | Router, path: string | string[], handlers
   if (handlers.GET) route.get(...handlers.GET)
   if (handlers.POST) route.post(...handlers.POST)
   if (handlers.PUT) route.put(...handlers.PUT)
+  if (handlers.DELETE) route.delete(...handlers.DELETE)
   const methods = Object.keys(handlers)
   const allow = [...methods, ...(handlers.GET ? ['HEAD'] : []), 'OPTIONS'].join(', ')
   route.options((_req, res) => {

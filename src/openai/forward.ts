@@ -1,7 +1,7 @@
 import type { Request, Response } from 'express'
 import type { EventEmitter } from 'node:events'
 import type { Fleet } from '../fleet/fleet.ts'
-import { needModel } from '../fleet/need.ts'
+import { needModel, type Need } from '../fleet/need.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import { GatewayFault } from '../faults.ts'
 import { contextOf } from '../http/context.ts'
@@ -13,6 +13,9 @@ import { headersForBackend, replaceCredentials, type FlatHeaders } from '../prox
 import { inTurns } from '../turns.ts'
 import { requestSteps } from './requestBody.ts'
 import { onlyGenerates, secondTries } from './secondTries.ts'
+import type { ResponseHomes } from './responses/homes.ts'
+import { ResponseIdWatch } from './responses/idWatch.ts'
+import { atHome, homeIsDown, homeOf, needService } from './responses/place.ts'
 import { UsageWatch, type Usage } from './usage.ts'
 
 /** More of a session's name than this is not looked at: it is hashed for each service. */
@@ -34,6 +37,8 @@ export interface OpenAiDeps {
   /** Resolves once services are known, or rejects with ERR_NOT_READY. */
   readonly whenReady: () => Promise<void>
   readonly events: EventEmitter<{ served: [Served] }>
+  /** Where responses are that were made by way of this gateway. */
+  readonly homes: ResponseHomes
 }
 
 /** Forwards `POST /v1/…` (or its short path) to the best healthy service with the body's model; answers are streamed untouched. */
@@ -43,28 +48,32 @@ export function forwardOpenAi(deps: OpenAiDeps) {
     const path = pathWithoutPrefix(req)
     const body = await readBody(req, deps.maxBodyBytes)
     const contentType = req.headers['content-type']
-    const { model, session, isBackground } = await inTurns(requestSteps(body, contentType))
+    const { model, session, isBackground, previousResponse } = await inTurns(requestSteps(body, contentType))
     await deps.whenReady()
     const context = contextOf(req)
     const headers = headersForBackend(req, { via: deps.via, contentType: contentType ?? 'application/json' })
     const usage = new UsageWatch()
     const mayRunTwice = onlyGenerates(path, isBackground)
+    const { caller } = context
+    const home = previousResponse === undefined ? undefined : homeOf(previousResponse, caller, deps.homes, deps.fleet)
+    const remember =
+      isResponses(path) && ((nodeKey: string, id: string): void => deps.homes.remember(id, { nodeKey, caller }))
     budget.requested()
-    await deps.forwarder.forward(req, res, {
-      need: needModel(model),
+    const forwarding = deps.forwarder.forward(req, res, {
+      need: home ? both(needService(home), needModel(model)) : needModel(model),
       session: (session ?? sessionHeader(req))?.slice(0, MAX_SESSION),
-      restKey: `openai ${model} ${context.caller}`,
+      restKey: `openai ${model} ${caller}`,
       requestFor: (node) => ({
         method: 'POST',
-        path: node.spec.basePath + node.prefix + path,
+        path: pathAt(node, path),
         headers: headersFor(node, headers),
         body,
       }),
       retry: mayRunTwice || req.headers['idempotency-key'] !== undefined ? 'untilAnswered' : 'untilSent',
       followsPushback: true,
-      elsewhere: secondTries(model, mayRunTwice, budget),
+      elsewhere: secondTries(model, { mayRunTwice, budget, mayLackPrevious: previousResponse !== undefined && !home }),
       cancelsWithClient: true,
-      tap: () => tapFor(usage),
+      tap: (lease) => tapFor(usage, remember && ((id) => remember(lease.node.key, id))),
       onStreamEnd: (_lease, how) => {
         if (how !== 'complete' || res.statusCode >= 400) return
         const seconds = (performance.now() - context.startedAt) / 1000
@@ -72,10 +81,13 @@ export function forwardOpenAi(deps: OpenAiDeps) {
         deps.events.emit('served', { model, firstByteSeconds, seconds, usage: usage.usage() })
       },
       noNode: () =>
-        new GatewayFault('ERR_NO_SERVICE', `No healthy services available for model '${model.slice(0, 500)}'`, {
-          headers: { 'Retry-After': '5' },
-        }),
+        home
+          ? homeIsDown(home)
+          : new GatewayFault('ERR_NO_SERVICE', `No healthy services available for model '${model.slice(0, 500)}'`, {
+              headers: { 'Retry-After': '5' },
+            }),
     })
+    await (home ? atHome(home, forwarding) : forwarding)
   }
 }
 
@@ -95,14 +107,41 @@ export function listModels({ fleet, whenReady }: Pick<OpenAiDeps, 'fleet' | 'whe
 }
 
 /** Answers go on as they come, unless `elsewhere` holds them back. */
-function tapFor(usage: UsageWatch): StreamTap {
-  const watch = (chunk: Buffer): void => usage.see(chunk)
-  return { watch }
+function tapFor(usage: UsageWatch, tellId: ((id: string) => void) | false): StreamTap {
+  if (!tellId) {
+    const watch = (chunk: Buffer): void => usage.see(chunk)
+    return { watch }
+  }
+  let ids: ResponseIdWatch | undefined
+  const takes: StreamTap['takes'] = (status, headers) => {
+    if (status < 300) ids = new ResponseIdWatch(headers['content-type'], tellId)
+    return true
+  }
+  const watch = (chunk: Buffer): void => {
+    usage.see(chunk)
+    ids?.see(chunk)
+  }
+  return { takes, watch }
+}
+
+/** Fits what both fit. */
+function both(a: Need, b: Need): Need {
+  return { key: `${a.key} ${b.key}`, kind: a.kind, fits: (node) => a.fits(node) && b.fits(node) }
+}
+
+/** The path of a call at a service, from the path behind the prefix. */
+export function pathAt(node: TrackedNode, path: string): string {
+  return node.spec.basePath + node.prefix + path
 }
 
 /** A service's own key takes the place of whatever the client showed. */
-function headersFor({ spec }: TrackedNode, headers: FlatHeaders): FlatHeaders {
+export function headersFor({ spec }: TrackedNode, headers: FlatHeaders): FlatHeaders {
   return spec.apiKey === undefined ? headers : replaceCredentials(headers, spec.apiKey)
+}
+
+/** Whether a path behind the prefix makes responses. */
+function isResponses(path: string): boolean {
+  return /^\/responses(?:\?|$)/i.test(path)
 }
 
 /**

@@ -10,6 +10,8 @@ export interface OpenAiRequest {
   readonly session: string | undefined
   /** The answer comes at once, and the work goes on without its client. */
   readonly isBackground: boolean
+  /** The response that it builds on, which one service has. */
+  readonly previousResponse?: string | undefined
 }
 
 /** Longest string that is decoded, bytes as written: a name of a session is cut to less than that later on. */
@@ -45,6 +47,7 @@ function* readSteps(body: Buffer, contentType: string | undefined): Steps<OpenAi
     model,
     session: textOf(body, members, 'prompt_cache_key') ?? textOf(body, members, 'user'),
     isBackground: isTrue(body, memberOf(members, 'background')),
+    previousResponse: textOf(body, members, 'previous_response_id'),
   }
 }
 

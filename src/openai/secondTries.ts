@@ -9,22 +9,39 @@ const GENERATING = new Set([
   ...['/rerank', '/score', '/tokenize', '/responses'],
 ])
 
+/** OpenAI's own code for a `previous_response_id` that a service does not have. */
+const PREVIOUS_NOT_FOUND = 'previous_response_not_found'
+
 /** Whether a request may run twice: a response in the background would live on at both services. */
 export function onlyGenerates(path: string, isBackground: boolean): boolean {
   const [name = ''] = path.toLowerCase().split('?')
   return GENERATING.has(name) && !isBackground
 }
 
+export interface SecondTriesOptions {
+  readonly mayRunTwice: boolean
+  readonly budget: RetryBudget
+  /** Whether it builds on a response that not every service has. */
+  readonly mayLackPrevious: boolean
+}
+
 /** When a request for this model goes to another service after an answer of one. Words about the request itself pass at once. */
-export function secondTries(model: string, mayRunTwice: boolean, budget: RetryBudget): Elsewhere {
+export function secondTries(model: string, options: SecondTriesOptions): Elsewhere {
+  const { mayRunTwice, budget, mayLackPrevious } = options
   const judge = (status: number, node: TrackedNode): ReturnType<Elsewhere['after']> => {
+    if (mayLackPrevious && status === 404) return 'retry'
     if (!isRefusal(status, node, model)) return 'pass'
     // Those below 500 refuse before anything is run, except for a time-out.
     if (status < 500 && status !== 408) return 'retry'
     return mayRunTwice ? 'rerun' : 'pass'
   }
-  const holds: Elsewhere['holds'] = (status, node) =>
-    status >= 400 && (isPushback(status) || judge(status, node) !== 'pass')
-  const after: Elsewhere['after'] = ({ status }, node) => judge(status, node)
+  const holds: Elsewhere['holds'] = (status, node) => {
+    if (status < 400) return false
+    return isPushback(status) || (mayLackPrevious && status === 400) || judge(status, node) !== 'pass'
+  }
+  const after: Elsewhere['after'] = ({ status, body }, node) => {
+    if (mayLackPrevious && status === 400 && body.includes(PREVIOUS_NOT_FOUND)) return 'retry'
+    return judge(status, node)
+  }
   return { holds, after, budget }
 }

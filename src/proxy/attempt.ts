@@ -14,7 +14,7 @@ import type { AnswerHandler, Repeat, SilenceLimits, Transport } from './transpor
 
 /** One request as it goes to one backend. */
 export interface BackendRequest {
-  readonly method: 'GET' | 'POST' | 'PUT'
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
   readonly path: string
   readonly headers: FlatHeaders
   readonly body: Buffer | Readable | null

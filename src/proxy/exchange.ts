@@ -16,6 +16,10 @@ export interface Elsewhere {
   holds(status: number, node: TrackedNode): boolean
   /** `pass`: the client gets this answer; `retry`: nothing was run, another is tried; `rerun`: the same, though it may have been run. */
   after(answer: Answer, node: TrackedNode): 'pass' | 'retry' | 'rerun'
+  /** Whether an answer with this status gives way to any other, or to a fault, where all have failed. */
+  saysLittle?(status: number): boolean
+  /** Backends that are tried at most. */
+  readonly maxTries?: number
   /** Bounds what may be run twice. */
   readonly budget?: RetryBudget
 }
@@ -73,7 +77,8 @@ export class Tries {
 
   /** Chooses the next node and takes a place there; `undefined` when nobody is left. */
   next(): Lease | undefined {
-    const { need, restKey, cost, session } = this.#exchange
+    const { need, restKey, cost, session, elsewhere } = this.#exchange
+    if (elsewhere?.maxTries !== undefined && this.tried.size >= elsewhere.maxTries) return undefined
     const pick = this.#selector.pick(need, { except: this.tried, restKey, cost, session })
     if (!pick.node) {
       const { restsForSeconds } = pick
@@ -84,9 +89,19 @@ export class Tries {
     return Lease.take(this.#fleet, pick.node, need.workKind)
   }
 
+  /** Keeps the first answer that was held back, or the first that says more. */
+  keepFirst(answer: Answer, node: TrackedNode): void {
+    if (!this.firstAnswer || this.#saysLittle(this.firstAnswer)) this.firstAnswer = { answer, node }
+  }
+
+  #saysLittle(kept: { answer: Answer } | undefined): boolean {
+    return kept !== undefined && this.#exchange.elsewhere?.saysLittle?.(kept.answer.status) === true
+  }
+
   /** What the client hears when no node is left: a fault of ours, or the last node's own refusal. */
   conclusion(): GatewayFault | { answer: Answer; node: TrackedNode } {
     const { firstAnswer, soonestPushback } = this
+    if (this.lastFault && this.#saysLittle(firstAnswer)) return this.lastFault
     if (firstAnswer && firstAnswer.answer.status !== 429) return firstAnswer
     // One that was not asked, since it rests, may want less patience than those that were.
     if (soonestPushback && soonestPushback.seconds <= this.leastRetrySeconds) return soonestPushback

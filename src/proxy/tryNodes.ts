@@ -140,7 +140,7 @@ function verdictOn(exchange: Exchange, answer: Answer, tries: Tries, lease: Leas
   const verdict = pushesBack(exchange, answer, tries, lease, fleet)
     ? 'pushback'
     : (elsewhere?.after(answer, lease.node) ?? 'pass')
-  if (elsewhere && verdict !== 'pass') tries.firstAnswer ??= { answer, node: lease.node }
+  if (elsewhere && verdict !== 'pass') tries.keepFirst(answer, lease.node)
   return verdict
 }
 

@@ -59,6 +59,7 @@ export const OPENAI_FAULTS: readonly FaultCode[] = [
   ...BODY_FAULTS,
   'ERR_NO_MODEL',
   'ERR_MODEL_NOT_FOUND',
+  'ERR_NO_RESPONSE',
   'ERR_NO_SERVICE',
   ...BACKEND_FAULTS,
   ...PUSHBACK_FAULTS,

@@ -4,6 +4,7 @@ import { PARAMETERS } from './parameters.ts'
 import { JOB_PATHS } from './paths/jobs.ts'
 import { LOOKUP_PATHS } from './paths/lookups.ts'
 import { OPENAI_PATHS } from './paths/openai.ts'
+import { RESPONSE_PATHS } from './paths/responses.ts'
 import { WATCHING_PATHS } from './paths/watching.ts'
 import { SCHEMAS } from './schemas/index.ts'
 import { SECURITY_SCHEMES } from './security.ts'
@@ -39,7 +40,7 @@ export function describeApi(version: string): object {
     // Open, unless an operation says otherwise.
     security: [],
     tags: TAGS,
-    paths: { ...JOB_PATHS, ...OPENAI_PATHS, ...LOOKUP_PATHS, ...WATCHING_PATHS },
+    paths: { ...JOB_PATHS, ...OPENAI_PATHS, ...RESPONSE_PATHS, ...LOOKUP_PATHS, ...WATCHING_PATHS },
     components: {
       schemas: SCHEMAS,
       parameters: PARAMETERS,

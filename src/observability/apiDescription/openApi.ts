@@ -49,7 +49,7 @@ export interface Answer {
 
 export interface Parameter {
   readonly name: string
-  readonly in: 'query' | 'header'
+  readonly in: 'query' | 'header' | 'path'
   readonly description: string
   readonly required?: boolean
   readonly schema: Schema
@@ -72,7 +72,7 @@ export interface Operation {
   readonly responses: Answers
 }
 
-export type PathItem = Readonly<Partial<Record<'get' | 'post' | 'put', Operation>>>
+export type PathItem = Readonly<Partial<Record<'get' | 'post' | 'put' | 'delete', Operation>>>
 export type Paths = Readonly<Record<string, PathItem>>
 
 /** A schema of the shared ones. */

@@ -14,7 +14,7 @@ const BODY: Schema = {
   description: 'Goes to the service as it is.',
 }
 
-const ANSWER: Answer = {
+export const ANSWER: Answer = {
   description: "The service's own answer, untouched; events as they come.",
   headers: FROM_BACKEND,
   content: { 'application/json': { schema: {} }, 'text/event-stream': { schema: text() } },
@@ -57,7 +57,7 @@ function listed(path: string, operationId: string, summary: string): Operation {
   }
 }
 
-function forwarded(
+export function forwarded(
   path: string,
   { operationId, summary, isForm, answer = ANSWER }: (typeof FORWARDED)[string],
 ): Operation {

@@ -1,0 +1,52 @@
+import type { Fleet } from '../../fleet/fleet.ts'
+import { shortened, type Need } from '../../fleet/need.ts'
+import type { TrackedNode } from '../../fleet/node.ts'
+import { GatewayFault } from '../../faults.ts'
+import type { ResponseHomes } from './homes.ts'
+
+/** Any OpenAI-compatible service. */
+export const ANY_SERVICE: Need = { key: 'any service', kind: 'openai', fits: (node) => !node.isInfernet }
+
+/** A response, and the service that has it. */
+export interface Home {
+  readonly id: string
+  readonly service: TrackedNode
+}
+
+/**
+ * Where a response is; undefined where this gateway does not know it.
+ *
+ * @throws GatewayFault ERR_NO_RESPONSE for a response of another caller: at the service all callers may have one key
+ */
+export function homeOf(id: string, caller: string, homes: ResponseHomes, fleet: Fleet): Home | undefined {
+  const known = homes.find(id)
+  if (!known) return undefined
+  if (known.caller !== undefined && known.caller !== caller) throw noResponse(id)
+  const service = fleet.nodes.get(known.nodeKey)
+  return service && { id, service }
+}
+
+/** What only this service can do. */
+export function needService({ service }: Home): Need {
+  return { key: `service:${service.key}`, kind: 'openai', fits: (node) => node === service }
+}
+
+export function noResponse(id: string): GatewayFault {
+  return new GatewayFault('ERR_NO_RESPONSE', `Response with id '${shortened(id)}' not found`)
+}
+
+/** The outcome of a request at the only service that can take it. Refused, it is told why no other is asked. */
+export async function atHome(home: Home, forwarding: Promise<void>): Promise<void> {
+  try {
+    await forwarding
+  } catch (error) {
+    throw error instanceof GatewayFault && error.code === 'ERR_NODE_REFUSED' ? homeIsDown(home) : error
+  }
+}
+
+/** The fault where the service that has a response is down: no other has it. */
+export function homeIsDown({ id }: Home): GatewayFault {
+  return new GatewayFault('ERR_NO_SERVICE', `The service that has response '${shortened(id)}' is not available`, {
+    headers: { 'Retry-After': '5' },
+  })
+}
