@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path'
 import { createApp } from './app.ts'
 import type { Settings } from './config/settings.ts'
 import { Fleet } from './fleet/fleet.ts'
+import { ForwardProxies } from './fleet/forwardProxies.ts'
 import type { PolicyConstants } from './fleet/load/constants.ts'
 import { SELECTION_POLICIES, type SelectionPolicyName } from './fleet/load/selection.ts'
 import { Selector } from './fleet/selector.ts'
@@ -136,11 +137,13 @@ export async function start(settings: Settings, logger: Logger, overrides: Overr
 async function startWith(ledger: Ledger, settings: Settings, logger: Logger, overrides: Overrides): Promise<Gateway> {
   const via = createVia()
   const memory = new MemoryBudget(settings.memoryBudgetBytes)
+  const proxies = new ForwardProxies(settings)
   const fleet = new Fleet({
-    sources: sourcesOf(settings, logger, overrides),
+    sources: sourcesOf(settings, proxies, logger, overrides),
     refreshIntervalSeconds: settings.refreshIntervalSeconds,
     via,
     memory,
+    proxies,
     ...(overrides.constants && { constants: overrides.constants }),
   })
   const selector = new Selector(fleet, SELECTION_POLICIES[overrides.policy ?? 'score'])
@@ -148,6 +151,7 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
     connectTimeoutSeconds: settings.connectTimeoutSeconds,
     answerTimeoutSeconds: settings.proxyTimeoutSeconds,
     idleTimeoutSeconds: settings.streamIdleTimeoutSeconds,
+    proxies,
   })
   const live = new LiveJobs(ledger, fleet, settings.maxJobsPerCaller, new RequestRoom(settings.stateMaxBytes))
   const common = { fleet, selector, transport, live, ledger, memory, via, logger }
@@ -255,12 +259,17 @@ function openKeys(stateUrl: string): Promise<TicketKeys> {
   return file === undefined ? ephemeralTicketKeys() : openTicketKeys(join(dirname(file), 'ticket-key.pem'))
 }
 
-function sourcesOf(settings: Settings, logger: Logger, { believeAfterMs }: Overrides): NodeSource[] {
+function sourcesOf(
+  settings: Settings,
+  proxies: ForwardProxies,
+  logger: Logger,
+  { believeAfterMs }: Overrides,
+): NodeSource[] {
   const { apiUrl, servicesFile, refreshIntervalSeconds: intervalSeconds } = settings
   const sources: NodeSource[] = [new IpsFile(settings.ipsFile, logger, { intervalSeconds, believeAfterMs })]
   if (apiUrl !== '') {
     const { discoveryAllowPrivate: allowPrivate } = settings
-    sources.push(new Explorer({ apiUrl, intervalSeconds, allowPrivate, believeAfterMs }, logger))
+    sources.push(new Explorer({ apiUrl, intervalSeconds, allowPrivate, proxies, believeAfterMs }, logger))
   }
   if (servicesFile !== '') {
     const { environment } = settings

@@ -82,6 +82,26 @@ function isHttpUrl(text: string): boolean {
   return search === '' && hash === ''
 }
 
+/** A proxy's URL. Where it has no scheme it is http, as other programs read it. */
+const coerceProxyUrl = (text: string) =>
+  text === '' || /^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text.replace(/\/+$/, '') : `http://${text}`
+
+function isProxyUrl(text: string): boolean {
+  if (!isHttpUrl(text)) return false
+  const { pathname, username, password } = new URL(text)
+  return pathname === '/' && isEncoded(username) && isEncoded(password)
+}
+
+/** Whether every `%` begins an escape of UTF-8. */
+function isEncoded(text: string): boolean {
+  try {
+    decodeURIComponent(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
 /** An origin as browsers send it (RFC 6454, 6.2): lower case, no default port, no path. */
 const isOrigin = (text: string) => /^https?:\/\//.test(text) && URL.canParse(text) && new URL(text).origin === text
 
@@ -160,6 +180,19 @@ const formats = {
         value === '' || (typeof value === 'string' && isHttpUrl(value)),
         'an http:// or https:// URL without query and fragment',
       ),
+  },
+  'proxy-url': {
+    coerce: coerceProxyUrl,
+    validate: (value) =>
+      refuseUnless(
+        value === '' || (typeof value === 'string' && isProxyUrl(value)),
+        'an http:// or https:// URL of a proxy without a path, such as http://proxy.example:3128',
+      ),
+  },
+  // Other programs read it too, so that what only they understand must not stop the start.
+  hosts: {
+    coerce: (text) => splitList(text.replace(/\s+/g, ',')),
+    validate: (value) => refuseUnless(isTextList(value), 'a comma-separated list of hosts'),
   },
   'state-url': { validate: validateStateUrl },
   'trust-proxy': { coerce: coerceTrustProxy, validate: validateTrustProxy },

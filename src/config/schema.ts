@@ -207,6 +207,23 @@ export const schema = {
     choices: ['json', 'pretty'],
     default: 'json',
   }),
+  HTTPS_PROXY: setting({
+    doc: 'proxy through which `https://` backends are reached, such as `http://proxy.example:3128`',
+    format: 'proxy-url',
+    default: '',
+    sensitive: true,
+  }),
+  HTTP_PROXY: setting({
+    doc: 'proxy through which `http://` backends are reached',
+    format: 'proxy-url',
+    default: '',
+    sensitive: true,
+  }),
+  NO_PROXY: setting<string[]>({
+    doc: 'comma-separated backends that are reached directly: names, `.suffix`, addresses, CIDR ranges, `host:port`, or `*`',
+    format: 'hosts',
+    default: [],
+  }),
 }
 
 /** The variable that sets a setting: its name in the environment, and in a settings file. */

@@ -53,6 +53,11 @@ export interface Settings {
   readonly drainTimeoutSeconds: number
   readonly logLevel: 'error' | 'warn' | 'info' | 'debug'
   readonly logFormat: 'json' | 'pretty'
+  /** Empty for none; may hold credentials. */
+  readonly httpsProxy: string
+  /** Empty for none; may hold credentials. */
+  readonly httpProxy: string
+  readonly noProxy: readonly string[]
   /** The environment with `.env`, to which files may refer as `${NAME}`. Holds secrets, so it is not enumerable. */
   readonly environment: Environment
 }
@@ -144,6 +149,9 @@ function toSettings(values: Values): Omit<Settings, 'environment'> {
     drainTimeoutSeconds: values.DRAIN_TIMEOUT,
     logLevel: values.LOG_LEVEL,
     logFormat: values.LOG_FORMAT,
+    httpsProxy: values.HTTPS_PROXY,
+    httpProxy: values.HTTP_PROXY,
+    noProxy: unique(values.NO_PROXY),
   }
 }
 

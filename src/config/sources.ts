@@ -3,7 +3,7 @@ import path from 'node:path'
 import { parseDotEnv } from './dotEnv.ts'
 import { SettingsError } from './errors.ts'
 import { withoutCredentials } from './redact.ts'
-import { variables } from './schema.ts'
+import { variables, type Variable } from './schema.ts'
 import { FILE_VARIABLES, folded, meantBy } from './similar.ts'
 
 /** Variables by name. */
@@ -50,10 +50,26 @@ export function readEnvironment(
   const fromFile = text === undefined ? {} : parseDotEnv(text)
   warnOfUnknown(fromFile, '.env', warn)
   warnOfUnknown(environment, 'the environment', warn)
-  return { ...withoutEmpty(fromFile), ...withoutEmpty(environment) }
+  return { ...withLowerCase(withoutEmpty(fromFile)), ...withLowerCase(withoutEmpty(environment)) }
 }
 
-const knownNames: ReadonlySet<string> = new Set([...variables, ...FILE_VARIABLES])
+/** The settings that other programs share, which most of them read in lower case. */
+const SHARED = ['HTTPS_PROXY', 'HTTP_PROXY', 'NO_PROXY'] as const satisfies readonly Variable[]
+
+/** The shared settings that stand there in lower case only, under their own names. */
+function withLowerCase(environment: Record<string, string>): Record<string, string> {
+  const more = SHARED.flatMap((name) => {
+    const value = environment[name.toLowerCase()]
+    return value === undefined || name in environment ? [] : [[name, value] as const]
+  })
+  return { ...environment, ...Object.fromEntries(more) }
+}
+
+/** `FTP_PROXY` is for others. */
+const knownNames: ReadonlySet<string> = new Set([
+  ...[...variables, ...FILE_VARIABLES, 'FTP_PROXY', 'ftp_proxy'],
+  ...SHARED.map((name) => name.toLowerCase()),
+])
 
 /** An environment holds much that is not for the gateway: only a name that is nearly one of ours is worth a word. */
 function warnOfUnknown(environment: Environment, where: string, warn: (line: string) => void): void {

@@ -86,7 +86,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
     this.now = options.now ?? (() => performance.now() / 1000)
     const { constants = DEFAULT_CONSTANTS } = options
     this.loads = { infernet: new FleetLoad(constants), openai: new FleetLoad(constants) }
-    this.#prober = new Prober({ timeoutSeconds: POLL_TIMEOUT_SECONDS, via: options.via, memory: options.memory })
+    this.#prober = new Prober({ ...options, timeoutSeconds: POLL_TIMEOUT_SECONDS })
   }
 
   /** Starts all sources; resolves when each has delivered its first list or failed to. */

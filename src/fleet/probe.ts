@@ -1,12 +1,12 @@
 import axios, { type AxiosResponse } from 'axios'
-import http from 'node:http'
-import https from 'node:https'
 import type { Readable } from 'node:stream'
 import { urlOf } from './address.ts'
 import { isExhausted } from './exhausted.ts'
 import { InfoShapeError, infoSteps, type LeftOut, type NodeInfo } from './info.ts'
 import { modelSteps } from './modelList.ts'
 import type { TrackedNode } from './node.ts'
+import type { ForwardProxies } from './forwardProxies.ts'
+import { Polls } from './polls.ts'
 import type { MemoryBudget, Reservation } from '../memory/budget.ts'
 import { Collector } from '../memory/collector.ts'
 import { inTurns, type Steps } from '../turns.ts'
@@ -16,8 +16,6 @@ const MAX_ANSWER_BYTES = 2_000_000
 const ALWAYS_READ_BYTES = 16_384
 /** A node that asks for more patience is asked again after this all the same, seconds; it also keeps timers in their range. */
 const MAX_RETRY_AFTER_SECONDS = 3600
-/** A node closes idle connections after 5 s; ours go first, so that none is used while it closes. */
-const IDLE_SOCKET_MS = 4000
 /** What a service without a list of models, or with one that is not for everybody, says where others have theirs. */
 const LISTLESS_STATUSES: readonly number[] = [401, 403, 404, 405, 501]
 
@@ -47,6 +45,7 @@ export interface ProberOptions {
   readonly via: string
   /** Where answers are counted until they are read; without it they are not. */
   readonly memory?: MemoryBudget | undefined
+  readonly proxies?: ForwardProxies | undefined
 }
 
 /** An answer of which nothing but its head was read yet. */
@@ -63,11 +62,11 @@ class NoRoomError extends Error {}
 /** Asks nodes and services how they are. Never follows redirects, never reads more than 2 MB. */
 export class Prober {
   readonly #options: ProberOptions
-  readonly #httpAgent = new http.Agent({ keepAlive: true, timeout: IDLE_SOCKET_MS })
-  readonly #httpsAgent = new https.Agent({ keepAlive: true, timeout: IDLE_SOCKET_MS })
+  readonly #polls: Polls
 
   constructor(options: ProberOptions) {
     this.#options = options
+    this.#polls = new Polls(options.proxies)
   }
 
   async probe(node: TrackedNode): Promise<ProbeResult> {
@@ -86,8 +85,7 @@ export class Prober {
   }
 
   close(): void {
-    this.#httpAgent.destroy()
-    this.#httpsAgent.destroy()
+    this.#polls.close()
   }
 
   async #askInfo(node: TrackedNode, memory: Reservation | undefined): Promise<ProbeResult> {
@@ -119,21 +117,17 @@ export class Prober {
   async #get(node: TrackedNode, path: string, memory: Reservation | undefined): Promise<Answer> {
     const timeout = this.#options.timeoutSeconds * 1000
     const { apiKey } = node.spec
-    const opened = await axios.get<Readable>(urlOf(node.spec) + path, {
+    const opened = await this.#polls.get<Readable>(urlOf(node.spec) + path, {
       headers: {
         Accept: 'application/json',
         Via: this.#options.via,
         ...(apiKey && { Authorization: `Bearer ${apiKey}` }),
       },
-      httpAgent: this.#httpAgent,
-      httpsAgent: this.#httpsAgent,
       timeout,
       // The client's own time-out covers only parts of a call; this one covers all of it.
       signal: AbortSignal.timeout(timeout),
-      maxRedirects: 0,
       responseType: 'stream',
       validateStatus: () => true,
-      proxy: false,
     })
     return { status: opened.status, headers: opened.headers, data: await collected(opened, memory) }
   }

@@ -1,9 +1,11 @@
 import { Pool, type Dispatcher } from 'undici'
+import { proxyAuthorization, type ForwardProxies, type ForwardProxy } from '../fleet/forwardProxies.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import type { BackendRequest } from './attempt.ts'
 import { createConnector } from './connector.ts'
 import { IdleLimit, watchCloses } from './idleCloses.ts'
 import { passOverInterimAnswers } from './interimAnswers.ts'
+import { createTunnelConnector } from './tunnel.ts'
 
 /** A node closes an idle connection after 5 s; ours go first, so that none is used while it closes. */
 const IDLE_SOCKET_MS = 4000
@@ -25,6 +27,7 @@ export interface SilenceLimits {
 
 export interface TransportOptions extends SilenceLimits {
   readonly connectTimeoutSeconds: number
+  readonly proxies?: ForwardProxies | undefined
 }
 
 /** Takes an answer, and sees to it that the node is not silent for too long. */
@@ -46,6 +49,8 @@ interface Connections {
   /** Each of its connections serves one request. Made when it is needed. */
   fresh: Pool | undefined
   readonly idle: IdleLimit
+  /** Through which they go, if any. */
+  readonly proxy: ForwardProxy | undefined
   /** Who used them last. */
   node: TrackedNode
   /** Our side of the newest one. */
@@ -65,13 +70,15 @@ export class Transport implements Repeat {
   dispatch(node: TrackedNode, request: BackendRequest, handler: AnswerHandler): void {
     handler.limitSilence(this.#options)
     handler.repeatsBy(this, node, request)
-    this.#connectionsTo(node).pool.dispatch(request, handler)
+    const { pool, proxy } = this.#connectionsTo(node)
+    pool.dispatch(proxy ? throughProxy(proxy, node, request) : request, handler)
   }
 
   onFreshConnection(node: TrackedNode, request: BackendRequest, handler: AnswerHandler): void {
     const connections = this.#connectionsTo(node)
-    connections.fresh ??= this.#createPool(node.spec.origin, connections, 1)
-    connections.fresh.dispatch(request, handler)
+    const { proxy, fresh = this.#createPool(node.spec.origin, connections, 1) } = connections
+    connections.fresh = fresh
+    fresh.dispatch(proxy ? throughProxy(proxy, node, request) : request, handler)
   }
 
   /** Cuts every connection. */
@@ -105,22 +112,28 @@ export class Transport implements Repeat {
   }
 
   #connect(origin: string, node: TrackedNode): Connections {
-    const connections = { fresh: undefined, idle: new IdleLimit(IDLE_SOCKET_MS), node, localAddress: undefined }
+    const idle = new IdleLimit(IDLE_SOCKET_MS)
+    const proxy = this.#options.proxies?.for(origin)
+    const connections = { fresh: undefined, idle, proxy, node, localAddress: undefined }
     return Object.assign(connections, { pool: this.#createPool(origin, connections) })
   }
 
   #createPool(origin: string, of: Omit<Connections, 'pool'>, maxRequests = MAX_REQUESTS_PER_SOCKET): Pool {
-    const connect = createConnector({ timeoutMs: this.#options.connectTimeoutSeconds * 1000 })
+    const { proxy } = of
+    const limits = { timeoutMs: this.#options.connectTimeoutSeconds * 1000 }
+    const isTunnelled = proxy !== undefined && origin.startsWith('https:')
+    const connect = isTunnelled ? createTunnelConnector(proxy, limits) : createConnector(limits)
     const onIdleClose = (idleMs: number): void => {
       if (of.idle.closed(idleMs)) this.#renew(origin)
     }
-    return new Pool(origin, {
+    return new Pool(proxy && !isTunnelled ? proxy.origin : origin, {
       connect: (options, callback) =>
         connect(options, (...result) => {
           const [error, socket] = result
           if (!error) {
             watchCloses(socket, passOverInterimAnswers(socket), onIdleClose)
-            of.localAddress = of.node.localAddress = socket.localAddress
+            // What a node sees of a proxy's connections is not known.
+            if (!proxy) of.localAddress = of.node.localAddress = socket.localAddress
           }
           callback(...result)
         }),
@@ -145,4 +158,13 @@ export class Transport implements Repeat {
     connections.pool = this.#createPool(origin, connections)
     void pool.close()
   }
+}
+
+/** A request as a proxy takes it: in a tunnel as it is, else with its whole URL (RFC 9112, 3.2.2). */
+function throughProxy(proxy: ForwardProxy, { spec: { origin } }: TrackedNode, request: BackendRequest): BackendRequest {
+  if (origin.startsWith('https:')) return request
+  const authorization = proxyAuthorization(proxy)
+  const headers = [...request.headers, 'host', origin.slice('http://'.length)]
+  if (authorization !== undefined) headers.push('proxy-authorization', authorization)
+  return { ...request, path: origin + request.path, headers }
 }

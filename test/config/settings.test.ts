@@ -74,6 +74,9 @@ test('without any source all settings have the promised defaults', async (t) => 
     drainTimeoutSeconds: 30,
     logLevel: 'info',
     logFormat: 'json',
+    httpsProxy: '',
+    httpProxy: '',
+    noProxy: [],
   })
 })
 

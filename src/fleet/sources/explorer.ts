@@ -1,10 +1,11 @@
-import axios from 'axios'
 import ipaddr from 'ipaddr.js'
 import { isIP } from 'node:net'
 import { ANSWER_LIMITS, firstElementsSteps, memberOf, objectSteps, type FirstElements } from '../../json/index.ts'
 import { inTurns, type Steps } from '../../turns.ts'
 import { parseAddress, type NodeSpec } from '../address.ts'
+import type { ForwardProxies } from '../forwardProxies.ts'
 import { jittered } from '../jitter.ts'
+import { Polls } from '../polls.ts'
 import { isPrivate, type IpAddress } from './privateRange.ts'
 import type { Logger, NodeSource } from './source.ts'
 import { SteadyList } from './steadyList.ts'
@@ -24,6 +25,7 @@ export interface ExplorerOptions {
   readonly intervalSeconds: number
   /** Whether listed addresses may lie in loopback, link-local or private ranges. */
   readonly allowPrivate: boolean
+  readonly proxies?: ForwardProxies | undefined
   /** After how long a list that lost most of its entries is believed; for tests. */
   readonly believeAfterMs?: number | undefined
 }
@@ -37,6 +39,7 @@ export class Explorer implements NodeSource {
   readonly #options: ExplorerOptions
   readonly #logger: Logger
   readonly #nodes: SteadyList<NodeSpec>
+  readonly #polls: Polls
   #timer: NodeJS.Timeout | undefined
   #onList: (specs: readonly NodeSpec[]) => void = () => undefined
   #isAsking = false
@@ -50,6 +53,7 @@ export class Explorer implements NodeSource {
   constructor(options: ExplorerOptions, logger: Logger) {
     this.#options = options
     this.#logger = logger
+    this.#polls = new Polls(options.proxies)
     const { believeAfterMs } = options
     this.#nodes = new SteadyList({ what: 'list of the explorer', fields: {}, logger, believeAfterMs })
   }
@@ -66,6 +70,7 @@ export class Explorer implements NodeSource {
   stop(): void {
     this.#stopped = true
     clearTimeout(this.#timer)
+    this.#polls.close()
   }
 
   /** Asks now, and then once an interval; sooner where a loss is to be confirmed. */
@@ -82,14 +87,12 @@ export class Explorer implements NodeSource {
 
   async #ask(): Promise<void> {
     try {
-      const answer = await axios.get<Buffer>(`${this.#options.apiUrl.replace(/\/+$/, '')}/api/nodes`, {
+      const answer = await this.#polls.get<Buffer>(`${this.#options.apiUrl.replace(/\/+$/, '')}/api/nodes`, {
         params: { minutes_past: 60 },
         timeout: TIMEOUT_MS,
         signal: AbortSignal.timeout(TIMEOUT_MS),
-        maxRedirects: 0,
         maxContentLength: MAX_ANSWER_BYTES,
         responseType: 'arraybuffer',
-        proxy: false,
       })
       const specs = await inTurns(this.#read(answer.data))
       if (this.#failing) this.#logger.info('explorer answers again', { nodes: specs.length })
