@@ -369,6 +369,7 @@ describe('values', () => {
   const origins =
     'comma-separated origins, such as https://app.example,http://localhost:3000 (no path, no default port), or *'
   const url = 'an http:// or https:// URL without query and fragment'
+  const proxy = 'an http:// or https:// URL of a proxy without a path, such as http://proxy.example:3128'
   const refused: [string, string, string, string?][] = [
     ['PORT', '80x', 'a whole number from 0 to 65535', '"80x"'],
     ['PORT', '65536', 'a whole number from 0 to 65535', '65536'],
@@ -408,6 +409,9 @@ describe('values', () => {
     ['API_URL', 'ftp://u:hush@explorer', url],
     ['API_URL', 'http://', url],
     ['API_URL', 'http://explorer/?key=hush', url],
+    ['HTTPS_PROXY', 'socks5://u:hush@proxy', proxy],
+    ['HTTP_PROXY', 'http://u:hush@proxy/path', proxy],
+    ['HTTP_PROXY', 'http://u:hush%@proxy', proxy],
     ['API_KEYS', 'one,hush hush', keys],
     ['API_KEYS', ',', keys],
     ['API_KEYS', 'hüsh', keys],
