@@ -2,6 +2,7 @@ import type { Request, Response } from 'express'
 import { GatewayFault } from '../faults.ts'
 import { contextOf } from '../http/context.ts'
 import { queryOf } from '../http/query.ts'
+import { listParts, sendJson } from '../http/sendJson.ts'
 import type { JobDeps } from './deps.ts'
 import { sendJsonPieces, sendJsonTurns, type JsonPiece } from './writePieces.ts'
 
@@ -33,7 +34,7 @@ export function readJobs(deps: JobDeps) {
       const pending = query.get('pending')
       // Anything but these two words asks for all, as at a node.
       const which = pending === 'true' ? 'pending' : pending === 'false' ? 'finished' : 'all'
-      return sendJsonPieces(res, [Buffer.from(JSON.stringify(await deps.ledger.list(caller, which)))])
+      return sendJson(res, listParts(await deps.ledger.list(caller, which)))
     }
     const withIntermediate = query.get('intermediate') === 'true'
     const turns = turnsOf(deps, caller, ids, withIntermediate)

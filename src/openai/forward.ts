@@ -6,6 +6,7 @@ import type { TrackedNode } from '../fleet/node.ts'
 import { GatewayFault } from '../faults.ts'
 import { contextOf } from '../http/context.ts'
 import { readBody } from '../http/readBody.ts'
+import { listParts, objectParts, Parts, sendJson } from '../http/sendJson.ts'
 import type { StreamTap } from '../proxy/clientSink.ts'
 import type { Forwarder } from '../proxy/forwarder.ts'
 import { RetryBudget } from '../proxy/retryBudget.ts'
@@ -18,6 +19,8 @@ import { ResponseIdWatch } from './responses/idWatch.ts'
 import { atHome, homeIsDown, homeOf, needService } from './responses/place.ts'
 import { UsageWatch, type Usage } from './usage.ts'
 
+/** Models that are no longer listed and still remembered. */
+const MOST_FORGOTTEN_MODELS = 1000
 /** More of a session's name than this is not looked at: it is hashed for each service. */
 const MAX_SESSION = 1000
 
@@ -96,13 +99,16 @@ export function listModels({ fleet, whenReady }: Pick<OpenAiDeps, 'fleet' | 'whe
   const firstSeen = new Map<string, number>()
   return async (_req: Request, res: Response): Promise<void> => {
     await whenReady()
-    const models = new Set(fleet.healthy('openai').flatMap((service) => [...service.models]))
-    const data = [...models].sort().map((id) => {
-      const created = firstSeen.get(id) ?? Math.floor(Date.now() / 1000)
+    const models = [...new Set(fleet.healthy('openai').flatMap((service) => [...service.models]))].sort()
+    const now = Math.floor(Date.now() / 1000)
+    const entryOf = (id: string): string => {
+      const created = firstSeen.get(id) ?? now
       firstSeen.set(id, created)
-      return { id, object: 'model', created }
-    })
-    res.json({ object: 'list', data })
+      return JSON.stringify({ id, object: 'model', created })
+    }
+    // A service that lists other models with every poll must not fill the memory.
+    if (firstSeen.size > 2 * models.length + MOST_FORGOTTEN_MODELS) firstSeen.clear()
+    await sendJson(res, objectParts(Object.entries({ object: 'list', data: new Parts(listParts(models, entryOf)) })))
   }
 }
 

@@ -16,7 +16,8 @@ import type { Transport } from '../../proxy/transport.ts'
 import type { Ledger, ReceivedResult } from '../ledger/ledger.ts'
 import type { LiveJob } from '../liveJobs.ts'
 import { LoneAnswer, type LoneOutcome } from './loneAnswer.ts'
-import { readNodeJobs } from './readAnswer.ts'
+import { nodeJobSteps } from './readAnswer.ts'
+import { inTurns } from '../../turns.ts'
 
 /** Long answers of one node that are read at once. */
 const MAX_LONG_AT_ONCE = 2
@@ -52,7 +53,7 @@ export interface LoneAsksHooks {
   /** The head of an answer: it shows the node's rate limit. */
   readonly onHead: (status: number, headers: IncomingHttpHeaders) => void
   /** Tells of a short answer; false where it cannot be read. */
-  readonly tell: (job: LiveJob, answer: Answer) => boolean
+  readonly tell: (job: LiveJob, answer: Answer) => Promise<boolean>
   readonly onRunning: (job: LiveJob) => void
   readonly onUnknown: (job: LiveJob) => void
   /** The job has ended with this result. Settles when the ledger has it. */
@@ -145,7 +146,7 @@ export class LoneAsks {
     try {
       const result = await Promise.race([attempt.result, answer.becameLong])
       if (answer.isLong) void this.#readLong(job, leavesOut, attempt, answer)
-      else if (result && this.#hooks.isFollowed(job)) return this.#settled(job, leavesOut, result, answer.outcome)
+      else if (result && this.#hooks.isFollowed(job)) return await this.#settled(job, leavesOut, result, answer.outcome)
       return true
     } finally {
       reservation.release()
@@ -167,7 +168,7 @@ export class LoneAsks {
       job.knownAt += fleet.now() - startedAt
       const { outcome } = answer
       if (outcome?.kind === 'ended') await this.#ended(job, leavesOut, outcome)
-      else if (this.#jobs.has(job)) this.#settled(job, leavesOut, result, outcome)
+      else if (this.#jobs.has(job)) await this.#settled(job, leavesOut, result, outcome)
     } catch (error) {
       logger.error('reading a long answer failed', { job: job.record.id, node: this.#node.name, error })
       if (this.#hooks.isFollowed(job)) this.#pause(job)
@@ -202,7 +203,7 @@ export class LoneAsks {
     leavesOut: Lone['leavesOut'],
     result: AttemptResult,
     outcome: LoneOutcome | undefined,
-  ): boolean {
+  ): boolean | Promise<boolean> {
     switch (outcome?.kind) {
       case 'whole':
         return this.#told(job, leavesOut, outcome)
@@ -229,14 +230,15 @@ export class LoneAsks {
     }
   }
 
-  #told(job: LiveJob, leavesOut: Lone['leavesOut'], answer: Answer): boolean {
-    const told = leavesOut === 'nothing' ? undefined : readNodeJobs(answer.body)
+  async #told(job: LiveJob, leavesOut: Lone['leavesOut'], answer: Answer): Promise<boolean> {
+    const told = leavesOut === 'nothing' ? undefined : await inTurns(nodeJobSteps(answer.body))
+    if (!this.#hooks.isFollowed(job)) return true
     const isRunning = told?.some(({ id, status }) => id === job.record.nodeJobId && status === 'running') ?? false
     if (leavesOut === 'whileRunning' && told && told.length > 0 && !isRunning) {
       this.#loneOf(job).leavesOut = 'nothing'
       return true
     }
-    if (!this.#hooks.tell(job, answer)) return this.#noAccount(job)
+    if (!(await this.#hooks.tell(job, answer))) return this.#noAccount(job)
     if (isRunning) this.#wait(job, BRIEF_PERIOD_SECONDS)
     else this.#jobs.delete(job)
     return true

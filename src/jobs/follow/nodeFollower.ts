@@ -8,7 +8,8 @@ import { AnswersInTurn, type Sighting } from './answersInTurn.ts'
 import { CallBudget } from './budget.ts'
 import { jobsRequest } from './jobsRequest.ts'
 import { LoneAsks, type LoneAsksOptions } from './loneAsks.ts'
-import { readNodeJobs, type NodeJob } from './readAnswer.ts'
+import { nodeJobSteps, type NodeJob } from './readAnswer.ts'
+import { inTurns } from '../../turns.ts'
 
 /** Most ids in one call: keeps its URL under 8 kB. */
 const IDS_PER_CALL = 200
@@ -240,7 +241,7 @@ export class NodeFollower {
     fleet.answered(this.node, { tookWork: false })
     this.#budget.observe(answer.status, answer.headers, fleet.now())
     if (answer.status !== 200) return this.#failed(result)
-    if (this.#tell(jobs, answer)) return true
+    if (await this.#tell(jobs, answer)) return true
     memory.release()
     return this.#divide(jobs)
   }
@@ -290,9 +291,10 @@ export class NodeFollower {
   }
 
   /** False where the answer cannot be read. */
-  #tell(jobs: readonly LiveJob[], answer: Answer): boolean {
-    const told = readNodeJobs(answer.body)
+  async #tell(jobs: readonly LiveJob[], answer: Answer): Promise<boolean> {
+    const told = await inTurns(nodeJobSteps(answer.body))
     if (!told) return false
+    if (this.#isStopped) return true
     const byId = new Map<string, NodeJob>()
     for (const entry of told) {
       // A node may tell one id twice, finished and running; the finished one stands.

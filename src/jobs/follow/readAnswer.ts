@@ -1,12 +1,13 @@
 import {
   ANSWER_LIMITS,
+  arraySteps,
   memberOf,
-  scanArray,
-  scanObject,
+  objectSteps,
   stringAt,
   type JsonMember,
   type JsonSpan,
 } from '../../json/index.ts'
+import { atOnce, type Steps } from '../../turns.ts'
 
 /** One job as a node tells it; results stay the bytes that came. */
 export interface NodeJob {
@@ -16,6 +17,8 @@ export interface NodeJob {
   readonly intermediate: Buffer | undefined
 }
 
+/** Longest id or state that is decoded, bytes as written. */
+const LONGEST_TEXT = 2000
 /** Results come from containers and may be deeper and longer than anything a client may send. */
 const RESULT_LIMITS = ANSWER_LIMITS
 
@@ -25,29 +28,42 @@ const RESULT_LIMITS = ANSWER_LIMITS
  * @returns undefined where the answer is not a list at all
  */
 export function readNodeJobs(body: Buffer): NodeJob[] | undefined {
+  return atOnce(nodeJobSteps(body))
+}
+
+/** `readNodeJobs` in steps, for answers that may be long. */
+export function* nodeJobSteps(body: Buffer): Steps<NodeJob[] | undefined> {
   let entries: JsonSpan[]
   try {
-    entries = scanArray(body, 0, body.length, RESULT_LIMITS)
+    entries = yield* arraySteps(body, 0, body.length, RESULT_LIMITS)
   } catch {
     return undefined
   }
-  return entries.map((entry) => readNodeJob(body, entry)).filter((job) => job !== undefined)
+  const jobs: NodeJob[] = []
+  for (const entry of entries) {
+    const job = yield* readNodeJob(body, entry)
+    if (job) jobs.push(job)
+    yield
+  }
+  return jobs
 }
 
-function membersOf(body: Buffer, entry: JsonSpan): JsonMember[] {
+function* membersOf(body: Buffer, entry: JsonSpan): Steps<JsonMember[]> {
   try {
-    return scanObject(body, entry.start, entry.end, RESULT_LIMITS)
+    return yield* objectSteps(body, entry.start, entry.end, RESULT_LIMITS)
   } catch {
     return []
   }
 }
 
-function readNodeJob(body: Buffer, entry: JsonSpan): NodeJob | undefined {
+function* readNodeJob(body: Buffer, entry: JsonSpan): Steps<NodeJob | undefined> {
   if (entry.kind !== 'object') return undefined
-  const members = membersOf(body, entry)
+  const members = yield* membersOf(body, entry)
   const id = memberOf(members, 'id')
   const status = memberOf(members, 'status')
   if (id?.kind !== 'string' || status?.kind !== 'string') return undefined
+  // What is longer than any id of ours or any state is neither.
+  if (id.end - id.start > LONGEST_TEXT || status.end - status.start > LONGEST_TEXT) return undefined
   const state = stringAt(body, status)
   const bytesOf = (name: string): Buffer | undefined => {
     const span = memberOf(members, name)
