@@ -1,5 +1,5 @@
 /**
- * What forwarding costs: `npm run bench -- [--quick | --openai | --profile | --streams | --memory | --hostile]`.
+ * What forwarding costs: `npm run bench -- [--quick | --openai | --profile | --streams | --memory | --hostile | --turns]`.
  *
  * Without an option: CPU time per forwarded `POST /api/jobs` of the gateway beside other proxies, in one run, then
  * the same of chat completions, the profile and the streams. Loopback only; Linux only, for it reads /proc.
@@ -12,6 +12,7 @@ import { measureMemory } from './forwarding/memory.ts'
 import { measureOpenAi } from './forwarding/openai/index.ts'
 import { readOptions, usage } from './forwarding/options.ts'
 import { measureProfile } from './forwarding/profile.ts'
+import { measureTurns } from './forwarding/turns/index.ts'
 import { measureStreams } from './forwarding/streams.ts'
 import { endOnSignal } from '../kit/endOnSignal.ts'
 
@@ -36,6 +37,7 @@ const measures = {
   streams: measureStreams,
   memory: measureMemory,
   hostile: measureHostile,
+  turns: measureTurns,
 }
 for (const part of options.parts) {
   try {

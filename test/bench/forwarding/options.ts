@@ -1,10 +1,10 @@
 import { parseArgs } from 'node:util'
 import type { LoadEnd } from './load.ts'
 
-export type Part = 'jobs' | 'openai' | 'profile' | 'streams' | 'memory' | 'hostile'
+export type Part = 'jobs' | 'openai' | 'profile' | 'streams' | 'memory' | 'hostile' | 'turns'
 
 export interface BenchOptions {
-  /** What is measured, in this order: jobs, openai, profile, streams, memory, hostile. */
+  /** What is measured, in this order: jobs, openai, profile, streams, memory, hostile, turns. */
   readonly parts: ReadonlySet<Part>
   /** Names of contenders; empty: all that are installed. */
   readonly contenders: readonly string[]
@@ -32,7 +32,8 @@ export const usage = `npm run bench -- [option …]
   --profile        only the profile: where the gateway's time goes
   --streams        only the streams: --count 1000, --seconds 120
   --memory         only the memory over --jobs 500000
-  --hostile        only what one hostile caller does to the others: --attack PART-OF-A-NAME`
+  --hostile        only what one hostile caller does to the others: --attack PART-OF-A-NAME
+  --turns          only the longest turn of the event loop that one request or backend causes: --attack PART-OF-A-NAME`
 
 /** `undefined` where the arguments are not understood. */
 export function readOptions(args: string[]): BenchOptions | undefined {
@@ -48,6 +49,7 @@ export function readOptions(args: string[]): BenchOptions | undefined {
         streams: { type: 'boolean', default: false },
         memory: { type: 'boolean', default: false },
         hostile: { type: 'boolean', default: false },
+        turns: { type: 'boolean', default: false },
         attack: { type: 'string', default: '' },
         count: { type: 'string', default: '1000' },
         seconds: { type: 'string', default: '120' },
@@ -74,7 +76,7 @@ export function readOptions(args: string[]): BenchOptions | undefined {
 }
 
 function partsOf(asked: Record<'quick' | Exclude<Part, 'jobs'>, boolean>): Set<Part> {
-  const parts = (['openai', 'profile', 'streams', 'memory', 'hostile'] as const).filter((part) => asked[part])
+  const parts = (['openai', 'profile', 'streams', 'memory', 'hostile', 'turns'] as const).filter((part) => asked[part])
   if (parts.length > 0) return new Set(parts)
   return new Set(asked.quick ? ['jobs'] : ['jobs', 'openai', 'profile', 'streams'])
 }
