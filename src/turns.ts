@@ -37,9 +37,25 @@ function runOne(): void {
   resume?.()
 }
 
-/** The time that one piece of work has taken of the present turn. */
+/** When the first work of the present turn began that might take long; 0 where none has. */
+let turnStartedAt = 0
+
+/** Many requests may be ready in one turn: together they have no more of it than one. */
+function startOfTurn(): number {
+  if (turnStartedAt === 0) {
+    turnStartedAt = performance.now()
+    setImmediate(forgetTurn)
+  }
+  return turnStartedAt
+}
+
+function forgetTurn(): void {
+  turnStartedAt = 0
+}
+
+/** The time that work in slices has taken of the present turn. */
 export class Slice {
-  #startedAt = performance.now()
+  #startedAt = startOfTurn()
 
   /** Whether the work should let others have the loop: then `await slice.next()`. */
   get isOver(): boolean {
@@ -61,12 +77,27 @@ export function atOnce<T>(steps: Steps<T>): T {
   }
 }
 
-/** Does the work in slices. Short work is done at once. */
-export async function inTurns<T>(steps: Steps<T>): Promise<T> {
-  const slice = new Slice()
+/** Does the work in slices; short work at once. */
+export function nowOrInTurns<T>(steps: Steps<T>): T | Promise<T> {
+  // Work of one step needs no measure.
+  let slice: Slice | undefined
   for (;;) {
     const step = steps.next()
     if (step.done === true) return step.value
-    if (slice.isOver) await slice.next()
+    slice ??= new Slice()
+    if (slice.isOver) return rest(steps, slice)
   }
+}
+
+async function rest<T>(steps: Steps<T>, slice: Slice): Promise<T> {
+  for (;;) {
+    if (slice.isOver) await slice.next()
+    const step = steps.next()
+    if (step.done === true) return step.value
+  }
+}
+
+/** `nowOrInTurns` with a promise for every outcome. */
+export async function inTurns<T>(steps: Steps<T>): Promise<T> {
+  return nowOrInTurns(steps)
 }

@@ -1,14 +1,15 @@
 import { EventEmitter } from 'node:events'
-import { Fifo } from '../fifo.ts'
-import { nextTurn } from '../turns.ts'
+import { nowOrInTurns, type Steps } from '../turns.ts'
 import { sameService, type NodeKind, type NodeSpec } from './address.ts'
-import { ConflictWatch, type ImageConflict, type ImageConflicts } from './conflicts.ts'
+import { ConflictWatch, type ImageConflicts } from './conflicts.ts'
+import type { FleetEvents } from './fleetEvents.ts'
 import { sameContainers, type LeftOut, type NodeInfo } from './info.ts'
 import { DEFAULT_CONSTANTS, type PolicyConstants } from './load/constants.ts'
 import { FleetLoad } from './load/fleetLoad.ts'
 import { NodeLoad } from './load/nodeLoad.ts'
 import { TrackedNode } from './node.ts'
-import { Poller, PollLimits } from './poller.ts'
+import { PollLimits } from './poller.ts'
+import { Pollers } from './pollers.ts'
 import { isSilence, Prober, type ProberOptions, type ProbeResult } from './probe.ts'
 import { Readiness } from './readiness.ts'
 import type { NodeSource } from './sources/source.ts'
@@ -20,8 +21,6 @@ const POLL_TIMEOUT_SECONDS = 3
 /** For so long after a poll that nobody answered, the node is not known yet: who asked at the start hears that, not that nobody is there. */
 const SILENCE_SECONDS = 1
 
-/** Pollers that are started in one turn of the event loop. */
-const STARTS_A_TURN = 32
 /** Longest reason that is kept for a failure, characters. */
 const MOST_REASON = 300
 
@@ -32,24 +31,6 @@ export interface FleetOptions extends Omit<ProberOptions, 'timeoutSeconds'> {
   readonly constants?: PolicyConstants
   /** Monotonic seconds. */
   readonly now?: () => number
-}
-
-/** What the fleet tells whoever listens. */
-export interface FleetEvents {
-  'node:up': [node: TrackedNode]
-  'node:down': [node: TrackedNode, reason: string]
-  'node:added': [node: TrackedNode]
-  'node:removed': [node: TrackedNode]
-  'node:ejected': [node: TrackedNode, reason: string]
-  /** Several nodes answer in turn at its address, or no longer do. */
-  'node:in-turn': [node: TrackedNode, isInTurn: boolean]
-  /** It lists ids that are too long, or too many; told once for each node. */
-  'node:leftOut': [node: TrackedNode, leftOut: LeftOut]
-  /** This machine lacks what a connection needs; told once until all nodes can be asked again. */
-  'polls:blocked': [reason: string]
-  'image:conflict': [conflict: ImageConflict]
-  /** So many more conflicts were found, too many to tell each. */
-  'image:conflicts': [more: number]
 }
 
 /**
@@ -66,9 +47,8 @@ export class Fleet extends EventEmitter<FleetEvents> {
   version = 0
   readonly #options: FleetOptions
   readonly #lists = new Map<NodeSource, readonly NodeSpec[]>()
-  readonly #pollers = new Map<TrackedNode, Poller>()
+  readonly #pollers: Pollers
   readonly #prober: Prober
-  readonly #limits = new PollLimits()
   readonly #retired = new Map<string, TrackedNode>()
   readonly #conflicts = new ConflictWatch(() => this.nodes.values(), {
     found: (conflict) => this.emit('image:conflict', conflict),
@@ -77,8 +57,10 @@ export class Fleet extends EventEmitter<FleetEvents> {
   /** Those whose last poll this machine could not make. */
   readonly #unasked = new Set<TrackedNode>()
   readonly #readiness = new Readiness()
-  /** Pollers that are still to be started. */
-  readonly #starting = new Fifo<Poller>()
+  /** Settles when the lists of this moment have been taken over; undefined where they have. */
+  #refreshing: Promise<void> | undefined
+  /** A list has changed since. */
+  #isStale = false
 
   constructor(options: FleetOptions) {
     super()
@@ -87,6 +69,13 @@ export class Fleet extends EventEmitter<FleetEvents> {
     const { constants = DEFAULT_CONSTANTS } = options
     this.loads = { infernet: new FleetLoad(constants), openai: new FleetLoad(constants) }
     this.#prober = new Prober({ ...options, timeoutSeconds: POLL_TIMEOUT_SECONDS })
+    this.#pollers = new Pollers({
+      intervalSeconds: options.refreshIntervalSeconds,
+      prober: this.#prober,
+      limits: new PollLimits(),
+      now: this.now,
+      onResult: (...result) => this.#polled(...result),
+    })
   }
 
   /** Starts all sources; resolves when each has delivered its first list or failed to. */
@@ -99,12 +88,13 @@ export class Fleet extends EventEmitter<FleetEvents> {
         }),
       ),
     )
+    while (this.#refreshing) await this.#refreshing
     this.#readiness.sourcesLoaded()
   }
 
   stop(): void {
     for (const source of this.#options.sources) source.stop()
-    for (const poller of this.#pollers.values()) poller.stop()
+    this.#pollers.stop()
     this.#conflicts.stop()
     this.#prober.close()
   }
@@ -184,19 +174,19 @@ export class Fleet extends EventEmitter<FleetEvents> {
     node.load.failed(now)
     if (!wasEjected && node.load.isEjected(now)) this.emit('node:ejected', node, reason)
     if (refused) this.#sawFailure(node, reason)
-    this.#pollers.get(node)?.pollSoon()
+    this.#pollers.of(node)?.pollSoon()
   }
 
   /** After look-ups: polls the node earlier where the policy wishes it. */
   reconsiderPoll(node: TrackedNode): void {
     const at = node.load.earlyPollAt(this.now())
-    if (at !== undefined) this.#pollers.get(node)?.pollBy(at)
+    if (at !== undefined) this.#pollers.of(node)?.pollBy(at)
   }
 
   /** Polls again those of the nodes whose last poll is older than a second, and waits for that at most `seconds`. */
   async freshen(nodes: readonly TrackedNode[], seconds: number): Promise<void> {
     const maxAge = Math.max(FRESH_SECONDS, nodes.length / MOST_FRESH_POLLS_PER_SECOND)
-    const polls = nodes.flatMap((node) => this.#pollers.get(node)?.fresh(maxAge) ?? [])
+    const polls = nodes.flatMap((node) => this.#pollers.of(node)?.fresh(maxAge) ?? [])
     if (polls.length === 0) return
     const late = Promise.withResolvers<void>()
     const timer = setTimeout(late.resolve, seconds * 1000)
@@ -204,53 +194,57 @@ export class Fleet extends EventEmitter<FleetEvents> {
     clearTimeout(timer)
   }
 
+  /** After a change of a list; a long one is taken over in slices, and counts when all of it is there. */
   #refresh(): void {
-    const specs = new Map<string, NodeSpec>()
-    for (const source of this.#options.sources) {
-      for (const spec of this.#lists.get(source) ?? []) if (!specs.has(spec.key)) specs.set(spec.key, spec)
+    if (this.#refreshing) {
+      this.#isStale = true
+      return
     }
-    for (const node of [...this.nodes.values()]) if (!specs.has(node.key)) this.#retire(node)
-    const before = new Map(this.nodes)
+    this.#isStale = false
+    const rest = nowOrInTurns(this.#refreshSteps())
+    if (!(rest instanceof Promise)) return
+    this.#refreshing = rest.then(() => {
+      this.#refreshing = undefined
+      if (this.#isStale) this.#refresh()
+    })
+  }
+
+  *#refreshSteps(): Steps<void> {
+    const listed = new Map<string, readonly [NodeSpec, TrackedNode]>()
+    for (const source of this.#options.sources) {
+      for (const spec of this.#lists.get(source) ?? []) {
+        if (listed.has(spec.key)) continue
+        listed.set(spec.key, [spec, this.find(spec.key) ?? this.#create(spec)])
+        yield
+      }
+    }
+    for (const node of [...this.nodes.values()]) if (!listed.has(node.key)) this.#retire(node)
+    const before = new Set(this.nodes.values())
     this.nodes.clear()
-    for (const spec of specs.values()) this.nodes.set(spec.key, this.#listed(spec, before))
+    for (const [spec, made] of listed.values()) {
+      // It may have been adopted meanwhile.
+      const node = this.#retired.get(spec.key) ?? made
+      this.#list(node, spec, before.has(node))
+    }
     this.version++
     this.#conflicts.changed()
-    void this.#startPollers()
   }
 
-  /** A few in each turn of the event loop: a list may name thousands. */
-  async #startPollers(): Promise<void> {
-    for (let started = 1; this.#starting.size > 0; started++) {
-      this.#starting.shift()?.start()
-      if (started % STARTS_A_TURN === 0) await nextTurn()
-    }
-  }
-
-  #listed(spec: NodeSpec, before: ReadonlyMap<string, TrackedNode>): TrackedNode {
-    const known = before.get(spec.key) ?? this.#retired.get(spec.key)
-    const node = known ?? this.#create(spec)
+  #list(node: TrackedNode, spec: NodeSpec, wasListed: boolean): void {
     const isToldOtherwise = !sameService(node.spec, spec)
+    this.nodes.set(node.key, node)
     node.spec = spec
     node.load.configure({ concurrency: spec.concurrency, weight: spec.weight })
     if (spec.models && node.isKnown) node.models = new Set(spec.models)
-    if (before.has(spec.key)) {
-      if (isToldOtherwise) this.#pollers.get(node)?.pollNow()
-      return node
+    if (wasListed) {
+      if (isToldOtherwise) this.#pollers.of(node)?.pollNow()
+      return
     }
     node.isRetired = false
-    this.#retired.delete(spec.key)
-    const poller = new Poller(node, {
-      intervalSeconds: this.#options.refreshIntervalSeconds,
-      prober: this.#prober,
-      limits: this.#limits,
-      now: this.now,
-      onResult: (...result) => this.#polled(...result),
-    })
-    this.#pollers.set(node, poller)
-    this.#starting.push(poller)
+    this.#retired.delete(node.key)
     this.#readiness.listed(node)
     this.emit('node:added', node)
-    return node
+    this.#pollers.add(node)
   }
 
   #create(spec: NodeSpec): TrackedNode {
@@ -261,8 +255,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
   }
 
   #retire(node: TrackedNode): void {
-    this.#pollers.get(node)?.stop()
-    this.#pollers.delete(node)
+    this.#pollers.remove(node)
     this.#unasked.delete(node)
     node.isRetired = true
     this.#retired.set(node.key, node)

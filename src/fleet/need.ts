@@ -24,7 +24,7 @@ export const ANY_NODE: Need = { key: 'any', kind: 'infernet', fits: (node) => no
 /** A node that runs all of these containers; the first must be external, for only such may begin a job. */
 export function needContainers(containers: readonly string[]): Need {
   // Each once, in their order, of which only the first place matters: a pipeline may name one container many times.
-  const distinct = containers.length > 1 ? [...new Set(containers)] : containers
+  const distinct = containers.length > 1 ? distinctOf(containers) : containers
   if (distinct.length > MAX_CONTAINERS) return { key: 'nobody', kind: 'infernet', fits: () => false }
   const first = distinct[0] ?? ''
   return {
@@ -36,6 +36,13 @@ export function needContainers(containers: readonly string[]): Need {
       node.containers.get(first)?.external === true &&
       distinct.every((id) => node.containers.has(id)),
   }
+}
+
+/** Each once, in their order; of more than a node can have only so many. */
+function distinctOf(containers: readonly string[]): readonly string[] {
+  const distinct = new Set<string>()
+  for (const id of containers) if (distinct.add(id).size > MAX_CONTAINERS) break
+  return [...distinct]
 }
 
 /** A service that has this model. */

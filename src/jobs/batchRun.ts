@@ -62,6 +62,9 @@ const ITEM_ANSWER_BYTES = 256
 /** Subscriptions of one batch that are sent at once. */
 const MAX_SUBSCRIPTIONS_AT_ONCE = 16
 
+/** Jobs of one batch that are handed to the ledger at once: some milliseconds of work on this side. */
+const MAX_RECORDED_AT_ONCE = 500
+
 /** Splits a batch by container and load, sends the parts side by side, and moves what a node could not take to the next. */
 export class BatchRun {
   readonly #deps: JobDeps
@@ -216,7 +219,10 @@ export class BatchRun {
         )
       else this.#passOn(job, body ? { body } : resultOf(answer, job.lease?.node.name))
     }
-    await this.#record(accepted)
+    for (let start = 0; start < accepted.length; start += MAX_RECORDED_AT_ONCE) {
+      if (slice.isOver) await slice.next()
+      await this.#record(accepted.slice(start, start + MAX_RECORDED_AT_ONCE))
+    }
     return elsewhere
   }
 
@@ -241,7 +247,6 @@ export class BatchRun {
   }
 
   async #record(accepted: readonly Accepted[]): Promise<void> {
-    if (accepted.length === 0) return
     const { live } = this.#deps
     const jobs: NewJob[] = accepted.map(({ job, id }) => {
       const lease = job.lease as Lease

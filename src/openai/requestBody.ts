@@ -106,20 +106,32 @@ function* fieldOfForm(body: Buffer, contentType: string, name: string): Steps<st
   }
   const delimiter = `--${boundary}`
   const next = Buffer.from(`\r\n${delimiter}`, 'latin1')
-  let at = body.indexOf(delimiter, 0, 'latin1')
+  let at = yield* indexOfSteps(body, next.subarray(2), 0)
   for (let parts = 0; at >= 0 && parts < MAX_PARTS; parts++) {
     const head = body.toString('latin1', at, at + MAX_PART_HEAD)
     const headLength = head.indexOf('\r\n\r\n')
     const start = at + headLength + 4
     if (headLength >= 0 && nameOfField(head.slice(0, headLength)) === name) {
-      const end = body.indexOf(next, start - 2)
+      const end = yield* indexOfSteps(body, next, start - 2)
       return end < 0 || end - start > MAX_FIELD ? undefined : body.toString('utf8', start, Math.max(start, end))
     }
-    at = body.indexOf(next, at + delimiter.length)
+    at = yield* indexOfSteps(body, next, at + delimiter.length)
     if (at >= 0) at += 2
-    yield
   }
   return undefined
+}
+
+/** Bytes that are searched in one step, some milliseconds at worst. */
+const SEARCH_STEP_BYTES = 2 ** 20
+
+/** `body.indexOf(wanted, from)` in steps. */
+function* indexOfSteps(body: Buffer, wanted: Buffer, from: number): Steps<number> {
+  for (let start = from; start < body.length; start += SEARCH_STEP_BYTES) {
+    const at = body.subarray(start, start + SEARCH_STEP_BYTES + wanted.length - 1).indexOf(wanted)
+    if (at >= 0) return start + at
+    yield
+  }
+  return -1
 }
 
 /** The name of a part that is a field, not a file. */

@@ -48,6 +48,8 @@ const listOf = (count: number, text: (n: number) => string): string[] =>
 
 const longIds = listOf(6, (n) => `${n}${'x'.repeat(250)}`)
 const manyIds = listOf(1000, (n) => `container-${n}`)
+/** Almost as much as is read, other each time. */
+const hugeList = listOf(100_000, (n) => `,{"id":"${n}"}`).join('')
 const text = JSON.stringify({ containers: [CONTAINER], data: {} })
 
 const info =
@@ -144,23 +146,20 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: '/info of 2 MB',
     nodes: 20,
-    answering: info(
-      (node) => `{"containers":[${listOf(70_000, (n) => `{"id":"${node}-${n}-${Date.now()}"}`).join(',')}]}`,
-    ),
+    answering: info((node) => `{"containers":[{"id":"${node}-${Date.now()}"}${hugeList}]}`),
   },
   {
     name: '/v1/models of 2 MB',
     isService: true,
     nodes: 20,
     answering: ({ url, node }) =>
-      url === '/v1/models'
-        ? `{"data":[${listOf(70_000, (n) => `{"id":"${node}-${n}-${Date.now()}"}`).join(',')}]}`
-        : undefined,
+      url === '/v1/models' ? `{"data":[{"id":"${node}-${Date.now()}"}${hugeList}]}` : undefined,
     run: getting('/v1/models'),
   },
   {
     name: '8 MB of results of running jobs',
     answering: ({ url, method }) => {
+      if (url === '/info') return undefined
       if (method === 'POST') return `{"id":"${randomUUID()}"}`
       const ids = new URLSearchParams(url.split('?')[1]).getAll('id')
       return `[${ids.map((id) => `{"id":"${id}","status":"running","result":${zeros(7.9e6 / ids.length)}}`).join(',')}]`

@@ -1,0 +1,21 @@
+import type { ImageConflict } from './conflicts.ts'
+import type { LeftOut } from './info.ts'
+import type { TrackedNode } from './node.ts'
+
+/** What the fleet tells whoever listens. */
+export interface FleetEvents {
+  'node:up': [node: TrackedNode]
+  'node:down': [node: TrackedNode, reason: string]
+  'node:added': [node: TrackedNode]
+  'node:removed': [node: TrackedNode]
+  'node:ejected': [node: TrackedNode, reason: string]
+  /** Several nodes answer in turn at its address, or no longer do. */
+  'node:in-turn': [node: TrackedNode, isInTurn: boolean]
+  /** It lists ids that are too long, or too many; told once for each node. */
+  'node:leftOut': [node: TrackedNode, leftOut: LeftOut]
+  /** This machine lacks what a connection needs; told once until all nodes can be asked again. */
+  'polls:blocked': [reason: string]
+  'image:conflict': [conflict: ImageConflict]
+  /** So many more conflicts were found, too many to tell each. */
+  'image:conflicts': [more: number]
+}
