@@ -1,6 +1,7 @@
 import type { RequestHandler, Response } from 'express'
 import { urlOf } from '../fleet/address.ts'
 import type { Fleet } from '../fleet/fleet.ts'
+import type { WorkKind } from '../fleet/load/kinds.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import type { Drain } from '../http/drain.ts'
 import { RETRY_AFTER_SECONDS } from '../http/errors.ts'
@@ -9,6 +10,10 @@ import type { MemoryBudget } from '../memory/budget.ts'
 import type { Ledger } from '../jobs/ledger/ledger.ts'
 import type { LiveJobs } from '../jobs/liveJobs.ts'
 import { SEVERAL_NODES, SEVERAL_NODES_ADVICE } from './lifeLog.ts'
+
+/** Kinds of work that `/stats` shows, of the fleet and of each backend. */
+const MOST_KINDS = 50
+const MOST_KINDS_OF_NODE = 10
 
 export interface WatchDeps {
   readonly fleet: Fleet
@@ -91,10 +96,11 @@ export function statsPage(deps: WatchDeps): RequestHandler {
     const { named: conflicts } = await fleet.conflicts()
     const nodes = [...fleet.nodes.values()]
     const ledgerHealth = ledger.health()
+    const kinds = mostKinds(fleet)
     const stats = {
       total_services: nodes.length,
       healthy_services: fleet.healthy().length,
-      services: new Parts(listParts(nodes, (node) => JSON.stringify(nodeStats(node, fleet.now())))),
+      services: new Parts(listParts(nodes, (node) => JSON.stringify(nodeStats(node, fleet.now(), kinds)))),
       running_requests: drain.running,
       jobs: {
         unfinished: live.size,
@@ -112,6 +118,7 @@ export function statsPage(deps: WatchDeps): RequestHandler {
       fleet: {
         service_time: rounded(fleet.loads.infernet.serviceSeconds),
         mean_latency: rounded(fleet.loads.infernet.meanLatencySeconds),
+        kinds: kinds.map(({ name, weight, jobs }) => ({ kind: name, weight: rounded(weight), jobs })),
       },
       image_conflicts: new Parts(listParts(conflicts)),
       version,
@@ -122,7 +129,13 @@ export function statsPage(deps: WatchDeps): RequestHandler {
   }
 }
 
-function nodeStats(node: TrackedNode, now: number): Record<string, unknown> {
+/** The kinds of work with the most jobs. */
+function mostKinds({ loads }: Fleet): WorkKind[] {
+  const kinds = [...loads.infernet.kinds.most(MOST_KINDS), ...loads.openai.kinds.most(MOST_KINDS)]
+  return kinds.sort((a, b) => b.jobs - a.jobs).slice(0, MOST_KINDS)
+}
+
+function nodeStats(node: TrackedNode, now: number, kinds: readonly WorkKind[]): Record<string, unknown> {
   const load = node.load.snapshot(now)
   return {
     name: node.name,
@@ -141,12 +154,24 @@ function nodeStats(node: TrackedNode, now: number): Record<string, unknown> {
     unseen: rounded(load.unseenJobs),
     service_time: rounded(load.serviceSeconds),
     concurrency: load.concurrency,
+    kinds: kindFactors(node, kinds),
     score: rounded(node.load.score(now)),
     failure_level: rounded(load.failureLevel),
     black_hole_suspicion: rounded(load.suspicion),
     ejected_until: load.ejectedUntil === undefined ? null : isoTime(load.ejectedUntil, now),
     ...abilities(node),
   }
+}
+
+/** How many times as long as usual the node takes for kinds of work, those first where that is furthest from 1. */
+function kindFactors(node: TrackedNode, kinds: readonly WorkKind[]): Record<string, number> {
+  const factors = kinds.flatMap((kind): [string, number][] => {
+    const factor = node.load.learntFactor(kind)
+    return factor === undefined ? [] : [[kind.name, rounded(factor)]]
+  })
+  const distance = ([, factor]: [string, number]): number => Math.abs(Math.log(factor))
+  factors.sort((a, b) => distance(b) - distance(a))
+  return Object.fromEntries(factors.slice(0, MOST_KINDS_OF_NODE))
 }
 
 function abilities(node: TrackedNode): Record<string, readonly string[]> {

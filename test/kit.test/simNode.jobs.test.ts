@@ -138,8 +138,9 @@ test('only so many jobs run at once; all unfinished ones count as pending', asyn
   assert.deepEqual(info.pending, { offchain: 5, onchain: 0 })
 })
 
-test('a job takes its service time, times the slowness of the node', async (t) => {
-  const node = await startSimNode({ speed: 0.02, slowness: 5, rateLimit: 0 }, t)
+test('a job takes its service time, times the slowness of the node and of its container', async (t) => {
+  const containers = [{ id: 'echo', slowness: 2.5 }]
+  const node = await startSimNode({ speed: 0.02, slowness: 2, containers, rateLimit: 0 }, t)
   const ended = node.next('jobEnded')
   await submit(node, {})
   const { startedAt, endedAt } = await ended

@@ -63,6 +63,11 @@ export class WorkKind {
     return this.#ratio / (this.#traffic.value ?? 1)
   }
 
+  /** Whether any of its jobs has ended well at this node. */
+  isKnownAt(node: NodeKinds): boolean {
+    return this.#atNodes.has(node)
+  }
+
   /** How many times as long as usual this node takes for it (`f`): 1 without evidence. */
   factorAt(node: NodeKinds): number {
     const record = this.#atNodes.get(node)

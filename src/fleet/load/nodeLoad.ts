@@ -188,9 +188,9 @@ export class NodeLoad {
     this.#kinds = new NodeKinds(this.#constants)
   }
 
-  /** How many times as long as usual a job of this kind takes here. */
-  factorFor(kind: WorkKind): number {
-    return kind.factorAt(this.#kinds)
+  /** How many times as long as usual a job of this kind takes here; undefined where none has ended. */
+  learntFactor(kind: WorkKind): number | undefined {
+    return kind.isKnownAt(this.#kinds) ? kind.factorAt(this.#kinds) : undefined
   }
 
   /** When, from `now` on, the node should be polled ahead of its turn; undefined when there is no need. */

@@ -71,8 +71,8 @@ test('a node that is slow at one kind is known to be', () => {
     other.serve(10, { first: 4, second: 1 })
   }
   const [first, second] = [known(fleet.kinds, 'first'), known(fleet.kinds, 'second')]
-  assert.ok(one.load.factorFor(first) < 0.7 && one.load.factorFor(second) > 1.3)
-  assert.ok(other.load.factorFor(first) > 1.3 && other.load.factorFor(second) < 0.7)
+  assert.ok(one.load.learntFactor(first)! < 0.7 && one.load.learntFactor(second)! > 1.3)
+  assert.ok(other.load.learntFactor(first)! > 1.3 && other.load.learntFactor(second)! < 0.7)
   assert.ok(one.load.score(one.now, first.weight, first) < other.load.score(other.now, first.weight, first))
   assert.ok(one.load.score(one.now, second.weight, second) > other.load.score(other.now, second.weight, second))
 })
@@ -93,7 +93,7 @@ test('the score is that of any job times the factor, and the kind counts as a hi
   worker.serve(200, { small: 1, large: 9 })
   const { load } = worker
   const large = known(fleet.kinds, 'large')
-  const [factor, seconds] = [load.factorFor(large), load.serviceSeconds(5000)]
+  const [factor, seconds] = [load.learntFactor(large)!, load.serviceSeconds(5000)]
   const expected = factor * load.score(5000) + 0.5 * seconds * factor * (Math.sqrt(large.weight) - 1)
   close(load.score(5000, fleet.costRatioOf(undefined, large), large), expected, 1e-9)
   close(load.cachedScore(5000, large.weight, large), expected, 1e-9)
@@ -155,7 +155,7 @@ test('a node that comes back is taken to do as well at all kinds', () => {
   const first = known(fleet.kinds, 'first')
   const before = one.load.started(1000, 'first')
   one.load.recovered(1000)
-  assert.equal(one.load.factorFor(first), 1)
+  assert.equal(one.load.learntFactor(first), undefined)
   const { jobs } = first
   one.load.ended(5000, { outcome: 'success', mark: before })
   assert.equal(first.jobs, jobs)

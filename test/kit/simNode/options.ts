@@ -18,6 +18,8 @@ export interface ContainerSpec {
   models?: string[]
   /** Configured, but nothing answers behind it: its jobs fail. Default false. */
   dead?: boolean
+  /** Multiplies the service times of jobs whose first container it is. Default 1. */
+  slowness?: number
   /** Configured, but not running: `/info` does not list it. Default true: running. */
   running?: boolean
 }
@@ -125,6 +127,7 @@ export function container(spec: string | ContainerSpec): Container {
     allowedDelegates: [],
     models: [],
     dead: false,
+    slowness: 1,
     running: true,
     ...given,
   }

@@ -96,7 +96,7 @@ export class Work {
         release()
       }
       const limitMs = this.#settings.jobLimit > 0 ? this.#settings.jobLimit * 1000 : Infinity
-      const serviceMs = this.#serviceMs(job.script)
+      const serviceMs = this.#serviceMs(job)
       const isGivenUp = serviceMs > limitMs
       const ms = Math.min(serviceMs, limitMs)
       stopClock = startClock(ms, finish)
@@ -161,7 +161,7 @@ export class Work {
     breakOff: () => void,
   ): Promise<boolean> {
     const container = job.containers[0]!
-    const plan = streamPlan(job, this.#settings, this.#serviceMs(job.script))
+    const plan = streamPlan(job, this.#settings, this.#serviceMs(job))
     const kept: string[] = []
     let keptBytes = 0
     try {
@@ -218,10 +218,11 @@ export class Work {
     this.#events.jobEnded(trace)
   }
 
-  #serviceMs(script: Record<string, unknown>): number {
-    const { speed, slowness } = this.#settings
+  #serviceMs({ script, containers: [first] }: JobSubmission): number {
+    const { speed, slowness, containers } = this.#settings
     const seconds = typeof script.seconds === 'number' ? script.seconds : drawSeconds(speed, this.#random)
-    return seconds * slowness * 1000
+    const itsSlowness = containers.find(({ id }) => id === first)?.slowness ?? 1
+    return seconds * slowness * itsSlowness * 1000
   }
 }
 

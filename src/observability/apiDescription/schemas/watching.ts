@@ -23,6 +23,10 @@ const NODE_STATS = object(
     unseen: { type: 'number', description: 'Of these, jobs that this gateway did not see itself.' },
     service_time: amount('What a job takes there once it runs, seconds, as learnt.'),
     concurrency: amount('Jobs that it runs at once.'),
+    kinds: map(
+      amount('1 is as at other kinds, 2 twice as long.'),
+      'How long it takes for kinds of work over what is usual for the kind and for it, as learnt: the ten furthest from 1.',
+    ),
     score: amount('What it is chosen by: the lowest wins.'),
     failure_level: amount('Share of recent requests that failed, fading with time.'),
     black_hole_suspicion: amount('Polls that showed no work although work was sent.'),
@@ -86,6 +90,14 @@ export const WATCHING_SCHEMAS: Readonly<Record<string, Schema>> = {
     fleet: object({
       service_time: amount('Mean over all backends, seconds.'),
       mean_latency: amount('Mean over all requests, seconds.'),
+      kinds: list(
+        object({
+          kind: { ...text('Its containers or its model.'), examples: ['containers:prepare,llm', 'model:llama3'] },
+          weight: amount('What a job of it costs, in mean jobs.'),
+          jobs: wholeNumber('Jobs of it that ended well.'),
+        }),
+        'Kinds of work, those with the most jobs first, at most fifty.',
+      ),
     }),
     image_conflicts: list(named('ImageConflict')),
     version: text("The gateway's."),

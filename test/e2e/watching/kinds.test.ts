@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict'
+import { after, test } from 'node:test'
+import { spawnGateway, type Gateway } from '../../kit/gateway.ts'
+import { post, request } from '../../kit/http.ts'
+import { startSimNode } from '../../kit/simNode/index.ts'
+import { startSimService } from '../../kit/simService/index.ts'
+import { askChat, chat, entryOf } from '../openai/support.ts'
+import { gatewayFor } from '../support.ts'
+
+interface Stats {
+  fleet: { kinds: { kind: string; weight: number; jobs: number }[] }
+  services: { name: string; kinds: Record<string, number> }[]
+}
+
+async function statsOf({ url }: Gateway): Promise<Stats> {
+  return (await request(`${url}/stats`)).json<Stats>()
+}
+
+const stream = ({ url }: Gateway, containers: string[], data: object) =>
+  post(`${url}/api/jobs/stream`, { containers, data })
+
+async function repeat(times: number, act: () => Promise<unknown>): Promise<void> {
+  for (let i = 0; i < times; i++) await act()
+}
+
+test('/stats shows what each kind of work costs: a set of containers, or a model', async () => {
+  const node = await startSimNode({ containers: ['small', 'large', 'other'], concurrency: 4, rateLimit: 0 }, { after })
+  const service = await startSimService({ models: ['m'] }, { after })
+  const gateway = await spawnGateway({ after }, { nodes: [node.address], services: [entryOf(service)] })
+  await gateway.ready(2)
+  assert.deepEqual((await statsOf(gateway)).fleet.kinds, [])
+
+  await repeat(30, () => stream(gateway, ['small'], { seconds: 0.005 }))
+  await repeat(20, () => stream(gateway, ['large'], { seconds: 0.1 }))
+  await stream(gateway, ['small', 'other'], {})
+  await stream(gateway, ['other', 'small', 'other'], {})
+  await repeat(3, () => askChat(gateway, chat({}, { model: 'm' })))
+
+  const { fleet, services } = await statsOf(gateway)
+  assert.deepEqual(
+    fleet.kinds.map(({ kind, jobs }) => [kind, jobs]),
+    [
+      ['containers:small', 30],
+      ['containers:large', 20],
+      ['model:m', 3],
+      ['containers:other,small', 2],
+    ],
+  )
+  const [small, large] = fleet.kinds.map(({ weight }) => weight) as [number, number]
+  assert.ok(large > 2 * small, `a large job weighs ${large}, a small one ${small}`)
+  const factors = services.map(({ kinds }) => Object.keys(kinds).sort())
+  assert.deepEqual(factors, [['containers:large', 'containers:other,small', 'containers:small'], ['model:m']])
+})
+
+test('jobs that fail or are refused teach nothing of their kind', async () => {
+  const node = await startSimNode({ containers: ['echo'] }, { after })
+  const gateway = await gatewayFor({ after }, [node])
+  await stream(gateway, ['echo'], {})
+  await post(`${gateway.url}/api/jobs/stream`, { containers: ['echo'], data: { pieces: 3, dieAfter: 1 } }).catch(
+    () => 0,
+  )
+  await node.answer(500, 'stream')
+  await stream(gateway, ['echo'], {})
+  const { fleet } = await statsOf(gateway)
+  assert.deepEqual(
+    fleet.kinds.map(({ kind, jobs }) => [kind, jobs]),
+    [['containers:echo', 1]],
+  )
+})
+
+test('each kind goes to the node that is good at it', async () => {
+  const good = ['first', 'second'] as const
+  const nodes = await Promise.all(
+    good.map((itsOwn) =>
+      startSimNode(
+        { containers: good.map((id) => ({ id, slowness: id === itsOwn ? 1 : 8 })), concurrency: 8, rateLimit: 0 },
+        { after },
+      ),
+    ),
+  )
+  const gateway = await gatewayFor({ after }, nodes)
+  const client = (kind: string, times: number) => repeat(times, () => stream(gateway, [kind], { seconds: 0.02 }))
+  const clients = (times: number) => Promise.all([...good, ...good].map((kind) => client(kind, times)))
+  await clients(60)
+
+  const { services } = await statsOf(gateway)
+  for (const [i, kind] of good.entries()) {
+    const factors = nodes.map(
+      ({ address }) => services.find(({ name }) => name === address)?.kinds[`containers:${kind}`],
+    )
+    const [own = 1, other = 1] = i === 0 ? factors : factors.reverse()
+    assert.ok(own < other, `${kind}: ${own} where it is fast, ${other} where it is slow`)
+  }
+  let well = 0
+  nodes.forEach((node, i) => node.on('jobEnded', ({ containers }) => (well += containers[0] === good[i] ? 1 : 0)))
+  await clients(20)
+  assert.ok(well > 56, `${well} of 80 jobs went to the node that is good at them`)
+})
