@@ -1,12 +1,14 @@
 import OpenAI from 'openai'
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { createServer } from 'node:http'
 import { after, describe, test } from 'node:test'
 import type { Gateway } from '../../kit/gateway.ts'
 import { openRaw, post } from '../../kit/http.ts'
 import type { Answer } from '../../kit/http.ts'
 import { startSimService } from '../../kit/simService/index.ts'
 import type { SimService } from '../../kit/simService/index.ts'
+import { freePort } from '../../kit/wait.ts'
 import { assertError } from '../support.ts'
 import {
   askChat,
@@ -70,6 +72,44 @@ describe('of two services one that fails at once is followed by the other', asyn
       assert.deepEqual(new Set(statuses), new Set([200]))
       assert.ok(bad.seen('chat').length > before)
     })
+  }
+})
+
+describe('every path that only generates', async () => {
+  const [bad, good] = await Promise.all([startAnswering(500), startAnswering(200)])
+  const gateway = await gatewayForServices(file, [entryOf(bad), entryOf(good)], SELDOM)
+
+  for (const path of [
+    ...['chat/completions', 'completions', 'embeddings', 'responses', 'messages', 'messages/count_tokens'],
+    ...['rerank', 'score', 'tokenize'],
+  ]) {
+    test(`is tried elsewhere: /v1/${path}`, async (t) => {
+      const answer = await post(`${gateway.url}/v1/${path}`, { model: 'small-model', stream: true })
+      if (answer.status === 404 && answer.headers['x-infernet-node'] === undefined) return t.skip('no such path')
+      assert.deepEqual([answer.status, answer.headers['x-infernet-node']], [200, good.address])
+    })
+  }
+
+  test('streams from the other service, byte for byte', async () => {
+    const stream = await post(`${gateway.url}/v1/chat/completions`, { model: 'small-model', stream: true })
+    assert.equal(stream.text, 'data: {"a":1}\n\ndata: [DONE]\n\n')
+    assert.equal(stream.headers['content-type'], 'text/event-stream')
+  })
+
+  async function startAnswering(status: number): Promise<{ address: string; url: string }> {
+    const server = createServer((incoming, response) => {
+      incoming.resume()
+      if (incoming.method === 'GET') return void response.end('{"data":[{"id":"small-model"}]}')
+      response.writeHead(status, { 'content-type': 'text/event-stream' })
+      response.end('data: {"a":1}\n\ndata: [DONE]\n\n')
+    })
+    const port = await freePort()
+    await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
+    file.after(() => {
+      server.close()
+      server.closeAllConnections()
+    })
+    return { address: `127.0.0.1:${port}`, url: `http://127.0.0.1:${port}` }
   }
 })
 
