@@ -10,6 +10,7 @@ import { trials, type Timing, type Trial } from './routing/scenarios.ts'
 
 const NAMES: Partial<Record<ContenderName, string>> = {
   score: 'gateway',
+  'without kinds': 'gateway without kinds',
   'least-in-flight': 'least in flight',
   'least-pending': 'least pending as polled',
   'two-random': 'random of two',

@@ -1,18 +1,27 @@
 import { MEAN_SERVICE_SECONDS } from './fleet.ts'
 import { exponential, seeded } from './random.ts'
 
-export type Kind = 'job' | 'stream' | 'lookup' | 'outside'
+export type Way = 'job' | 'stream' | 'lookup' | 'outside'
 
 /** One arrival, fixed before the run, so that every contender gets the very same. */
 export interface Arrival {
   /** Seconds after the start. */
   readonly at: number
-  readonly kind: Kind
+  readonly way: Way
+  /** Its container, which is its kind of work. */
+  readonly container: string
   /** Seconds of service on the fastest node. */
   readonly size: number
   /** For `outside`: where it goes, uniform in [0, 1). */
   readonly place: number
 }
+
+/** Kinds of work, equally frequent: the mean size of each, by its container. */
+export type Mix = Readonly<Record<string, number>>
+
+export const ONE_KIND: Mix = { work: 1 }
+/** One to ten; the mean is 1. */
+export const TWO_KINDS: Mix = { small: 2 / 11, large: 20 / 11 }
 
 export interface ArrivalShape {
   readonly seed: number
@@ -25,6 +34,7 @@ export interface ArrivalShape {
   readonly outsideShare: number
   /** Share of streams in one-step traffic. */
   readonly streamShare: number
+  readonly mix: Mix
 }
 
 /** One job in twenty is twenty times as long on the mean; sizes of either kind are exponential. */
@@ -36,15 +46,18 @@ const SMALL_MEAN = MEAN_SERVICE_SECONDS / (1 - LARGE_SHARE + LARGE_SHARE * LARGE
 export function arrivalsOf(shape: ArrivalShape): Arrival[] {
   const random = seeded(shape.seed)
   const arrivals: Arrival[] = []
+  const kinds = Object.entries(shape.mix)
   for (let at = exponential(random, 1 / shape.rate); at < shape.seconds; at += exponential(random, 1 / shape.rate)) {
     const size = exponential(random, random() < LARGE_SHARE ? SMALL_MEAN * LARGE_RATIO : SMALL_MEAN)
     const [where, how, place] = [random(), random(), random()]
-    arrivals.push({ at, kind: kindOf(shape, where, how), size, place })
+    // Nothing is drawn for a single kind, so that its arrivals are the same as ever.
+    const [container, scale] = kinds[kinds.length > 1 ? Math.floor(random() * kinds.length) : 0]!
+    arrivals.push({ at, way: wayOf(shape, where, how), container, size: size * scale, place })
   }
   return arrivals
 }
 
-function kindOf({ outsideShare, lookupShare, streamShare }: ArrivalShape, where: number, how: number): Kind {
+function wayOf({ outsideShare, lookupShare, streamShare }: ArrivalShape, where: number, how: number): Way {
   if (where < outsideShare) return 'outside'
   if ((where - outsideShare) / (1 - outsideShare) < lookupShare) return 'lookup'
   return how < streamShare ? 'stream' : 'job'

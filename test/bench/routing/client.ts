@@ -1,26 +1,33 @@
 import { Pool } from 'undici'
 
+/** What a client asks for. */
+export interface Work {
+  readonly container: string
+  /** Seconds of service on the fastest node. */
+  readonly size: number
+}
+
 /** Sends work and reads ids, as cheaply as it can, over keep-alive connections. */
 export class Client {
   readonly #pools = new Map<string, Pool>()
 
   /** A job; resolves with its id. */
-  async job(origin: string, size: number, key?: string): Promise<string> {
-    const answer = await this.#post(origin, '/api/jobs', size, key)
+  async job(origin: string, work: Work, key?: string): Promise<string> {
+    const answer = await this.#post(origin, '/api/jobs', work, key)
     return (JSON.parse(answer) as { id: string }).id
   }
 
   /** A stream; resolves with its id once the stream has ended. */
-  async stream(origin: string, size: number): Promise<string> {
-    const answer = await this.#post(origin, '/api/jobs/stream', size)
+  async stream(origin: string, work: Work): Promise<string> {
+    const answer = await this.#post(origin, '/api/jobs/stream', work)
     return answer.slice(0, answer.indexOf('\n'))
   }
 
   /** The address that a look-up names first. */
-  async lookUp(origin: string): Promise<string> {
+  async lookUp(origin: string, container: string): Promise<string> {
     const { statusCode, body } = await this.#pool(origin).request({
       method: 'GET',
-      path: '/api/v1/ips?container=work&n=1',
+      path: `/api/v1/ips?container=${container}&n=1`,
     })
     const [address] = (await body.json()) as string[]
     if (statusCode !== 200 || address === undefined) throw new Error(`look-up: ${statusCode}`)
@@ -31,12 +38,12 @@ export class Client {
     await Promise.all([...this.#pools.values()].map((pool) => pool.destroy()))
   }
 
-  async #post(origin: string, path: string, size: number, key?: string): Promise<string> {
+  async #post(origin: string, path: string, { container, size }: Work, key?: string): Promise<string> {
     const { statusCode, body } = await this.#pool(origin).request({
       method: 'POST',
       path,
       headers: { 'content-type': 'application/json', ...(key !== undefined && { 'idempotency-key': key }) },
-      body: `{"containers":["work"],"data":{"seconds":${size}}}`,
+      body: `{"containers":["${container}"],"data":{"seconds":${size}}}`,
     })
     const text = await body.text()
     if (statusCode !== 200) throw new Error(`${path}: ${statusCode} ${text.slice(0, 200)}`)

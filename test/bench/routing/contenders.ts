@@ -24,7 +24,8 @@ export interface Contender {
   stop(): Promise<void>
 }
 
-export type ContenderName = SelectionPolicyName | 'haproxy leastconn' | 'nginx least_conn' | 'oracle'
+/** `without kinds` is the gateway that learns nothing of kinds of work. */
+export type ContenderName = SelectionPolicyName | 'without kinds' | 'haproxy leastconn' | 'nginx least_conn' | 'oracle'
 
 export function isInstalled(name: ContenderName): boolean {
   if (name.startsWith('haproxy')) return spawnSync('haproxy', ['-v']).status === 0

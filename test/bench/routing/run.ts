@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { JobTrace } from '../../kit/simNode/index.ts'
-import { arrivalsOf, type Arrival } from './arrivals.ts'
+import { arrivalsOf, ONE_KIND, type Arrival, type Mix } from './arrivals.ts'
 import { Client } from './client.ts'
 import { startContender, type Contender, type ContenderName } from './contenders.ts'
 import { capacity, startFleet, startNode, type BenchNode } from './fleet.ts'
@@ -48,6 +48,7 @@ class Run {
   readonly #scenario: Scenario
   readonly #timing: Timing
   readonly #seed: number
+  readonly #mix: Mix
   readonly #client = new Client()
   readonly #random: () => number
   #nodes: BenchNode[] = []
@@ -70,6 +71,7 @@ class Run {
     this.#scenario = scenario
     this.#timing = timing
     this.#seed = seed
+    this.#mix = scenario.mix ?? ONE_KIND
     this.#random = seeded(seed + 1)
   }
 
@@ -83,14 +85,19 @@ class Run {
       outsideShare = 0,
       streamShare = 0.5,
       tellsConcurrency,
+      differByKind = false,
     } = this.#scenario
-    this.#nodes = await startFleet({ nodes, alike, seed: this.#seed })
+    this.#nodes = await startFleet({ nodes, alike, seed: this.#seed, mix: this.#mix, differByKind })
     for (const node of this.#nodes) this.#watch(node)
     this.#contender = await startContender(this.#name, this.#nodes, { count: gateways, tellsConcurrency })
     const { warmUpSeconds, measuredSeconds } = this.#timing
     const arrivals = arrivalsOf({
-      ...{ seed: this.#seed, rate: utilisation * capacity(this.#nodes), seconds: warmUpSeconds + measuredSeconds },
-      ...{ lookupShare, outsideShare, streamShare },
+      ...{
+        seed: this.#seed,
+        rate: utilisation * capacity(this.#nodes, this.#mix),
+        seconds: warmUpSeconds + measuredSeconds,
+      },
+      ...{ lookupShare, outsideShare, streamShare, mix: this.#mix },
     })
     const before = this.#cpu()
     this.#startedAt = Date.now()
@@ -147,7 +154,7 @@ class Run {
       this.#send(arrival)
         .catch(() => {
           this.#failed++
-          if (arrival.kind === 'job' || arrival.kind === 'stream') this.#failedOneStep++
+          if (arrival.way === 'job' || arrival.way === 'stream') this.#failedOneStep++
         })
         .finally(() => this.#waiting--)
       for (const { sim, concurrency } of this.#joined) {
@@ -158,38 +165,40 @@ class Run {
 
   async #send(arrival: Arrival): Promise<void> {
     const at = this.#startedAt + arrival.at * 1000
-    if (this.#blackHole && arrival.kind !== 'outside') this.#attempts++
+    if (this.#blackHole && arrival.way !== 'outside') this.#attempts++
     const id = await this.#place(arrival)
-    if (arrival.at >= this.#timing.warmUpSeconds && arrival.kind !== 'outside') this.#arrived.set(id, at)
+    if (arrival.at >= this.#timing.warmUpSeconds && arrival.way !== 'outside') this.#arrived.set(id, at)
   }
 
-  #place({ kind, size, place }: Arrival): Promise<string> {
-    if (kind === 'outside') return this.#client.job(this.#byCapacity(place).sim.url, size)
-    if (this.#name === 'oracle') return this.#client.job(this.#leastLoaded().sim.url, size)
+  #place({ way, container, size, place }: Arrival): Promise<string> {
+    const work = { container, size }
+    if (way === 'outside') return this.#client.job(this.#byCapacity(place).sim.url, work)
+    if (this.#name === 'oracle') return this.#client.job(this.#leastLoaded(container).sim.url, work)
     const origins = this.#contender?.origins ?? []
     const origin = origins[Math.floor(this.#random() * origins.length)] ?? ''
-    if (kind === 'lookup')
-      return this.#client.lookUp(origin).then((address) => this.#client.job(`http://${address}`, size))
-    if (kind === 'stream') return this.#client.stream(origin, size)
+    if (way === 'lookup')
+      return this.#client.lookUp(origin, container).then((address) => this.#client.job(`http://${address}`, work))
+    if (way === 'stream') return this.#client.stream(origin, work)
     // With a black hole about, clients accept a second run, so that none of their jobs need fail.
     const key = this.#scenario.blackHole ? `k${this.#attempts}-${this.#random()}` : undefined
-    return this.#client.job(origin, size, key)
+    return this.#client.job(origin, work, key)
   }
 
   /** Load from outside goes to each node by what it can do. */
   #byCapacity(place: number): BenchNode {
-    let left = place * capacity(this.#nodes)
-    for (const node of this.#nodes) if ((left -= capacity([node])) <= 0) return node
+    let left = place * capacity(this.#nodes, this.#mix)
+    for (const node of this.#nodes) if ((left -= capacity([node], this.#mix)) <= 0) return node
     return this.#nodes[0] as BenchNode
   }
 
   /** The same score as the gateway's, from the truth. */
-  #leastLoaded(): BenchNode {
+  #leastLoaded(container: string): BenchNode {
     let best = this.#nodes[0] as BenchNode
     let bestScore = Infinity
     for (const node of this.#nodes) {
       const share = (node.sim.load.pending + 1) / node.concurrency
-      const score = node.slowness * (share > 1 ? share ** 2 : 1 + 0.001 * share)
+      const slowness = node.slowness * (node.slownessAt[container] ?? 1)
+      const score = slowness * (share > 1 ? share ** 2 : 1 + 0.001 * share)
       if (score >= bestScore) continue
       bestScore = score
       best = node

@@ -1,3 +1,4 @@
+import { TWO_KINDS, type Mix } from './arrivals.ts'
 import type { ContenderName } from './contenders.ts'
 
 export interface Scenario {
@@ -10,6 +11,10 @@ export interface Scenario {
   /** Share of two-step clients. */
   readonly lookupShare: number
   readonly outsideShare?: number
+  /** Kinds of work; one where nothing is said. */
+  readonly mix?: Mix
+  /** Each node takes twice or half as long as usual for each kind, at random. */
+  readonly differByKind?: boolean
   readonly streamShare?: number
   readonly gateways?: number
   /** The first node breaks all it gets from when measuring begins, and says that it is idle. */
@@ -79,6 +84,18 @@ export function trials(nodes: number, tellsConcurrency: boolean): Trial[] {
       scenario: { ...unlike, lookupShare: 0, joiningNodes: 5 },
       main: ['score'],
       once: [],
+    },
+    {
+      ...{ id: 'R7a', title: 'two kinds of work 1 : 10, nodes differ by kind, 85 % busy, one-step clients' },
+      scenario: { ...unlike, lookupShare: 0, mix: TWO_KINDS, differByKind: true },
+      main: ['score', 'without kinds'],
+      once: ['oracle'],
+    },
+    {
+      ...{ id: 'R7b', title: 'two kinds of work 1 : 10, nodes alike at both, 85 % busy, one-step clients' },
+      scenario: { ...unlike, lookupShare: 0, mix: TWO_KINDS },
+      main: ['score', 'without kinds'],
+      once: ['oracle'],
     },
     {
       ...{ id: 'M', title: 'half two-step clients, 30 % of the load from outside, 85 % busy' },
