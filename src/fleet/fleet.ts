@@ -3,35 +3,24 @@ import { nowOrInTurns, type Steps } from '../turns.ts'
 import { sameService, type NodeKind, type NodeSpec } from './address.ts'
 import { ConflictWatch, type ImageConflicts } from './conflicts.ts'
 import type { FleetEvents } from './fleetEvents.ts'
+import type { FleetOptions } from './fleetOptions.ts'
 import { sameContainers, type LeftOut, type NodeInfo } from './info.ts'
-import { DEFAULT_CONSTANTS, type PolicyConstants } from './load/constants.ts'
+import { DEFAULT_CONSTANTS } from './load/constants.ts'
 import { FleetLoad } from './load/fleetLoad.ts'
 import { NodeLoad } from './load/nodeLoad.ts'
+import { Outliers } from './load/outliers/outliers.ts'
 import { TrackedNode } from './node.ts'
 import { PollLimits } from './poller.ts'
 import { Pollers } from './pollers.ts'
-import { isSilence, Prober, type ProberOptions, type ProbeResult } from './probe.ts'
+import { isSilence, Prober, type ProbeResult } from './probe.ts'
 import { Readiness } from './readiness.ts'
 import type { NodeSource } from './sources/source.ts'
 
-/** What a poll said is up to date for so long, at least; in large fleets for longer, so that polls on demand stay cheap. */
-const FRESH_SECONDS = 1
-const MOST_FRESH_POLLS_PER_SECOND = 200
-const POLL_TIMEOUT_SECONDS = 3
 /** For so long after a poll that nobody answered, the node is not known yet: who asked at the start hears that, not that nobody is there. */
 const SILENCE_SECONDS = 1
 
 /** Longest reason that is kept for a failure, characters. */
 const MOST_REASON = 300
-
-export interface FleetOptions extends Omit<ProberOptions, 'timeoutSeconds'> {
-  readonly sources: readonly NodeSource[]
-  /** Seconds between two polls of a node. */
-  readonly refreshIntervalSeconds: number
-  readonly constants?: PolicyConstants
-  /** Monotonic seconds. */
-  readonly now?: () => number
-}
 
 /**
  * Who the backends are and how they are: merges what the sources list, polls everyone, keeps what is known of those that stay.
@@ -42,6 +31,8 @@ export class Fleet extends EventEmitter<FleetEvents> {
   readonly nodes = new Map<string, TrackedNode>()
   /** What backends of one kind know together: a chat answer says nothing about how long jobs take. */
   readonly loads: Readonly<Record<NodeKind, FleetLoad>>
+  /** Who answers worse than the others. */
+  readonly outliers: Outliers<TrackedNode>
   readonly now: () => number
   /** Rises whenever who can do what may have changed. */
   version = 0
@@ -66,9 +57,16 @@ export class Fleet extends EventEmitter<FleetEvents> {
     super()
     this.#options = options
     this.now = options.now ?? (() => performance.now() / 1000)
-    const { constants = DEFAULT_CONSTANTS } = options
+    const { constants = DEFAULT_CONSTANTS, pollTimeoutSeconds = 3 } = options
     this.loads = { infernet: new FleetLoad(constants), openai: new FleetLoad(constants) }
-    this.#prober = new Prober({ ...options, timeoutSeconds: POLL_TIMEOUT_SECONDS })
+    this.outliers = new Outliers(constants, {
+      setAside: (node, avoided) => {
+        node.counts.setAsides++
+        this.emit('node:avoided', node, avoided)
+      },
+      freed: (node, kind, by) => this.emit('node:freed', node, kind, by),
+    })
+    this.#prober = new Prober({ ...options, timeoutSeconds: pollTimeoutSeconds })
     this.#pollers = new Pollers({
       intervalSeconds: options.refreshIntervalSeconds,
       prober: this.#prober,
@@ -174,6 +172,11 @@ export class Fleet extends EventEmitter<FleetEvents> {
     node.load.failed(now)
     if (!wasEjected && node.load.isEjected(now)) this.emit('node:ejected', node, reason)
     if (refused) this.#sawFailure(node, reason)
+    this.pollSoon(node)
+  }
+
+  /** Brings the node's next poll forward. */
+  pollSoon(node: TrackedNode): void {
     this.#pollers.of(node)?.pollSoon()
   }
 
@@ -184,14 +187,8 @@ export class Fleet extends EventEmitter<FleetEvents> {
   }
 
   /** Polls again those of the nodes whose last poll is older than a second, and waits for that at most `seconds`. */
-  async freshen(nodes: readonly TrackedNode[], seconds: number): Promise<void> {
-    const maxAge = Math.max(FRESH_SECONDS, nodes.length / MOST_FRESH_POLLS_PER_SECOND)
-    const polls = nodes.flatMap((node) => this.#pollers.of(node)?.fresh(maxAge) ?? [])
-    if (polls.length === 0) return
-    const late = Promise.withResolvers<void>()
-    const timer = setTimeout(late.resolve, seconds * 1000)
-    await Promise.race([Promise.all(polls), late.promise])
-    clearTimeout(timer)
+  freshen(nodes: readonly TrackedNode[], seconds: number): Promise<void> {
+    return this.#pollers.freshen(nodes, seconds)
   }
 
   /** After a change of a list; a long one is taken over in slices, and counts when all of it is there. */
@@ -237,7 +234,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
     node.load.configure({ concurrency: spec.concurrency, weight: spec.weight })
     if (spec.models && node.isKnown) node.models = new Set(spec.models)
     if (wasListed) {
-      if (isToldOtherwise) this.#pollers.of(node)?.pollNow()
+      if (isToldOtherwise) this.#toldOtherwise(node)
       return
     }
     node.isRetired = false
@@ -245,6 +242,12 @@ export class Fleet extends EventEmitter<FleetEvents> {
     this.#readiness.listed(node)
     this.emit('node:added', node)
     this.#pollers.add(node)
+  }
+
+  /** Its line has changed: nothing that was wrong with it before need be so now. */
+  #toldOtherwise(node: TrackedNode): void {
+    this.outliers.forget(node)
+    this.#pollers.of(node)?.pollNow()
   }
 
   #create(spec: NodeSpec): TrackedNode {
@@ -257,6 +260,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
   #retire(node: TrackedNode): void {
     this.#pollers.remove(node)
     this.#unasked.delete(node)
+    this.outliers.forget(node)
     node.isRetired = true
     this.#retired.set(node.key, node)
     this.#readiness.settled(node)
@@ -264,14 +268,13 @@ export class Fleet extends EventEmitter<FleetEvents> {
   }
 
   #polled(node: TrackedNode, result: ProbeResult, startedAt: number): void {
-    const now = this.now()
     if (result.outcome === 'unasked') {
       if (this.#unasked.size === 0) this.emit('polls:blocked', result.reason)
       this.#unasked.add(node)
       return
     }
     this.#unasked.delete(node)
-    if (result.outcome === 'failed') this.#pollFailed(node, result, now)
+    if (result.outcome === 'failed') this.#pollFailed(node, result, startedAt)
     else this.#pollSucceeded(node, result, startedAt)
     if (isSilence(result)) setTimeout(() => this.#becameKnown(node), SILENCE_SECONDS * 1000).unref()
     else this.#becameKnown(node)
@@ -282,11 +285,14 @@ export class Fleet extends EventEmitter<FleetEvents> {
     this.#readiness.settled(node)
   }
 
-  #pollFailed(node: TrackedNode, result: ProbeResult & { outcome: 'failed' }, now: number): void {
+  #pollFailed(node: TrackedNode, result: ProbeResult & { outcome: 'failed' }, startedAt: number): void {
     node.isRefusing = result.refused
-    if (result.answered) node.contact.answered()
-    else node.contact.failed(now)
-    this.#sawFailure(node, result.reason)
+    const isSending = isSilence(result) && node.heardAtMs >= startedAt * 1000
+    if (result.answered || isSending) node.contact.answered()
+    else node.contact.failed(this.now())
+    // Slow at polls, yet answering requests while it was polled: busy, not gone.
+    if (isSending && node.health.isHealthy) node.health.observe(true)
+    else this.#sawFailure(node, result.reason)
   }
 
   #pollSucceeded(

@@ -1,5 +1,6 @@
 import type { ImageConflict } from './conflicts.ts'
 import type { LeftOut } from './info.ts'
+import type { Avoided, FreedBy } from './load/outliers/outliers.ts'
 import type { TrackedNode } from './node.ts'
 
 /** What the fleet tells whoever listens. */
@@ -9,6 +10,10 @@ export interface FleetEvents {
   'node:added': [node: TrackedNode]
   'node:removed': [node: TrackedNode]
   'node:ejected': [node: TrackedNode, reason: string]
+  /** It answers one kind of work worse than its siblings, and is set aside for that; again after each trial that it refused. */
+  'node:avoided': [node: TrackedNode, avoided: Avoided]
+  /** It gets that kind of work again. */
+  'node:freed': [node: TrackedNode, kind: string, by: FreedBy]
   /** Several nodes answer in turn at its address, or no longer do. */
   'node:in-turn': [node: TrackedNode, isInTurn: boolean]
   /** It lists ids that are too long, or too many; told once for each node. */

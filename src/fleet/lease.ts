@@ -1,4 +1,6 @@
 import type { Fleet } from './fleet.ts'
+import { judge, type AskedOfNodes, type Verdict } from './judge.ts'
+import type { Trial } from './load/outliers/outliers.ts'
 import type { WorkMark, WorkOutcome } from './load/work.ts'
 import type { TrackedNode } from './node.ts'
 
@@ -14,6 +16,10 @@ export class Lease {
   #isExchangeOpen: boolean
   #isWorking = true
   #isHandedOver = false
+  #asked: AskedOfNodes | undefined
+  /** What this request tries out. */
+  #trial: Trial<TrackedNode> | undefined
+  #hasRefused = false
 
   private constructor(fleet: Fleet, node: TrackedNode, startedAt: number, mark: WorkMark, isExchangeOpen: boolean) {
     this.#fleet = fleet
@@ -23,19 +29,41 @@ export class Lease {
     this.#isExchangeOpen = isExchangeOpen
   }
 
-  /** Takes a place at the node for a request that is about to be sent.
-   * @param workKind the name of its kind of work; see `Need` */
-  static take(fleet: Fleet, node: TrackedNode, workKind?: string): Lease {
+  /**
+   * Takes a place at the node for a request that is about to be sent.
+   *
+   * @param asked what it is a request for, by which costs are learnt and the answer is judged; without it, they are not
+   */
+  static take(fleet: Fleet, node: TrackedNode, asked?: AskedOfNodes): Lease {
     const now = fleet.now()
     node.inFlight++
     node.counts.requests++
-    return new Lease(fleet, node, now, node.load.started(now, workKind), true)
+    const lease = new Lease(fleet, node, now, node.load.started(now, asked?.need.workKind), true)
+    lease.#asked = asked
+    if (asked && fleet.outliers.isActive) lease.#trial = fleet.outliers.started(asked.kind, node, now)
+    return lease
   }
 
   /** Takes a place for a job that already runs there, as after a restart of the gateway. */
   static restore(fleet: Fleet, node: TrackedNode, workKind?: string): Lease {
     const now = fleet.now()
     return new Lease(fleet, node, now, node.load.restored(now, workKind), false)
+  }
+
+  /** Whether it tries out a node that is set aside for this kind of work. */
+  get isTrial(): boolean {
+    return this.#trial !== undefined
+  }
+
+  /** Whether the node's answer was a refusal. */
+  get hasRefused(): boolean {
+    return this.#hasRefused
+  }
+
+  /** The node has answered: what that says of it. To be told once; of an answer that is streamed, at its head. */
+  judged(verdict: Verdict, status: number): void {
+    this.#hasRefused = verdict === 'refused'
+    if (this.#asked) judge(this.#fleet, this.node, this.#asked, { verdict, status, trial: this.#trial })
   }
 
   /** From here on the work ends with `jobEnded`, not with the exchange. */
@@ -48,6 +76,7 @@ export class Lease {
     if (this.#isExchangeOpen) {
       this.#isExchangeOpen = false
       this.node.inFlight--
+      if (this.#trial) this.#fleet.outliers.trialEnded(this.#trial)
     }
     if (!this.#isHandedOver) this.#end(outcome, 0)
   }

@@ -9,6 +9,8 @@ export interface NodeCounts {
   errors: number
   /** Moving mean of the time to the first byte of an answer, seconds. */
   responseSeconds: number
+  /** Times that it was set aside for a kind of work, because it answered that worse than its siblings. */
+  setAsides: number
 }
 
 const RESPONSE_MEAN_WEIGHT = 0.1
@@ -22,7 +24,7 @@ export class TrackedNode {
   readonly load: NodeLoad
   readonly health = new Health()
   readonly contact = new Contact()
-  readonly counts: NodeCounts = { requests: 0, errors: 0, responseSeconds: 0 }
+  readonly counts: NodeCounts = { requests: 0, errors: 0, responseSeconds: 0, setAsides: 0 }
   /** What `/info` said last; kept while the node is unhealthy. */
   info: NodeInfo | undefined
   /** Containers by id, of the last `/info`. */
@@ -47,6 +49,8 @@ export class TrackedNode {
   answersInTurn = false
   /** Address of our own side of the sockets to this node, as the node sees us unless something translates it. */
   localAddress: string | undefined
+  /** When any part of an answer to a request came from it last, monotonic ms. Polls are not counted. */
+  heardAtMs = -Infinity
   readonly #rests = new Map<string, number>()
 
   constructor(spec: NodeSpec, load: NodeLoad) {

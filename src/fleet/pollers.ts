@@ -5,6 +5,9 @@ import { Poller, type PollerOptions } from './poller.ts'
 
 /** Pollers that are started in one turn of the event loop: a list may name thousands. */
 const STARTS_A_TURN = 32
+/** What a poll said is up to date for so long, at least; in large fleets for longer, so that polls on demand stay cheap. */
+const FRESH_SECONDS = 1
+const MOST_FRESH_POLLS_PER_SECOND = 200
 
 /** The pollers of all listed nodes. */
 export class Pollers {
@@ -35,6 +38,17 @@ export class Pollers {
 
   of(node: TrackedNode): Poller | undefined {
     return this.#pollers.get(node)
+  }
+
+  /** Polls again those of the nodes whose last poll is no longer up to date, and waits for that at most `seconds`. */
+  async freshen(nodes: readonly TrackedNode[], seconds: number): Promise<void> {
+    const maxAge = Math.max(FRESH_SECONDS, nodes.length / MOST_FRESH_POLLS_PER_SECOND)
+    const polls = nodes.flatMap((node) => this.of(node)?.fresh(maxAge) ?? [])
+    if (polls.length === 0) return
+    const late = Promise.withResolvers<void>()
+    const timer = setTimeout(late.resolve, seconds * 1000)
+    await Promise.race([Promise.all(polls), late.promise])
+    clearTimeout(timer)
   }
 
   async #start(): Promise<void> {

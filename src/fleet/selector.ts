@@ -1,5 +1,6 @@
 import { preferredFor } from './affinity.ts'
 import type { Fleet } from './fleet.ts'
+import { kindOf } from './judge.ts'
 import { isInPanic, rank, SELECTION_POLICIES, type SelectionContext, type SelectNode } from './load/selection.ts'
 import type { Need } from './need.ts'
 import type { TrackedNode } from './node.ts'
@@ -18,6 +19,8 @@ export interface PickOptions {
   readonly session?: string | undefined
   /** The job's cost by the client's hint, in the client's own unit. */
   readonly cost?: number | undefined
+  /** The kind of work by which backends are compared; default: that of the need. */
+  readonly kind?: string | undefined
 }
 
 /** The answer to "who gets this request?". */
@@ -44,7 +47,7 @@ export class Selector {
   /** The best node for a request. Takes nothing: see `Lease`. */
   pick(need: Need, options: PickOptions = {}): Pick {
     const now = this.#fleet.now()
-    const { except, restKey, cost } = options
+    const { except, restKey, cost, kind = kindOf(need) } = options
     let restsForSeconds = Infinity
     const isFree = (node: TrackedNode): boolean => {
       if (except?.has(node)) return false
@@ -53,11 +56,20 @@ export class Selector {
       return rests === 0
     }
     const context = this.#contextOf(need, now, cost)
-    const allows = (node: TrackedNode): boolean => node.load.admits(now) && isFree(node)
+    const isTrusted = (node: TrackedNode): boolean => node.load.admits(now) && isFree(node)
+    const outliers = this.#fleet.outliers.choice(kind, now)
+    // A retry is no trial: it goes to one that is set aside only where nobody else is left.
+    const isRetry = except !== undefined && except.size > 0
+    const allows =
+      outliers === undefined
+        ? isTrusted
+        : (node: TrackedNode): boolean => isTrusted(node) && outliers.admits(node, now, isRetry)
     const healthy = this.candidates(need)
     const node =
       (options.session === undefined ? undefined : preferredFor(options.session, healthy, now, allows)) ??
       this.#policy(healthy, { ...context, allows }) ??
+      // All are set aside for this kind of work: as if none were.
+      (outliers && this.#policy(healthy, { ...context, allows: isTrusted })) ??
       // Where everybody is ejected for failing traffic, a try is still better than a refusal.
       this.#policy(healthy, { ...context, allows: isFree }) ??
       this.#policy(this.#whenNobodyIsHealthy(need, now), { ...context, allows: isFree })
@@ -71,7 +83,7 @@ export class Selector {
     const trusted = candidates.filter((node) => !node.load.isEjected(now))
     const healthy = trusted.length > 0 ? trusted : candidates
     const context = this.#contextOf(need, now)
-    if (this.#policy === SELECTION_POLICIES.score) return rank(healthy, context, n, offset)
+    if (this.#policy === SELECTION_POLICIES.score) return this.#rankByScore(need, healthy, context, n, offset)
     // Another policy only knows how to choose one: the best, then the best of the others, and so on.
     const ranked = new Set<TrackedNode>()
     const allows = (node: TrackedNode): boolean => !ranked.has(node)
@@ -87,6 +99,26 @@ export class Selector {
     const fleet = this.#fleet.loads[nodeKind]
     const kind = fleet.kinds.find(workKind)
     return { now, fleet, random: this.#random, costRatio: fleet.costRatioOf(cost, kind), kind }
+  }
+
+  /** Those that are set aside for this kind of work come last: of work that they get by look-ups no answer is seen. */
+  #rankByScore(
+    need: Need,
+    nodes: readonly TrackedNode[],
+    context: SelectionContext<TrackedNode>,
+    n: number,
+    offset: number,
+  ): TrackedNode[] {
+    const { outliers } = this.#fleet
+    const kind = kindOf(need)
+    // Also where it is set aside for part of this kind, such as one path of a model.
+    const isMeant = (other: string): boolean => other === kind || other.startsWith(`${kind}\n`)
+    if (outliers.isActive) outliers.choice(kind, context.now)
+    const isAside = (node: TrackedNode): boolean => outliers.isAside(node, isMeant)
+    if (!outliers.isActive || !nodes.some(isAside)) return rank(nodes, context, n, offset)
+    const good = nodes.filter((node) => !isAside(node))
+    const ranked = [...rank(good, context, n + offset), ...rank(nodes.filter(isAside), context, n + offset)]
+    return ranked.slice(offset, offset + n)
   }
 
   /** Healthy nodes that fit, ejected ones included, in the order of the lists; the same array until the fleet changes. */

@@ -1,6 +1,8 @@
 import type { Request } from 'express'
 import type { Lease } from '../fleet/lease.ts'
+import { verdictOf } from '../fleet/judge.ts'
 import { Limit } from '../fleet/limit.ts'
+import { isPushback, isRefusal } from '../fleet/refusal.ts'
 import { GatewayFault } from '../faults.ts'
 import { toFault } from '../http/errors.ts'
 import { errorBody } from '../http/errorShapes.ts'
@@ -176,7 +178,7 @@ export class BatchRun {
     }
     node.responded((performance.now() - startedAt) / 1000)
     if (result.answer.status >= 500 && result.answer.status !== 503) node.counts.errors++
-    fleet.answered(node, { tookWork: result.answer.status !== 429 && result.answer.status !== 503 })
+    fleet.answered(node, { tookWork: !isPushback(result.answer.status) && !isRefusal(result.answer.status, node) })
     try {
       return await this.#answered(group, result.answer)
     } catch (error) {
@@ -197,7 +199,8 @@ export class BatchRun {
   }
 
   async #answered(group: readonly Travelling[], answer: Answer): Promise<readonly Travelling[]> {
-    if (answer.status === 429 || answer.status === 503) return group.map((job) => this.#pushedBack(job, answer))
+    if (isPushback(answer.status)) return group.map((job) => this.#pushedBack(job, answer))
+    if (answer.status >= 400) judgeOnce(group, answer.status)
     const parts = answer.status === 200 ? await partsOf(answer.body) : undefined
     if (answer.status === 200 && parts?.length !== group.length) {
       throw new GatewayFault('ERR_NODE_NONSENSE', 'The node did not answer each item of the batch')
@@ -219,6 +222,10 @@ export class BatchRun {
         )
       else this.#passOn(job, body ? { body } : resultOf(answer, job.lease?.node.name))
     }
+    judgeOnce(
+      accepted.map(({ job }) => job),
+      answer.status,
+    )
     for (let start = 0; start < accepted.length; start += MAX_RECORDED_AT_ONCE) {
       if (slice.isOver) await slice.next()
       await this.#record(accepted.slice(start, start + MAX_RECORDED_AT_ONCE))
@@ -284,6 +291,16 @@ function recorded({ item, lease }: Travelling, body: Buffer): void {
   item.isAccepted = true
   item.isOurs = true
   lease?.exchangeEnded('success')
+}
+
+/** One answer says one thing of its node for each kind of work among the items, however many these are. */
+function judgeOnce(jobs: readonly Travelling[], status: number): void {
+  const leases = new Map<string, Lease>()
+  for (const { tries, lease } of jobs) {
+    const { kind } = tries.asked
+    if (lease && (lease.isTrial || !leases.has(kind))) leases.set(kind, lease)
+  }
+  for (const lease of leases.values()) lease.judged(verdictOf(lease.node, status), status)
 }
 
 function conclude(item: BatchItem, fault: GatewayFault): void {

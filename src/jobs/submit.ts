@@ -100,6 +100,7 @@ export function submissionExchange(
   return {
     need,
     cost: by.options.cost,
+    caller: by.caller,
     restKey: `${path} ${by.caller}`,
     requestFor: (node) => ({ method: 'POST', path: node.spec.basePath + path, headers, body }),
     retry: isJob && by.options.idempotencyKey !== undefined ? 'untilAnswered' : 'untilSent',

@@ -1,4 +1,7 @@
 import type { Fleet } from '../fleet/fleet.ts'
+import { describeKind } from '../fleet/judge.ts'
+import type { FreedBy } from '../fleet/load/outliers/outliers.ts'
+import { shortened } from '../fleet/need.ts'
 import type { LiveJobs } from '../jobs/liveJobs.ts'
 import type { Logger } from './logger.ts'
 
@@ -10,6 +13,12 @@ const MOST_SINGLE_LINES = 20
 /** Nodes named for each image of a conflict; `/stats` names them all. */
 const MOST_NAMES = 3
 
+const FREED_BY: Readonly<Record<FreedBy, string>> = {
+  trial: 'it served a request that tried it',
+  siblings: 'its siblings refuse as well, or it did serve',
+  age: 'nothing was asked of it for long',
+}
+
 /** One line for each event in the life of the fleet. */
 export function logFleet(fleet: Fleet, logger: Logger): void {
   const added = new Gathered((fields) => logger.debug('node added', fields))
@@ -20,6 +29,15 @@ export function logFleet(fleet: Fleet, logger: Logger): void {
   fleet.on('node:down', (node, reason) => logger.warn('node down', { node: node.name, reason }))
   fleet.on('node:ejected', (node, reason) => {
     logger.warn('node ejected for a while, its requests keep failing', { node: node.name, reason })
+  })
+  fleet.on('node:avoided', (node, { kind, reason, until }) => {
+    const seconds = Math.ceil(until - fleet.now())
+    const fields = { node: node.name, kind: shortened(describeKind(kind)), reason, seconds }
+    logger.warn('node set aside for one kind of work, it answers worse than its siblings', fields)
+  })
+  fleet.on('node:freed', (node, kind, by) => {
+    const fields = { node: node.name, kind: shortened(describeKind(kind)), reason: FREED_BY[by] }
+    logger.info('node gets that kind of work again', fields)
   })
   fleet.on('node:in-turn', (node, isInTurn) => {
     if (isInTurn) logger.warn(`${SEVERAL_NODES}; ${SEVERAL_NODES_ADVICE}`, { node: node.name })

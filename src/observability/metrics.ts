@@ -177,6 +177,11 @@ export class Metrics {
     )
     perNode('infernet_gateway_node_requests_total', 'Requests sent to the node', (node) => node.counts.requests)
     perNode('infernet_gateway_node_errors_total', 'Requests that failed at the node', (node) => node.counts.errors)
+    perNode(
+      'infernet_gateway_node_set_asides_total',
+      'Times that the node was set aside for a kind of work, because it answered that worse than its siblings',
+      (node) => node.counts.setAsides,
+    )
     new Gauge({
       name: 'infernet_gateway_jobs_unfinished',
       help: 'Jobs without a final state',

@@ -2,6 +2,8 @@ import type { RequestHandler, Response } from 'express'
 import { urlOf } from '../fleet/address.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import type { WorkKind } from '../fleet/load/kinds.ts'
+import { describeKind } from '../fleet/judge.ts'
+import { shortened } from '../fleet/need.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import type { Drain } from '../http/drain.ts'
 import { RETRY_AFTER_SECONDS } from '../http/errors.ts'
@@ -100,7 +102,7 @@ export function statsPage(deps: WatchDeps): RequestHandler {
     const stats = {
       total_services: nodes.length,
       healthy_services: fleet.healthy().length,
-      services: new Parts(listParts(nodes, (node) => JSON.stringify(nodeStats(node, fleet.now(), kinds)))),
+      services: new Parts(listParts(nodes, (node) => JSON.stringify(nodeStats(fleet, node, kinds)))),
       running_requests: drain.running,
       jobs: {
         unfinished: live.size,
@@ -135,7 +137,11 @@ function mostKinds({ loads }: Fleet): WorkKind[] {
   return kinds.sort((a, b) => b.jobs - a.jobs).slice(0, MOST_KINDS)
 }
 
-function nodeStats(node: TrackedNode, now: number, kinds: readonly WorkKind[]): Record<string, unknown> {
+/** Kinds of work that are shown of those for which a node is set aside. */
+const MOST_AVOIDED = 20
+
+function nodeStats(fleet: Fleet, node: TrackedNode, kinds: readonly WorkKind[]): Record<string, unknown> {
+  const now = fleet.now()
   const load = node.load.snapshot(now)
   return {
     name: node.name,
@@ -159,6 +165,7 @@ function nodeStats(node: TrackedNode, now: number, kinds: readonly WorkKind[]): 
     failure_level: rounded(load.failureLevel),
     black_hole_suspicion: rounded(load.suspicion),
     ejected_until: load.ejectedUntil === undefined ? null : isoTime(load.ejectedUntil, now),
+    avoided: avoidedFor(fleet, node, now),
     ...abilities(node),
   }
 }
@@ -172,6 +179,14 @@ function kindFactors(node: TrackedNode, kinds: readonly WorkKind[]): Record<stri
   const distance = ([, factor]: [string, number]): number => Math.abs(Math.log(factor))
   factors.sort((a, b) => distance(b) - distance(a))
   return Object.fromEntries(factors.slice(0, MOST_KINDS_OF_NODE))
+}
+
+/** For which kinds of work the node is set aside, why, and when it is tried again. */
+function avoidedFor({ outliers }: Fleet, node: TrackedNode, now: number): object[] {
+  return outliers
+    .avoided(node, now)
+    .slice(0, MOST_AVOIDED)
+    .map(({ kind, reason, until }) => ({ kind: shortened(describeKind(kind)), reason, until: isoTime(until, now) }))
 }
 
 function abilities(node: TrackedNode): Record<string, readonly string[]> {

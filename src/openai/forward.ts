@@ -1,6 +1,7 @@
 import type { Request, Response } from 'express'
 import type { EventEmitter } from 'node:events'
 import type { Fleet } from '../fleet/fleet.ts'
+import { kindOf } from '../fleet/judge.ts'
 import { needModel, type Need } from '../fleet/need.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import { GatewayFault } from '../faults.ts'
@@ -62,8 +63,13 @@ export function forwardOpenAi(deps: OpenAiDeps) {
     const remember =
       isResponses(path) && ((nodeKey: string, id: string): void => deps.homes.remember(id, { nodeKey, caller }))
     budget.requested()
+    const itsKind = needModel(model)
     const forwarding = deps.forwarder.forward(req, res, {
-      need: home ? both(needService(home), needModel(model)) : needModel(model),
+      need: home ? both(needService(home), itsKind) : itsKind,
+      caller,
+      // A service may lack one path of a model that it has: that says nothing of the others.
+      kind: `${kindOf(itsKind)}\n${path.split('?', 1)[0]}`,
+      model,
       session: (session ?? sessionHeader(req))?.slice(0, MAX_SESSION),
       restKey: `openai ${model} ${caller}`,
       requestFor: (node) => ({

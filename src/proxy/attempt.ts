@@ -10,7 +10,7 @@ import { faultOfTransport, isRefused } from './attemptFaults.ts'
 import { Deadline } from './deadline.ts'
 import type { FlatHeaders } from './headers.ts'
 import { isReuseRace } from './idleCloses.ts'
-import type { AnswerHandler, Repeat, SilenceLimits, Transport } from './transport.ts'
+import type { AnswerHandler, Heard, Repeat, SilenceLimits, Transport } from './transport.ts'
 
 /** One request as it goes to one backend. */
 export interface BackendRequest {
@@ -100,6 +100,8 @@ export class Attempt implements AnswerHandler, Flow {
   #repeatable: Repeatable | undefined
   /** Monotonic ms when the node was last heard, or the request was sent, or the try began. */
   #heardAt = performance.now()
+  /** Who is asked. */
+  #node: Heard | undefined
   readonly #endsAt: number
   readonly #silenceMs: number
   #answerMs: number
@@ -137,7 +139,8 @@ export class Attempt implements AnswerHandler, Flow {
     this.result = new Promise((resolve) => (this.#resolve = resolve))
   }
 
-  limitSilence({ answerTimeoutSeconds, idleTimeoutSeconds }: SilenceLimits): void {
+  limitSilence({ answerTimeoutSeconds, idleTimeoutSeconds }: SilenceLimits, node: Heard): void {
+    this.#node = node
     this.#answerMs = Math.min(this.#answerMs, answerTimeoutSeconds * 1000)
     this.#idleMs = Math.min(this.#idleMs, idleTimeoutSeconds * 1000)
     if (this.#endsAt === Infinity) this.#wholeMs = answerTimeoutSeconds * 1000
@@ -213,7 +216,7 @@ export class Attempt implements AnswerHandler, Flow {
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
     // An interim answer (1xx) is no answer: a node that only sends those is silent.
     if (status < 200) return
-    this.answeredAt = this.#heardAt = performance.now()
+    this.answeredAt = this.#heard()
     this.#status = status
     this.#headers = headers
     this.#streaming = this.#sink?.begin(status, headers, this) === true
@@ -241,7 +244,7 @@ export class Attempt implements AnswerHandler, Flow {
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    this.#heardAt = performance.now()
+    this.#heard()
     if (this.#streaming) {
       this.#sink?.piece(chunk)
       return
@@ -256,6 +259,12 @@ export class Attempt implements AnswerHandler, Flow {
   #streamFrom(chunk: Buffer): void {
     this.#streamLate()
     this.#sink?.piece(chunk)
+  }
+
+  #heard(): number {
+    this.#heardAt = performance.now()
+    if (this.#node) this.#node.heardAtMs = this.#heardAt
+    return this.#heardAt
   }
 
   /** Takes a piece of an answer that is collected, or says why not. */

@@ -1,4 +1,5 @@
 import type { Fleet } from '../fleet/fleet.ts'
+import { kindOf, type AskedOfNodes } from '../fleet/judge.ts'
 import { Lease } from '../fleet/lease.ts'
 import type { Need } from '../fleet/need.ts'
 import type { TrackedNode } from '../fleet/node.ts'
@@ -30,6 +31,12 @@ export interface Exchange {
   readonly need: Need
   /** The job's cost by the client's hint. */
   readonly cost?: number | undefined
+  /** Who asks: the name behind the key, else the address. */
+  readonly caller: string
+  /** The kind of work by which backends are compared; default: that of the need. */
+  readonly kind?: string | undefined
+  /** The model, by the name that services list it under. */
+  readonly model?: string | undefined
   /** Requests of one session go to the same backend, as long as that costs nothing. */
   readonly session?: string | undefined
   /** Rests after a pushback are kept for this; usually endpoint and caller. */
@@ -54,6 +61,7 @@ export interface Exchange {
 /** An exchange on its way: who was tried, and what came of it. */
 export class Tries {
   readonly tried = new Set<TrackedNode>()
+  readonly asked: AskedOfNodes
   /** Least `Retry-After` of those that pushed back with 429, or rest after that, whole seconds, at least 1. */
   leastRetrySeconds = Infinity
   /** Where a node's own words go on: the 429 with the least `Retry-After`, which is at least 1 in it. */
@@ -71,6 +79,8 @@ export class Tries {
 
   constructor(exchange: Exchange, fleet: Fleet, selector: Selector) {
     this.#exchange = exchange
+    const { need, caller, kind = kindOf(need) } = exchange
+    this.asked = { need, caller, kind }
     this.#fleet = fleet
     this.#selector = selector
   }
@@ -79,14 +89,15 @@ export class Tries {
   next(): Lease | undefined {
     const { need, restKey, cost, session, elsewhere } = this.#exchange
     if (elsewhere?.maxTries !== undefined && this.tried.size >= elsewhere.maxTries) return undefined
-    const pick = this.#selector.pick(need, { except: this.tried, restKey, cost, session })
+    const { kind } = this.asked
+    const pick = this.#selector.pick(need, { except: this.tried, restKey, cost, session, kind })
     if (!pick.node) {
       const { restsForSeconds } = pick
       if (restsForSeconds > 0) this.leastRetrySeconds = Math.min(this.leastRetrySeconds, Math.ceil(restsForSeconds))
       return undefined
     }
     this.tried.add(pick.node)
-    return Lease.take(this.#fleet, pick.node, need.workKind)
+    return Lease.take(this.#fleet, pick.node, this.asked)
   }
 
   /** Keeps the first answer that was held back, or the first that says more. */

@@ -2,6 +2,7 @@ import type { Request, Response } from 'express'
 import { createProxyMiddleware, type Plugin, type RequestHandler } from 'http-proxy-middleware'
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import type { Fleet } from '../fleet/fleet.ts'
+import { verdictOf } from '../fleet/judge.ts'
 import type { Lease } from '../fleet/lease.ts'
 import type { Selector } from '../fleet/selector.ts'
 import { GatewayFault } from '../faults.ts'
@@ -116,19 +117,26 @@ export class Forwarder {
       await sink.broke(fault)
       exchange.onStreamEnd?.(lease, fault.code === 'ERR_CLIENT_GONE' ? 'left' : 'broken')
     }
-    const { elsewhere } = exchange
+    const { elsewhere, model } = exchange
+    const judged = (status: number): void => lease.judged(verdictOf(lease.node, status, model), status)
     const begin = (status: number, headers: IncomingHttpHeaders, flow: Flow): boolean => {
       // Noted before anything is written: the request is reported as soon as its answer has closed.
       context.node = lease.node.name
       context.tries = tries.tried.size
       context.firstByteSeconds = (performance.now() - startedAt) / 1000
       const isTaken = elsewhere?.holds(status, lease.node) !== true && sink.begin(status, headers, flow)
-      // Where the node is set aside or on trial, that would else last as long as the answer does. A trusted one is not told
+      if (!isTaken) return false
+      judged(status)
+      // Where the node is ejected or on trial, that would else last as long as the answer does. A trusted one is not told
       // of yet: one that breaks off each answer would then never fail several times in a row.
-      if (isTaken && !lease.node.load.admits(fleet.now())) fleet.answered(lease.node, { tookWork: true })
-      return isTaken
+      if (!lease.hasRefused && !lease.node.load.admits(fleet.now())) fleet.answered(lease.node, { tookWork: true })
+      return true
     }
-    const beginLate = elsewhere && ((...head: Parameters<AnswerSink['begin']>): void => void sink.begin(...head))
+    const takeLate = (...head: Parameters<AnswerSink['begin']>): void => {
+      judged(head[0])
+      sink.begin(...head)
+    }
+    const beginLate = elsewhere && takeLate
     return {
       begin,
       ...(beginLate && { beginLate }),

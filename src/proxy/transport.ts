@@ -30,10 +30,16 @@ export interface TransportOptions extends SilenceLimits {
   readonly proxies?: ForwardProxies | undefined
 }
 
+/** Who was heard, and when. */
+export interface Heard {
+  /** Monotonic ms. */
+  heardAtMs: number
+}
+
 /** Takes an answer, and sees to it that the node is not silent for too long. */
 export interface AnswerHandler extends Dispatcher.DispatchHandler {
-  /** Told once, before anything else. */
-  limitSilence(limits: SilenceLimits): void
+  /** Told once, before anything else; `node` is marked whenever it is heard. */
+  limitSilence(limits: SilenceLimits, node: Heard): void
   /** Told once, before the request is sent: `repeat.onFreshConnection(…)` sends it once more. */
   repeatsBy(repeat: Repeat, node: TrackedNode, request: BackendRequest): void
 }
@@ -68,7 +74,7 @@ export class Transport implements Repeat {
 
   /** Sends one request to one node. Every outcome is told to the handler, none is thrown. */
   dispatch(node: TrackedNode, request: BackendRequest, handler: AnswerHandler): void {
-    handler.limitSilence(this.#options)
+    handler.limitSilence(this.#options, node)
     handler.repeatsBy(this, node, request)
     const { pool, proxy } = this.#connectionsTo(node)
     pool.dispatch(proxy ? throughProxy(proxy, node, request) : request, handler)

@@ -1,4 +1,5 @@
 import type { Fleet } from '../fleet/fleet.ts'
+import { verdictOf } from '../fleet/judge.ts'
 import type { Lease } from '../fleet/lease.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import { GatewayFault, type FaultCode } from '../faults.ts'
@@ -59,13 +60,14 @@ export async function tryNodes(
     const result = await attempt.result
     const firstByteSeconds = attempt.answeredAt > 0 ? (attempt.answeredAt - startedAt) / 1000 : 0
     if (result.kind === 'streamed') {
-      answered(backends, lease, firstByteSeconds, true)
+      answered(backends, lease, firstByteSeconds, !lease.hasRefused)
       return { kind: 'streamed', lease, firstByteSeconds }
     }
     if (result.kind === 'answer') {
       const { answer } = result
       const verdict = verdictOn(exchange, answer, tries, lease, backends.fleet)
-      answered(backends, lease, firstByteSeconds, verdict === 'pass')
+      judged(exchange, lease, answer.status, verdict)
+      answered(backends, lease, firstByteSeconds, verdict === 'pass' && !lease.hasRefused)
       if (verdict !== 'pushback' && answer.status >= 500) lease.node.counts.errors++
       if (verdict === 'pass') return { kind: 'answer', answer, lease, firstByteSeconds }
       lease.exchangeEnded('pushback')
@@ -92,6 +94,13 @@ export async function tryNodes(
 /** Takes room for one more run where these are bounded. */
 function isWithinBudget({ elsewhere }: Exchange): boolean {
   return elsewhere?.budget?.take() !== false
+}
+
+/** Notes what an answer says of the node, besides what it means for the exchange. */
+function judged({ model }: Exchange, lease: Lease, status: number, verdict: Verdict): void {
+  const itself = verdictOf(lease.node, status, model)
+  // A node that is not the one to ask, such as one that does not run the container, was asked all the same.
+  lease.judged(verdict === 'pushback' && itself === 'request' ? 'pushback' : itself, status)
 }
 
 function answered({ fleet }: Backends, lease: Lease, firstByteSeconds: number, tookWork: boolean): void {

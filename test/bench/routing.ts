@@ -4,6 +4,7 @@
  */
 import { parseArgs } from 'node:util'
 import { isInstalled, type ContenderName } from './routing/contenders.ts'
+import { refusalTrials, runRefusalTrial } from './routing/refusals.ts'
 import { runOnce, type RunResult } from './routing/run.ts'
 import { endOnSignal } from '../kit/endOnSignal.ts'
 import { trials, type Timing, type Trial } from './routing/scenarios.ts'
@@ -21,7 +22,7 @@ const NAMES: Partial<Record<ContenderName, string>> = {
 const USAGE = `npm run bench:routing -- [option …]
   (none)          all scenarios, 60 s measured after 40 s, three seeds
   --quick         R1 and R2, one seed, in under three minutes
-  --only R1,R5    only scenarios that begin so
+  --only R1,B2    only scenarios that begin so; B1 to B4 are backends that answer badly, in real time
   --against a,b   only these contenders beside the gateway: ${Object.keys(NAMES).slice(1).join(', ')},
                   haproxy leastconn, nginx least_conn
   --seeds N       seeds (3)
@@ -54,6 +55,11 @@ async function main(): Promise<void> {
   const only = values.only?.split(',') ?? (values.quick ? ['R1', 'R2'] : [''])
   for (const trial of trials(Number(values.nodes), values.tell)) {
     if (only.some((id) => trial.id.startsWith(id))) await report(trial, timing, seeds)
+  }
+  for (const trial of refusalTrials()) {
+    if (!only.some((id) => trial.id.startsWith(id))) continue
+    console.log(`\n${trial.id}: ${trial.title}`)
+    console.log(`  ${await runRefusalTrial(trial, values.quick)}`)
   }
 }
 

@@ -65,6 +65,23 @@ export interface PolicyConstants {
   readonly firstEjectionSeconds: number
   readonly longestEjectionSeconds: number
 
+  /** For how long after its last refusal a backend is compared with its siblings. */
+  readonly outlierWindowSeconds: number
+  /** After this, what the siblings answered lately counts half. */
+  readonly siblingHalfLifeSeconds: number
+  /** Refusals of one caller that follow each other no later than this belong together. */
+  readonly refusalRunSeconds: number
+  /** Odds above which a backend is set aside for a kind of work; wrong once in so many kinds and windows. */
+  readonly asideOdds: number
+  /** Odds that are enough while the same backend is set aside for another kind: one refusal. */
+  readonly associatedAsideOdds: number
+  /** Odds below which one that is set aside is free again, since its siblings refuse as well. */
+  readonly freeOdds: number
+  /** For how long it is set aside before it is tried, and how many times longer each further time. */
+  readonly firstAsideSeconds: number
+  readonly longestAsideSeconds: number
+  readonly asideGrowthRatio: number
+
   /** Empty polls in a row at which a node counts as a black hole. Three would accuse an idle fast node now and then. */
   readonly suspicionLimitPolls: number
   /** With this much predicted unseen load, an empty poll counts in full. */
@@ -118,6 +135,15 @@ export const DEFAULT_CONSTANTS: PolicyConstants = {
   ejectAfterFailures: 3,
   firstEjectionSeconds: 5,
   longestEjectionSeconds: 160,
+  outlierWindowSeconds: 300,
+  siblingHalfLifeSeconds: 30,
+  refusalRunSeconds: 2,
+  asideOdds: 2000,
+  associatedAsideOdds: 12,
+  freeOdds: 440,
+  firstAsideSeconds: 20,
+  longestAsideSeconds: 300,
+  asideGrowthRatio: 2.5,
   suspicionLimitPolls: 5,
   suspicionFullJobs: 2,
   suspicionPenaltyRatio: 20,

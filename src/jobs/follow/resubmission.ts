@@ -63,6 +63,7 @@ function exchangeFor({ via }: ResubmissionOptions, { record }: LiveJob, body: Bu
   return {
     need: needFor(record),
     cost: record.cost,
+    caller: record.caller,
     restKey: `${JOBS_PATH} ${record.caller}`,
     requestFor: (to) => ({ method: 'POST', path: to.spec.basePath + JOBS_PATH, headers, body }),
     // Every request that was sent may be a run, and those are counted.

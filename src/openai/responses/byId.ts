@@ -47,6 +47,7 @@ export function forwardResponse(deps: OpenAiDeps, part: ResponsePart) {
     }
     const forwarding = deps.forwarder.forward(req, res, {
       need: home ? needService(home) : ANY_SERVICE,
+      caller,
       restKey: `responses ${caller}`,
       requestFor: (node) => ({ method, path: pathAt(node, path), headers: headersFor(node, headers), body }),
       // Asking another service changes nothing there, unless it has the response.

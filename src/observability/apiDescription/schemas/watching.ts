@@ -31,6 +31,14 @@ const NODE_STATS = object(
     failure_level: amount('Share of recent requests that failed, fading with time.'),
     black_hole_suspicion: amount('Polls that showed no work although work was sent.'),
     ejected_until: { ...TIME, type: ['string', 'null'], description: 'Until when failing traffic keeps it out.' },
+    avoided: list(
+      object({
+        kind: text('Its container, containers, or model and path.'),
+        reason: text('Such as: answers 500 to 94 % where its siblings answer 1 %.'),
+        until: { ...TIME, description: 'When a request may try it again.' },
+      }),
+      'Kinds of work for which it is set aside, because it answers them worse than its siblings.',
+    ),
     ...ABILITIES,
   },
   ['reason', 'advice', 'containers', 'models'],

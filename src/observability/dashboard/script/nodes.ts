@@ -1,6 +1,7 @@
 /** The table of nodes: what its columns show, mean and sort by. */
 export const NODES = String.raw`
 const MOST_NAMES = 4
+const MOST_AVOIDED = 3
 const FAILING = 0.1
 const SUSPECT = 1
 
@@ -18,7 +19,7 @@ const COLUMNS = [
   },
   {
     label: 'State',
-    about: 'Whether it gets work. A node whose requests keep failing is ejected for a while.',
+    about: 'Whether it gets work. A node whose requests keep failing is ejected for a while; one that answers a kind of work worse than its siblings gets none of that kind.',
     sortBy: (node) => (node.healthy ? 1 : 0),
     show: stateParts,
   },
@@ -101,6 +102,12 @@ const namesOf = (node) => node.containers ?? node.models ?? []
 function stateParts(node) {
   const parts = [node.healthy ? part('healthy', 'state good') : part('unhealthy', 'state bad')]
   if (node.ejected_until) parts.push(part('ejected until ' + clock(node.ejected_until), 'why'))
+  for (const { kind, reason, until } of node.avoided.slice(0, MOST_AVOIDED)) {
+    parts.push(part('avoided for ' + kind + ' until ' + clock(until) + ': ' + reason, 'why'))
+  }
+  if (node.avoided.length > MOST_AVOIDED) {
+    parts.push(part('and for ' + count(node.avoided.length - MOST_AVOIDED) + ' more', 'why'))
+  }
   if (node.reason && !node.healthy) parts.push(part(node.reason, 'why'))
   if (node.several_nodes) parts.push(part('several nodes answer in turn here', 'why'))
   if (node.failure_level >= FAILING) parts.push(part('failing lately: ' + significant(node.failure_level), 'why'))
