@@ -56,11 +56,11 @@ export type AttemptResult =
 /** Without a sink nothing is streamed. */
 export type CollectResult = Exclude<AttemptResult, { kind: 'streamed' }>
 
+const NOBODY: Heard = { heardAtMs: 0 }
 /** A collected answer larger than this is given up, bytes. */
 const MAX_COLLECTED = 64_000_000
 /** This much of an answer always has room: the id of a job that a node has accepted must not be lost for want of it, bytes. */
 const ALWAYS_COLLECTED = 16_384
-
 /** An answer that its sink may take late is collected up to this, bytes and ms from its head. */
 const MAX_HELD = 65_536
 const HOLD_MS = 3000
@@ -100,8 +100,7 @@ export class Attempt implements AnswerHandler, Flow {
   #repeatable: Repeatable | undefined
   /** Monotonic ms when the node was last heard, or the request was sent, or the try began. */
   #heardAt = performance.now()
-  /** Who is asked. */
-  #node: Heard | undefined
+  #node: Heard = NOBODY
   readonly #endsAt: number
   readonly #silenceMs: number
   #answerMs: number
@@ -262,9 +261,7 @@ export class Attempt implements AnswerHandler, Flow {
   }
 
   #heard(): number {
-    this.#heardAt = performance.now()
-    if (this.#node) this.#node.heardAtMs = this.#heardAt
-    return this.#heardAt
+    return (this.#heardAt = this.#node.heardAtMs = performance.now())
   }
 
   /** Takes a piece of an answer that is collected, or says why not. */

@@ -8,7 +8,12 @@ import { eventually } from '../../kit/wait.ts'
 import { assertError, gatewayFor, job, statsOf } from '../support.ts'
 
 const file = { after }
-const [first, second] = await Promise.all([startSimNode({ rateLimit: 0 }, file), startSimNode({ rateLimit: 0 }, file)])
+/** A container for each case: one that is refused several times in a row would go elsewhere, as it should. */
+const containers = ['echo', ...Array.from({ length: 40 }, (_, n) => `echo-${n}`)]
+const [first, second] = await Promise.all([
+  startSimNode({ rateLimit: 0, containers }, file),
+  startSimNode({ rateLimit: 0, containers }, file),
+])
 // The first is asked first whenever it may be asked at all.
 await second.set({ shownPending: { offchain: 1000 } })
 const gateway = await gatewayFor(file, [first, second])
@@ -20,8 +25,8 @@ function newCaller(): { localAddress: string } {
   return { localAddress: `127.0.1.${++callers}` }
 }
 
-function submitFrom(from: { localAddress: string }, path = '/api/jobs'): Promise<Answer> {
-  return post(`${gateway.url}${path}`, job(), from)
+function submitFrom(from: { localAddress: string }, path = '/api/jobs', container = 'echo'): Promise<Answer> {
+  return post(`${gateway.url}${path}`, { ...job(), containers: [container] }, from)
 }
 
 function servedBy(answer: Answer, node: SimNode): void {
@@ -180,6 +185,7 @@ describe('any other answer', () => {
   ]
 
   test('passes through untouched, and no other node is asked', async () => {
+    let cases = 0
     for (const [status, body, contentType] of ANSWERS) {
       for (const [path, endpoint] of [
         ['/api/jobs', 'submit'],
@@ -187,7 +193,7 @@ describe('any other answer', () => {
       ] as const) {
         await first.answer(status, endpoint, { times: 1, body, contentType })
         const count = await asked(endpoint, async () => {
-          const answer = await submitFrom(newCaller(), path)
+          const answer = await submitFrom(newCaller(), path, containers[++cases])
           assert.equal(answer.status, status)
           assert.equal(answer.text, body)
           assert.equal(answer.headers['content-type'], contentType)
@@ -199,9 +205,9 @@ describe('any other answer', () => {
   })
 
   test('never makes a node unhealthy', async () => {
-    for (const status of [500, 500, 500, 500, 400, 404, 405, 422]) {
+    for (const [n, status] of [500, 500, 500, 500, 400, 404, 405, 422].entries()) {
       await first.answer(status, 'submit', { times: 1 })
-      assert.equal((await submitFrom(newCaller())).status, status)
+      assert.equal((await submitFrom(newCaller(), '/api/jobs', containers[30 + n])).status, status)
     }
     assert.equal((await statsOf(gateway, first)).healthy, true)
     servedBy(await submitFrom(newCaller()), first)
