@@ -2,6 +2,7 @@ import type { NodeSpec } from './address.ts'
 import { Contact, Health } from './health.ts'
 import type { ContainerInfo, NodeInfo } from './info.ts'
 import type { NodeLoad } from './load/nodeLoad.ts'
+import { PrefixTrials } from './prefixTrials.ts'
 
 /** How a node has served us so far, for operators. */
 export interface NodeCounts {
@@ -33,6 +34,8 @@ export class TrackedNode {
   models: ReadonlySet<string> = new Set()
   /** Path prefix of a service's calls: `/v1`, or empty where only `/models` answered. */
   prefix = '/v1'
+  /** Finds the prefix where no list tells it. */
+  readonly prefixTrials = new PrefixTrials()
   /** Requests that are open at this node right now. */
   inFlight = 0
   /** True after the first poll has ended, well or not. */
@@ -84,6 +87,13 @@ export class TrackedNode {
     this.models = found
     this.prefix = prefix
     return true
+  }
+
+  /** A service answered a call on a path that all services of its kind have; `body` where it was read. */
+  callAnswered(status: number, body?: Buffer): void {
+    const { prefixTrials } = this
+    if (!prefixTrials.isOpen || !prefixTrials.answered(this.prefix, status, body)) return
+    this.prefix = prefixTrials.guess(this.spec) ?? this.prefix
   }
 
   /** After a pushback: no more of this (endpoint and caller) until `until`, seconds. */

@@ -7,6 +7,7 @@ import { modelSteps } from './modelList.ts'
 import type { TrackedNode } from './node.ts'
 import type { ForwardProxies } from './forwardProxies.ts'
 import { Polls } from './polls.ts'
+import { keyHeaderOf } from './serviceKey.ts'
 import type { MemoryBudget, Reservation } from '../memory/budget.ts'
 import { Collector } from '../memory/collector.ts'
 import { inTurns, type Steps } from '../turns.ts'
@@ -18,6 +19,9 @@ const ALWAYS_READ_BYTES = 16_384
 const MAX_RETRY_AFTER_SECONDS = 3600
 /** What a service without a list of models, or with one that is not for everybody, says where others have theirs. */
 const LISTLESS_STATUSES: readonly number[] = [401, 403, 404, 405, 501]
+
+/** The version of Anthropic's API whose list of models is asked for. */
+const ANTHROPIC_VERSION = '2023-06-01'
 
 /** What one poll found. */
 export type ProbeResult =
@@ -63,6 +67,8 @@ class NoRoomError extends Error {}
 export class Prober {
   readonly #options: ProberOptions
   readonly #polls: Polls
+  /** Services that want their key as `x-api-key`. */
+  readonly #plainKeys = new WeakSet<TrackedNode>()
 
   constructor(options: ProberOptions) {
     this.#options = options
@@ -96,33 +102,52 @@ export class Prober {
   }
 
   async #askModels(node: TrackedNode, memory: Reservation | undefined): Promise<ProbeResult> {
-    let prefix = '/v1'
-    let answer = await this.#get(node, '/v1/models', memory)
-    if (answer.status === 404) {
-      prefix = ''
-      answer = await this.#get(node, '/models', memory)
-    }
+    const { spec } = node
+    const { prefix, answer } = await this.#findModels(node, memory)
     // A service whose models its operator names needs no list of its own; that it answers at all is its health.
-    if (node.spec.models && LISTLESS_STATUSES.includes(answer.status)) {
-      return { outcome: 'models', models: node.spec.models, prefix: answer.status === 404 ? '/v1' : prefix }
-    }
+    if (spec.models && LISTLESS_STATUSES.includes(answer.status)) return withoutList(node, prefix, answer.status)
     const common = commonResult(answer)
     if (common) return common
-    if (node.spec.models) return { outcome: 'models', models: node.spec.models, prefix }
+    node.prefixTrials.close()
+    if (spec.models) return { outcome: 'models', models: spec.models, prefix }
     const list = await read(answer, modelSteps)
     if (list) return { outcome: 'models', ...list, prefix }
     return { outcome: 'failed', reason: 'the model list is not {"data":[{"id"}]}', refused: false, answered: true }
   }
 
+  /** Looks for the list at the given prefix, else at `/v1` and then without one. */
+  async #findModels(
+    node: TrackedNode,
+    memory: Reservation | undefined,
+  ): Promise<{ readonly prefix: string; readonly answer: Answer }> {
+    const given = node.spec.prefix
+    const prefix = given ?? '/v1'
+    const answer = await this.#getModels(node, `${prefix}/models`, memory)
+    if (answer.status !== 404 || given !== undefined) return { prefix, answer }
+    return { prefix: '', answer: await this.#getModels(node, '/models', memory) }
+  }
+
+  /** A service that refuses its key as `Authorization` gets it as Anthropic's dialect has it, too. */
+  async #getModels(node: TrackedNode, path: string, memory: Reservation | undefined): Promise<Answer> {
+    const answer = await this.#get(node, path, memory)
+    const { apiKey, apiKeyHeader } = node.spec
+    if (answer.status !== 401 || apiKey === undefined || apiKeyHeader !== undefined) return answer
+    if (this.#plainKeys.has(node)) {
+      this.#plainKeys.delete(node)
+      return answer
+    }
+    this.#plainKeys.add(node)
+    const second = await this.#get(node, path, memory)
+    if (second.status === 401) this.#plainKeys.delete(node)
+    return second
+  }
+
   async #get(node: TrackedNode, path: string, memory: Reservation | undefined): Promise<Answer> {
     const timeout = this.#options.timeoutSeconds * 1000
-    const { apiKey } = node.spec
-    const opened = await this.#polls.get<Readable>(urlOf(node.spec) + path, {
-      headers: {
-        Accept: 'application/json',
-        Via: this.#options.via,
-        ...(apiKey && { Authorization: `Bearer ${apiKey}` }),
-      },
+    const { query } = node.spec
+    const url = urlOf(node.spec) + path + (query === undefined ? '' : `?${query}`)
+    const opened = await this.#polls.get<Readable>(url, {
+      headers: { Accept: 'application/json', Via: this.#options.via, ...this.#credentials(node) },
       timeout,
       // The client's own time-out covers only parts of a call; this one covers all of it.
       signal: AbortSignal.timeout(timeout),
@@ -131,6 +156,26 @@ export class Prober {
     })
     return { status: opened.status, headers: opened.headers, data: await collected(opened, memory) }
   }
+
+  #credentials(node: TrackedNode): Record<string, string> {
+    const keyHeader = keyHeaderOf(node.spec)
+    if (!keyHeader) return {}
+    const credentials = { [keyHeader[0]]: keyHeader[1] }
+    if (!this.#plainKeys.has(node)) return credentials
+    return { ...credentials, 'x-api-key': node.spec.apiKey ?? '', 'anthropic-version': ANTHROPIC_VERSION }
+  }
+}
+
+/** The result for a service that answers and has no list for us: calls must tell its prefix where the answer does not. */
+function withoutList(node: TrackedNode, prefix: string, status: number): ProbeResult {
+  const { spec, prefixTrials } = node
+  const models = spec.models ?? []
+  // Whoever refuses the key may do so before it looks at the path; after a 404 elsewhere it has looked.
+  const isUnknown = status === 404 || ((status === 401 || status === 403) && prefix !== '')
+  if (!isUnknown) prefixTrials.close()
+  const found = isUnknown ? prefixTrials.guess(spec) : prefix
+  if (found !== undefined) return { outcome: 'models', models, prefix: found }
+  return { outcome: 'failed', reason: 'calls are not found (404)', refused: false, answered: true }
 }
 
 /**

@@ -3,7 +3,6 @@ import type { EventEmitter } from 'node:events'
 import type { Fleet } from '../fleet/fleet.ts'
 import { kindOf } from '../fleet/judge.ts'
 import { needModel, type Need } from '../fleet/need.ts'
-import type { TrackedNode } from '../fleet/node.ts'
 import { GatewayFault } from '../faults.ts'
 import { contextOf } from '../http/context.ts'
 import { readBody } from '../http/readBody.ts'
@@ -11,10 +10,11 @@ import { listParts, objectParts, Parts, sendJson } from '../http/sendJson.ts'
 import type { StreamTap } from '../proxy/clientSink.ts'
 import type { Forwarder } from '../proxy/forwarder.ts'
 import { RetryBudget } from '../proxy/retryBudget.ts'
-import { headersForBackend, replaceCredentials, type FlatHeaders } from '../proxy/headers.ts'
+import { headersForBackend } from '../proxy/headers.ts'
 import { inTurns } from '../turns.ts'
 import { requestSteps } from './requestBody.ts'
 import { onlyGenerates, secondTries } from './secondTries.ts'
+import { headersFor, pathAt } from './serviceCall.ts'
 import type { ResponseHomes } from './responses/homes.ts'
 import { ResponseIdWatch } from './responses/idWatch.ts'
 import { atHome, homeIsDown, homeOf, needService } from './responses/place.ts'
@@ -75,7 +75,7 @@ export function forwardOpenAi(deps: OpenAiDeps) {
       requestFor: (node) => ({
         method: 'POST',
         path: pathAt(node, path),
-        headers: headersFor(node, headers),
+        headers: headersFor(node, path, headers),
         body,
       }),
       retry: mayRunTwice || req.headers['idempotency-key'] !== undefined ? 'untilAnswered' : 'untilSent',
@@ -139,16 +139,6 @@ function tapFor(usage: UsageWatch, tellId: ((id: string) => void) | false): Stre
 /** Fits what both fit. */
 function both(a: Need, b: Need): Need {
   return { key: `${a.key} ${b.key}`, kind: a.kind, fits: (node) => a.fits(node) && b.fits(node) }
-}
-
-/** The path of a call at a service, from the path behind the prefix. */
-export function pathAt(node: TrackedNode, path: string): string {
-  return node.spec.basePath + node.prefix + path
-}
-
-/** A service's own key takes the place of whatever the client showed. */
-export function headersFor({ spec }: TrackedNode, headers: FlatHeaders): FlatHeaders {
-  return spec.apiKey === undefined ? headers : replaceCredentials(headers, spec.apiKey)
 }
 
 /** Whether a path behind the prefix makes responses. */

@@ -36,10 +36,13 @@ export function secondTries(model: string, options: SecondTriesOptions): Elsewhe
     return mayRunTwice ? 'rerun' : 'pass'
   }
   const holds: Elsewhere['holds'] = (status, node) => {
-    if (status < 400) return false
-    return isPushback(status) || (mayLackPrevious && status === 400) || judge(status, node) !== 'pass'
+    const isHeld =
+      status >= 400 && (isPushback(status) || (mayLackPrevious && status === 400) || judge(status, node) !== 'pass')
+    if (!isHeld && mayRunTwice) node.callAnswered(status)
+    return isHeld
   }
   const after: Elsewhere['after'] = ({ status, body }, node) => {
+    if (mayRunTwice) node.callAnswered(status, body)
     if (mayLackPrevious && status === 400 && body.includes(PREVIOUS_NOT_FOUND)) return 'retry'
     return judge(status, node)
   }

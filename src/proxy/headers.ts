@@ -109,18 +109,14 @@ export function headersForBackend(req: Request, options: HeaderOptions): FlatHea
   return out
 }
 
-/** The same headers, with a backend's own key in place of whatever the client showed. */
-export function replaceCredentials(headers: FlatHeaders, key: string): FlatHeaders {
+/** The same headers, with a backend's own key, which `own` carries, in place of whatever the client showed. */
+export function replaceCredentials(headers: FlatHeaders, keyHeader: string, own: FlatHeaders): FlatHeaders {
   const out: FlatHeaders = []
-  let showsPlainKey = false
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i] as string
-    if (name === 'x-api-key') showsPlainKey = true
-    if (!CREDENTIALS.has(name)) out.push(name, headers[i + 1] as string)
+    if (!CREDENTIALS.has(name) && name !== keyHeader) out.push(name, headers[i + 1] as string)
   }
-  out.push('authorization', `Bearer ${key}`)
-  // Some dialects know only this header.
-  if (showsPlainKey) out.push('x-api-key', key)
+  out.push(...own)
   return out
 }
 

@@ -172,11 +172,18 @@ describe('what stays with the client', () => {
   })
 })
 
-test("a backend's own key takes the place of whatever the client showed, in the client's dialect too", () => {
-  const replaced = named(replaceCredentials(['authorization', 'Bearer a', 'x-a', '1'], 'ours'))
-  assert.deepEqual(Object.fromEntries(replaced), { 'x-a': ['1'], authorization: ['Bearer ours'] })
-  const dialect = named(replaceCredentials(['x-api-key', 'a'], 'ours'))
-  assert.deepEqual(Object.fromEntries(dialect), { authorization: ['Bearer ours'], 'x-api-key': ['ours'] })
+test("a backend's own key takes the place of whatever the client showed, in any header", () => {
+  const own = ['authorization', 'Bearer ours', 'x-api-key', 'ours']
+  const replaced = named(
+    replaceCredentials(['authorization', 'Bearer a', 'x-api-key', 'a', 'x-a', '1'], 'authorization', own),
+  )
+  assert.deepEqual(Object.fromEntries(replaced), {
+    'x-a': ['1'],
+    authorization: ['Bearer ours'],
+    'x-api-key': ['ours'],
+  })
+  const given = named(replaceCredentials(['authorization', 'Bearer a', 'x-key', 'a'], 'x-key', ['x-key', 'ours']))
+  assert.deepEqual(Object.fromEntries(given), { 'x-key': ['ours'] })
 })
 
 test('a call on behalf of a client that has gone still names it', () => {

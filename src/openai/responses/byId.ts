@@ -6,7 +6,8 @@ import { readBody } from '../../http/readBody.ts'
 import type { StreamTap } from '../../proxy/clientSink.ts'
 import type { Elsewhere } from '../../proxy/exchange.ts'
 import { headersForBackend } from '../../proxy/headers.ts'
-import { headersFor, pathAt, type OpenAiDeps } from '../forward.ts'
+import type { OpenAiDeps } from '../forward.ts'
+import { headersFor, pathAt } from '../serviceCall.ts'
 import { ANY_SERVICE, atHome, homeIsDown, homeOf, needService, noResponse } from './place.ts'
 
 /** Services that are asked for a response that this gateway does not know. */
@@ -49,7 +50,7 @@ export function forwardResponse(deps: OpenAiDeps, part: ResponsePart) {
       need: home ? needService(home) : ANY_SERVICE,
       caller,
       restKey: `responses ${caller}`,
-      requestFor: (node) => ({ method, path: pathAt(node, path), headers: headersFor(node, headers), body }),
+      requestFor: (node) => ({ method, path: pathAt(node, path), headers: headersFor(node, path, headers), body }),
       // Asking another service changes nothing there, unless it has the response.
       retry: 'untilAnswered',
       followsPushback: true,

@@ -1,0 +1,46 @@
+import type { TrackedNode } from '../fleet/node.ts'
+import { keyHeaderOf } from '../fleet/serviceKey.ts'
+import { replaceCredentials, type FlatHeaders } from '../proxy/headers.ts'
+
+/** The path of a call at a service, from the path behind the prefix. */
+export function pathAt({ spec, prefix }: TrackedNode, path: string): string {
+  const whole = spec.basePath + prefix + path
+  return spec.query === undefined ? whole : withQuery(whole, spec.query)
+}
+
+/** A service's own key takes the place of whatever the client showed. */
+export function headersFor({ spec }: TrackedNode, path: string, headers: FlatHeaders): FlatHeaders {
+  const keyHeader = keyHeaderOf(spec)
+  if (!keyHeader) return headers
+  const { apiKey = '', apiKeyHeader } = spec
+  const own = [...keyHeader]
+  // Anthropic's dialect, and clients of it, know only this header.
+  if (apiKeyHeader === undefined && (isMessages(path) || headers.includes('x-api-key'))) own.push('x-api-key', apiKey)
+  return replaceCredentials(headers, keyHeader[0], own)
+}
+
+/** Whether a path behind the prefix is of Anthropic's dialect. */
+function isMessages(path: string): boolean {
+  return /^\/messages(?=[/?]|$)/i.test(path)
+}
+
+/** Appends the operator's query; parameters of a client with the same names give way. */
+function withQuery(path: string, query: string): string {
+  const start = path.indexOf('?')
+  if (start < 0) return `${path}?${query}`
+  const own = new Set(query.split('&').map(nameOf))
+  const kept = path
+    .slice(start + 1)
+    .split('&')
+    .filter((parameter) => parameter !== '' && !own.has(nameOf(parameter)))
+  return `${path.slice(0, start)}?${[...kept, query].join('&')}`
+}
+
+function nameOf(parameter: string): string {
+  const [name = ''] = parameter.split('=', 1)
+  try {
+    return decodeURIComponent(name.replaceAll('+', ' '))
+  } catch {
+    return name
+  }
+}
