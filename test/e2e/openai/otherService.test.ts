@@ -31,13 +31,16 @@ const ALWAYS = [429, 503, 401, 402, 403, 404]
 /** Answers for which another is asked on paths that only generate. */
 const GENERATING = [408, 500, 502, 504, 529]
 
-async function statusesOf(gateway: Gateway, { clients, each }: { clients: number; each: number }): Promise<number[]> {
+interface Load {
+  clients: number
+  each: number
+  model?: string
+}
+
+async function statusesOf(gateway: Gateway, { clients, each, model = 'small-model' }: Load): Promise<number[]> {
   const client = new OpenAI({ baseURL: `${gateway.url}/v1`, apiKey: 'sk-any', maxRetries: 0 })
   const ask = async (): Promise<number> => {
-    const asking = client.chat.completions.create({
-      model: 'small-model',
-      messages: [{ role: 'user', content: 'Say it again' }],
-    })
+    const asking = client.chat.completions.create({ model, messages: [{ role: 'user', content: 'Say it again' }] })
     return (await asking.asResponse()).status
   }
   const one = async (): Promise<number[]> => {
@@ -48,29 +51,54 @@ async function statusesOf(gateway: Gateway, { clients, each }: { clients: number
   return (await Promise.all(Array.from({ length: clients }, one))).flat()
 }
 
+/** Serves each of these models in the way that its name says: a status, or what it does with the connection. */
+async function startFailing(models: readonly string[]): Promise<Failing> {
+  const asked: string[] = []
+  const server = createServer((incoming, response) => {
+    const pieces: Buffer[] = []
+    incoming.on('data', (piece: Buffer) => pieces.push(piece))
+    incoming.on('end', () => {
+      if (incoming.method === 'GET') {
+        return void response.end(JSON.stringify({ data: models.map((id) => ({ id })) }))
+      }
+      const { model } = JSON.parse(Buffer.concat(pieces).toString()) as { model: string }
+      asked.push(model)
+      if (model === 'reset') incoming.socket.resetAndDestroy()
+      else if (model === 'garbage') incoming.socket.end('this is no HTTP\r\n\r\n')
+      else response.writeHead(Number(model)).end('{"error":{"message":"told to fail"}}')
+    })
+  })
+  const port = await freePort()
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
+  file.after(() => {
+    server.close()
+    server.closeAllConnections()
+  })
+  return { address: `127.0.0.1:${port}`, url: `http://127.0.0.1:${port}`, asked }
+}
+
+interface Failing {
+  address: string
+  url: string
+  /** Models that it was asked for, one for each request. */
+  asked: readonly string[]
+}
+
 describe('of two services one that fails at once is followed by the other', async () => {
-  const [bad, good] = await Promise.all([
-    startSimService({ apiKey: OWN_KEY }, file),
-    startSimService({ seconds: 0.02 }, file),
-  ])
-  const entries = [entryOf(bad, { api_key: OWN_KEY }), entryOf(good)]
-  const ways: [name: string, fail: () => Promise<void>][] = [
-    ...[...ALWAYS, ...GENERATING].map((status): [string, () => Promise<void>] => [
-      `answers ${status}`,
-      () => bad.answer(status, 'chat'),
-    ]),
-    ['resets the connection', () => bad.break('chat')],
-    ['answers with what is no HTTP', () => bad.garbage('chat')],
-  ]
-  for (const [name, fail] of ways) {
-    test(`where it ${name}: no request fails`, async (t) => {
-      const gateway = await gatewayForServices(t, entries, SELDOM)
-      await bad.behave()
-      await fail()
-      const before = bad.seen('chat').length
-      const statuses = await statusesOf(gateway, { clients: 3, each: 3 })
+  const answers = [...ALWAYS, ...GENERATING].map(String)
+  // One that breaks connections is set aside altogether after three, so each such way has a service of its own.
+  const failing = await Promise.all([answers, ['reset'], ['garbage']].map(startFailing))
+  const ways = [...answers, 'reset', 'garbage']
+  const good = await startSimService({ models: ways, seconds: 0.005, concurrency: 100 }, file)
+  // By their weight they are always the first to be asked.
+  const preferred = failing.map((each) => entryOf(each, { api_key: OWN_KEY, weight: 1000 }))
+  const gateway = await gatewayForServices(file, [...preferred, entryOf(good)], SELDOM)
+
+  for (const model of ways) {
+    test(`none of a hundred requests of four clients fails: ${model}`, async () => {
+      const statuses = await statusesOf(gateway, { clients: 4, each: 25, model })
       assert.deepEqual(new Set(statuses), new Set([200]))
-      assert.ok(bad.seen('chat').length > before)
+      assert.ok(failing.some(({ asked }) => asked.includes(model)))
     })
   }
 })
