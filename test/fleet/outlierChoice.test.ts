@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+import { parseAddress, type NodeSpec } from '../../src/fleet/address.ts'
+import { Fleet } from '../../src/fleet/fleet.ts'
+import { describeKind, kindOf, type AskedOfNodes } from '../../src/fleet/judge.ts'
+import { Lease } from '../../src/fleet/lease.ts'
+import { CHAIN_NODE, needContainers, needModel } from '../../src/fleet/need.ts'
+import type { TrackedNode } from '../../src/fleet/node.ts'
+import { Selector } from '../../src/fleet/selector.ts'
+import type { NodeSource } from '../../src/fleet/sources/source.ts'
+
+const NEED = needContainers(['echo'])
+
+interface Site {
+  readonly clock: { now: number }
+  readonly fleet: Fleet
+  readonly nodes: readonly TrackedNode[]
+  readonly selector: Selector
+  /** A request of a caller of its own. */
+  readonly asked: () => AskedOfNodes
+  /** Sends a request there, which gets that answer. */
+  readonly answer: (node: TrackedNode, status: number) => void
+  /** Who is chosen at all, after these were tried. */
+  readonly picks: (except?: readonly TrackedNode[]) => Set<TrackedNode | undefined>
+  readonly setAside: (node: TrackedNode) => void
+  /** Takes the first node out of the list. */
+  readonly dropFirst: () => void
+}
+
+/** Nodes that run `echo` and are healthy, a clock that stands still, and one caller for each request. */
+async function siteOf(t: TestContext, count: number): Promise<Site> {
+  const clock = { now: 1000 }
+  const specs: NodeSpec[] = Array.from({ length: count }, (_, n) => parseAddress(`127.0.0.1:${n + 1}`))
+  let list: (specs: readonly NodeSpec[]) => void = () => undefined
+  const source: NodeSource = {
+    name: 'test',
+    start: async (onList) => (list = onList)(specs),
+    stop: () => undefined,
+  }
+  const fleet = new Fleet({
+    sources: [source],
+    ...{ refreshIntervalSeconds: 3600, via: '1.1 test', now: () => clock.now },
+  })
+  // Nobody is to be polled: what they are is said here.
+  const started = fleet.start()
+  fleet.stop()
+  await started
+  t.after(() => fleet.stop())
+  for (const node of fleet.nodes.values()) {
+    node.health.observe(true)
+    node.containers = new Map([['echo', { id: 'echo', description: '', external: true, image: '' }]])
+  }
+  fleet.version++
+  let callers = 0
+  const asked = (): AskedOfNodes => ({ need: NEED, kind: kindOf(NEED), caller: `caller ${callers++}` })
+  const answer = (node: TrackedNode, status: number): void => {
+    const lease = Lease.take(fleet, node, asked())
+    lease.judged(status === 200 ? 'served' : 'refused', status)
+    lease.exchangeEnded(status === 200 ? 'success' : 'pushback')
+  }
+  const selector = new Selector(fleet)
+  const picks = (except: readonly TrackedNode[] = []): Set<TrackedNode | undefined> =>
+    new Set(Array.from({ length: 100 }, () => selector.pick(NEED, { except: new Set(except) }).node))
+  const setAside = (node: TrackedNode): void => {
+    for (let n = 0; n < 3; n++) answer(node, 500)
+  }
+  const dropFirst = (): void => list(specs.slice(1))
+  return { clock, fleet, dropFirst, nodes: [...fleet.nodes.values()], asked, answer, selector, picks, setAside }
+}
+
+test('a node that is set aside is not chosen, and comes last in look-ups', async (t) => {
+  const { nodes, picks, setAside, selector } = await siteOf(t, 3)
+  const [bad, ...good] = nodes as [TrackedNode, ...TrackedNode[]]
+  assert.ok(picks().has(bad))
+  setAside(bad)
+  assert.deepEqual(picks(), new Set(good))
+  assert.equal(selector.rank(NEED, 3, 0)[2], bad)
+  assert.deepEqual(selector.rank(NEED, 1, 2), [bad])
+})
+
+test('a retry goes to one that is set aside only when no other is left, and is no trial before that', async (t) => {
+  const { nodes, picks, setAside, clock } = await siteOf(t, 3)
+  const [bad, second, third] = nodes as [TrackedNode, TrackedNode, TrackedNode]
+  setAside(bad)
+  clock.now += 30
+  assert.deepEqual(picks([second]), new Set([third]))
+  assert.deepEqual(picks([second, third]), new Set([bad]))
+})
+
+test('once its time is over, one request at a time tries it', async (t) => {
+  const { nodes, picks, setAside, clock, fleet, asked } = await siteOf(t, 2)
+  const [bad, good] = nodes as [TrackedNode, TrackedNode]
+  setAside(bad)
+  clock.now += 30
+  assert.ok(picks().has(bad))
+  const trial = Lease.take(fleet, bad, asked())
+  assert.equal(trial.isTrial, true)
+  assert.deepEqual(picks(), new Set([good]))
+  // It ended without a word about the node.
+  trial.exchangeEnded('pushback')
+  assert.ok(picks().has(bad))
+})
+
+test('where all are set aside, one is chosen as if none were', async (t) => {
+  const { nodes, picks, setAside, answer, clock, fleet } = await siteOf(t, 2)
+  const [first, second] = nodes as [TrackedNode, TrackedNode]
+  setAside(first)
+  for (const seconds of [20, 50, 125]) {
+    clock.now += seconds
+    answer(first, 500)
+  }
+  clock.now += 150
+  for (let n = 0; n < 1000; n++) answer(second, 200)
+  for (let n = 0; n < 4; n++) answer(second, 500)
+  for (const node of nodes) assert.equal(fleet.outliers.avoided(node, clock.now).length, 1)
+  assert.deepEqual(picks([first]), new Set([second]))
+  assert.ok([...picks()].every((node) => node !== undefined))
+})
+
+test('a refusal takes no service time, and is no success', async (t) => {
+  const { nodes, answer, fleet, clock, asked } = await siteOf(t, 2)
+  const [node] = nodes as [TrackedNode]
+  const before = fleet.loads.infernet.serviceSeconds
+  for (let n = 0; n < 20; n++) {
+    const lease = Lease.take(fleet, node, asked())
+    clock.now += 10
+    lease.judged('refused', 500)
+    lease.exchangeEnded('pushback')
+  }
+  assert.equal(fleet.loads.infernet.serviceSeconds, before)
+  for (let n = 0; n < 3; n++) {
+    fleet.failed(node, 'reset')
+    answer(node, 500)
+  }
+  assert.equal(node.load.isEjected(clock.now), true)
+})
+
+test('a node that leaves the list is not suspected any more', async (t) => {
+  const { nodes, setAside, fleet, dropFirst } = await siteOf(t, 3)
+  setAside(nodes[0]!)
+  dropFirst()
+  assert.equal(fleet.nodes.size, 2)
+  assert.deepEqual(fleet.outliers.avoided(nodes[0]!, fleet.now()), [])
+})
+
+test('kinds of work have names for people', () => {
+  const names = [needContainers(['a']), needContainers(['b', 'a']), needModel('org/m:1'), CHAIN_NODE].map((need) =>
+    describeKind(kindOf(need)),
+  )
+  assert.deepEqual(names, ['container a', 'containers a, b', 'model org/m:1', 'subscriptions'])
+  assert.equal(describeKind(`${kindOf(needModel('m'))}\n/rerank`), 'model m (/rerank)')
+})
