@@ -10,7 +10,7 @@ import { Fifo } from './fifo.ts'
 export type Steps<T> = Generator<undefined, T, undefined>
 
 /** Length of a slice, ms. The longest step between two checks comes on top of it. */
-const SLICE_MS = 8
+const SLICE_MS = 5
 
 /** Resumes of what waits for a turn. */
 const waiting = new Fifo<() => void>()

@@ -4,6 +4,7 @@ import type { Reservation } from '../../memory/budget.ts'
 import { JsonSyntaxError } from '../../json/index.ts'
 import type { AnswerSink, Attempt, Flow } from '../../proxy/attempt.ts'
 import { PIECE_BYTES, type ReceivedResult, type ResultPart } from '../ledger/ledger.ts'
+import { nextTurn, Slice } from '../../turns.ts'
 import { FlowGate } from './flowGate.ts'
 import { ResultScanner, ResultTooLargeError } from './resultScanner.ts'
 import { ResultWriter } from './resultWriter.ts'
@@ -52,6 +53,11 @@ export class LoneAnswer implements AnswerSink {
   #headers: IncomingHttpHeaders = {}
   #chunks: Buffer[] = []
   #bytes = 0
+  /** Bytes of the answer that are still to come; where it does not say how many, Infinity. */
+  #bytesLeft = Infinity
+  /** What was collected before the answer turned out long is still being scanned; then what comes waits behind it. */
+  #isCatchingUp = false
+  #caughtUp = Promise.resolve()
   #timer: NodeJS.Timeout | undefined
   #long: { readonly scanner: ResultScanner; readonly writer: ResultWriter } | undefined
 
@@ -81,6 +87,7 @@ export class LoneAnswer implements AnswerSink {
     this.#gate = new FlowGate(flow)
     this.#status = status
     this.#headers = headers
+    this.#bytesLeft = Number(headers['content-length'] ?? Infinity)
     if (status !== 200) return false
     this.#timer = setTimeout(() => this.#becomeLong(), this.#options.shortSeconds * 1000).unref()
     return true
@@ -88,7 +95,9 @@ export class LoneAnswer implements AnswerSink {
 
   piece(chunk: Buffer): void {
     if (this.outcome) return
-    if (this.#long) return this.#scan(chunk)
+    this.#bytesLeft -= chunk.length
+    if (this.#isCatchingUp) return void this.#chunks.push(chunk)
+    if (this.#long) return this.#scanInTurn(chunk)
     if (this.#options.memory.grow(chunk.length)) return this.#giveUp({ kind: 'later' })
     this.#chunks.push(chunk)
     this.#bytes += chunk.length
@@ -97,6 +106,7 @@ export class LoneAnswer implements AnswerSink {
 
   end(): void | Promise<void> {
     clearTimeout(this.#timer)
+    if (this.#isCatchingUp) return this.#caughtUp.then(() => this.end())
     if (this.outcome) return this.#long?.writer.discard()
     if (this.#long) return this.#endLong(this.#long)
     const body = Buffer.concat(this.#chunks, this.#bytes)
@@ -117,10 +127,22 @@ export class LoneAnswer implements AnswerSink {
     const scanner = new ResultScanner(id, writer, maxResultBytes)
     this.#long = { scanner, writer }
     this.#gate.hold()
-    const chunks = this.#chunks
-    this.#chunks = []
-    for (const chunk of chunks) if (!this.outcome) this.#scan(chunk)
+    this.#caughtUp = this.#catchUp()
     this.#tellLong()
+  }
+
+  /** Scans what was collected until it turned out long, in slices. */
+  async #catchUp(): Promise<void> {
+    const slice = new Slice()
+    this.#isCatchingUp = true
+    this.#gate.hold()
+    for (let chunk = this.#chunks.shift(); chunk; chunk = this.#chunks.shift()) {
+      if (!this.outcome) this.#scan(chunk)
+      if (slice.isOver) await slice.next()
+    }
+    // First, because more may come at once.
+    this.#isCatchingUp = false
+    this.#gate.letGo()
   }
 
   #scan(chunk: Buffer): void {
@@ -129,6 +151,16 @@ export class LoneAnswer implements AnswerSink {
     } catch (error) {
       this.#giveUp(outcomeOf(error))
     }
+  }
+
+  /** Where that uses up its slice of the turn, more of the answer comes in the next one. */
+  #scanInTurn(chunk: Buffer): void {
+    const slice = new Slice()
+    this.#scan(chunk)
+    // All has come but its end: held, it would count as broken off if the node closes the connection now.
+    if (!slice.isOver || this.#bytesLeft <= 0) return
+    this.#gate.hold()
+    void nextTurn().then(() => this.#gate.letGo())
   }
 
   async #endLong({ scanner, writer }: { scanner: ResultScanner; writer: ResultWriter }): Promise<void> {
