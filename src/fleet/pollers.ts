@@ -1,5 +1,4 @@
 import { Fifo } from '../fifo.ts'
-import { nextTurn } from '../turns.ts'
 import type { TrackedNode } from './node.ts'
 import { Poller, type PollerOptions } from './poller.ts'
 
@@ -16,6 +15,7 @@ export class Pollers {
   /** Nodes whose pollers are still to be started. */
   readonly #starting = new Fifo<TrackedNode>()
   #isStarting = false
+  #isStopped = false
 
   constructor(options: PollerOptions) {
     this.#options = options
@@ -24,7 +24,9 @@ export class Pollers {
   /** Begins to poll a node that is listed from now on; of many a few in each turn. */
   add(node: TrackedNode): void {
     this.#starting.push(node)
-    if (!this.#isStarting) void this.#start()
+    if (this.#isStarting) return
+    this.#isStarting = true
+    setImmediate(() => this.#startSome())
   }
 
   remove(node: TrackedNode): void {
@@ -33,6 +35,7 @@ export class Pollers {
   }
 
   stop(): void {
+    this.#isStopped = true
     for (const poller of this.#pollers.values()) poller.stop()
   }
 
@@ -51,15 +54,15 @@ export class Pollers {
     clearTimeout(timer)
   }
 
-  async #start(): Promise<void> {
-    this.#isStarting = true
-    for (let started = 1; this.#starting.size > 0; started++) {
+  #startSome(): void {
+    if (this.#isStopped) return
+    for (let left = STARTS_A_TURN; left > 0; left--) {
       const node = this.#starting.shift()
       // It may have been taken out of the list before its turn came, and be back by now.
       if (node && !node.isRetired && !this.#pollers.has(node)) this.#startOne(node)
-      if (started % STARTS_A_TURN === 0) await nextTurn()
     }
-    this.#isStarting = false
+    this.#isStarting = this.#starting.size > 0
+    if (this.#isStarting) setImmediate(() => this.#startSome())
   }
 
   #startOne(node: TrackedNode): void {
