@@ -18,6 +18,8 @@ import { keptAnswerOf, writeKept } from './submit.ts'
 
 /** Nodes that an answer names. */
 const MOST_NAMED = 20
+/** Characters of all names. */
+const MOST_NAMES_LENGTH = 2000
 
 /** `POST /api/jobs/batch`: each item to the node that suits it, answered in order; a bad item gets its error in place. */
 export function submitBatch(deps: JobDeps, limit: CallerLimit) {
@@ -108,8 +110,12 @@ async function submit(
 /** The nodes that served a batch. Clients take headers of 8 kB, some proxies of 4. */
 function namesOf(items: readonly BatchItem[]): string | undefined {
   const nodes = [...new Set(items.map((item) => item.node).filter((node) => node !== undefined))]
-  const named = nodes.slice(0, MOST_NAMED).join(', ')
-  if (nodes.length > MOST_NAMED) return `${named} and ${nodes.length - MOST_NAMED} more`
+  let named = nodes[0] ?? ''
+  let count = 1
+  while (count < Math.min(nodes.length, MOST_NAMED) && named.length + nodes[count]!.length < MOST_NAMES_LENGTH) {
+    named += `, ${nodes[count++]}`
+  }
+  if (nodes.length > count) return `${named} and ${nodes.length - count} more`
   return named || undefined
 }
 

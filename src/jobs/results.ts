@@ -1,4 +1,5 @@
 import type { Request, Response } from 'express'
+import { shortened } from '../fleet/need.ts'
 import { GatewayFault } from '../faults.ts'
 import { contextOf } from '../http/context.ts'
 import { queryOf } from '../http/query.ts'
@@ -135,5 +136,5 @@ function jobJson(id: string, job: Told, withIntermediate: boolean): JsonPiece[] 
 
 /** `PUT /api/status` for a job of ours that we do not know. */
 export function unknownJob(id: string): GatewayFault {
-  return new GatewayFault('ERR_NOT_FOUND', 'No such job', { params: { id } })
+  return new GatewayFault('ERR_NOT_FOUND', 'No such job', { params: { id: shortened(id) } })
 }
