@@ -25,7 +25,7 @@ export const PARAMETERS: Readonly<Record<string, Parameter>> = {
   ModelId: {
     name: 'model_id',
     in: 'query',
-    description: 'Asks whether containers support this model, instead of what they have.',
+    description: 'Asks whether containers support this model, instead of what they have. At most 256 bytes.',
     schema: { type: 'string' },
   },
 }
@@ -39,7 +39,8 @@ export function containerParameter(required: boolean): Parameter {
   return {
     name: 'container',
     in: 'query',
-    description: 'Container ids, one parameter for each: a node has to run all of them. The first must be external.',
+    description:
+      'Container ids, one parameter for each: a node has to run all of them. The first must be external. Each has at most 256 bytes.',
     ...(required && { required }),
     schema: { type: 'array', items: { type: 'string' }, ...(required && { minItems: 1 }) },
   }

@@ -1,7 +1,10 @@
 import { flag, list, map, named, object, text, wholeNumber, type Schema } from '../openApi.ts'
 
 const JOB_ID = text('Id of the job, for `GET /api/jobs`.')
-const CONTAINERS = list(text(), 'Containers that run one after the other, each on what the one before it put out.')
+const CONTAINERS = list(
+  text(),
+  'Containers that run one after the other, each on what the one before it put out. Ids have at most 256 bytes.',
+)
 const DATA = map({}, 'Input of the first container, never looked into.')
 const REQUIRES_PROOF: Schema = { type: ['boolean', 'null'] }
 const STATUS: Schema = { type: 'string', enum: ['running', 'success', 'failed'] }

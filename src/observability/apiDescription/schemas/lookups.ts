@@ -6,7 +6,7 @@ const COST: Schema = {
   default: 1,
   description: "Size of the request in the client's own unit.",
 }
-const ENDPOINT = text('A container id, several joined by commas, or a model.')
+const ENDPOINT = text('A container id, several joined by commas, or a model; each of at most 256 bytes.')
 
 /** What two-step clients ask and hear. */
 export const LOOKUP_SCHEMAS: Readonly<Record<string, Schema>> = {
