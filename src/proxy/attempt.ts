@@ -150,10 +150,7 @@ export class Attempt implements AnswerHandler, Flow {
   }
 
   repeatsBy(by: Repeat, node: TrackedNode, request: BackendRequest): void {
-    const { method, body } = request
-    // A stream cannot be sent a second time.
-    const isWhole = body === null || Buffer.isBuffer(body)
-    if (isWhole && (this.acceptsSecondRun || method === 'GET')) this.#repeatable = { by, node, request }
+    if (this.acceptsSecondRun || request.method === 'GET') this.#repeatable = { by, node, request }
   }
 
   /** What to call a deadline that has passed. */

@@ -141,7 +141,8 @@ export function headersForClient(
   for (const name in headers) {
     const value = headers[name]
     if (value === undefined || NOT_TO_CLIENTS.has(name) || named?.has(name) || actsOnOrigin(name, value)) continue
-    out[name] = value
+    // Of two types a client might believe either (RFC 9110, 5.3).
+    out[name] = name === 'content-type' && typeof value !== 'string' ? (value[0] ?? '') : value
   }
   const ownVary = out['vary'] === undefined ? undefined : res?.getHeader('Vary')
   if (ownVary !== undefined) out['vary'] = `${String(ownVary)}, ${String(out['vary'])}`

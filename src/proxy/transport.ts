@@ -75,7 +75,8 @@ export class Transport implements Repeat {
   /** Sends one request to one node. Every outcome is told to the handler, none is thrown. */
   dispatch(node: TrackedNode, request: BackendRequest, handler: AnswerHandler): void {
     handler.limitSilence(this.#options, node)
-    handler.repeatsBy(this, node, request)
+    // A body that is a stream cannot be sent a second time.
+    if (request.body === null || Buffer.isBuffer(request.body)) handler.repeatsBy(this, node, request)
     const { pool, proxy } = this.#connectionsTo(node)
     pool.dispatch(proxy ? throughProxy(proxy, node, request) : request, handler)
   }

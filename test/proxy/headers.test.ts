@@ -233,6 +233,11 @@ describe('what a client is told by a backend', () => {
     assert.deepEqual(headersForClient(kept), kept)
   })
 
+  test('have one type, the first, whatever a backend sends', () => {
+    const twice = { 'content-type': ['application/json', 'text/html'] } as unknown as IncomingHttpHeaders
+    assert.deepEqual(headersForClient(twice), { 'content-type': 'application/json' })
+  })
+
   test('no challenge by which a browser asks its user for a password', () => {
     const challenge = (value: string): unknown => headersForClient({ 'www-authenticate': value })['www-authenticate']
     for (const value of [
