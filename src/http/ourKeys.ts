@@ -73,6 +73,8 @@ class KeySearch {
 
 function textsIn(word: string, isBasic: boolean): string[] {
   const texts = [word]
+  const bare = withoutQuotes(word)
+  if (bare !== word) texts.push(bare)
   const equals = word.indexOf('=')
   if (equals >= 0) texts.push(word.slice(equals + 1).replace(/^"(.*)"$/, '$1'))
   if (isBasic) {
@@ -81,6 +83,15 @@ function textsIn(word: string, isBasic: boolean): string[] {
     texts.push(credentials, credentials.slice(0, Math.max(0, colon)), credentials.slice(colon + 1))
   }
   return texts
+}
+
+/** A loop, since an expression for the end of a text takes quadratic time on a header full of quotes. */
+function withoutQuotes(word: string): string {
+  let start = 0
+  let end = word.length
+  while (start < end && `"'`.includes(word[start] as string)) start++
+  while (end > start && `"';`.includes(word[end - 1] as string)) end--
+  return word.slice(start, end)
 }
 
 function decoded(text: string): string {

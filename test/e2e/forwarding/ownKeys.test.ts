@@ -40,6 +40,8 @@ const formsOf = (key: string): Record<string, string>[] => [
   { Authorization: `Bearer\t${key}` },
   { Authorization: key },
   { Authorization: `Token token="${key}"` },
+  { Authorization: `Bearer "${key}"` },
+  { Authorization: `Bearer ${key};` },
   { Authorization: basic(`operator:${key}`) },
   { Authorization: basic(`${key}:`) },
   { Authorization: basic(key) },
