@@ -88,7 +88,10 @@ export function createApp(deps: AppDeps): Express {
   const batchWork = [refuseNewWork, noLoop, withKey]
 
   const submit = drain.toItsEnd(submitJob(jobs))
-  addPath(app, '/api/jobs', { POST: [...work, countMemory(memory, submit)], GET: [...client, readJobs(jobs)] })
+  addPath(app, '/api/jobs', {
+    POST: [...work, countMemory(memory, submit)],
+    GET: [...client, countMemory(memory, readJobs(jobs))],
+  })
   addPath(app, '/api/jobs/stream', { POST: [...work, countMemory(memory, streamJob(jobs))] })
   addPath(app, '/api/jobs/batch', {
     POST: [...batchWork, countMemory(memory, drain.toItsEnd(submitBatch(jobs, proxyLimit)))],

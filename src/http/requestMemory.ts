@@ -57,7 +57,7 @@ export function answerRefused(refusal: Refusal): GatewayFault {
   return refused('ERR_ANSWER_BUDGET', { ...refusal, message })
 }
 
-/** The fault for a kept answer without room: it stays kept, and nothing is sent. */
+/** The fault for a kept answer or result without room: it stays kept, and no backend was asked. */
 export function replayRefused(refusal: Refusal): GatewayFault {
   return refused('ERR_MEMORY_BUDGET', refusal)
 }

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import { roomOrClose } from './roomOrClose.ts'
 import { Slice } from '../turns.ts'
 
 /** Text that is gathered for one write, characters. */
@@ -62,16 +63,4 @@ export class Parts {
 
 function stringify(value: unknown): string {
   return JSON.stringify(value) ?? 'null'
-}
-
-/** Resolves when there is room for the next write, or nobody left to write for. */
-function roomOrClose(res: ServerResponse): Promise<void> {
-  if (res.destroyed) return Promise.resolve()
-  return new Promise((resolve) => {
-    const settle = (): void => {
-      res.off('drain', settle).off('close', settle)
-      resolve()
-    }
-    res.on('drain', settle).on('close', settle)
-  })
 }

@@ -3,14 +3,20 @@ import { shortened } from '../fleet/need.ts'
 import { GatewayFault } from '../faults.ts'
 import { contextOf } from '../http/context.ts'
 import { queryOf } from '../http/query.ts'
+import { memoryOf, replayRefused } from '../http/requestMemory.ts'
 import { listParts, sendJson } from '../http/sendJson.ts'
+import type { Reservation } from '../memory/budget.ts'
 import type { JobDeps } from './deps.ts'
+import { PIECE_BYTES } from './ledger/ledger.ts'
+import { LongBytes } from './ledger/longBytes.ts'
 import { sendJsonPieces, sendJsonTurns, type JsonPiece } from './writePieces.ts'
 
 /** Ids in the first turn at the ledger; those who ask for more get an answer that does not tell its length. */
 const FIRST_TURN = 16
 /** Results that the later turns aim at, bytes; of one turn no more than this is in memory, longer results come in pieces. */
 const TURN_BYTES = 1_000_000
+/** Answers that take no more are not counted in the memory budget: a client may ask for its jobs whatever else it does. */
+const UNCOUNTED_BYTES = 64 * 1024
 
 const NULL = Buffer.from('null')
 const NO_RESULTS = Buffer.from('[]')
@@ -39,9 +45,11 @@ export function readJobs(deps: JobDeps) {
     }
     const withIntermediate = query.get('intermediate') === 'true'
     const turns = turnsOf(deps, caller, ids, withIntermediate)
-    if (new Set(ids).size > FIRST_TURN) return sendJsonTurns(res, turns)
+    const memory = memoryOf(req).answer
+    if (new Set(ids).size > FIRST_TURN) return sendJsonTurns(res, counted(turns, memory))
     const pieces: JsonPiece[] = []
     for await (const turn of turns) pieces.push(...turn)
+    refuseWithoutRoom(pieces, memory)
     await sendJsonPieces(res, pieces)
   }
 }
@@ -72,6 +80,40 @@ async function* turnsOf(
     mostIds = nextTurn(mostIds, told)
   }
   yield isFirst ? [NO_RESULTS] : [CLOSE]
+}
+
+/**
+ * Counts what an answer takes in memory until its client has read it: many requests whose answers stay unread add up.
+ *
+ * @throws GatewayFault ERR_MEMORY_BUDGET
+ */
+function refuseWithoutRoom(pieces: readonly JsonPiece[], memory: Reservation): void {
+  const refusal = memory.grow(countedBytes(pieces))
+  if (refusal) throw replayRefused(refusal)
+}
+
+/** The same turn by turn. Turns after the first are behind bytes that were sent, so they are counted without being refused. */
+async function* counted(turns: AsyncIterable<JsonPiece[]>, memory: Reservation): AsyncGenerator<JsonPiece[]> {
+  let isFirst = true
+  for await (const turn of turns) {
+    if (isFirst) refuseWithoutRoom(turn, memory)
+    else memory.growAnyway(countedBytes(turn))
+    isFirst = false
+    yield turn
+    memory.shrink(memory.bytes)
+  }
+}
+
+/** Memory that pieces take while they are sent. Of a long one a part at a time is read; the same bytes may be there many times. */
+function countedBytes(pieces: readonly JsonPiece[]): number {
+  let bytes = 0
+  let longest = 0
+  for (const piece of new Set(pieces)) {
+    if (piece instanceof LongBytes) longest = Math.max(longest, Math.min(piece.length, PIECE_BYTES))
+    else bytes += piece.length
+  }
+  const held = bytes + longest
+  return held > UNCOUNTED_BYTES ? held : 0
 }
 
 async function tell(

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import { roomOrClose } from '../http/roomOrClose.ts'
 import { LongBytes } from './ledger/longBytes.ts'
 
 /** Bytes of an answer, in memory or to be read from the ledger while they are sent. */
@@ -69,16 +70,4 @@ async function* inMemory(pieces: readonly JsonPiece[]): AsyncGenerator<Uint8Arra
 
 function isInMemory(piece: JsonPiece): piece is Uint8Array {
   return !(piece instanceof LongBytes)
-}
-
-/** Resolves when there is room for the next write, or nobody left to write for. */
-function roomOrClose(res: ServerResponse): Promise<void> {
-  if (res.destroyed) return Promise.resolve()
-  return new Promise((resolve) => {
-    const settle = (): void => {
-      res.off('drain', settle).off('close', settle)
-      resolve()
-    }
-    res.on('drain', settle).on('close', settle)
-  })
 }

@@ -118,6 +118,40 @@ test('kept answers that are given again count until they are read, and stay kept
   assert.equal(replayed.text.length, body.length)
 })
 
+test('results count by what is in memory of them while they are unread; one without room is 503 and stays kept', async (t) => {
+  const output = JSON.stringify('x'.repeat(LARGE))
+  const scripted = await startScriptedNode(t, 'echo', (response, ids) =>
+    response.end(`[${ids.map((id) => finishedEntry(id, output)).join()}]`),
+  )
+  // Room for two parts of a result, and a little more.
+  const gateway = await gatewayFor(t, [scripted], { ...SMALL_BUDGET, MEMORY_BUDGET: '9mb' })
+  const jobs = `${gateway.url}/api/jobs`
+  const { id } = (await post(jobs, job())).json<{ id: string }>()
+  const isEnded = async (): Promise<boolean> => (await request(`${jobs}?pending=true`)).text === '[]'
+  await eventually(isEnded, { withinMs: 30_000, what: 'the end of the job' })
+  await allIsGivenBack(gateway)
+
+  const clients: RawConnection[] = []
+  // Asked for twice in one request it takes no more room.
+  for (const query of [`id=${id}`, `id=${id}&id=${id}`]) {
+    const connection = await openRaw(gateway.url, { t })
+    connection.socket.pause()
+    connection.send(`GET /api/jobs?${query} HTTP/1.1\r\nHost: x\r\n\r\n`)
+    clients.push(connection)
+    const least = clients.length * MB
+    await eventually(async () => (await callersHold(gateway)) >= least, { what: `${least} bytes in use` })
+    assert.ok((await callersHold(gateway)) < least + 10_000)
+  }
+  assertNoRoom(await request(`${jobs}?id=${id}`))
+  assert.equal((await request(jobs)).text, JSON.stringify([id]))
+
+  for (const { socket } of clients) socket.destroy()
+  await allIsGivenBack(gateway)
+  const read = await request(`${jobs}?id=${id}`)
+  assert.ok(read.status === 200 && read.text.includes(output))
+  await allIsGivenBack(gateway)
+})
+
 describe('answers of OpenAI-compatible services', () => {
   test('that their clients do not read wait at the service and take no memory, streamed or not', async (t) => {
     const service = await startHandService(t)
