@@ -22,7 +22,7 @@ import {
   type ReceivedResult,
 } from './ledger.ts'
 import { LongBytes } from './longBytes.ts'
-import { logPathOf } from './sqliteLog.ts'
+import { wayOutOf } from './sqliteLog.ts'
 import { SqliteReceivedResult } from './sqliteReceived.ts'
 import { INTERMEDIATE_PART, RESULT_PART } from './sqliteResults.ts'
 import { SqliteThread, StoreError, type BuildOp } from './sqliteThread.ts'
@@ -347,12 +347,4 @@ export class SqliteLedger implements Ledger {
     this.#held.written(id, change)
     return true
   }
-}
-
-/** What an operator can do about a ledger's file that is gone. Its log must never meet another file: SQLite would mix the two. */
-function wayOutOf(path: string): string {
-  return (
-    `ledger: put ${path} back, the same file, and the gateway goes on; ` +
-    `to go on without it, stop the gateway, move ${logPathOf(path)} away too, and start`
-  )
 }

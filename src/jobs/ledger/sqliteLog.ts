@@ -123,3 +123,11 @@ function missingLog(path: string): LedgerOpenError {
     `STATE_URL: ${path} was in use when it was copied or moved, and its log ${log} with the latest jobs is missing; put the log beside it, restore a copy made by --backup, or create an empty ${log} to go on without those jobs`,
   )
 }
+
+/** What an operator can do about a ledger's file that is gone. Its log must never meet another file: SQLite would mix the two. */
+export function wayOutOf(path: string): string {
+  return (
+    `ledger: put ${path} back, the same file, and the gateway goes on; ` +
+    `to go on without it, stop the gateway, move ${logPathOf(path)} away too, and start`
+  )
+}

@@ -38,7 +38,8 @@ suite('while the ledger is open', () => {
       assert.equal(ledger.health().reason, GONE)
       assert.deepEqual(logger.lines, [
         `error ledger: jobs cannot be recorded: ${GONE}`,
-        `error ledger: put ${path} and its log back, or restart the gateway`,
+        `error ledger: put ${path} back, the same file, and the gateway goes on; ` +
+          `to go on without it, stop the gateway, move ${path}-wal away too, and start`,
       ])
       await assert.rejects(ledger.insert([{ record: aJob() }]), {
         code: 'ERR_LEDGER',
