@@ -76,7 +76,7 @@ export async function startJobServer(
   const memory = new MemoryBudget(1e9)
   const app = express()
   app.post('/api/jobs', countMemory(memory, submitJob(deps)))
-  app.get('/api/jobs', readJobs(deps))
+  app.get('/api/jobs', countMemory(memory, readJobs(deps)))
   app.post('/api/jobs/stream', countMemory(memory, streamJob(deps)))
   const noLimit = limitPerCaller('PROXY_RATELIMIT_REQS_PER_MIN', 0)
   app.post('/api/jobs/batch', countMemory(memory, submitBatch(deps, noLimit)))
