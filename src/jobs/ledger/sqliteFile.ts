@@ -1,5 +1,6 @@
 import { closeSync, existsSync, openSync, statSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
+import { refuseForeignLog } from './foreignLog.ts'
 import { LedgerOpenError } from './ledger.ts'
 import { lockedError } from './lockHolder.ts'
 import { logPathOf, refuseMissingLog } from './sqliteLog.ts'
@@ -24,6 +25,7 @@ export function openFile(path: string, maxPages?: number): DatabaseSync {
   let db: DatabaseSync | undefined
   try {
     const isNew = createIfMissing(path)
+    if (!isNew) refuseForeignLog(path)
     // Opening a database makes the log that it lacks.
     const hasLog = existsSync(logPathOf(path))
     db = new DatabaseSync(path, { timeout: 0 })

@@ -7,6 +7,8 @@ const CHECKPOINT_BYTES = 64 * 1024 * 1024
 
 /** The schema's version from which a file has the table `log_marks`. */
 const FIRST_VERSION_WITH_MARKS = 3
+/** And from which it says there which file it is. */
+const FIRST_VERSION_WITH_IDENTITY = 5
 
 /** Where SQLite keeps the write-ahead log of a file. */
 export function logPathOf(path: string): string {
@@ -31,11 +33,20 @@ export function refuseMissingLog(db: DatabaseSync, path: string): void {
   if (!areMarksEqual(db)) throw missingLog(path)
 }
 
-/** Makes the file count as complete: for a copy, or before the log of a killed gateway is copied into its file. */
+/**
+ * Makes the file count as complete: for a copy, or before the log of a killed gateway is copied into its file. `seen` stays:
+ * it must never be ahead of what is in the file already.
+ */
 export function setMarksEqual(db: DatabaseSync): void {
   const [version] = valuesOf(db, 'PRAGMA user_version')
   if (Number(version) < FIRST_VERSION_WITH_MARKS || areMarksEqual(db)) return
-  db.exec('UPDATE log_marks SET seen = expected')
+  db.exec('UPDATE log_marks SET expected = seen')
+}
+
+/** Makes a copy a file of its own, so that the log of the file it was taken from is refused beside it. */
+export function giveIdentity(db: DatabaseSync): void {
+  const [version] = valuesOf(db, 'PRAGMA user_version')
+  if (Number(version) >= FIRST_VERSION_WITH_IDENTITY) db.exec('UPDATE log_marks SET file = randomblob(16)')
 }
 
 /** The write-ahead log of an open ledger. It is copied into the main file here and nowhere else, so that the marks hold. */
@@ -69,8 +80,9 @@ export class SqliteLog {
     try {
       this.#db.exec('UPDATE log_marks SET expected = expected + 1')
       const [busy, frames, copied] = valuesOf(this.#db, 'PRAGMA wal_checkpoint(PASSIVE)')
+      if (busy !== 0 || frames !== copied) return false
       this.#db.exec('UPDATE log_marks SET seen = expected')
-      return busy === 0 && frames === copied
+      return true
     } catch {
       // Nothing is lost: it is all in the log. The next write tells what is wrong.
       return false

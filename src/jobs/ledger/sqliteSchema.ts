@@ -145,8 +145,14 @@ const SHARES = `
   UPDATE totals SET bytes = (SELECT ifnull(sum(bytes), 0) FROM shares);
 `
 
+/** Version 5: which file this is, so that a log is not laid over another one. A backup is a file of its own. */
+const FILE_IDENTITY = `
+  ALTER TABLE log_marks ADD COLUMN file BLOB NOT NULL DEFAULT x'';
+  UPDATE log_marks SET file = randomblob(16);
+`
+
 /** Step n brings a file of version n to version n + 1. Steps that were released never change; new ones are added. */
-export const MIGRATIONS: readonly string[] = [CREATE, PIECES_AND_CALLERS, LOG_MARKS, SHARES]
+export const MIGRATIONS: readonly string[] = [CREATE, PIECES_AND_CALLERS, LOG_MARKS, SHARES, FILE_IDENTITY]
 
 /** A file of a later version was written by a newer gateway. */
 export const SCHEMA_VERSION = MIGRATIONS.length

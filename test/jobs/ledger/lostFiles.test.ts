@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { copyFile, mkdir, readdir, rename, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, readdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { DatabaseSync } from 'node:sqlite'
 import { suite, test } from 'node:test'
+import { runCli } from '../../config/processes.ts'
 import { eventually, type Cleanup } from '../../kit/wait.ts'
 import { aJob, anEnd, finishedJobs, ledgerPath, LogLines, sqliteAt } from './ledgerKit.ts'
 
@@ -156,6 +157,52 @@ suite('a copy of the file', () => {
     assert.deepEqual(await readdir(dirname(path)).then((names) => names.filter((name) => name.endsWith('-wal'))), [])
     await hasAll(t, path, inserted)
   })
+})
+
+suite('a log beside another file is refused, and both are left as they are:', () => {
+  const files: Record<string, (t: Cleanup, path: string) => Promise<string>> = {
+    'a backup of the same ledger': async (_t, path) => {
+      const backup = `${path}.saved`
+      const env = { STATE_URL: `sqlite:${path}` }
+      assert.equal((await runCli(['--backup', backup], { env, cwd: dirname(path) })).exitCode, 0)
+      return backup
+    },
+    'a copy of the file from before the last start': async (_t, path) => `${path}.before`,
+    'another ledger': async (t) => {
+      const other = await ledgerPath(t)
+      const ledger = await sqliteAt(t, other)
+      await finishedJobs(ledger, 3)
+      await ledger.close()
+      return other
+    },
+  }
+  for (const [name, prepare] of Object.entries(files)) {
+    test(name, async (t) => {
+      const path = await ledgerPath(t)
+      const ledger = await sqliteAt(t, path)
+      await finishedJobs(ledger, 5)
+      await ledger.close()
+      await copyFile(path, `${path}.before`)
+      await killedAfter(t, path, 50)
+      const other = await prepare(t, path)
+      // As a kill leaves it: the backup was made of this one, and took its log into the file.
+      await killedAfter(t, path, 50)
+      await copyFile(other, path)
+      const [file, log] = [await readFile(path), await readFile(`${path}-wal`)]
+      await assert.rejects(sqliteAt(t, path), {
+        code: 'ERR_LEDGER_OPEN',
+        message:
+          `STATE_URL: ${path}-wal is the log of another file than ${path} is now, such as the one before a copy took ` +
+          `its place; move ${path}-wal away to start with ${path} as it is, or put the file of that log back`,
+      })
+      assert.deepEqual([await readFile(path), await readFile(`${path}-wal`)], [file, log])
+      // As the message says.
+      await rename(`${path}-wal`, `${path}.log`)
+      await rm(`${path}-shm`, { force: true })
+      const jobs = new DatabaseSync(other, { readOnly: true }).prepare('SELECT count(*) AS jobs FROM jobs').get()
+      assert.equal((await sqliteAt(t, path)).health().jobs, jobs?.['jobs'])
+    })
+  }
 })
 
 suite('a killed gateway is never taken for a copy', () => {

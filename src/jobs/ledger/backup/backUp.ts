@@ -5,10 +5,11 @@ import { connect, type Socket } from 'node:net'
 import { dirname, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { DatabaseSync } from 'node:sqlite'
+import { refuseForeignLog } from '../foreignLog.ts'
 import { LedgerOpenError } from '../ledger.ts'
 import { sqlitePathOf } from '../open.ts'
 import { lock, openError, refuseForeignFile } from '../sqliteFile.ts'
-import { logPathOf, refuseMissingLog, setMarksEqual } from '../sqliteLog.ts'
+import { giveIdentity, logPathOf, refuseMissingLog, setMarksEqual } from '../sqliteLog.ts'
 import { socketPathOf, WORDS } from './channel.ts'
 import { writeCopy } from './writeCopy.ts'
 
@@ -106,6 +107,7 @@ function refusalOf(answer: string | undefined): BackupError {
 /** No gateway runs: the file is taken as one would take it, and its log with it. */
 function copyStopped(path: string, part: string): void {
   if (!existsSync(path)) throw new BackupError(`${path} does not exist: there is nothing to back up`)
+  refuseForeignLog(path)
   const hasLog = existsSync(logPathOf(path))
   const db = new DatabaseSync(path, { timeout: 0 })
   try {
@@ -129,6 +131,7 @@ function complete(part: string): number {
     const [problem] = Object.values(db.prepare('PRAGMA quick_check(1)').get() ?? {})
     if (problem !== 'ok') throw new BackupError(`the copy is corrupt, as the ledger may be: ${String(problem)}`)
     setMarksEqual(db)
+    giveIdentity(db)
     return Number(db.prepare('SELECT count(*) AS jobs FROM jobs').get()?.['jobs'])
   } finally {
     db.close()
