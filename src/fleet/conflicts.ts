@@ -68,7 +68,7 @@ function* conflictOf(container: string, nodes: readonly TrackedNode[]): Steps<Im
 /** A change is looked at with those of the second that follows it: a fleet that starts changes with every poll. */
 const PATIENCE_MS = 1000
 
-/** Conflicts that are told one by one when they are found; of more their number is told. */
+/** New conflicts that are reported one by one; beyond that only their number is. */
 const MOST_TOLD = 10
 
 export interface ConflictListener {

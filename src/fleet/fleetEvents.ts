@@ -3,7 +3,7 @@ import type { LeftOut } from './info.ts'
 import type { Avoided, FreedBy } from './load/outliers/outliers.ts'
 import type { TrackedNode } from './node.ts'
 
-/** What the fleet tells whoever listens. */
+/** Events of the fleet. */
 export interface FleetEvents {
   'node:up': [node: TrackedNode]
   'node:down': [node: TrackedNode, reason: string]

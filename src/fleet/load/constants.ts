@@ -71,7 +71,7 @@ export interface PolicyConstants {
   readonly siblingHalfLifeSeconds: number
   /** Refusals of one caller that follow each other no later than this belong together. */
   readonly refusalRunSeconds: number
-  /** Odds above which a backend is set aside for a kind of work; wrong once in so many kinds and windows. */
+  /** Odds above which a backend is set aside for a kind of work; the chance of a wrong decision in one window is one in this many. */
   readonly asideOdds: number
   /** Odds that are enough while the same backend is set aside for another kind: one refusal. */
   readonly associatedAsideOdds: number

@@ -76,7 +76,7 @@ export class WorkKind {
     return record.drawnTo(usual, this.#nodePriorJobs) / usual
   }
 
-  /** A job ended well, after a service of so many times the node's usual one. */
+  /** A job was served; `ratio` is its service time over the node's usual one. */
   ended(node: NodeKinds, ratio: number): void {
     this.jobs++
     this.#learn(ratio)
@@ -144,7 +144,7 @@ export class WorkKinds {
     return name === undefined ? undefined : this.#kinds.get(name)
   }
 
-  /** A job of this kind ended well, after a service of so many times the node's usual one. */
+  /** A job of this kind was served; `ratio` is its service time over the node's usual one. */
   ended(name: string, node: NodeKinds, ratio: number): void {
     const kind = this.#kinds.get(name) ?? new WorkKind(name, this.#traffic, this.#constants)
     if (kind.bytes > this.#constants.kindMemoryBytes) return

@@ -1,4 +1,4 @@
-import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import type { DatabaseSync } from 'node:sqlite'
 import { PIECE_BYTES, type JobState } from './ledger.ts'
 import { RESULT_PART, type ResultStore } from './sqliteResults.ts'
 import {
@@ -10,6 +10,7 @@ import {
   type ReadRow,
   type ReadValue,
 } from './sqliteWire.ts'
+import { preparerFor } from './sqliteRows.ts'
 
 type Blob = Uint8Array | null
 type Row = [
@@ -69,11 +70,7 @@ export class ResultReader {
 }
 
 function prepareAll(db: DatabaseSync) {
-  const prepare = (sql: string): StatementSync => {
-    const statement = db.prepare(sql)
-    statement.setReturnArrays(true)
-    return statement
-  }
+  const prepare = preparerFor(db)
   return {
     // A blob's length is in the row's head, so that long ones are not read.
     read: prepare(

@@ -1,5 +1,6 @@
-import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import type { DatabaseSync } from 'node:sqlite'
 import { PIECE_BYTES } from './ledger.ts'
+import { preparerFor } from './sqliteRows.ts'
 
 /** The two parts of a result, as in the column `part`. */
 export const RESULT_PART = 0
@@ -104,11 +105,7 @@ export class ResultStore {
 }
 
 function prepareAll(db: DatabaseSync) {
-  const prepare = (sql: string): StatementSync => {
-    const statement = db.prepare(sql)
-    statement.setReturnArrays(true)
-    return statement
-  }
+  const prepare = preparerFor(db)
   return {
     create: prepare('INSERT INTO results (caller, result_bytes) VALUES (?, 0) RETURNING seq'),
     add: prepare('INSERT INTO pieces (result, part, number, bytes) VALUES (?, ?, ?, ?)'),

@@ -1,5 +1,6 @@
-import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import type { DatabaseSync } from 'node:sqlite'
 import { limitKeyOf } from '../../http/context.ts'
+import { preparerFor } from './sqliteRows.ts'
 
 interface Change {
   removable: number
@@ -63,11 +64,7 @@ export class SqliteShares {
 }
 
 function prepareAll(db: DatabaseSync) {
-  const prepare = (sql: string): StatementSync => {
-    const statement = db.prepare(sql)
-    statement.setReturnArrays(true)
-    return statement
-  }
+  const prepare = preparerFor(db)
   return {
     addToCaller: prepare(
       `INSERT INTO kept VALUES (?, ?, ?, ?)

@@ -1,6 +1,7 @@
-import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import type { DatabaseSync } from 'node:sqlite'
 import { ANSWER_OVERHEAD_BYTES } from './ledger.ts'
 import { ANSWER_COLUMNS, JOB_COLUMNS } from './sqliteWire.ts'
+import { preparerFor } from './sqliteRows.ts'
 
 const FINISHED_COLUMNS = `seq, caller,
   octet_length(containers) + ifnull(length(result), 0) + ifnull(length(intermediate), 0), result IS NULL`
@@ -12,11 +13,7 @@ const ANSWER_BYTES = `${ANSWER_OVERHEAD_BYTES} + octet_length(caller) + octet_le
 export type Statements = ReturnType<typeof prepareStatements>
 
 export function prepareStatements(db: DatabaseSync) {
-  const prepare = (sql: string): StatementSync => {
-    const statement = db.prepare(sql)
-    statement.setReturnArrays(true)
-    return statement
-  }
+  const prepare = preparerFor(db)
   const marks = (columns: string): string => columns.replaceAll(/\w+/g, '?')
   const isAlive = '(finished_at IS NULL OR finished_at > ?)'
   return {
