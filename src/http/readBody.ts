@@ -75,7 +75,7 @@ function collect(req: IncomingMessage, maxBytes: number, announced: number, memo
   return new Promise((resolve, reject) => {
     const body = new Collector(announced)
     const refuse = (fault: GatewayFault): void => {
-      body.drop()
+      body.free()
       req.off('data', onData)
       reject(fault)
       drain(req, maxBytes)
@@ -89,7 +89,9 @@ function collect(req: IncomingMessage, maxBytes: number, announced: number, memo
     }
     // Whatever comes first settles it; the others then say nothing new, and taking them off would cost more than they do.
     const onGone = (): void => {
-      if (!req.readableEnded) reject((req as MayBeBroken)[BROKEN] ?? new GatewayFault('ERR_CLIENT_GONE'))
+      if (req.readableEnded) return
+      body.free()
+      reject((req as MayBeBroken)[BROKEN] ?? new GatewayFault('ERR_CLIENT_GONE'))
     }
     req
       .on('data', onData)

@@ -32,3 +32,17 @@ test('what was dropped is gone', () => {
   collector.push(Buffer.from('next'))
   assert.equal(collector.take().toString(), 'next')
 })
+
+test('what is freed takes no memory from then on, without the garbage collector', () => {
+  for (const announced of [0, 9_000_000]) {
+    const collector = new Collector(announced)
+    for (let i = 0; i < 90; i++) collector.push(Buffer.alloc(100_000))
+    const before = process.memoryUsage().arrayBuffers
+    collector.free()
+    assert.ok(before - process.memoryUsage().arrayBuffers >= 8_000_000)
+    assert.equal(collector.size, 0)
+    collector.free()
+    collector.push(Buffer.from('next'))
+    assert.equal(collector.take().toString(), 'next')
+  }
+})
