@@ -18,9 +18,10 @@ import type { NodeSource } from './sources/source.ts'
 
 /** For so long after a poll that nobody answered, the node is not known yet: who asked at the start hears that, not that nobody is there. */
 const SILENCE_SECONDS = 1
-
 /** Longest reason that is kept for a failure, characters. */
 const MOST_REASON = 300
+/** So many entries of the lists are taken over between two looks at the clock: shorter lists always at once. */
+const ENTRIES_PER_STEP = 64
 
 /**
  * Who the backends are and how they are: merges what the sources list, polls everyone, keeps what is known of those that stay.
@@ -212,7 +213,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
       for (const spec of this.#lists.get(source) ?? []) {
         if (listed.has(spec.key)) continue
         listed.set(spec.key, [spec, this.find(spec.key) ?? this.#create(spec)])
-        yield
+        if (listed.size % ENTRIES_PER_STEP === 0) yield
       }
     }
     for (const node of [...this.nodes.values()]) if (!listed.has(node.key)) this.#retire(node)

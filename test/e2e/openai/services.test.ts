@@ -72,13 +72,14 @@ describe('the prefix of calls', () => {
   test('is used as it is given, for the list and for calls, also where it is empty', async (t) => {
     const plain = await startService(t, only('/v1beta/models', '/v1beta/chat/completions'))
     const other = await startService(t, only('/x/y/models', '/x/y/chat/completions'))
-    const { url } = await gatewayForServices(t, [
-      entryOf(plain, { url: `${plain.url}/v1beta`, prefix: '' }),
-      entryOf(other, { prefix: '/x/y' }),
-    ])
-    for (let i = 0; i < 8; i++) assert.equal((await askAt(url)).status, 200)
+    const entries = [entryOf(plain, { url: `${plain.url}/v1beta`, prefix: '' }), entryOf(other, { prefix: '/x/y' })]
+    // Each behind a gateway of its own: of two that are idle one may get all the work.
+    for (const entry of entries) {
+      const { url } = await gatewayForServices(t, [entry])
+      assert.equal((await askAt(url)).status, 200)
+    }
     assert.deepEqual(new Set(plain.asked), new Set(['GET /v1beta/models', 'POST /v1beta/chat/completions']))
-    assert.ok([...other.asked].every((line) => line.includes(' /x/y/')))
+    assert.deepEqual(new Set(other.asked), new Set(['GET /x/y/models', 'POST /x/y/chat/completions']))
   })
 
   test('is learnt from calls where the first guess is wrong', async (t) => {
