@@ -9,7 +9,7 @@ import type { MemoryBudget } from './memory/budget.ts'
 import { countMemory } from './http/requestMemory.ts'
 import { withholdOurKeys } from './http/ourKeys.ts'
 import { limitPerCaller, type CallerLimit } from './http/rateLimits.ts'
-import { addPath } from './http/routes.ts'
+import { addOpenPath, addPath } from './http/routes.ts'
 import { WrongKeys } from './http/wrongKeys.ts'
 import { submitBatch } from './jobs/batch.ts'
 import type { JobDeps } from './jobs/deps.ts'
@@ -27,7 +27,9 @@ import {
   type LookupDeps,
 } from './lookup/addresses.ts'
 import { issueRoute, publicKey, readRouteBody, requireRouteKey, type RouteDeps } from './lookup/route.ts'
-import { forwardOpenAi, listModels, type OpenAiDeps } from './openai/forward.ts'
+import { forwardOpenAi, type OpenAiDeps } from './openai/forward.ts'
+import { modelPages } from './openai/models.ts'
+import { readAzurePaths } from './openai/paths.ts'
 import { forwardResponse, type ResponsePart } from './openai/responses/byId.ts'
 
 /** Pages for operators and for whatever watches over the process. */
@@ -59,11 +61,15 @@ export interface AppDeps {
   readonly onUntrustedForwarding: (peer: string) => void
 }
 
-/** What OpenAI-compatible services are asked for; the two oldest also without their prefix. */
+/** What OpenAI-compatible services are asked for, with their prefix and without. Every other `POST /v1/…` is forwarded too. */
+const OPENAI_NAMES = [
+  ...['/chat/completions', '/completions', '/embeddings', '/responses'],
+  ...['/messages', '/rerank', '/score', '/tokenize'],
+]
 const OPENAI_PATHS = [
-  ...['/v1/chat/completions', '/chat/completions', '/v1/completions', '/completions'],
-  ...['/v1/embeddings', '/v1/responses', '/v1/messages', '/v1/rerank', '/v1/moderations'],
-  ...['/v1/audio/*path', '/v1/images/*path'],
+  ...OPENAI_NAMES.flatMap((name) => [`/v1${name}`, name]),
+  ...['/v1/messages/count_tokens', '/v1/moderations', '/v1/audio/*path', '/v1/images/*path'],
+  '/openai/deployments/:model/*path',
 ]
 
 /** All routes, in order. */
@@ -74,7 +80,7 @@ export function createApp(deps: AppDeps): Express {
   app.set('trust proxy', deps.trustProxy)
   const browsers = { corsOrigins: deps.corsOrigins, operatorsPaths: Object.keys(pages.guarded) }
   app.use(beginRequest(deps), answerIsData, refuseMalformed, shareWithOrigins(browsers), refuseOtherSites(browsers))
-  app.use(withholdOurKeys([deps.apiKeys, deps.opsKey]))
+  app.use(withholdOurKeys([deps.apiKeys, deps.opsKey]), readAzurePaths)
 
   const { refuseNewWork } = drain
   const noLoop = refuseLoops(jobs.via)
@@ -136,8 +142,12 @@ export function createApp(deps: AppDeps): Express {
   addPath(app, '/v1/responses/:id/input_items', { GET: response('/input_items') })
   addPath(app, '/v1/responses/:id/cancel', { POST: response('/cancel') })
   for (const path of OPENAI_PATHS) addPath(app, path, { POST: [...work, openai] })
-  const models = listModels(deps.openai)
-  for (const path of ['/v1/models', '/models']) addPath(app, path, { GET: [...client, models] })
+  const models = modelPages(deps.openai)
+  for (const path of ['/v1/models', '/models']) {
+    addPath(app, path, { GET: [...client, models.list] })
+    addPath(app, `${path}/*id`, { GET: [...client, models.one] })
+  }
+  addOpenPath(app, '/v1/*path', { POST: [...work, openai] })
 
   addPages(app, pages.open, [])
   addPages(app, pages.guarded, [requireOpsKey(deps.opsKey, wrongKeys)])

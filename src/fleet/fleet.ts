@@ -231,9 +231,9 @@ export class Fleet extends EventEmitter<FleetEvents> {
   #list(node: TrackedNode, spec: NodeSpec, wasListed: boolean): void {
     const isToldOtherwise = !sameService(node.spec, spec)
     this.nodes.set(node.key, node)
-    node.spec = spec
+    if (isToldOtherwise) node.respecify(spec)
+    else node.spec = spec
     node.load.configure({ concurrency: spec.concurrency, weight: spec.weight })
-    if (spec.models && node.isKnown) node.models = new Set(spec.models)
     if (wasListed) {
       if (isToldOtherwise) this.#toldOtherwise(node)
       return

@@ -45,12 +45,12 @@ function distinctOf(containers: readonly string[]): readonly string[] {
   return [...distinct]
 }
 
-/** A service that has this model. */
+/** A service that has this model, under its own name or another. */
 export function needModel(model: string): Need {
   const name = `model:${model}`
   return {
     ...{ key: name, kind: 'openai', workKind: name },
-    fits: (node) => !node.isInfernet && node.models.has(model),
+    fits: (node) => !node.isInfernet && node.models.nameFor(model) !== undefined,
   }
 }
 

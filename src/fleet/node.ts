@@ -2,7 +2,9 @@ import type { NodeSpec } from './address.ts'
 import { Contact, Health } from './health.ts'
 import type { ContainerInfo, NodeInfo } from './info.ts'
 import type { NodeLoad } from './load/nodeLoad.ts'
+import type { EntryDefaults, ModelEntry } from './modelList.ts'
 import { PrefixTrials } from './prefixTrials.ts'
+import { ServiceModels } from './serviceModels.ts'
 
 /** How a node has served us so far, for operators. */
 export interface NodeCounts {
@@ -18,11 +20,15 @@ const RESPONSE_MEAN_WEIGHT = 0.1
 /** Rests kept per node; past this the ended ones are dropped. */
 const MAX_RESTS = 10_000
 
+const NO_MODELS = new ServiceModels({ models: [] }, { ownedBy: '', created: 0 })
+
 /** One backend and all that is known of it. */
 export class TrackedNode {
   spec: NodeSpec
   readonly key: string
   readonly load: NodeLoad
+  /** What its models' entries say where it leaves something out: its name, and since when it is listed. */
+  readonly entryDefaults: EntryDefaults
   readonly health = new Health()
   readonly contact = new Contact()
   readonly counts: NodeCounts = { requests: 0, errors: 0, responseSeconds: 0, setAsides: 0 }
@@ -30,8 +36,8 @@ export class TrackedNode {
   info: NodeInfo | undefined
   /** Containers by id, of the last `/info`. */
   containers: ReadonlyMap<string, ContainerInfo> = new Map()
-  /** Models of an OpenAI-compatible service. */
-  models: ReadonlySet<string> = new Set()
+  /** Models of an OpenAI-compatible service; of a node, none. */
+  models: ServiceModels
   /** Path prefix of a service's calls: `/v1`, or empty where only `/models` answered. */
   prefix = '/v1'
   /** Finds the prefix where no list tells it. */
@@ -60,6 +66,14 @@ export class TrackedNode {
     this.spec = spec
     this.key = spec.key
     this.load = load
+    this.entryDefaults = { ownedBy: spec.name, created: Math.floor(Date.now() / 1000) }
+    this.models = spec.kind === 'openai' ? new ServiceModels(spec, this.entryDefaults) : NO_MODELS
+  }
+
+  /** Takes over what a list says of it now. What that says of models counts at once, before the next poll. */
+  respecify(spec: NodeSpec): void {
+    this.spec = spec
+    if (spec.kind === 'openai') this.models = this.models.under(spec)
   }
 
   get name(): string {
@@ -79,14 +93,13 @@ export class TrackedNode {
     return this.info ? this.info.pending.offchain + this.info.pending.onchain : 0
   }
 
-  /** Takes over what a service said of its models. Returns whether it is anything new. */
-  learnModels(models: readonly string[], prefix: string): boolean {
-    const found = new Set(models)
-    const isSame = found.size === this.models.size && models.every((model) => this.models.has(model))
-    if (isSame && prefix === this.prefix) return false
-    this.models = found
+  /** Takes over what a service said of its models. Returns whether other requests can go there now. */
+  learnModels(reported: readonly ModelEntry[] | undefined, prefix: string): boolean {
+    const models = this.models.reporting(this.spec, reported)
+    const isSame = prefix === this.prefix && models.hasSameNames(this.models)
+    this.models = models
     this.prefix = prefix
-    return true
+    return !isSame
   }
 
   /** A service answered a call on a path that all services of its kind have; `body` where it was read. */

@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream'
 import { urlOf } from './address.ts'
 import { isExhausted } from './exhausted.ts'
 import { InfoShapeError, infoSteps, type LeftOut, type NodeInfo } from './info.ts'
-import { modelSteps } from './modelList.ts'
+import { modelSteps, type ModelEntry, type ModelList } from './modelList.ts'
 import type { TrackedNode } from './node.ts'
 import type { ForwardProxies } from './forwardProxies.ts'
 import { Polls } from './polls.ts'
@@ -28,7 +28,8 @@ export type ProbeResult =
   | { readonly outcome: 'info'; readonly info: NodeInfo; readonly rateLimitRemaining: number | undefined }
   | {
       readonly outcome: 'models'
-      readonly models: readonly string[]
+      /** Missing where the service lists none, and its operator does. */
+      readonly models?: readonly ModelEntry[] | undefined
       readonly leftOut?: LeftOut | undefined
       readonly prefix: string
     }
@@ -109,9 +110,8 @@ export class Prober {
     const common = commonResult(answer)
     if (common) return common
     node.prefixTrials.close()
-    if (spec.models) return { outcome: 'models', models: spec.models, prefix }
-    const list = await read(answer, modelSteps)
-    if (list) return { outcome: 'models', ...list, prefix }
+    const list = await readModels(answer, node)
+    if (list || spec.models) return { outcome: 'models', ...list, prefix }
     return { outcome: 'failed', reason: 'the model list is not {"data":[{"id"}]}', refused: false, answered: true }
   }
 
@@ -169,12 +169,11 @@ export class Prober {
 /** The result for a service that answers and has no list for us: calls must tell its prefix where the answer does not. */
 function withoutList(node: TrackedNode, prefix: string, status: number): ProbeResult {
   const { spec, prefixTrials } = node
-  const models = spec.models ?? []
   // Whoever refuses the key may do so before it looks at the path; after a 404 elsewhere it has looked.
   const isUnknown = status === 404 || ((status === 401 || status === 403) && prefix !== '')
   if (!isUnknown) prefixTrials.close()
   const found = isUnknown ? prefixTrials.guess(spec) : prefix
-  if (found !== undefined) return { outcome: 'models', models, prefix: found }
+  if (found !== undefined) return { outcome: 'models', prefix: found }
   return { outcome: 'failed', reason: 'calls are not found (404)', refused: false, answered: true }
 }
 
@@ -224,6 +223,16 @@ async function read<T>({ data }: Answer, steps: (body: Buffer) => Steps<T>): Pro
   } catch (error) {
     if (error instanceof InfoShapeError) throw error
     throw new InfoShapeError('the answer is not JSON')
+  }
+}
+
+/** A service whose models its operator names need not have a list that can be read. */
+async function readModels(answer: Answer, node: TrackedNode): Promise<ModelList | undefined> {
+  try {
+    return await read(answer, (body) => modelSteps(body, node.entryDefaults))
+  } catch (error) {
+    if (node.spec.models && error instanceof InfoShapeError) return undefined
+    throw error
   }
 }
 

@@ -3,8 +3,6 @@ import type { TrackedNode } from './node.ts'
 /**
  * Whether an answer is the backend's refusal of any such request, not a word about this one: 408, 5xx, 401, 402 and 403 under
  * the service's own key, 404 of a model that it lists. 429 and 503 are pushback, and no refusal.
- *
- * @param model the request's model, by the name that the service itself lists
  */
 export function isRefusal(status: number, node: TrackedNode, model?: string): boolean {
   switch (status) {

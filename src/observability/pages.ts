@@ -190,9 +190,7 @@ function avoidedFor({ outliers }: Fleet, node: TrackedNode, now: number): object
 }
 
 function abilities(node: TrackedNode): Record<string, readonly string[]> {
-  return node.isInfernet
-    ? { containers: [...node.containers.keys()] }
-    : { models: node.spec.models ?? [...node.models] }
+  return node.isInfernet ? { containers: [...node.containers.keys()] } : { models: node.models.names }
 }
 
 /** Monotonic seconds as a time of day. */

@@ -3,15 +3,15 @@ import type { EventEmitter } from 'node:events'
 import type { Fleet } from '../fleet/fleet.ts'
 import { kindOf } from '../fleet/judge.ts'
 import { needModel, type Need } from '../fleet/need.ts'
-import { GatewayFault } from '../faults.ts'
 import { contextOf } from '../http/context.ts'
 import { readBody } from '../http/readBody.ts'
-import { listParts, objectParts, Parts, sendJson } from '../http/sendJson.ts'
 import type { StreamTap } from '../proxy/clientSink.ts'
 import type { Forwarder } from '../proxy/forwarder.ts'
 import { RetryBudget } from '../proxy/retryBudget.ts'
 import { headersForBackend } from '../proxy/headers.ts'
 import { inTurns } from '../turns.ts'
+import { noService } from './models.ts'
+import { pathWithoutPrefix } from './paths.ts'
 import { requestSteps } from './requestBody.ts'
 import { onlyGenerates, secondTries } from './secondTries.ts'
 import { headersFor, pathAt } from './serviceCall.ts'
@@ -20,8 +20,6 @@ import { ResponseIdWatch } from './responses/idWatch.ts'
 import { atHome, homeIsDown, homeOf, needService } from './responses/place.ts'
 import { UsageWatch, type Usage } from './usage.ts'
 
-/** Models that are no longer listed and still remembered. */
-const MOST_FORGOTTEN_MODELS = 1000
 /** More of a session's name than this is not looked at: it is hashed for each service. */
 const MAX_SESSION = 1000
 
@@ -45,14 +43,21 @@ export interface OpenAiDeps {
   readonly homes: ResponseHomes
 }
 
-/** Forwards `POST /v1/…` (or its short path) to the best healthy service with the body's model; answers are streamed untouched. */
+/**
+ * Forwards `POST /v1/…` (or its short path) to the best healthy service with the body's model, or the one that the path names;
+ * answers are streamed untouched.
+ */
 export function forwardOpenAi(deps: OpenAiDeps) {
   const budget = new RetryBudget()
   return async (req: Request, res: Response): Promise<void> => {
     const path = pathWithoutPrefix(req)
-    const body = await readBody(req, deps.maxBodyBytes)
+    // Only the paths of Azure's SDKs name it.
+    const pathModel = req.params['model'] as string | undefined
+    const bytes = await readBody(req, deps.maxBodyBytes)
     const contentType = req.headers['content-type']
-    const { model, session, isBackground, previousResponse } = await inTurns(requestSteps(body, contentType))
+    const { model, session, isBackground, previousResponse, body } = await inTurns(
+      requestSteps(bytes, contentType, pathModel),
+    )
     await deps.whenReady()
     const context = contextOf(req)
     const headers = headersForBackend(req, { via: deps.via, contentType: contentType ?? 'application/json' })
@@ -76,7 +81,7 @@ export function forwardOpenAi(deps: OpenAiDeps) {
         method: 'POST',
         path: pathAt(node, path),
         headers: headersFor(node, path, headers),
-        body,
+        body: body.withModel(node.models.nameFor(model) ?? model),
       }),
       retry: mayRunTwice || req.headers['idempotency-key'] !== undefined ? 'untilAnswered' : 'untilSent',
       followsPushback: true,
@@ -89,32 +94,9 @@ export function forwardOpenAi(deps: OpenAiDeps) {
         const { firstByteSeconds = 0 } = context
         deps.events.emit('served', { model, firstByteSeconds, seconds, usage: usage.usage() })
       },
-      noNode: () =>
-        home
-          ? homeIsDown(home)
-          : new GatewayFault('ERR_NO_SERVICE', `No healthy services available for model '${model.slice(0, 500)}'`, {
-              headers: { 'Retry-After': '5' },
-            }),
+      noNode: () => (home ? homeIsDown(home) : noService(deps.fleet, model)),
     })
     await (home ? atHome(home, forwarding) : forwarding)
-  }
-}
-
-/** `GET /models`: what healthy services have. */
-export function listModels({ fleet, whenReady }: Pick<OpenAiDeps, 'fleet' | 'whenReady'>) {
-  const firstSeen = new Map<string, number>()
-  return async (_req: Request, res: Response): Promise<void> => {
-    await whenReady()
-    const models = [...new Set(fleet.healthy('openai').flatMap((service) => [...service.models]))].sort()
-    const now = Math.floor(Date.now() / 1000)
-    const entryOf = (id: string): string => {
-      const created = firstSeen.get(id) ?? now
-      firstSeen.set(id, created)
-      return JSON.stringify({ id, object: 'model', created })
-    }
-    // A service that lists other models with every poll must not fill the memory.
-    if (firstSeen.size > 2 * models.length + MOST_FORGOTTEN_MODELS) firstSeen.clear()
-    await sendJson(res, objectParts(Object.entries({ object: 'list', data: new Parts(listParts(models, entryOf)) })))
   }
 }
 
@@ -144,29 +126,6 @@ function both(a: Need, b: Need): Need {
 /** Whether a path behind the prefix makes responses. */
 function isResponses(path: string): boolean {
   return /^\/responses(?:\?|$)/i.test(path)
-}
-
-/**
- * The path behind the prefix that differs between services: `/chat/completions?…`.
- *
- * @throws GatewayFault ERR_NOT_FOUND where a service might take it for a path that is not forwarded, with its own key
- */
-function pathWithoutPrefix(req: Request): string {
-  const path = withoutTrailingSlashes(req.path.replace(/^\/v1(?=\/)/i, ''))
-  if (decodeURIComponent(path).split(/[/\\]/).some(isDotSegment)) throw new GatewayFault('ERR_NOT_FOUND')
-  const query = req.url.indexOf('?')
-  return query < 0 ? path : path + req.url.slice(query)
-}
-
-/** By a loop: `/\/+$/` takes the square of the time for slashes that are not at the end. */
-function withoutTrailingSlashes(path: string): string {
-  let end = path.length
-  while (path[end - 1] === '/') end--
-  return path.slice(0, end)
-}
-
-function isDotSegment(segment: string): boolean {
-  return segment === '.' || segment === '..'
 }
 
 function sessionHeader(req: Request): string | undefined {

@@ -2,6 +2,8 @@ import { GatewayFault } from '../faults.ts'
 import { MAX_ID_BYTES, refuseTooLong, tooLong } from '../ids.ts'
 import { ANSWER_LIMITS, JsonSyntaxError, memberOf, objectSteps, stringAt, type JsonMember } from '../json/index.ts'
 import { atOnce, type Steps } from '../turns.ts'
+import { delimiterOf, fieldSteps, isForm } from './form.ts'
+import { firstFieldWriter, ModelBody, writeField, writeFirstMember, writeOnlyMember, writeValue } from './modelBody.ts'
 
 /** What routing has to know of a request. */
 export interface OpenAiRequest {
@@ -12,6 +14,7 @@ export interface OpenAiRequest {
   readonly isBackground: boolean
   /** The response that it builds on, which one service has. */
   readonly previousResponse?: string | undefined
+  readonly body: ModelBody
 }
 
 /** Longest string that is decoded, bytes as written: a name of a session is cut to less than that later on. */
@@ -20,40 +23,67 @@ const LONGEST_TEXT = 64 * 1024
 /**
  * Reads model and session from a body, whose other members are only passed over.
  *
- * @throws GatewayFault ERR_BAD_JSON, ERR_BAD_SHAPE
+ * @throws GatewayFault ERR_BAD_JSON, ERR_BAD_SHAPE, ERR_NO_MODEL
  */
-export function readOpenAiRequest(body: Buffer, contentType: string | undefined): OpenAiRequest {
-  return atOnce(requestSteps(body, contentType))
+export function readOpenAiRequest(body: Buffer, contentType: string | undefined, pathModel?: string): OpenAiRequest {
+  return atOnce(requestSteps(body, contentType, pathModel))
 }
 
-/** `readOpenAiRequest` in steps, for bodies that may be long. */
-export function* requestSteps(body: Buffer, contentType: string | undefined): Steps<OpenAiRequest> {
-  const request = yield* readSteps(body, contentType)
+/**
+ * `readOpenAiRequest` in steps, for bodies that may be long.
+ *
+ * @param pathModel the model that the path names, which counts, whatever the body says
+ */
+export function* requestSteps(body: Buffer, contentType: string | undefined, pathModel?: string): Steps<OpenAiRequest> {
+  const request = yield* isForm(contentType)
+    ? formSteps(body, delimiterOf(contentType), pathModel)
+    : jsonSteps(body, pathModel)
   refuseTooLong(request.model, 'ERR_BAD_SHAPE', 'model')
   return request
 }
 
-function* readSteps(body: Buffer, contentType: string | undefined): Steps<OpenAiRequest> {
-  if (contentType !== undefined && /^multipart\/form-data\b/i.test(contentType)) {
-    const model = yield* fieldOfForm(body, contentType, 'model')
-    if (model === undefined || model === '') throw noModel('a form field "model" is needed')
-    return { model, session: yield* fieldOfForm(body, contentType, 'user'), isBackground: false }
-  }
-  const members = yield* readMembers(body)
-  refuseLongModel(members)
-  const model = textOf(body, members, 'model')
-  if (model === undefined || model === '') throw noModel('"model" must be a non-empty string')
-  return {
-    model,
-    session: textOf(body, members, 'prompt_cache_key') ?? textOf(body, members, 'user'),
-    isBackground: isTrue(body, memberOf(members, 'background')),
-    previousResponse: textOf(body, members, 'previous_response_id'),
-  }
+function* formSteps(bytes: Buffer, delimiter: string, pathModel: string | undefined): Steps<OpenAiRequest> {
+  const place = yield* fieldSteps(bytes, delimiter, 'model')
+  const named = place && bytes.toString('utf8', place.start, place.end)
+  const model = pathModel ?? (named === '' ? undefined : named)
+  if (model === undefined) throw noModel('a form field "model" is needed')
+  const user = yield* fieldSteps(bytes, delimiter, 'user')
+  const session = user && bytes.toString('utf8', user.start, user.end)
+  const isBackground = false
+  if (place) return { model, session, isBackground, body: new ModelBody(bytes, named, { ...place, write: writeField }) }
+  const start = bytes.indexOf(delimiter, 0, 'latin1')
+  if (start < 0) throw new GatewayFault('ERR_BAD_SHAPE', 'The form does not have its boundary')
+  const write = firstFieldWriter(delimiter)
+  return { model, session, isBackground, body: new ModelBody(bytes, undefined, { start, end: start, write }) }
+}
+
+function* jsonSteps(bytes: Buffer, pathModel: string | undefined): Steps<OpenAiRequest> {
+  const members = yield* readMembers(bytes)
+  const member = memberOf(members, 'model')
+  if (pathModel === undefined || member?.kind === 'string') refuseLongModel(member)
+  const named = textOf(bytes, member)
+  const model = pathModel ?? (named === '' ? undefined : named)
+  if (model === undefined) throw noModel('"model" must be a non-empty string')
+  const session = textOf(bytes, memberOf(members, 'prompt_cache_key')) ?? textOf(bytes, memberOf(members, 'user'))
+  const isBackground = isTrue(bytes, memberOf(members, 'background'))
+  const previousResponse = textOf(bytes, memberOf(members, 'previous_response_id'))
+  return { model, session, isBackground, previousResponse, body: modelBody(bytes, members, member, named) }
+}
+
+function modelBody(
+  bytes: Buffer,
+  members: readonly JsonMember[],
+  member: JsonMember | undefined,
+  named: string | undefined,
+): ModelBody {
+  if (member) return new ModelBody(bytes, named, { start: member.start, end: member.end, write: writeValue })
+  const start = bytes.indexOf('{') + 1
+  const write = members.length === 0 ? writeOnlyMember : writeFirstMember
+  return new ModelBody(bytes, undefined, { start, end: start, write })
 }
 
 /** Before it is decoded: an escaped byte takes six. */
-function refuseLongModel(members: readonly JsonMember[]): void {
-  const model = memberOf(members, 'model')
+function refuseLongModel(model: JsonMember | undefined): void {
   if (model?.kind === 'string' && model.end - model.start > 6 * MAX_ID_BYTES + 2) {
     throw tooLong('ERR_BAD_SHAPE', 'model')
   }
@@ -71,8 +101,7 @@ function* readMembers(body: Buffer): Steps<JsonMember[]> {
   }
 }
 
-function textOf(body: Buffer, members: readonly JsonMember[], name: string): string | undefined {
-  const member = memberOf(members, name)
+function textOf(body: Buffer, member: JsonMember | undefined): string | undefined {
   if (member?.kind !== 'string') return undefined
   // A prefix of bytes, as written, tells sessions apart as well.
   if (member.end - member.start > LONGEST_TEXT)
@@ -86,57 +115,4 @@ function isTrue(body: Buffer, member: JsonMember | undefined): boolean {
 
 function noModel(what: string): GatewayFault {
   return new GatewayFault('ERR_NO_MODEL', `No model specified: ${what}`)
-}
-
-/** Longest value that is taken from a form field, and longest head of a part, bytes. */
-const MAX_FIELD = 1000
-const MAX_PART_HEAD = 2000
-/** Parts of a form that are looked at: a hostile one could have millions. */
-const MAX_PARTS = 100
-/** Longest boundary, characters (RFC 2046, 5.1.1); the search for a longer one may take minutes. */
-const MAX_BOUNDARY = 70
-
-/** A text field of a form (RFC 7578), found without touching the files beside it. */
-function* fieldOfForm(body: Buffer, contentType: string, name: string): Steps<string | undefined> {
-  const [, quoted, bare] = /boundary=(?:"([^"]+)"|([^;\s]+))/i.exec(contentType) ?? []
-  const boundary = quoted ?? bare ?? ''
-  if (boundary === '') throw new GatewayFault('ERR_BAD_SHAPE', 'The form has no boundary')
-  if (boundary.length > MAX_BOUNDARY) {
-    throw new GatewayFault('ERR_BAD_SHAPE', `The boundary of the form has more than ${MAX_BOUNDARY} characters`)
-  }
-  const delimiter = `--${boundary}`
-  const next = Buffer.from(`\r\n${delimiter}`, 'latin1')
-  let at = yield* indexOfSteps(body, next.subarray(2), 0)
-  for (let parts = 0; at >= 0 && parts < MAX_PARTS; parts++) {
-    const head = body.toString('latin1', at, at + MAX_PART_HEAD)
-    const headLength = head.indexOf('\r\n\r\n')
-    const start = at + headLength + 4
-    if (headLength >= 0 && nameOfField(head.slice(0, headLength)) === name) {
-      const end = yield* indexOfSteps(body, next, start - 2)
-      return end < 0 || end - start > MAX_FIELD ? undefined : body.toString('utf8', start, Math.max(start, end))
-    }
-    at = yield* indexOfSteps(body, next, at + delimiter.length)
-    if (at >= 0) at += 2
-  }
-  return undefined
-}
-
-/** Bytes that are searched in one step, some milliseconds at worst. */
-const SEARCH_STEP_BYTES = 2 ** 20
-
-/** `body.indexOf(wanted, from)` in steps. */
-function* indexOfSteps(body: Buffer, wanted: Buffer, from: number): Steps<number> {
-  for (let start = from; start < body.length; start += SEARCH_STEP_BYTES) {
-    const at = body.subarray(start, start + SEARCH_STEP_BYTES + wanted.length - 1).indexOf(wanted)
-    if (at >= 0) return start + at
-    yield
-  }
-  return -1
-}
-
-/** The name of a part that is a field, not a file. */
-function nameOfField(head: string): string | undefined {
-  const disposition = /\r\ncontent-disposition:[^\r\n]*/i.exec(head)?.[0] ?? ''
-  if (/;\s*filename\*?=/i.test(disposition)) return undefined
-  return /;\s*name="?([^";]*)"?/i.exec(disposition)?.[1]
 }

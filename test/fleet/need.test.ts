@@ -19,7 +19,10 @@ function node(names: readonly string[], { chain = false } = {}): TrackedNode {
 function service(...models: string[]): TrackedNode {
   const spec = parseAddress('10.0.0.1:4000', { kind: 'openai' })
   const tracked = new TrackedNode(spec, new NodeLoad(new FleetLoad()))
-  tracked.models = new Set(models)
+  tracked.learnModels(
+    models.map((id) => ({ id, json: '{}' })),
+    '/v1',
+  )
   return tracked
 }
 

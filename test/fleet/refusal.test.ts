@@ -10,7 +10,7 @@ import { isRefusal } from '../../src/fleet/refusal.ts'
 function service(more: { apiKey?: string } = {}): TrackedNode {
   const spec = { ...parseAddress('127.0.0.1:1'), kind: 'openai' as const, ...more }
   const node = new TrackedNode(spec, new NodeLoad(new FleetLoad(DEFAULT_CONSTANTS)))
-  node.learnModels(['m'], '/v1')
+  node.learnModels([{ id: 'm', json: '{}' }], '/v1')
   return node
 }
 

@@ -63,9 +63,14 @@ describe('a form', () => {
 
   test('tells its model and its user', () => {
     const user = '--X\nContent-Disposition: form-data; name=user\nContent-Type: text/plain\n\nu\n'
-    assert.deepEqual(form(MODEL + user + END), { model: 'm', session: 'u', isBackground: false })
-    assert.deepEqual(form(user + MODEL + END), { model: 'm', session: 'u', isBackground: false })
-    assert.deepEqual(form(`a preamble\n${MODEL}${END}`), { model: 'm', session: undefined, isBackground: false })
+    for (const [text, wanted] of [
+      [MODEL + user + END, 'u'],
+      [user + MODEL + END, 'u'],
+      [`a preamble\n${MODEL}${END}`, undefined],
+    ] as const) {
+      const { model, session } = form(text)
+      assert.deepEqual([model, session], ['m', wanted])
+    }
   })
 
   test('may have its boundary in quotes, and among other parameters', () => {
@@ -121,4 +126,50 @@ describe('a form', () => {
     }
     assert.ok(performance.now() - startMs < 5000)
   })
+})
+
+describe('the model in a body', () => {
+  const withModels = (body: string, type: string, models: string[], pathModel?: string): string[] => {
+    const request = readOpenAiRequest(Buffer.from(body), type, pathModel)
+    return models.map((model) => request.body.withModel(model).toString())
+  }
+  const JSON_TYPE = 'application/json'
+
+  test('is replaced in its place, and comes back as the client wrote it; all other bytes stay', () => {
+    const body = ' {"n":1e2,"model" : "a\\u002fb" ,"seed":123456789012345678901} '
+    assert.deepEqual(withModels(body, JSON_TYPE, ['a/b', 'longer "name"', 'x', 'a/b']), [
+      body,
+      body.replace('"a\\u002fb"', '"longer \\"name\\""'),
+      body.replace('"a\\u002fb"', '"x"'),
+      body,
+    ])
+  })
+
+  test('that stands there several times is replaced where it counts: the last time', () => {
+    assert.deepEqual(withModels('{"model":"a","model":"b"}', JSON_TYPE, ['c']), ['{"model":"a","model":"c"}'])
+  })
+
+  test('is put first where the path alone names it, and replaced where the body names another', () => {
+    assert.deepEqual(withModels(' { "n":1}', JSON_TYPE, ['m', 'x'], 'm'), [
+      ' {"model":"m", "n":1}',
+      ' {"model":"x", "n":1}',
+    ])
+    assert.deepEqual(withModels('{}', JSON_TYPE, ['m'], 'm'), ['{"model":"m"}'])
+    assert.deepEqual(withModels('{"model":null}', JSON_TYPE, ['m'], 'm'), ['{"model":"m"}'])
+    assert.deepEqual(withModels('{"model":"b"}', JSON_TYPE, ['m', 'b'], 'm'), ['{"model":"m"}', '{"model":"b"}'])
+  })
+
+  test('of a form is replaced in its field, or put into a field of its own', () => {
+    const type = 'multipart/form-data; boundary=X'
+    const field = (model: string): string => `--X\r\nContent-Disposition: form-data; name="model"\r\n\r\n${model}\r\n`
+    const rest = '--X\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n\r\n\u0000\r\n--X--\r\n'
+    assert.deepEqual(withModels(field('a') + rest, type, ['longer', 'a']), [field('longer') + rest, field('a') + rest])
+    assert.deepEqual(withModels(rest, type, ['m'], 'm'), [field('m') + rest])
+  })
+})
+
+test('a model stands anywhere among the fields of a form', () => {
+  const field = (name: string): string => `--X\nContent-Disposition: form-data; name="${name}"\n\nvalue\n`
+  const fields = Array.from({ length: 500 }, (_, i) => field(`field ${i}`)).join('')
+  assert.equal(form(`${fields}${field('model')}--X--\n`).model, 'value')
 })

@@ -17,7 +17,9 @@ const OVERVIEW = `One address for a fleet of Infernet nodes and OpenAI-compatibl
 - The \`code\` of an error in OpenAI's shape is stable: the examples of each answer name those that may come with it.
 - Every answer has an \`X-Request-Id\`: the client's own where it sent one of 1 to 128 of \`A-Za-z0-9._-\`.
 - An answer that broke off is broken off for the client too, never ended as if complete.
-- Below \`/v1/audio/\` and \`/v1/images/\` every path is forwarded, also those not described here.`
+- Every POST below \`/v1/\` whose body has a \`model\` is forwarded, also those not described here, and so is every POST below
+  \`/openai/deployments/{model}/\`.
+- \`/openai/…\` and \`/openai/v1/…\`, where clients of Azure's SDKs send everything else, are the same as \`/v1/…\`.`
 
 const TAGS = [
   { name: 'Infernet', description: 'The API of an Infernet node, at one address.' },

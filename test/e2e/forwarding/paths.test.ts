@@ -131,7 +131,7 @@ describe('a doubled slash at the start, as of a base URL that ends in one,', () 
     assert.equal((await post(`${gateway.url}//api/jobs/batch`, [job()])).status, 200)
     assert.equal((await post(`${gateway.url}//api/jobs/stream`, job())).status, 200)
     assert.equal((await post(`${gateway.url}//route/`, { endpoint: 'echo' })).status, 200)
-    assertError(await post(`${gateway.url}//v1/chat/completions`, { model: 'none' }), 503)
+    assertError(await post(`${gateway.url}//v1/chat/completions`, { model: 'none' }), 404, 'model_not_found')
   })
 
   test('makes no difference to OPTIONS and to wrong methods', async () => {

@@ -84,10 +84,10 @@ describe('the official client', () => {
     assert.deepEqual(ids.sort(), ['model other-model', 'model small-model'])
   })
 
-  test('reports a model that nobody has as a 503 with its text', async () => {
+  test('reports a model that nobody has as a 404 with its text', async () => {
     const error = await errorOf(client.chat.completions.create({ model: 'huge-model', messages }))
-    assert.equal(error.status, 503)
-    assert.match(error.message, /No healthy services available for model 'huge-model'/)
+    assert.equal(error.status, 404)
+    assert.match(error.message, /'huge-model' does not exist/)
     assert.ok(error.headers?.get('x-request-id'))
   })
 

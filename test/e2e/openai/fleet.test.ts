@@ -71,7 +71,7 @@ describe('a service', async () => {
 
   test('has the models that its entry names, whatever it lists itself', async () => {
     assert.equal((await ask(gateway, 'told')).status, 200)
-    assertError(await ask(gateway, 'its-own'), 503)
+    assertError(await ask(gateway, 'its-own'), 404, 'model_not_found')
     // It is asked, and its own refusal goes on.
     const refused = await ask(gateway, 'not-there')
     assert.equal(refused.status, 404)
@@ -213,7 +213,7 @@ describe('the services file', async () => {
     await modelsBecome(gateway, ['kept', 'other'])
     await gateway.setServices([entryOf(other)])
     await modelsBecome(gateway, ['other'])
-    assertError(await ask(gateway, 'kept'), 503)
+    assertError(await ask(gateway, 'kept'), 404, 'model_not_found')
     await gateway.setServices([entryOf(other, { models: ['renamed'] })])
     await modelsBecome(gateway, ['renamed'])
     await gateway.setServices([entryOf(kept)])

@@ -14,10 +14,10 @@ test('taking "models" out of the services file brings back the service’s own l
   const service = await startSimService({ models: ['of-the-service'] }, t)
   const gateway = await gatewayForServices(t, [entryOf(service, { models: ['of-the-file'] })], SELDOM)
   const ask = async (model: string): Promise<number> => (await askChat(gateway, chat({}, { model }))).status
-  assert.equal(await ask('of-the-service'), 503)
+  assert.equal(await ask('of-the-service'), 404)
   await gateway.setServices([entryOf(service)])
   await eventually(async () => (await ask('of-the-service')) === 200, WITHIN)
-  assert.equal(await ask('of-the-file'), 503)
+  assert.equal(await ask('of-the-file'), 404)
 })
 
 test('a list changed while a poll is under way is asked for again', async (t) => {

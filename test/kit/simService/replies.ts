@@ -72,6 +72,12 @@ export function unaryReply(ask: Ask): Reply {
       return reply(embeddings(ask))
     case 'rerank':
       return reply({ id: newId('rerank'), model, results: ranking(members.documents) })
+    case 'score':
+      return reply({ id: newId('score'), object: 'list', model, data: [{ index: 0, object: 'score', score: 0.5 }] })
+    case 'tokenize':
+      return reply({ count: 3, max_model_len: 4096, tokens: [1, 2, 3] })
+    case 'countTokens':
+      return reply({ input_tokens: 7 })
     case 'moderations': {
       const result = { flagged: false, categories: { violence: false }, category_scores: { violence: 0.01 } }
       return reply({ id: newId('modr'), model, results: [result] })

@@ -25,6 +25,8 @@ await gateway.ready(3)
 interface Call {
   status: number
   query?: string
+  /** Of the parameters in the path. */
+  values?: Record<string, string>
   body?: object | string
   headers?: Record<string, string>
 }
@@ -46,7 +48,11 @@ const form = {
 }
 const forwarded = (call: Omit<Call, 'status'>): Call[] => [
   { status: 200, ...call },
-  { status: 503, body: { model: 'nobody-has-it' } },
+  { status: 404, body: { model: 'nobody-has-it' } },
+]
+const forDeployment = (call: Omit<Call, 'status'>): Call[] => [
+  { status: 200, query: '?api-version=1', ...call },
+  { status: 404, values: { model: 'nobody-has-it' }, ...call },
 ]
 const guarded: Call[] = [{ status: 200, headers: OPS }, { status: 401 }]
 
@@ -113,11 +119,23 @@ const CALLS: Record<string, Call[]> = {
   respond: forwarded({ body: prompt }),
   message: forwarded({ body: { ...chat, max_tokens: 9 } }),
   rerank: forwarded({ body: prompt }),
-  respondBelow: [{ status: 503, body: { model: 'nobody-has-it' } }],
+  respondBelow: [{ status: 404, body: { model: 'nobody-has-it' } }],
   readResponse: [{ status: 404 }],
   deleteResponse: [{ status: 404 }],
   readResponseInput: [{ status: 404 }],
   cancelResponse: [{ status: 404 }],
+  score: forwarded({ body: prompt }),
+  tokenize: forwarded({ body: prompt }),
+  countTokens: forwarded({ body: chat }),
+  embedShort: forwarded({ body: prompt }),
+  respondShort: forwarded({ body: prompt }),
+  messageShort: forwarded({ body: { ...chat, max_tokens: 9 } }),
+  rerankShort: forwarded({ body: prompt }),
+  scoreShort: forwarded({ body: prompt }),
+  tokenizeShort: forwarded({ body: prompt }),
+  deploymentChat: forDeployment({ body: { messages: [] } }),
+  deploymentComplete: forDeployment({ body: { prompt: 'Hello' } }),
+  deploymentEmbed: forDeployment({ body: { input: 'Hello' } }),
   moderate: forwarded({ body: prompt }),
   speak: forwarded({ body: { ...prompt, voice: 'any' } }),
   transcribe: forwarded(form),
@@ -127,6 +145,8 @@ const CALLS: Record<string, Call[]> = {
   varyImage: forwarded(form),
   listModels: [{ status: 200 }],
   listModelsShort: [{ status: 200 }],
+  readModel: [{ status: 200 }, { status: 404, values: { id: 'nobody-has-it' } }],
+  readModelShort: [{ status: 200 }, { status: 404, values: { id: 'nobody-has-it' } }],
 
   readHealth: [{ status: 200 }],
   isAlive: [{ status: 200 }],
@@ -151,8 +171,9 @@ function assertDescribed(operationId: string, answer: Answer): void {
 
 for (const { path, method, operation } of operations) {
   test(`${method} ${path} answers as described`, async () => {
-    for (const { status, query = '', ...call } of CALLS[operation.operationId] ?? []) {
-      const answer = await request(gateway.url + path + query, { method, ...call })
+    for (const { status, query = '', values = {}, ...call } of CALLS[operation.operationId] ?? []) {
+      const asked = path.replace(/\{(\w+)\}/g, (_, name: string) => values[name] ?? 'small-model')
+      const answer = await request(gateway.url + asked + query, { method, ...call })
       assert.equal(answer.status, status, answer.text)
       assertDescribed(operation.operationId, answer)
     }

@@ -1,6 +1,16 @@
 import { errorShapeAt } from '../../../http/errorShapes.ts'
 import { CLIENT_FAULTS, OPENAI_FAULTS, shapedFaultAnswers } from '../faultAnswers.ts'
-import { json, named, object, text, type Answer, type Operation, type Paths, type Schema } from '../openApi.ts'
+import {
+  json,
+  named,
+  object,
+  text,
+  type Answer,
+  type Operation,
+  type Parameter,
+  type Paths,
+  type Schema,
+} from '../openApi.ts'
 import { FROM_BACKEND } from '../parameters.ts'
 import { CLIENTS } from '../security.ts'
 
@@ -14,6 +24,8 @@ const BODY: Schema = {
   description: 'Goes to the service as it is.',
 }
 
+const DEPLOYMENT_BODY: Schema = { type: 'object', additionalProperties: true }
+
 export const ANSWER: Answer = {
   description: "The service's own answer, untouched; events as they come.",
   headers: FROM_BACKEND,
@@ -21,16 +33,34 @@ export const ANSWER: Answer = {
 }
 const FILE: Answer = { ...ANSWER, content: { '*/*': { schema: {} } } }
 
-/** Operation by path; what a path is for is said by the API that the services are compatible with. */
-const FORWARDED: Readonly<Record<string, { operationId: string; summary: string; isForm?: true; answer?: Answer }>> = {
-  '/v1/chat/completions': { operationId: 'chat', summary: 'Chat' },
-  '/chat/completions': { operationId: 'chatShort', summary: 'The same as `/v1/chat/completions`' },
-  '/v1/completions': { operationId: 'complete', summary: 'Completions' },
-  '/completions': { operationId: 'completeShort', summary: 'The same as `/v1/completions`' },
-  '/v1/embeddings': { operationId: 'embed', summary: 'Embeddings' },
-  '/v1/responses': { operationId: 'respond', summary: 'Responses' },
-  '/v1/messages': { operationId: 'message', summary: 'Messages' },
-  '/v1/rerank': { operationId: 'rerank', summary: 'Reranking' },
+interface Forwarded {
+  readonly operationId: string
+  readonly summary: string
+  readonly isForm?: true
+  readonly answer?: Answer
+}
+
+/** Forwarded with and without `/v1`. What a path is for is said by the API that the services are compatible with. */
+const WITH_SHORT_FORM: Readonly<Record<string, Forwarded>> = {
+  '/chat/completions': { operationId: 'chat', summary: 'Chat' },
+  '/completions': { operationId: 'complete', summary: 'Completions' },
+  '/embeddings': { operationId: 'embed', summary: 'Embeddings' },
+  '/responses': { operationId: 'respond', summary: 'Responses' },
+  '/messages': { operationId: 'message', summary: 'Messages' },
+  '/rerank': { operationId: 'rerank', summary: 'Reranking' },
+  '/score': { operationId: 'score', summary: 'Scores of similarity' },
+  '/tokenize': { operationId: 'tokenize', summary: 'Tokens of a text' },
+}
+
+/** Operation by path. */
+const FORWARDED: Readonly<Record<string, Forwarded>> = {
+  ...Object.fromEntries(
+    Object.entries(WITH_SHORT_FORM).flatMap(([path, { operationId, summary }]): [string, Forwarded][] => [
+      [`/v1${path}`, { operationId, summary }],
+      [path, { operationId: `${operationId}Short`, summary: `The same as \`/v1${path}\`` }],
+    ]),
+  ),
+  '/v1/messages/count_tokens': { operationId: 'countTokens', summary: 'Number of tokens of messages' },
   '/v1/moderations': { operationId: 'moderate', summary: 'Moderation' },
   '/v1/audio/speech': { operationId: 'speak', summary: 'Text to speech', answer: FILE },
   '/v1/audio/transcriptions': { operationId: 'transcribe', summary: 'Speech to text', isForm: true },
@@ -40,11 +70,46 @@ const FORWARDED: Readonly<Record<string, { operationId: string; summary: string;
   '/v1/images/variations': { operationId: 'varyImage', summary: 'Variations of an image', isForm: true },
 }
 
+/** For clients of Azure's SDKs, whose path names the model. */
+const DEPLOYMENTS: Readonly<Record<string, Forwarded>> = {
+  '/openai/deployments/{model}/chat/completions': { operationId: 'deploymentChat', summary: 'Chat' },
+  '/openai/deployments/{model}/completions': { operationId: 'deploymentComplete', summary: 'Completions' },
+  '/openai/deployments/{model}/embeddings': { operationId: 'deploymentEmbed', summary: 'Embeddings' },
+}
+
+const MODEL: Parameter = {
+  ...{ name: 'model', in: 'path', required: true, schema: { type: 'string' } },
+  description: 'Decides which services can take it. A `model` in the body is replaced by it.',
+}
+const MODEL_ID: Parameter = {
+  ...{ name: 'id', in: 'path', required: true, schema: { type: 'string' } },
+  description: 'As listed. Slashes may stand as they are, or encoded.',
+}
+
 /** Calls that go to the best healthy service which has the model. */
 export const OPENAI_PATHS: Paths = {
   ...Object.fromEntries(Object.entries(FORWARDED).map(([path, about]) => [path, { post: forwarded(path, about) }])),
+  ...Object.fromEntries(
+    Object.entries(DEPLOYMENTS).map(([path, about]) => [
+      path,
+      { post: { ...forwarded(path, about, DEPLOYMENT_BODY), parameters: [MODEL] } },
+    ]),
+  ),
   '/v1/models': { get: listed('/v1/models', 'listModels', 'Models of healthy services') },
   '/models': { get: listed('/models', 'listModelsShort', 'The same as `/v1/models`') },
+  '/v1/models/{id}': { get: one('/v1/models/', 'readModel', 'One of the models') },
+  '/models/{id}': { get: one('/models/', 'readModelShort', 'The same as `/v1/models/{id}`') },
+}
+
+function one(path: string, operationId: string, summary: string): Operation {
+  return {
+    ...{ operationId, tags, security, summary },
+    parameters: [MODEL_ID],
+    responses: {
+      200: json('Its entry in the list.', named('Model')),
+      ...shapedFaultAnswers(errorShapeAt(path), [...CLIENT_FAULTS, 'ERR_MODEL_NOT_FOUND']),
+    },
+  }
 }
 
 function listed(path: string, operationId: string, summary: string): Operation {
@@ -59,7 +124,8 @@ function listed(path: string, operationId: string, summary: string): Operation {
 
 export function forwarded(
   path: string,
-  { operationId, summary, isForm, answer = ANSWER }: (typeof FORWARDED)[string],
+  { operationId, summary, isForm, answer = ANSWER }: Forwarded,
+  body = BODY,
 ): Operation {
   return {
     ...{ operationId, tags, security, summary },
@@ -68,7 +134,7 @@ export function forwarded(
       "client's. Leaving cancels the request.",
     requestBody: {
       required: true,
-      content: { [isForm ? 'multipart/form-data' : 'application/json']: { schema: BODY } },
+      content: { [isForm ? 'multipart/form-data' : 'application/json']: { schema: body } },
     },
     responses: { 200: answer, ...shapedFaultAnswers(errorShapeAt(path), OPENAI_FAULTS) },
   }

@@ -112,14 +112,21 @@ export const WATCHING_SCHEMAS: Readonly<Record<string, Schema>> = {
     uptime: wholeNumber('Seconds.'),
     draining: flag('Whether it is shutting down.'),
   }),
+  Model: {
+    ...object({
+      id: text('The name to ask for.'),
+      object: text(),
+      created: {
+        type: 'number',
+        description: 'Seconds since 1970. Where its service does not say: when the gateway first knew the service.',
+      },
+      owned_by: text('Where its service does not say: the name of the service.'),
+    }),
+    additionalProperties: true,
+    description: 'As its service lists it, with these members added where it leaves them out.',
+  },
   Models: object({
     object: { type: 'string', enum: ['list'] },
-    data: list(
-      object({
-        id: text(),
-        object: { type: 'string', enum: ['model'] },
-        created: wholeNumber('When the gateway first heard of it, seconds since 1970.'),
-      }),
-    ),
+    data: list(named('Model')),
   }),
 }

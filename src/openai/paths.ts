@@ -1,0 +1,59 @@
+import type { Request, RequestHandler } from 'express'
+import { GatewayFault } from '../faults.ts'
+
+/**
+ * What services might read as a path that is not forwarded, and answer under their own key: dot segments, empty ones, encoded
+ * slashes and dots, backslashes.
+ */
+const OTHER_PATH = /\/\/|\/\.\.?(?:\/|$)|\\|%(?:2[ef]|5c)/i
+
+const DEPLOYMENT = /^\/openai\/deployments\/[^/]+(?=\/)/i
+const AZURE = /^\/openai\/(?!deployments\/)(?:v1(?=\/|\?|$)\/?)?/i
+
+/**
+ * The path behind the prefix that differs between services: `/chat/completions?…`.
+ *
+ * @throws GatewayFault ERR_NOT_FOUND where a service might take it for another path
+ */
+export function pathWithoutPrefix(req: Request): string {
+  const { path } = req
+  const isDeployment = DEPLOYMENT.exec(path)
+  const start = isDeployment ? isDeployment[0].length : /^\/v1\//i.test(path) ? 3 : 0
+  const rest = path.slice(start, endWithoutSlashes(path))
+  if (rest === '' || OTHER_PATH.test(rest)) throw new GatewayFault('ERR_NOT_FOUND')
+  // Throws where it is not properly encoded.
+  if (rest.includes('%')) decodeURIComponent(rest)
+  const query = req.url.indexOf('?')
+  if (query < 0) return rest
+  const sent = isDeployment ? withoutApiVersion(req.url.slice(query)) : req.url.slice(query)
+  return rest + sent
+}
+
+/** By a loop: `/\/+$/` takes the square of the time for slashes that are not at the end. */
+function endWithoutSlashes(path: string): number {
+  let end = path.length
+  while (path[end - 1] === '/') end--
+  return end
+}
+
+/**
+ * Where clients of Azure's SDKs call what is not of one deployment, `/openai/…` or `/openai/v1/…`, the request goes on as one
+ * for `/v1/…`.
+ */
+export const readAzurePaths: RequestHandler = (req, _res, next) => {
+  if (AZURE.test(req.url)) {
+    const query = req.url.indexOf('?')
+    const path = query < 0 ? req.url : req.url.slice(0, query)
+    req.url = path.replace(AZURE, '/v1/') + (query < 0 ? '' : withoutApiVersion(req.url.slice(query)))
+  }
+  next()
+}
+
+/** The version of Azure's API says nothing to a service that is not Azure's; the operator's `url` can name one. */
+function withoutApiVersion(query: string): string {
+  const kept = query
+    .slice(1)
+    .split('&')
+    .filter((parameter) => !/^api-version(=|$)/i.test(parameter))
+  return kept.length > 0 && kept[0] !== '' ? `?${kept.join('&')}` : ''
+}
