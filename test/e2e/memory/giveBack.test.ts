@@ -103,7 +103,7 @@ test('after answers of services, whole and as events, and after a client that le
   const left = await openChat(gateway, { pieces: 9, text: 'word', stallAfter: 1 })
   left.destroy()
   assert.equal((await askChat(gateway, { messages: [], ...large })).status, 400)
-  assert.equal((await askChat(gateway, { model: 'unheard of', ...large })).status, 503)
+  assert.equal((await askChat(gateway, { model: 'unheard of', ...large })).status, 404)
   await allIsGivenBack(gateway)
 })
 
