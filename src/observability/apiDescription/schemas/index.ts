@@ -19,7 +19,10 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
           enum: ['invalid_request_error', 'authentication_error', 'rate_limit_error', 'server_error'],
         },
         param: { type: ['string', 'null'] },
-        code: text('What went wrong, for programs: stable, and listed in the README.'),
+        code: {
+          type: ['string', 'null'],
+          description: 'What went wrong, for programs: stable, and listed in the README. Services may leave it `null`.',
+        },
       }),
     }),
     description: 'An error of the gateway under `/v1/` and `/openai/`, as OpenAI’s clients read it.',
