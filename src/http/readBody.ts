@@ -4,11 +4,16 @@ import { GatewayFault } from '../faults.ts'
 import type { Reservation } from '../memory/budget.ts'
 import { Collector } from '../memory/collector.ts'
 import { bodyRefused, memoryOf } from './requestMemory.ts'
+import { CODINGS, codingsOf, unpack } from './unpack.ts'
 
 /** A body that is refused is still read this far, so that a client busy sending sees the answer. */
 const DRAIN_FACTOR = 4
 const LEAST_DRAINED_BYTES = 20_000_000
 const DRAIN_SECONDS = 10
+
+/** Compressed data is longer than what it unpacks to by no more than this part and these bytes. */
+const MOST_OVERHEAD = 1 / 8
+const MOST_OVERHEAD_BYTES = 64 * 1024
 
 const AWAITS_CONTINUE = Symbol('awaits 100 Continue')
 type MayAwaitContinue = IncomingMessage & { [AWAITS_CONTINUE]?: ServerResponse }
@@ -36,29 +41,31 @@ export function breakBody(req: IncomingMessage, fault: GatewayFault): void {
 }
 
 /**
- * The whole request body. Its room in the memory budget is taken by its `Content-Length` before anything is read, where there
- * is one, else as it arrives.
+ * The whole request body, unpacked. Its room in the memory budget is taken by its `Content-Length` before anything is read,
+ * where there is one, else as it arrives or is unpacked. What a decompressor holds besides is no more than what it has put
+ * out, since memory that it has not written to is not in use.
  *
- * @throws GatewayFault ERR_BODY_TOO_LARGE over `maxBytes`, ERR_BODY_ENCODED for a compressed one, ERR_MEMORY_BUDGET,
- * ERR_CLIENT_GONE, or what broke it
+ * @throws GatewayFault ERR_BODY_TOO_LARGE over `maxBytes` once unpacked, ERR_BODY_ENCODED, ERR_BAD_ENCODING,
+ * ERR_MEMORY_BUDGET, ERR_CLIENT_GONE, or what broke it
  */
 export function readBody(req: Request, maxBytes: number): Promise<Buffer> {
   const broken = (req as MayBeBroken)[BROKEN]
   if (broken) return Promise.reject(broken)
-  const encoding = req.headers['content-encoding']
-  if (encoding !== undefined && encoding !== '' && encoding.toLowerCase() !== 'identity') {
+  const codings = codingsOf(req.headers['content-encoding'])
+  if (!codings) {
     drain(req, maxBytes)
-    return Promise.reject(
-      new GatewayFault('ERR_BODY_ENCODED', undefined, { headers: { 'Accept-Encoding': 'identity' } }),
-    )
+    return Promise.reject(unknownCoding())
   }
+  const isPacked = codings.length > 0
   const announced = Number(req.headers['content-length'] ?? 0)
-  if (announced > maxBytes) {
+  if (announced > (isPacked ? mostPacked(maxBytes) : maxBytes)) {
     drain(req, maxBytes)
     return Promise.reject(tooLarge(maxBytes))
   }
   const memory = memoryOf(req).body
-  const refusal = memory.grow(announced)
+  // What it unpacks to is counted from there on.
+  const reserved = Math.min(announced, maxBytes)
+  const refusal = memory.grow(reserved)
   if (refusal) {
     drain(req, maxBytes)
     return Promise.reject(bodyRefused(refusal))
@@ -68,7 +75,64 @@ export function readBody(req: Request, maxBytes: number): Promise<Buffer> {
     held.writeContinue()
     continued.add(req)
   }
-  return collect(req, maxBytes, announced, memory)
+  return isPacked
+    ? collectUnpacked(req, codings, maxBytes, reserved, memory)
+    : collect(req, maxBytes, announced, memory)
+}
+
+function collectUnpacked(
+  req: IncomingMessage,
+  codings: readonly string[],
+  maxBytes: number,
+  reserved: number,
+  memory: Reservation,
+): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const body = new Collector(0)
+    const refuse = (fault: GatewayFault): void => {
+      stop()
+      body.drop()
+      reject(fault)
+      drain(req, maxBytes)
+    }
+    const stop = unpack(req, codings, {
+      packed: (bytes) => {
+        if (bytes > mostPacked(maxBytes)) refuse(tooLarge(maxBytes))
+      },
+      data: (piece) => {
+        const size = body.size + piece.length
+        if (size > maxBytes) return refuse(tooLarge(maxBytes))
+        // The room that was taken by the announced length is for the first of it.
+        const refusal = size > reserved ? memory.grow(size - Math.max(reserved, body.size)) : undefined
+        if (refusal) return refuse(bodyRefused(refusal))
+        body.push(piece)
+      },
+      end: () => resolve(body.take()),
+      corrupt: (coding) => refuse(new GatewayFault('ERR_BAD_ENCODING', `The body is not valid ${coding}`)),
+    })
+    const onGone = (): void => {
+      if (req.readableEnded) return
+      stop()
+      body.drop()
+      reject((req as MayBeBroken)[BROKEN] ?? new GatewayFault('ERR_CLIENT_GONE'))
+    }
+    req.on('close', onGone).on('error', onGone)
+  })
+}
+
+/** Most compressed bytes that may unpack to a body of this size. */
+function mostPacked(maxBytes: number): number {
+  return maxBytes * (1 + MOST_OVERHEAD) + MOST_OVERHEAD_BYTES
+}
+
+function unknownCoding(): GatewayFault {
+  return new GatewayFault(
+    'ERR_BODY_ENCODED',
+    `This Content-Encoding is not understood; allowed, at most two: ${CODINGS}`,
+    {
+      headers: { 'Accept-Encoding': CODINGS },
+    },
+  )
 }
 
 function collect(req: IncomingMessage, maxBytes: number, announced: number, memory: Reservation): Promise<Buffer> {

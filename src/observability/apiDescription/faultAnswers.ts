@@ -24,6 +24,7 @@ export const BODY_FAULTS: readonly FaultCode[] = [
   'ERR_BAD_SHAPE',
   'ERR_BODY_TOO_LARGE',
   'ERR_BODY_ENCODED',
+  'ERR_BAD_ENCODING',
   'ERR_MEMORY_BUDGET',
 ]
 /** What may become of a request that is forwarded to a backend. */

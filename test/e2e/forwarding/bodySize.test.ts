@@ -156,7 +156,7 @@ describe('a client that asks before it uploads (Expect: 100-continue)', () => {
   })
 
   test('is refused before the upload where the body is compressed', async (t) => {
-    const received = await ask(t, ['Authorization: Bearer the-key', 'Content-Length: 50', 'Content-Encoding: gzip'])
+    const received = await ask(t, ['Authorization: Bearer the-key', 'Content-Length: 50', 'Content-Encoding: compress'])
     assert.match(received, /^HTTP\/1\.1 415 /)
   })
 

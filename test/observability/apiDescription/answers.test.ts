@@ -73,7 +73,7 @@ const CALLS: Record<string, Call[]> = {
     { status: 200, body: SUBSCRIPTION, headers: { 'Idempotency-Key': 'k' } },
     { status: 400, body: 'not JSON' },
     { status: 405, body: { ...job, containers: [] } },
-    { status: 415, body: job, headers: { 'Content-Encoding': 'gzip' } },
+    { status: 415, body: job, headers: { 'Content-Encoding': 'compress' } },
     { status: 422, body: job, headers: { 'Idempotency-Key': 'k' } },
     { status: 503, body: { ...job, containers: ['nobody-has-it'] } },
   ],
