@@ -30,6 +30,7 @@ import { issueRoute, publicKey, readRouteBody, requireRouteKey, type RouteDeps }
 import { forwardOpenAi, type OpenAiDeps } from './openai/forward.ts'
 import { modelPages } from './openai/models.ts'
 import { readAzurePaths } from './openai/paths.ts'
+import { openRealtime } from './openai/realtime.ts'
 import { forwardResponse, type ResponsePart } from './openai/responses/byId.ts'
 
 /** Pages for operators and for whatever watches over the process. */
@@ -147,6 +148,7 @@ export function createApp(deps: AppDeps): Express {
     addPath(app, path, { GET: [...client, models.list] })
     addPath(app, `${path}/*id`, { GET: [...client, models.one] })
   }
+  addPath(app, '/v1/realtime', { GET: [...work, countMemory(memory, openRealtime(deps.openai))] })
   addOpenPath(app, '/v1/*path', { POST: [...work, openai] })
 
   addPages(app, pages.open, [])

@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 // Imports nothing statically and keeps to old syntax, so that an old Node gets as far as the line that says so.
 
-const oldestNode = 24
+/** The first that lets a server ignore requests to change the protocol. */
+const oldestNode = '24.9'
 
 const usage = `Usage: infernet-gateway [option]
 
@@ -77,8 +78,14 @@ async function backUp(file: string): Promise<void> {
   }
 }
 
+function isOlder(version: string, than: string): boolean {
+  const [major = 0, minor = 0] = version.split('.').map(Number)
+  const [oldestMajor = 0, oldestMinor = 0] = than.split('.').map(Number)
+  return major < oldestMajor || (major === oldestMajor && minor < oldestMinor)
+}
+
 async function main(args: string[]): Promise<void> {
-  if (Number(process.versions.node.split('.')[0]) < oldestNode) {
+  if (isOlder(process.versions.node, oldestNode)) {
     return fail(`infernet-gateway needs Node ${oldestNode} or newer; this is ${process.versions.node}`, 1)
   }
   if (args[0] === '--backup') {

@@ -48,6 +48,7 @@ export const FAULTS = {
   ERR_BODY_ENCODED: client(415, 'unsupported_encoding', 'The Content-Encoding is not understood'),
   ERR_EXPECTATION: client(417, 'expectation_failed', 'Only "Expect: 100-continue" is understood'),
   ERR_KEY_REUSED: client(422, 'idempotency_key_reused', 'This Idempotency-Key was used with another body'),
+  ERR_NO_UPGRADE: client(426, 'upgrade_required', 'This path is for WebSockets'),
   ERR_RATE_LIMITED: client(429, 'rate_limit_exceeded', 'Too many requests, please try again later'),
   ERR_TOO_MANY_JOBS: client(429, 'too_many_jobs', 'Too many unfinished jobs'),
   ERR_TOO_MANY_BYTES: client(429, 'too_many_bytes', 'Unfinished requests take too much room'),

@@ -37,6 +37,7 @@ import { Metrics } from './observability/metrics.ts'
 import { healthPage, livePage, readyPage, servicesPage, statsPage, type WatchDeps } from './observability/pages.ts'
 import { logRequest } from './observability/requestLog.ts'
 import { ResponseHomes } from './openai/responses/homes.ts'
+import { isRealtimeUpgrade } from './openai/realtime.ts'
 import { Forwarder } from './proxy/forwarder.ts'
 import { Resources } from './proxy/resources.ts'
 import { Transport } from './proxy/transport.ts'
@@ -227,7 +228,7 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
       }),
   })
 
-  const server = createHttpServer(app)
+  const server = createHttpServer(app, { isUpgrade: isRealtimeUpgrade })
   const restored = await live.restore()
   if (restored > 0) logger.info('unfinished jobs taken up', { jobs: restored })
   await listen(server, settings)
@@ -242,6 +243,7 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
     fleet,
     stop: async () => {
       await drain.begin(settings.drainTimeoutSeconds)
+      forwarder.close()
       server.close()
       server.closeAllConnections()
       clearInterval(poolCare)

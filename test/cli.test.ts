@@ -86,15 +86,17 @@ test('an unknown option is refused with a hint and exit code 2', async () => {
   assert.deepEqual(await runCli(['--check', '--chekc']), { exitCode: 2, stdout: '', stderr })
 })
 
-test('an old Node gets one line that says so, before anything is loaded', async () => {
-  const script = "Object.defineProperty(process.versions, 'node', { value: '22.18.0' })"
-  const nodeOptions = ['--import', `data:text/javascript,${encodeURIComponent(script)}`]
-  const stderr = 'infernet-gateway needs Node 24 or newer; this is 22.18.0\n'
-  assert.deepEqual(await runCli(['--version'], {}, nodeOptions), { exitCode: 1, stdout: '', stderr })
-  const source = await readFile(new URL('../src/cli.ts', import.meta.url), 'utf8')
-  assert.doesNotMatch(source, /^import (?!type)/m, 'a static import would be loaded before the version is looked at')
-  assert.ok(source.startsWith('#!/usr/bin/env node\n'))
-})
+for (const version of ['22.18.0', '24.8.1']) {
+  test(`an old Node, such as ${version}, gets one line that says so, before anything is loaded`, async () => {
+    const script = `Object.defineProperty(process.versions, 'node', { value: '${version}' })`
+    const nodeOptions = ['--import', `data:text/javascript,${encodeURIComponent(script)}`]
+    const stderr = `infernet-gateway needs Node 24.9 or newer; this is ${version}\n`
+    assert.deepEqual(await runCli(['--version'], {}, nodeOptions), { exitCode: 1, stdout: '', stderr })
+    const source = await readFile(new URL('../src/cli.ts', import.meta.url), 'utf8')
+    assert.doesNotMatch(source, /^import (?!type)/m, 'a static import would be loaded before the version is looked at')
+    assert.ok(source.startsWith('#!/usr/bin/env node\n'))
+  })
+}
 
 describe('a gateway that cannot start', () => {
   async function startOnBusyPort(t: TestContext, more: Record<string, string>) {

@@ -2,6 +2,7 @@ import type { Request, RequestHandler } from 'express'
 import { hash, timingSafeEqual } from 'node:crypto'
 import { GatewayFault } from '../faults.ts'
 import { contextOf } from './context.ts'
+import { keyOfProtocols } from './protocolKeys.ts'
 import type { WrongKeys } from './wrongKeys.ts'
 
 const digest = (text: string): Buffer => hash('sha256', text, 'buffer')
@@ -31,11 +32,15 @@ export class KeyRing {
   }
 }
 
-/** The key that a request shows: `Authorization: Bearer`, else `X-API-Key`, else `api-key`; an empty header shows none. */
+/**
+ * The key that a request shows: `Authorization: Bearer`, else `X-API-Key`, else `api-key`, else a protocol of a WebSocket; an
+ * empty header shows none.
+ */
 export function shownKey(req: Request): string | undefined {
   const bearer = /^Bearer +(\S+) *$/i.exec(req.headers.authorization ?? '')?.[1]
   if (bearer !== undefined) return bearer
-  return textOf(req.headers['x-api-key']) ?? textOf(req.headers['api-key'])
+  const { headers } = req
+  return textOf(headers['x-api-key']) ?? textOf(headers['api-key']) ?? keyOfProtocols(headers['sec-websocket-protocol'])
 }
 
 function textOf(header: string | string[] | undefined): string | undefined {

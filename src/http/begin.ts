@@ -3,6 +3,7 @@ import { GatewayFault, type FaultCode } from '../faults.ts'
 import { hasPassed } from './via.ts'
 import { contextOf } from './context.ts'
 import type { Drain } from './drain.ts'
+import { upgradeOf } from './upgrades.ts'
 
 /** A name, an IPv4 or a bracketed IPv6 address with or without its zone, then perhaps a port (RFC 9110, 7.2; RFC 3986, 3.2.2). */
 const HOST = /^(?:[\w.~-]+|\[[\da-f:.]+(?:%[\w.~-]+)?\])(?::\d{0,5})?$/i
@@ -26,7 +27,7 @@ export function beginRequest({ drain, onClosed, onUntrustedForwarding }: BeginOp
     // It comes once anyway, and `once` costs more.
     res.on('close', () => {
       // Whatever cut the answer from this side has noted its fault before.
-      if (!res.writableFinished) context.fault ??= new GatewayFault('ERR_CLIENT_GONE')
+      if (!res.writableFinished && !upgradeOf(req)?.isSwitched) context.fault ??= new GatewayFault('ERR_CLIENT_GONE')
       onClosed(req, res)
     })
     if (!hasWarned && req.headers['x-forwarded-for'] !== undefined && !trustsPeer(req)) {

@@ -1,6 +1,7 @@
 import cors from 'cors'
 import type { Request, RequestHandler } from 'express'
 import { GatewayFault } from '../faults.ts'
+import { upgradeOf } from './upgrades.ts'
 
 /** Answers' own headers that pages of other origins may read (Fetch, 3.3.4). */
 const EXPOSED_HEADERS = [
@@ -65,7 +66,9 @@ export function shareWithOrigins(options: BrowserOptions): RequestHandler {
  */
 export function refuseOtherSites(options: BrowserOptions): RequestHandler {
   return (req, _res, next) => {
-    if (SAFE_METHODS.has(req.method) || !isFromOtherSite(req)) return next()
+    // A WebSocket is opened by a GET, without asking first, and then does whatever its page wants.
+    const isSafe = SAFE_METHODS.has(req.method) && !upgradeOf(req)
+    if (isSafe || !isFromOtherSite(req)) return next()
     const { origin } = req.headers
     if (isAllowed(origin, options.corsOrigins) && !isForOperators(req, options)) return next()
     throw new GatewayFault('ERR_OTHER_SITE', undefined, {

@@ -22,6 +22,8 @@ export interface RequestContext {
   credentialsAreOurs: boolean
   /** Names of headers that hold a key of the gateway's own, and must not go to a backend either. */
   withheldHeaders?: Set<string>
+  /** A protocol of a WebSocket holds a key of the gateway's own: no such protocol may go to a backend. */
+  withholdsProtocolKeys?: boolean
   /** Set where the request's handler counts what it holds. */
   memory?: RequestMemory
   // What became of it, for logs and metrics:

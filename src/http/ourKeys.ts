@@ -1,6 +1,7 @@
 import type { Request, RequestHandler } from 'express'
 import type { KeyRing } from './auth.ts'
 import { contextOf } from './context.ts'
+import { keyOfProtocols } from './protocolKeys.ts'
 
 /** Names of headers and of query parameters that may hold a key. */
 const KEY_NAME = /auth|key|token|secret|password|credential/i
@@ -17,6 +18,8 @@ export function withholdOurKeys(rings: readonly KeyRing[]): RequestHandler {
       const search = new KeySearch(rings)
       withholdHeaders(req, search)
       withholdParameters(req, search)
+      const key = keyOfProtocols(req.headers['sec-websocket-protocol'])
+      if (key !== undefined && search.finds(key)) contextOf(req).withholdsProtocolKeys = true
     }
     next()
   }

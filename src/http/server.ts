@@ -4,6 +4,7 @@ import type { Socket } from 'node:net'
 import { GatewayFault, type FaultCode } from '../faults.ts'
 import { closeAfter, closeGently, isClosing, refuse } from './closing.ts'
 import { breakBody, holdContinue } from './readBody.ts'
+import { serveUpgrade } from './upgrades.ts'
 
 /** Enough for a URL with some 1,500 job ids. */
 const MAX_HEADER_BYTES = 64 * 1024
@@ -20,19 +21,24 @@ const BACKSLASH = 0x5c
 export interface ServerOptions {
   /** A client that takes nothing of what is there for it for this long is cut off, seconds. Tests make it short. */
   readonly stallSeconds?: number
+  /** Which requests for another protocol are served; others are answered as if they did not ask for one. */
+  readonly isUpgrade?: (req: IncomingMessage) => boolean
 }
 
 /** An HTTP server on which every error is JSON, also those that never reach the routes. */
-export function createHttpServer(app: Express, { stallSeconds = CLIENT_STALL_SECONDS }: ServerOptions = {}): Server {
+export function createHttpServer(app: Express, options: ServerOptions = {}): Server {
+  const { stallSeconds = CLIENT_STALL_SECONDS, isUpgrade = () => false } = options
   const lastOf = new WeakMap<Socket, ServerResponse>()
   const serve = (req: IncomingMessage, res: ServerResponse): void => {
     lastOf.set(req.socket, res)
     req.url = withOneSlash(req.url ?? '/')
     app(req, res)
   }
+  const messages = messagesOf(app)
   const server = createServer(
     {
-      ...messagesOf(app),
+      ...messages,
+      shouldUpgradeCallback: isUpgrade,
       maxHeaderSize: MAX_HEADER_BYTES,
       headersTimeout: HEADERS_TIMEOUT_MS,
       requestTimeout: REQUEST_TIMEOUT_MS,
@@ -59,6 +65,13 @@ export function createHttpServer(app: Express, { stallSeconds = CLIENT_STALL_SEC
   server.on('clientError', (error: NodeJS.ErrnoException, stream) => {
     const socket = stream as Socket
     if (!socket.destroyed && !isClosing(socket)) malformed(socket, lastOf.get(socket), error)
+  })
+  server.on('upgrade', (req, stream, head) => {
+    const socket = stream as Socket
+    const last = lastOf.get(socket)
+    // Behind an answer that is still owed nobody asks for another protocol in earnest.
+    if (last && !last.closed) return closeAfter(socket, last, () => refuse(socket, 'ERR_BAD_REQUEST'))
+    serveUpgrade({ req, res: new messages.ServerResponse(req), socket, head }, serve)
   })
   server.on('connect', (_req, stream) => {
     const socket = stream as Socket

@@ -4,6 +4,7 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 import type { Fleet } from '../fleet/fleet.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import { contextOf } from '../http/context.ts'
+import { sentStatus } from '../http/upgrades.ts'
 import type { MemoryBudget, Scope } from '../memory/budget.ts'
 import type { LiveJobs } from '../jobs/liveJobs.ts'
 import type { Served } from '../openai/forward.ts'
@@ -74,7 +75,7 @@ export class Metrics {
     const context = contextOf(req)
     const route = routeOf(req)
     const method = KNOWN_METHODS.has(req.method) ? req.method : OTHER
-    this.#requests.inc({ route, method, status: res.headersSent ? res.statusCode : 0 })
+    this.#requests.inc({ route, method, status: sentStatus(req, res) })
     this.#seconds.observe({ route }, (performance.now() - context.startedAt) / 1000)
     if (context.fault) this.#faults.inc({ code: context.fault.code })
   }

@@ -1,5 +1,6 @@
 import type { Request, Response } from 'express'
 import { contextOf } from '../http/context.ts'
+import { sentStatus } from '../http/upgrades.ts'
 import type { Logger } from './logger.ts'
 import { routeOf } from './metrics.ts'
 
@@ -16,7 +17,7 @@ export function logRequest(logger: Logger, req: Request, res: Response): void {
     requestId,
     method: req.method,
     route: routeOf(req),
-    status: res.headersSent ? res.statusCode : 0,
+    status: sentStatus(req, res),
     ...(fault && { fault: fault.code, reason: fault.message.slice(0, MAX_REASON_LENGTH), cause: fault.cause }),
     node,
     tries,

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import type { Readable } from 'node:stream'
+import type { Duplex } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import type { TrackedNode } from '../fleet/node.ts'
 import { GatewayFault, type FaultCode } from '../faults.ts'
@@ -8,45 +8,11 @@ import { Collector } from '../memory/collector.ts'
 import { answerRefused } from '../http/requestMemory.ts'
 import { faultOfTransport, isRefused } from './attemptFaults.ts'
 import { Deadline } from './deadline.ts'
-import type { FlatHeaders } from './headers.ts'
+import type { Answer, AnswerSink, BackendRequest, Flow } from './answer.ts'
 import { isReuseRace } from './idleCloses.ts'
 import type { AnswerHandler, Heard, Repeat, SilenceLimits, Transport } from './transport.ts'
 
-/** One request as it goes to one backend. */
-export interface BackendRequest {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
-  readonly path: string
-  readonly headers: FlatHeaders
-  readonly body: Buffer | Readable | null
-  /** Whether its connection is closed after it. */
-  readonly reset?: boolean
-}
-
-/** A backend's answer, read to its end. */
-export interface Answer {
-  readonly status: number
-  readonly headers: IncomingHttpHeaders
-  readonly body: Buffer
-}
-
-/** Takes an answer piece by piece. */
-export interface AnswerSink {
-  /** Whether an answer with this head is taken; otherwise it is collected. */
-  begin(status: number, headers: IncomingHttpHeaders, flow: Flow): boolean
-  /** Takes an answer that it did not take at its head, because that is too large or too slow to be collected; optional. */
-  beginLate?(status: number, headers: IncomingHttpHeaders, flow: Flow): void
-  piece(chunk: Buffer): void
-  /** The answer is complete. The try ends when this is settled; where it rejects, with a fault of ours. */
-  end(): void | Promise<void>
-  /** The answer broke off after `begin`. The try ends when this is settled; where it rejects, with a fault of ours. */
-  broke(fault: GatewayFault): void | Promise<void>
-}
-
-/** Backpressure towards the backend. */
-export interface Flow {
-  pause(): void
-  resume(): void
-}
+export type { Answer, AnswerSink, BackendRequest, Flow } from './answer.ts'
 
 export type AttemptResult =
   | { readonly kind: 'answer'; readonly answer: Answer }
@@ -240,6 +206,13 @@ export class Attempt implements AnswerHandler, Flow {
   #endHold(): void {
     clearTimeout(this.#holding)
     this.#holding = undefined
+  }
+
+  onRequestUpgrade(_: Dispatcher.DispatchController, _status: number, headers: IncomingHttpHeaders, to: Duplex): void {
+    this.answeredAt = this.#heard()
+    this.#streaming = true
+    this.#deadline?.stop()
+    this.#settle(this.#sink?.switched?.(headers, to), { kind: 'streamed' })
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {

@@ -1,6 +1,7 @@
 import type { Request, Response } from 'express'
 import { createProxyMiddleware, type Plugin, type RequestHandler } from 'http-proxy-middleware'
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
 import type { Fleet } from '../fleet/fleet.ts'
 import { verdictOf } from '../fleet/judge.ts'
 import type { Lease } from '../fleet/lease.ts'
@@ -8,6 +9,7 @@ import type { Selector } from '../fleet/selector.ts'
 import { GatewayFault } from '../faults.ts'
 import { contextOf } from '../http/context.ts'
 import { toFault } from '../http/errors.ts'
+import type { Upgrade } from '../http/upgrades.ts'
 import { memoryOf } from '../http/requestMemory.ts'
 import type { Answer, AnswerSink, Flow } from './attempt.ts'
 import { ClientSink, type StreamTap } from './clientSink.ts'
@@ -15,6 +17,7 @@ import { Tries, type Exchange } from './exchange.ts'
 import { headersForClient } from './headers.ts'
 import { Leaving } from './leaving.ts'
 import type { Transport } from './transport.ts'
+import { Tunnels } from './tunnels.ts'
 import { tryNodes, type Outcome } from './tryNodes.ts'
 
 /** An exchange that a client waits for, and what is to be done with its answer. */
@@ -25,6 +28,8 @@ export interface ClientExchange extends Exchange {
   readonly cancelsWithClient: boolean
   /** Gets a collected answer before the client does; what it returns is sent. May hand the lease over. */
   onAnswer?(answer: Answer, lease: Lease): Answer | Promise<Answer>
+  /** What the client asks for besides: another protocol on its connection. */
+  readonly upgrade?: Upgrade
   /** A streamed answer has ended: complete, broken off, or left by its client. May hand the lease over. */
   onStreamEnd?(lease: Lease, how: StreamEnd): void
 }
@@ -53,13 +58,18 @@ interface Forwarding {
  */
 const NOWHERE = new URL('http://node.invalid')
 
+/** 101 Switching Protocols */
+const SWITCHED = 101
+
 /**
  * The proxy layer: http-proxy-middleware, with undici as its transport. A plugin replaces the proxy server's `web`, which
- * knows neither time-outs from resets nor a second node.
+ * knows neither time-outs from resets nor a second node. WebSockets go the same way: its own `ws` ends the client's connection
+ * without an answer where a node cannot be reached, and passes every header on.
  */
 export class Forwarder {
   readonly #options: ForwarderOptions
   readonly #middleware: RequestHandler<IncomingMessage, ServerResponse>
+  readonly #tunnels = new Tunnels()
 
   constructor(options: ForwarderOptions) {
     this.#options = options
@@ -83,6 +93,11 @@ export class Forwarder {
       failure = error ?? new GatewayFault('ERR_INTERNAL')
     })
     if (failure !== undefined) throw toFault(failure)
+  }
+
+  /** Ends the connections that speak another protocol. */
+  close(): void {
+    this.#tunnels.close()
   }
 
   async #web({ req, exchange }: Forwarding, res: Response): Promise<void> {
@@ -137,8 +152,20 @@ export class Forwarder {
       sink.begin(...head)
     }
     const beginLate = elsewhere && takeLate
+    const { upgrade } = exchange
+    const switched = async (headers: IncomingHttpHeaders, backend: Duplex): Promise<void> => {
+      context.node = lease.node.name
+      context.tries = tries.tried.size
+      context.firstByteSeconds = (performance.now() - startedAt) / 1000
+      judged(SWITCHED)
+      fleet.answered(lease.node, { tookWork: true })
+      // From here on the connection is not HTTP: its end is for the tunnel to see.
+      leaving.forget()
+      if (upgrade) await this.#tunnels.join(res, upgrade, { headers, backend, nodeName: lease.node.name })
+    }
     return {
       begin,
+      ...(upgrade && { switched }),
       ...(beginLate && { beginLate }),
       piece: (chunk) => sink.piece(chunk),
       end: () => {
@@ -181,7 +208,9 @@ export class Forwarder {
         exchange.onStreamEnd?.(lease, 'complete')
       } finally {
         if (res.statusCode >= 500) lease.node.counts.errors++
-        lease.exchangeEnded(res.statusCode < 400 ? 'success' : 'pushback')
+        // How long a client keeps a connection says nothing of how fast the node works.
+        const outcome = res.statusCode === SWITCHED ? 'cancelled' : res.statusCode < 400 ? 'success' : 'pushback'
+        lease.exchangeEnded(outcome)
       }
       return
     }

@@ -24,15 +24,16 @@ export interface ConnectionRecord {
 }
 
 /** Where the next byte of the connection belongs. */
-type Place = 'final answer' | 'status line' | 'interim head'
+type Place = 'final answer' | 'status line' | 'interim head' | 'other protocol'
 
 /**
  * Takes interim answers (1xx, RFC 9110, 15.2) off a connection before the parser of undici meets them: an unasked
  * `100 Continue`, which is legal, would end the request with an error there, and a `101` would look like a closed connection.
+ * Where `maySwitch`, a `101` reaches the parser, and everything behind it is left alone.
  * Needs requests that are not pipelined: each write begins a request, and the next bytes read begin its answer.
  */
-export function passOverInterimAnswers(socket: Socket): ConnectionRecord {
-  const reader = new AnswerStartReader()
+export function passOverInterimAnswers(socket: Socket, { maySwitch = false } = {}): ConnectionRecord {
+  const reader = new AnswerStartReader(maySwitch)
   const read = socket.read.bind(socket) as (size?: number) => Buffer | null
   const write = socket.write.bind(socket) as (...args: unknown[]) => boolean
   socket.write = (...args: unknown[]): boolean => {
@@ -43,7 +44,7 @@ export function passOverInterimAnswers(socket: Socket): ConnectionRecord {
     const chunk = read(size)
     if (chunk === null) return null
     reader.heard()
-    if (reader.place === 'final answer') return chunk
+    if (reader.place === 'final answer' || reader.place === 'other protocol') return chunk
     try {
       return reader.read(chunk)
     } catch (error) {
@@ -63,10 +64,15 @@ class AnswerStartReader implements ConnectionRecord {
   #heardAt = performance.now()
   /** Monotonic ms at which the last request was written. */
   #sentAt = 0
+  readonly #maySwitch: boolean
   /** Bytes of a status line that is too short to tell. */
   #held: Buffer | undefined
   /** 1 after a line feed, 2 after a line feed and a carriage return: another line feed ends the head. */
   #lineEnd = 0
+
+  constructor(maySwitch: boolean) {
+    this.#maySwitch = maySwitch
+  }
 
   get isReuseUnanswered(): boolean {
     return this.#isUnanswered && this.#requests > 1
@@ -78,6 +84,7 @@ class AnswerStartReader implements ConnectionRecord {
 
   /** A part of a request goes out, its head first. */
   requestWritten(): void {
+    if (this.place === 'other protocol') return
     this.place = 'status line'
     if (this.#isUnanswered) return
     this.#isUnanswered = true
@@ -117,7 +124,9 @@ class AnswerStartReader implements ConnectionRecord {
       if (first === ZERO || first > FIVE) throw new NotHttpError('the status of the answer is not from 100 to 599')
       if (first !== ONE) break
       if (bytes[STATUS_AT + 1] === ZERO && bytes[STATUS_AT + 2] === ONE) {
-        throw new NotHttpError('the answer switches protocols, for which nothing asked')
+        if (!this.#maySwitch) throw new NotHttpError('the answer switches protocols, for which nothing asked')
+        this.place = 'other protocol'
+        return bytes
       }
       this.place = 'interim head'
       this.#lineEnd = 0

@@ -54,6 +54,8 @@ interface Connections {
   pool: Pool
   /** Each of its connections serves one request. Made when it is needed. */
   fresh: Pool | undefined
+  /** For requests that ask for another protocol; a proxy gives tunnels for these, whatever the scheme. Made when it is needed. */
+  switching: Pool | undefined
   readonly idle: IdleLimit
   /** Through which they go, if any. */
   readonly proxy: ForwardProxy | undefined
@@ -62,6 +64,14 @@ interface Connections {
   /** Our side of the newest one. */
   localAddress: string | undefined
 }
+
+interface PoolKind {
+  readonly maxRequests?: number
+  readonly maySwitch?: boolean
+}
+
+const ONE_REQUEST: PoolKind = { maxRequests: 1 }
+const SWITCHES_PROTOCOL: PoolKind = { maxRequests: 1, maySwitch: true }
 
 /** Keep-alive connections to all nodes: one pool for each origin, grown as needed. */
 export class Transport implements Repeat {
@@ -77,31 +87,32 @@ export class Transport implements Repeat {
     handler.limitSilence(this.#options, node)
     // A body that is a stream cannot be sent a second time.
     if (request.body === null || Buffer.isBuffer(request.body)) handler.repeatsBy(this, node, request)
-    const { pool, proxy } = this.#connectionsTo(node)
+    const connections = this.#connectionsTo(node)
+    if (request.upgrade) return void this.#switchingPool(node, connections).dispatch(request, handler)
+    const { pool, proxy } = connections
     pool.dispatch(proxy ? throughProxy(proxy, node, request) : request, handler)
   }
 
   onFreshConnection(node: TrackedNode, request: BackendRequest, handler: AnswerHandler): void {
     const connections = this.#connectionsTo(node)
-    const { proxy, fresh = this.#createPool(node.spec.origin, connections, 1) } = connections
+    const { proxy, fresh = this.#createPool(node.spec.origin, connections, ONE_REQUEST) } = connections
     connections.fresh = fresh
     fresh.dispatch(proxy ? throughProxy(proxy, node, request) : request, handler)
   }
 
   /** Cuts every connection. */
   async close(): Promise<void> {
-    const pools = [...this.#connections.values()].flatMap(({ pool, fresh }) => (fresh ? [pool, fresh] : [pool]))
+    const pools = [...this.#connections.values()].flatMap(poolsOf)
     this.#connections.clear()
     await Promise.all(pools.map((pool) => pool.destroy()))
   }
 
   /** Lets go of the connections to origins that nobody lists any more. */
   keepOnly(origins: ReadonlySet<string>): void {
-    for (const [origin, { pool, fresh }] of this.#connections) {
+    for (const [origin, connections] of this.#connections) {
       if (origins.has(origin)) continue
       this.#connections.delete(origin)
-      void pool.close()
-      void fresh?.close()
+      for (const pool of poolsOf(connections)) void pool.close()
     }
   }
 
@@ -121,24 +132,32 @@ export class Transport implements Repeat {
   #connect(origin: string, node: TrackedNode): Connections {
     const idle = new IdleLimit(IDLE_SOCKET_MS)
     const proxy = this.#options.proxies?.for(origin)
-    const connections = { fresh: undefined, idle, proxy, node, localAddress: undefined }
+    const connections = { fresh: undefined, switching: undefined, idle, proxy, node, localAddress: undefined }
     return Object.assign(connections, { pool: this.#createPool(origin, connections) })
   }
 
-  #createPool(origin: string, of: Omit<Connections, 'pool'>, maxRequests = MAX_REQUESTS_PER_SOCKET): Pool {
+  #switchingPool(node: TrackedNode, connections: Connections): Pool {
+    return (connections.switching ??= this.#createPool(node.spec.origin, connections, SWITCHES_PROTOCOL))
+  }
+
+  #createPool(
+    origin: string,
+    of: Omit<Connections, 'pool'>,
+    { maxRequests = MAX_REQUESTS_PER_SOCKET, maySwitch = false }: PoolKind = {},
+  ): Pool {
     const { proxy } = of
     const limits = { timeoutMs: this.#options.connectTimeoutSeconds * 1000 }
-    const isTunnelled = proxy !== undefined && origin.startsWith('https:')
+    const isTunnelled = proxy !== undefined && (maySwitch || origin.startsWith('https:'))
     const connect = isTunnelled ? createTunnelConnector(proxy, limits) : createConnector(limits)
     const onIdleClose = (idleMs: number): void => {
-      if (of.idle.closed(idleMs)) this.#renew(origin)
+      if (maxRequests > 1 && of.idle.closed(idleMs)) this.#renew(origin)
     }
     return new Pool(proxy && !isTunnelled ? proxy.origin : origin, {
       connect: (options, callback) =>
         connect(options, (...result) => {
           const [error, socket] = result
           if (!error) {
-            watchCloses(socket, passOverInterimAnswers(socket), onIdleClose)
+            watchCloses(socket, passOverInterimAnswers(socket, { maySwitch }), onIdleClose)
             // What a node sees of a proxy's connections is not known.
             if (!proxy) of.localAddress = of.node.localAddress = socket.localAddress
           }
@@ -165,6 +184,10 @@ export class Transport implements Repeat {
     connections.pool = this.#createPool(origin, connections)
     void pool.close()
   }
+}
+
+function poolsOf({ pool, fresh, switching }: Connections): Pool[] {
+  return [pool, fresh, switching].filter((one) => one !== undefined)
 }
 
 /** A request as a proxy takes it: in a tunnel as it is, else with its whole URL (RFC 9112, 3.2.2). */

@@ -10,13 +10,14 @@ export class TunnelError extends Error {
   readonly code = 'ERR_NO_TUNNEL'
 }
 
-/** Makes TLS connections to one origin through tunnels of a proxy (CONNECT; RFC 9110, 9.3.6), in the given time. */
+/** Makes connections to one origin, with TLS where its scheme says so, through tunnels of a proxy (CONNECT; RFC 9110, 9.3.6), in the given time. */
 export function createTunnelConnector(
   proxy: ForwardProxy,
   { timeoutMs }: { readonly timeoutMs: number },
 ): buildConnector.connector {
   const connectTls = buildConnector({ timeout: 0, allowH2: false })
   return (options, callback) => {
+    const isSecure = options.protocol === 'https:'
     const dueAt = performance.now() + timeoutMs
     let tunnel: Socket | undefined
     let isOver = false
@@ -32,7 +33,7 @@ export function createTunnelConnector(
       callback(...result)
     }
     const fail = (error: Error): void => finish(error, null)
-    const request = requestTunnel(proxy, `${options.hostname}:${options.port || '443'}`)
+    const request = requestTunnel(proxy, `${options.hostname}:${options.port || (isSecure ? '443' : '80')}`)
     const deadline = new Deadline(
       () => dueAt,
       () => fail(new errors.ConnectTimeoutError(`no tunnel within ${timeoutMs} ms`)),
@@ -43,6 +44,7 @@ export function createTunnelConnector(
       socket.on('error', fail)
       if (statusCode < 200 || statusCode > 299) return fail(new TunnelError(`the proxy answered ${statusCode}`))
       if (head.length > 0) socket.unshift(head)
+      if (!isSecure) return finish(null, socket)
       connectTls({ ...options, httpSocket: socket }, finish)
     })
     request.end()

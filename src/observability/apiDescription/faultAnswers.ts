@@ -66,6 +66,12 @@ export const OPENAI_FAULTS: readonly FaultCode[] = [
   ...PUSHBACK_FAULTS,
 ]
 
+/** What a WebSocket to a service may be refused for. */
+export const REALTIME_FAULTS: readonly FaultCode[] = [
+  ...OPENAI_FAULTS.filter((code) => !BODY_FAULTS.includes(code) || code === 'ERR_BAD_SHAPE'),
+  'ERR_NO_UPGRADE',
+]
+
 interface Shaped {
   readonly schema: string
   /** Of the shared answer for faults of any request. */
@@ -74,13 +80,19 @@ interface Shaped {
 }
 
 const SHAPED: Readonly<Record<ErrorShape, Shaped>> = {
-  // Nobody is left to see that a client has gone.
+  // Nobody is left to see that a client has gone, and only one path wants an upgrade.
   plain: {
     schema: 'Error',
     anyFault: 'AnyFault',
-    codes: (Object.keys(FAULTS) as FaultCode[]).filter((code) => code !== 'ERR_CLIENT_GONE'),
+    codes: (Object.keys(FAULTS) as FaultCode[]).filter(
+      (code) => code !== 'ERR_CLIENT_GONE' && code !== 'ERR_NO_UPGRADE',
+    ),
   },
-  openai: { schema: 'OpenAiError', anyFault: 'AnyOpenAiFault', codes: [...OPENAI_FAULTS, ...ANYWHERE] },
+  openai: {
+    schema: 'OpenAiError',
+    anyFault: 'AnyOpenAiFault',
+    codes: [...OPENAI_FAULTS, 'ERR_NO_UPGRADE', ...ANYWHERE],
+  },
   anthropic: { schema: 'AnthropicError', anyFault: 'AnyAnthropicFault', codes: [...OPENAI_FAULTS, ...ANYWHERE] },
 }
 const SHAPES = Object.keys(SHAPED) as ErrorShape[]

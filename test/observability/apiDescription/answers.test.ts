@@ -143,6 +143,7 @@ const CALLS: Record<string, Call[]> = {
   generateImage: forwarded({ body: prompt }),
   editImage: forwarded(form),
   varyImage: forwarded(form),
+  openRealtime: [{ status: 426, query: '?model=small-model' }],
   listModels: [{ status: 200 }],
   listModelsShort: [{ status: 200 }],
   readModel: [{ status: 200 }, { status: 404, values: { id: 'nobody-has-it' } }],

@@ -1,5 +1,5 @@
 import { errorShapeAt } from '../../../http/errorShapes.ts'
-import { CLIENT_FAULTS, OPENAI_FAULTS, shapedFaultAnswers } from '../faultAnswers.ts'
+import { CLIENT_FAULTS, OPENAI_FAULTS, REALTIME_FAULTS, shapedFaultAnswers } from '../faultAnswers.ts'
 import {
   json,
   named,
@@ -86,6 +86,23 @@ const MODEL_ID: Parameter = {
   description: 'As listed. Slashes may stand as they are, or encoded.',
 }
 
+const REALTIME: Operation = {
+  ...{ operationId: 'openRealtime', tags, security, summary: 'Realtime, by WebSocket' },
+  description:
+    'Asks for a WebSocket to the best healthy service with this model; it stays open until one side ends it. The key may ' +
+    'also be a protocol, `openai-insecure-api-key.KEY`, since pages cannot set headers.',
+  parameters: [
+    {
+      ...{ name: 'model', in: 'query', required: true, schema: { type: 'string' } },
+      description: 'Decides which services can take it.',
+    },
+  ],
+  responses: {
+    101: { description: 'From here on the connection is a WebSocket with the service.', headers: FROM_BACKEND },
+    ...shapedFaultAnswers('openai', REALTIME_FAULTS),
+  },
+}
+
 /** Calls that go to the best healthy service which has the model. */
 export const OPENAI_PATHS: Paths = {
   ...Object.fromEntries(Object.entries(FORWARDED).map(([path, about]) => [path, { post: forwarded(path, about) }])),
@@ -95,6 +112,7 @@ export const OPENAI_PATHS: Paths = {
       { post: { ...forwarded(path, about, DEPLOYMENT_BODY), parameters: [MODEL] } },
     ]),
   ),
+  '/v1/realtime': { get: REALTIME },
   '/v1/models': { get: listed('/v1/models', 'listModels', 'Models of healthy services') },
   '/models': { get: listed('/models', 'listModelsShort', 'The same as `/v1/models`') },
   '/v1/models/{id}': { get: one('/v1/models/', 'readModel', 'One of the models') },

@@ -1,0 +1,100 @@
+import type { Request, Response } from 'express'
+import type { IncomingMessage } from 'node:http'
+import { GatewayFault } from '../faults.ts'
+import { needModel } from '../fleet/need.ts'
+import { contextOf } from '../http/context.ts'
+import { protocolsWithoutKeys } from '../http/protocolKeys.ts'
+import { upgradeOf } from '../http/upgrades.ts'
+import { refuseTooLong } from '../ids.ts'
+import { headersForBackend, type FlatHeaders } from '../proxy/headers.ts'
+import { RetryBudget } from '../proxy/retryBudget.ts'
+import type { OpenAiDeps } from './forward.ts'
+import { noService } from './models.ts'
+import { secondTries } from './secondTries.ts'
+import { headersFor, pathAt } from './serviceCall.ts'
+
+/** Also as clients of Azure's SDKs ask for it. */
+const REALTIME = /^\/+(?:v1|openai(?:\/v1)?)\/realtime\/*(?:\?|$)/i
+const PROTOCOLS = 'sec-websocket-protocol'
+
+/** Another service only after words that say nothing was run. */
+const NO_SECOND_RUN = { mayRunTwice: false, budget: new RetryBudget(), mayLackPrevious: false }
+
+/** Whether a request asks for a WebSocket to a service. Every other upgrade is ignored, as HTTP allows (RFC 9110, 7.8). */
+export function isRealtimeUpgrade({ method, url = '', headers }: IncomingMessage): boolean {
+  return method === 'GET' && headers.upgrade?.toLowerCase() === 'websocket' && REALTIME.test(url)
+}
+
+/** `GET /v1/realtime?model=…` by WebSocket: goes to the best healthy service with the model, and stays open. */
+export function openRealtime(deps: OpenAiDeps) {
+  return async (req: Request, res: Response): Promise<void> => {
+    const upgrade = upgradeOf(req)
+    if (!upgrade) throw new GatewayFault('ERR_NO_UPGRADE', undefined, { headers: { Upgrade: 'websocket' } })
+    const query = new Query(req.url)
+    const { model } = query
+    refuseTooLong(model, 'ERR_BAD_SHAPE', 'model')
+    await deps.whenReady()
+    const { caller, credentialsAreOurs, withholdsProtocolKeys } = contextOf(req)
+    const headers = headersForBackend(req, { via: deps.via })
+    const keyless = withProtocols(headers, protocolsWithoutKeys(req.headers[PROTOCOLS]))
+    const ours = credentialsAreOurs || withholdsProtocolKeys === true
+    await deps.forwarder.forward(req, res, {
+      need: needModel(model),
+      caller,
+      kind: `realtime\n${model}`,
+      model,
+      restKey: `openai ${model} ${caller}`,
+      requestFor: (node) => {
+        const path = `/realtime${query.withModel(node.models.nameFor(model) ?? model)}`
+        const shown = ours || node.spec.apiKey !== undefined ? keyless : headers
+        return {
+          method: 'GET',
+          path: pathAt(node, path),
+          headers: headersFor(node, path, shown),
+          body: null,
+          upgrade: 'websocket',
+        }
+      },
+      retry: 'untilSent',
+      followsPushback: true,
+      elsewhere: secondTries(model, NO_SECOND_RUN),
+      cancelsWithClient: true,
+      tap: () => ({}),
+      upgrade,
+      noNode: () => noService(deps.fleet, model),
+    })
+  }
+}
+
+function withProtocols(headers: FlatHeaders, protocols: string | undefined): FlatHeaders {
+  const out: FlatHeaders = []
+  for (let i = 0; i < headers.length; i += 2) {
+    if (headers[i] !== PROTOCOLS) out.push(headers[i] as string, headers[i + 1] as string)
+  }
+  return protocols === undefined ? out : [...out, PROTOCOLS, protocols]
+}
+
+/** The parameters of a request: the bytes of all but the model stay as they came. */
+class Query {
+  readonly model: string
+  readonly #others: readonly string[]
+
+  /** @throws GatewayFault ERR_NO_MODEL */
+  constructor(url: string) {
+    const start = url.indexOf('?')
+    const parameters = start < 0 ? [] : url.slice(start + 1).split('&')
+    const search = new URLSearchParams(parameters.join('&'))
+    // Azure's clients name a deployment.
+    const model = search.get('model') ?? search.get('deployment')
+    if (model === null || model === '') {
+      throw new GatewayFault('ERR_NO_MODEL', 'No model specified: a parameter "model" is needed')
+    }
+    this.model = model
+    this.#others = parameters.filter((parameter) => parameter !== '' && !/^(?:model|deployment)(?:=|$)/.test(parameter))
+  }
+
+  /** The query, with this model. */
+  withModel(model: string): string {
+    return `?${[`model=${encodeURIComponent(model)}`, ...this.#others].join('&')}`
+  }
+}
