@@ -111,9 +111,8 @@ describe('every path that only generates', async () => {
     ...['chat/completions', 'completions', 'embeddings', 'responses', 'messages', 'messages/count_tokens'],
     ...['rerank', 'score', 'tokenize'],
   ]) {
-    test(`is tried elsewhere: /v1/${path}`, async (t) => {
+    test(`is tried elsewhere: /v1/${path}`, async () => {
       const answer = await post(`${gateway.url}/v1/${path}`, { model: 'small-model', stream: true })
-      if (answer.status === 404 && answer.headers['x-infernet-node'] === undefined) return t.skip('no such path')
       assert.deepEqual([answer.status, answer.headers['x-infernet-node']], [200, good.address])
     })
   }
