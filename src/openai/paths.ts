@@ -8,6 +8,9 @@ import { GatewayFault } from '../faults.ts'
 const OTHER_PATH = /\/\/|\/\.\.?(?:\/|$)|\\|%(?:2[ef]|5c)/i
 
 const DEPLOYMENT = /^\/openai\/deployments\/[^/]+(?=\/)/i
+/** Azure's SDKs put a model's name into the path as it is: the slashes of `org/name` belong to the name. */
+const DEPLOYMENT_CALL =
+  /^(\/openai\/deployments\/)([^/]+(?:\/[^/]+)*?)(\/(?:chat\/completions|completions|embeddings|(?:audio|images)\/[^/]+)\/*)$/i
 const AZURE = /^\/openai\/(?!deployments\/)(?:v1(?=\/|\?|$)\/?)?/i
 
 /**
@@ -38,13 +41,16 @@ function endWithoutSlashes(path: string): number {
 
 /**
  * Where clients of Azure's SDKs call what is not of one deployment, `/openai/…` or `/openai/v1/…`, the request goes on as one
- * for `/v1/…`.
+ * for `/v1/…`. The name of a deployment becomes one segment of the path.
  */
 export const readAzurePaths: RequestHandler = (req, _res, next) => {
-  if (AZURE.test(req.url)) {
+  if (/^\/openai\//i.test(req.url)) {
     const query = req.url.indexOf('?')
     const path = query < 0 ? req.url : req.url.slice(0, query)
-    req.url = path.replace(AZURE, '/v1/') + (query < 0 ? '' : withoutApiVersion(req.url.slice(query)))
+    const sent = query < 0 ? '' : req.url.slice(query)
+    const [, start, model, call] = DEPLOYMENT_CALL.exec(path) ?? []
+    if (model?.includes('/')) req.url = `${start}${model.replaceAll('/', '%2F')}${call}${sent}`
+    else if (AZURE.test(path)) req.url = path.replace(AZURE, '/v1/') + withoutApiVersion(sent)
   }
   next()
 }

@@ -30,7 +30,7 @@ interface Shown {
   message: string
 }
 
-async function shownBy(asking: Promise<unknown>): Promise<Shown> {
+async function shownBy(asking: PromiseLike<unknown>): Promise<Shown> {
   return asking.then(
     () => assert.fail('it did not fail'),
     (error: unknown) => error as Shown,
@@ -77,13 +77,25 @@ for (const [which, Client, AzureClient] of MAJORS) {
     })
 
     test('tells an unknown model, a wrong key and a spent budget apart, by class, code and text', async () => {
-      for (const [asking, name, status, code, text] of [
-        [chatAt(gateway.url, 'any', 'misspelt'), 'NotFoundError', 404, 'model_not_found', /'misspelt' does not exist/],
-        [client.models.retrieve('misspelt'), 'NotFoundError', 404, 'model_not_found', /'misspelt' does not exist/],
-        [chatAt(guarded.url, 'wrong'), 'AuthenticationError', 401, 'invalid_api_key', /valid API key/],
-        [chatAt(limited.url), 'RateLimitError', 429, 'rate_limit_exceeded', /1 a minute/],
+      for (const [ask, name, status, code, text] of [
+        [
+          () => chatAt(gateway.url, 'any', 'misspelt'),
+          'NotFoundError',
+          404,
+          'model_not_found',
+          /'misspelt' does not exist/,
+        ],
+        [
+          () => client.models.retrieve('misspelt'),
+          'NotFoundError',
+          404,
+          'model_not_found',
+          /'misspelt' does not exist/,
+        ],
+        [() => chatAt(guarded.url, 'wrong'), 'AuthenticationError', 401, 'invalid_api_key', /valid API key/],
+        [() => chatAt(limited.url), 'RateLimitError', 429, 'rate_limit_exceeded', /1 a minute/],
       ] as const) {
-        const error = await shownBy(asking)
+        const error = await shownBy(ask())
         assert.equal(error.constructor.name, name)
         assert.deepEqual([error.status, error.code], [status, code])
         assert.match(error.message, text)
@@ -151,23 +163,28 @@ describe('the Anthropic SDK', () => {
   })
 
   test('tells an unknown model, a wrong key and a spent budget apart, by class, type and text', async () => {
-    for (const [asking, name, type, text] of [
+    for (const [refused, name, type, text] of [
       [
-        clientOf(gateway.url).messages.create({ ...ask, model: 'misspelt' }),
+        () => clientOf(gateway.url).messages.create({ ...ask, model: 'misspelt' }),
         'NotFoundError',
         'not_found_error',
         /misspelt/,
       ],
-      [clientOf(guarded.url, 'wrong').messages.create(ask), 'AuthenticationError', 'authentication_error', /API key/],
-      [clientOf(limited.url).messages.create(ask), 'RateLimitError', 'rate_limit_error', /1 a minute/],
       [
-        clientOf(gateway.url).messages.countTokens({ model: 'misspelt', messages }),
+        () => clientOf(guarded.url, 'wrong').messages.create(ask),
+        'AuthenticationError',
+        'authentication_error',
+        /API key/,
+      ],
+      [() => clientOf(limited.url).messages.create(ask), 'RateLimitError', 'rate_limit_error', /1 a minute/],
+      [
+        () => clientOf(gateway.url).messages.countTokens({ model: 'misspelt', messages }),
         'NotFoundError',
         'not_found_error',
         /misspelt/,
       ],
     ] as const) {
-      const error = (await shownBy(asking)) as Shown & { error: { type: string; error: { type: string } } }
+      const error = (await shownBy(refused())) as Shown & { error: { type: string; error: { type: string } } }
       assert.equal(error.constructor.name, name)
       assert.deepEqual([error.error.type, error.error.error.type], ['error', type])
       assert.match(error.message, text)
