@@ -61,7 +61,7 @@ type Answer = Pick<AxiosResponse<Buffer>, 'status' | 'headers' | 'data'>
 /** The answer ended early, or is too long to be read. */
 class UnreadableAnswerError extends Error {}
 
-/** The gateway has no room for the answer at the moment. */
+/** The gateway has no room for the response at the moment. */
 class NoRoomError extends Error {}
 
 /** Asks nodes and services how they are. Never follows redirects, never reads more than 2 MB. */

@@ -126,13 +126,9 @@ function mostPacked(maxBytes: number): number {
 }
 
 function unknownCoding(): GatewayFault {
-  return new GatewayFault(
-    'ERR_BODY_ENCODED',
-    `This Content-Encoding is not understood; allowed, at most two: ${CODINGS}`,
-    {
-      headers: { 'Accept-Encoding': CODINGS },
-    },
-  )
+  return new GatewayFault('ERR_BODY_ENCODED', `Unsupported Content-Encoding; supported, at most two: ${CODINGS}`, {
+    headers: { 'Accept-Encoding': CODINGS },
+  })
 }
 
 function collect(req: IncomingMessage, maxBytes: number, announced: number, memory: Reservation): Promise<Buffer> {

@@ -159,7 +159,7 @@ function checkedRange(bytes: Buffer, start: number, end: number, limits: JsonLim
 }
 
 function trailing(bytes: Buffer, at: number, end: number): JsonSyntaxError {
-  return new JsonSyntaxError(`Expected nothing behind the value, found ${found(bytes, at, end)}`, at)
+  return new JsonSyntaxError(`Expected nothing after the value, found ${found(bytes, at, end)}`, at)
 }
 
 /** Longer names, in bytes as written, are nobody's that we know: they are told by their beginning and place. */

@@ -111,7 +111,7 @@ function readAsked(body: Buffer): Asked {
   const members = readMembers(body)
   const endpoint = textOf(body, members, 'endpoint')
   if (endpoint === undefined || endpoint === '')
-    throw bad('endpoint must be a text: a container, several joined by commas, or a model')
+    throw bad('endpoint must be a string: a container, several joined by commas, or a model')
   for (const id of containersOf(endpoint)) refuseTooLong(id, 'ERR_BAD_SHAPE', 'Each id in endpoint')
   const cost = memberOf(members, 'cost')
   const number = cost?.kind === 'number' ? Number(body.toString('latin1', cost.start, cost.end)) : NaN
@@ -122,7 +122,7 @@ function readAsked(body: Buffer): Asked {
 function textOf(body: Buffer, members: readonly JsonMember[], name: string): string | undefined {
   const member = memberOf(members, name)
   if (!member || member.kind === 'null') return undefined
-  if (member.kind !== 'string') throw bad(`${name} must be a text`)
+  if (member.kind !== 'string') throw bad(`${name} must be a string`)
   return stringAt(body, member)
 }
 

@@ -33,7 +33,7 @@ export interface AnswerSink {
   switched?(headers: IncomingHttpHeaders, backend: Duplex): Promise<void>
   /** The answer is complete. The try ends when this is settled; where it rejects, with a fault of ours. */
   end(): void | Promise<void>
-  /** The answer broke off after `begin`. The try ends when this is settled; where it rejects, with a fault of ours. */
+  /** The response ended prematurely after `begin`. The try ends when this is settled; where it rejects, with a fault of ours. */
   broke(fault: GatewayFault): void | Promise<void>
 }
 

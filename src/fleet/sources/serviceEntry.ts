@@ -70,12 +70,12 @@ function presentMembers(entry: object): Members {
 /** It becomes the value of a header, where nothing else may stand. */
 function nameOf({ name }: Members): string {
   if (typeof name === 'string' && /^[\x21-\x7e]+( [\x21-\x7e]+)*$/.test(name)) return name
-  throw new AddressError('name must be a text of visible ASCII characters')
+  throw new AddressError('name must be a string of visible ASCII characters')
 }
 
 /** The address without a trailing `/v1`, which is the default prefix, and the query that every call carries. */
 function addressOf({ url }: Members): { address: NodeSpec; query: string | undefined } {
-  if (typeof url !== 'string') throw new AddressError('url must be a text')
+  if (typeof url !== 'string') throw new AddressError('url must be a string')
   if (url.includes('#')) throw new AddressError('url must have no fragment')
   const [, path = '', query = ''] = /^([^?]*)\??(.*)$/s.exec(url) ?? []
   if (query !== '' && !VISIBLE.test(query)) throw new AddressError('the query of url must be visible ASCII characters')
@@ -86,7 +86,7 @@ function addressOf({ url }: Members): { address: NodeSpec; query: string | undef
 function modelsOf({ models }: Members): readonly string[] | undefined {
   if (models === undefined) return undefined
   if (Array.isArray(models) && models.every(isName)) return models
-  throw new AddressError('models must be a list of texts, or ["*"] for any model')
+  throw new AddressError('models must be a list of strings, or ["*"] for any model')
 }
 
 function aliasesOf({ aliases }: Members): Readonly<Record<string, string>> | undefined {
@@ -95,9 +95,7 @@ function aliasesOf({ aliases }: Members): Readonly<Record<string, string>> | und
     const pairs = Object.entries(aliases)
     if (pairs.every(([alias, model]) => isName(alias) && isName(model))) return Object.fromEntries(pairs)
   }
-  throw new AddressError(
-    'aliases must be an object of texts: the name that clients use, and the model that it stands for',
-  )
+  throw new AddressError('aliases must be an object of strings: the name that clients use, and the model it stands for')
 }
 
 function isName(value: unknown): value is string {
@@ -119,7 +117,7 @@ function concurrencyOf({ concurrency }: Members): number | undefined {
 function keyOf({ api_key: given }: Members, readVariable: ReadVariable): string | undefined {
   if (given === undefined) return undefined
   if (!(typeof given === 'string' && VISIBLE.test(given)))
-    throw new AddressError('api_key must be a text of visible ASCII characters')
+    throw new AddressError('api_key must be a string of visible ASCII characters')
   const variable = REFERENCE.exec(given)?.[1]
   if (variable === undefined) {
     if (given.includes('${')) throw new AddressError('api_key must be the key or "${NAME}" alone')

@@ -18,7 +18,7 @@ const saying =
     void (end ? socket.end(bytes, 'latin1') : socket.write(bytes, 'latin1'))
 
 const NOT_HTTP = 'The node gave an answer that is not valid HTTP'
-const BROKE = 'The answer broke off'
+const BROKE = 'The response ended prematurely'
 const LENGTH = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n'
 
 /** What a node sends, and whether it then closes. */
@@ -41,11 +41,11 @@ const REFUSED: Record<string, [error: string, bytes: string, closes?: boolean]> 
   'a head without an end': [NOT_HTTP, `HTTP/1.1 200 OK\r\nX-Long: ${'a'.repeat(200_000)}`],
   'an interim answer and then nonsense': [NOT_HTTP, 'HTTP/1.1 103 Early Hints\r\n\r\nnonsense\r\n\r\n'],
   'an interim answer and then the end': [
-    'The node closed the connection before it answered',
+    'The node closed the connection before responding',
     'HTTP/1.1 100 C\r\n\r\n',
     true,
   ],
-  'half a status line': ['The node closed the connection before it answered', 'HTTP/1.1 1', true],
+  'half a status line': ['The node closed the connection before responding', 'HTTP/1.1 1', true],
   'a chunk size that is none': [BROKE, 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n'],
   'a chunk longer than it says': [BROKE, 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{}\r\n0\r\n\r\n'],
   'fewer bytes than announced': [BROKE, 'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}', true],

@@ -14,15 +14,15 @@ const gateway = await gatewayFor(file, [node], { PROXY_TIMEOUT: '1' })
 /** Twenty seconds' worth of bytes, and then the end of the answer. */
 const SLOW: Record<string, [error: string, answer: WireAnswer]> = {
   'interim answers': [
-    'The node did not answer in time',
+    'The node did not respond in time',
     (socket) => drip(socket, 'HTTP/1.1 103 Early\r\n\r\n'.repeat(20), 50),
   ],
   'its head byte by byte': [
-    'The node did not answer in time',
+    'The node did not respond in time',
     (socket) => drip(socket, `HTTP/1.1 200 OK\r\nX: ${'a'.repeat(400)}`, 50),
   ],
   'its body byte by byte': [
-    'The node did not complete its answer in time',
+    'The node did not complete its response in time',
     (socket) => drip(socket, answerOf(`{"id":"${'a'.repeat(400)}"}`), 5),
   ],
 }
@@ -51,7 +51,7 @@ describe('a node that sends', () => {
   test('a batch’s answer byte by byte is given up too', async () => {
     node.answers((socket) => drip(socket, answerOf(`[{"id":"${'a'.repeat(400)}"}]`), 5))
     const got = await post(`${gateway.url}/api/jobs/batch`, [job()])
-    assert.equal(assertError(got, 504), 'The node did not complete its answer in time')
+    assert.equal(assertError(got, 504), 'The node did not complete its response in time')
   })
 
   test('an answer slowly, but within the time, is waited for', async () => {
