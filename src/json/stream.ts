@@ -158,7 +158,7 @@ export class JsonStream {
 
   #after(piece: Buffer, at: number): number {
     const closer = this.#closers.at(-1)
-    if (closer === undefined) throw expected('nothing behind the value', piece, at)
+    if (closer === undefined) throw expected('nothing after the value', piece, at)
     const byte = piece[at]
     if (byte === closer) return this.#close(at)
     const inObject = closer === CLOSE_BRACE

@@ -110,8 +110,8 @@ suite('what is refused', () => {
   test('anything outside the grammar, with the byte at which it goes wrong', () => {
     refuses('', 0, /Expected a value, found the end/)
     refuses('  ', 2, /Expected a value, found the end/)
-    refuses('{"a":1}x', 7, /Expected nothing behind the value, found 'x'/)
-    refuses('1 2', 2, /Expected nothing behind the value, found '2'/)
+    refuses('{"a":1}x', 7, /Expected nothing after the value, found 'x'/)
+    refuses('1 2', 2, /Expected nothing after the value, found '2'/)
     refuses('[1,]', 3, /Expected a value, found '\]'/)
     refuses('[,1]', 1, /Expected a value, found ','/)
     refuses('[1 2]', 3, /Expected ',' or '\]' in an array, found '2'/)
@@ -134,7 +134,7 @@ suite('what is refused', () => {
   test('words that are nearly right', () => {
     refuses('tru', 3, /Expected true, found the end/)
     refuses('[nul]', 4, /Expected null, found '\]'/)
-    refuses('truex', 4, /Expected nothing behind the value, found 'x'/)
+    refuses('truex', 4, /Expected nothing after the value, found 'x'/)
     refuses('True', 0, /Expected a value, found 'T'/)
     refuses('nan', 1, /Expected null, found 'a'/)
     refuses('-NaN', 1, /Expected a digit, found 'N'/)
@@ -153,8 +153,8 @@ suite('what is refused', () => {
     refuses('1e+', 3, /Expected a digit, found the end/)
     refuses('1.5e-x', 5, /Expected a digit, found 'x'/)
     refuses('+1', 0, /Expected a value, found '\+'/)
-    refuses('0x10', 1, /Expected nothing behind the value, found 'x'/)
-    refuses('1_000', 1, /Expected nothing behind the value/)
+    refuses('0x10', 1, /Expected nothing after the value, found 'x'/)
+    refuses('1_000', 1, /Expected nothing after the value/)
   })
 
   test('strings that are not closed, hold control characters, or escape what cannot be escaped', () => {
@@ -176,7 +176,7 @@ suite('what is refused', () => {
         const at = Buffer.byteLength(head)
         refuses(`${head}\u001f${'y'.repeat(200)}"`, at, /the byte 0x1f must be escaped/)
         refuses(`${head}\\q${'y'.repeat(200)}"`, at + 1, /A backslash is followed by 'q'/)
-        refuses(`${head}"${'y'.repeat(200)}"`, at + 1, /Expected nothing behind the value, found 'y'/)
+        refuses(`${head}"${'y'.repeat(200)}"`, at + 1, /Expected nothing after the value, found 'y'/)
         refuses(head, at, /A string is not closed/)
       }
     }
