@@ -13,7 +13,7 @@ import { addOpenPath, addPath } from './http/routes.ts'
 import { WrongKeys } from './http/wrongKeys.ts'
 import { submitBatch } from './jobs/batch.ts'
 import type { JobDeps } from './jobs/deps.ts'
-import { fleetInfo, fleetResources } from './jobs/fleetInfo.ts'
+import { fleetInfo, fleetResources } from './lookup/fleetInfo.ts'
 import type { Follower } from './jobs/follow/follower.ts'
 import { readJobs } from './jobs/results.ts'
 import { addressList, putStatus } from './jobs/status.ts'
@@ -106,9 +106,9 @@ export function createApp(deps: AppDeps): Express {
   const isStatusAllowed = addressList(deps.statusAllowedIps)
   // It belongs to a job that runs already: it is no new work.
   addPath(app, '/api/status', { PUT: [...client, countMemory(memory, putStatus(jobs, follower, isStatusAllowed))] })
-  addPath(app, '/info', { GET: [...client, fleetInfo(jobs)] })
+  addPath(app, '/info', { GET: [...client, fleetInfo(lookup)] })
   addPath(app, '/resources', {
-    GET: [...client, countMemory(memory, fleetResources(jobs, lookup.resources))],
+    GET: [...client, countMemory(memory, fleetResources(lookup))],
   })
 
   const lookups: Record<string, RequestHandler> = {

@@ -11,28 +11,30 @@ interface Source {
   text: string
 }
 
-const leaves = ['json', 'faults', 'turns', 'fifo', 'ids', 'memory']
+const leaves = ['json', 'faults', 'base', 'ids', 'memory']
 const beneathProxy = ['http', 'fleet', ...leaves]
 const beneathFeatures = ['proxy', ...beneathProxy]
 const features = ['jobs', 'openai', 'lookup']
+const watching = ['observability', 'openapi', 'dashboard']
 const beneathApp = [...features, ...beneathFeatures]
 
 /** Each layer, a folder or file of `src/`, and the layers that it may import besides itself. Types count as well. */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
-  cli: ['main', 'app', 'config', 'observability', ...beneathApp],
-  main: ['app', 'config', 'observability', ...beneathApp],
+  cli: ['main', 'app', 'config', ...watching, ...beneathApp],
+  main: ['app', 'config', ...watching, ...beneathApp],
   app: beneathApp,
   observability: beneathApp,
+  openapi: ['http', 'faults'],
+  dashboard: [],
   jobs: beneathFeatures,
   openai: beneathFeatures,
   lookup: beneathFeatures,
   proxy: beneathProxy,
   http: leaves,
   fleet: leaves,
-  json: ['turns'],
+  json: ['base'],
   memory: [],
-  turns: ['fifo'],
-  fifo: [],
+  base: [],
   ids: ['faults'],
   faults: [],
   config: [],

@@ -1,4 +1,4 @@
-import { inTurns, type Steps } from '../turns.ts'
+import { inTurns, type Steps } from '../base/turns.ts'
 import type { TrackedNode } from './node.ts'
 
 /** One container id that stands for different images on different nodes: a misconfiguration that nobody else notices. */

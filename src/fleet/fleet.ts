@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events'
-import { nowOrInTurns, type Steps } from '../turns.ts'
+import { nowOrInTurns, type Steps } from '../base/turns.ts'
 import { sameService, type NodeKind, type NodeSpec } from './address.ts'
 import { ConflictWatch, type ImageConflicts } from './conflicts.ts'
 import type { FleetEvents } from './fleetEvents.ts'

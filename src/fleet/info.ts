@@ -1,6 +1,6 @@
 import { isTooLong } from '../ids.ts'
 import { ANSWER_LIMITS, firstElementsSteps, memberOf, scanSteps, type JsonSpan } from '../json/index.ts'
-import type { Steps } from '../turns.ts'
+import type { Steps } from '../base/turns.ts'
 
 /** One running container of a node, as `/info` tells it. */
 export interface ContainerInfo {

@@ -11,7 +11,7 @@ import {
   type JsonMember,
   type JsonSpan,
 } from '../json/index.ts'
-import type { Steps } from '../turns.ts'
+import type { Steps } from '../base/turns.ts'
 import type { LeftOut } from './info.ts'
 
 /** Models of one service that are taken note of. */

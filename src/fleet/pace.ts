@@ -1,4 +1,4 @@
-import { Fifo } from '../fifo.ts'
+import { Fifo } from '../base/fifo.ts'
 
 /** How often turns are given out while some wait, ms. */
 const TICK_MS = 20

@@ -1,5 +1,5 @@
 import { jittered } from './jitter.ts'
-import { Limit } from './limit.ts'
+import { Semaphore } from '../base/semaphore.ts'
 import type { TrackedNode } from './node.ts'
 import { Pace } from './pace.ts'
 import { isSilence, type Prober, type ProbeResult } from './probe.ts'
@@ -29,9 +29,9 @@ export class PollLimits {
   readonly answering = new Pace({ perSecond: POLLS_PER_SECOND, burst: BURST })
   readonly failing = new Pace({ perSecond: FAILED_POLLS_PER_SECOND, burst: FAILED_BURST })
   /** For nodes that answered last, and for new ones. */
-  readonly prompt = new Limit(MOST_AT_ONCE, HOLD_SECONDS)
+  readonly prompt = new Semaphore(MOST_AT_ONCE, HOLD_SECONDS)
   /** For nodes whose last poll nobody answered: however many they are, they wait only for each other. */
-  readonly silent = new Limit(MOST_SILENT_AT_ONCE, HOLD_SECONDS)
+  readonly silent = new Semaphore(MOST_SILENT_AT_ONCE, HOLD_SECONDS)
 }
 
 export interface PollerOptions {

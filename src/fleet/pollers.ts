@@ -1,4 +1,4 @@
-import { Fifo } from '../fifo.ts'
+import { Fifo } from '../base/fifo.ts'
 import type { TrackedNode } from './node.ts'
 import { Poller, type PollerOptions } from './poller.ts'
 

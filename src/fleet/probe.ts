@@ -10,7 +10,7 @@ import { Polls } from './polls.ts'
 import { keyHeaderOf } from './serviceKey.ts'
 import type { MemoryBudget, Reservation } from '../memory/budget.ts'
 import { Collector } from '../memory/collector.ts'
-import { inTurns, type Steps } from '../turns.ts'
+import { inTurns, type Steps } from '../base/turns.ts'
 
 const MAX_ANSWER_BYTES = 2_000_000
 /** This much of an answer always has room, so that nodes with long answers cannot keep others from being polled. */

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import { roomOrClose } from './roomOrClose.ts'
-import { Slice } from '../turns.ts'
+import { Slice } from '../base/turns.ts'
 
 /** Text that is gathered for one write, characters. */
 const WRITE_LENGTH = 64 * 1024

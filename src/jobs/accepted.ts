@@ -5,7 +5,7 @@ import { GatewayFault } from '../faults.ts'
 import type { JobOptions } from './jobOptions.ts'
 import type { JobKind, JobRecord, KeptAnswer } from './ledger/ledger.ts'
 import type { LiveJobs, NewJob } from './liveJobs.ts'
-import { steadyClock } from './steadyClock.ts'
+import { steadyClock } from '../base/steadyClock.ts'
 
 /** Who submitted a job, and how. */
 export interface Submitter {

@@ -1,7 +1,7 @@
 import type { Request } from 'express'
 import type { Lease } from '../fleet/lease.ts'
 import { verdictOf } from '../fleet/judge.ts'
-import { Limit } from '../fleet/limit.ts'
+import { Semaphore } from '../base/semaphore.ts'
 import { isPushback, isRefusal } from '../fleet/refusal.ts'
 import { GatewayFault } from '../faults.ts'
 import { toFault } from '../http/errors.ts'
@@ -12,7 +12,7 @@ import { collect, type Answer, type BackendRequest } from '../proxy/attempt.ts'
 import { retryAfterSeconds, Tries, writtenAtMs } from '../proxy/exchange.ts'
 import type { FlatHeaders } from '../proxy/headers.ts'
 import { mayMoveOn, noteFailure, tryNodes } from '../proxy/tryNodes.ts'
-import { inTurns, Slice } from '../turns.ts'
+import { inTurns, Slice } from '../base/turns.ts'
 import { acceptJob, idIn, isDuplicate, namesId, recordOf, type Submitter } from './accepted.ts'
 import { batchBody } from './batchBody.ts'
 import { BATCH_PATH, JOBS_PATH, type JobDeps } from './deps.ts'
@@ -86,7 +86,7 @@ export class BatchRun {
     const open = items.filter((item) => item.submission && !item.result)
     const jobs = open.filter((item) => item.submission?.kind === 'job')
     const subscriptions = open.filter((item) => item.submission?.kind === 'subscription')
-    const limit = new Limit(MAX_SUBSCRIPTIONS_AT_ONCE)
+    const limit = new Semaphore(MAX_SUBSCRIPTIONS_AT_ONCE)
     const slice = new Slice()
     const sent = subscriptions.map((item) => limit.run(() => this.#sendSubscription(item, slice)))
     await Promise.all([this.#sendAll(jobs), ...sent])

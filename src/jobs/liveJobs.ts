@@ -9,7 +9,7 @@ import { GatewayFault } from '../faults.ts'
 import { limitKeyOf } from '../http/context.ts'
 import { ledgerFault, type JobRecord, type KeptAnswer, type Ledger, type ReceivedResult } from './ledger/ledger.ts'
 import { RequestRoom } from './requestRoom.ts'
-import { steadyClock } from './steadyClock.ts'
+import { steadyClock } from '../base/steadyClock.ts'
 
 /** When to try again what the ledger could not take, ms. */
 const PERSIST_RETRY_MS = 5000

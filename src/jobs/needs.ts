@@ -3,7 +3,7 @@ import { CHAIN_NODE, needContainers, nobodyRuns, noHealthyNode, shortened, type 
 import type { TrackedNode } from '../fleet/node.ts'
 import type { Selector } from '../fleet/selector.ts'
 import { GatewayFault } from '../faults.ts'
-import { inTurns, type Steps } from '../turns.ts'
+import { inTurns, type Steps } from '../base/turns.ts'
 import type { Submission } from './shape.ts'
 import { PipelineHashes, type ContainerSets } from './subscriptionHash.ts'
 

@@ -12,7 +12,7 @@ import {
   stringAt,
 } from '../json/index.ts'
 import type { JsonKind, JsonMember, JsonSpan, JsonValue } from '../json/index.ts'
-import { atOnce, type Steps } from '../turns.ts'
+import { atOnce, type Steps } from '../base/turns.ts'
 import { canonicalHash } from './subscriptionHash.ts'
 
 /** What the gateway has to know of a job or a delegated subscription; the rest stays in its bytes. */

@@ -9,7 +9,7 @@ import { memberOf, objectSteps, splice, stringAt, type JsonMember } from '../jso
 import { collect } from '../proxy/attempt.ts'
 import { writeAnswer } from '../proxy/forwarder.ts'
 import { headersForBackend } from '../proxy/headers.ts'
-import { inTurns } from '../turns.ts'
+import { inTurns } from '../base/turns.ts'
 import type { JobDeps } from './deps.ts'
 import type { Follower } from './follow/follower.ts'
 import { unknownJob } from './results.ts'

@@ -8,7 +8,7 @@ import { readBody } from '../http/readBody.ts'
 import type { Answer } from '../proxy/attempt.ts'
 import { writeAnswer, type ClientExchange } from '../proxy/forwarder.ts'
 import { headersForBackend, type FlatHeaders } from '../proxy/headers.ts'
-import { inTurns } from '../turns.ts'
+import { inTurns } from '../base/turns.ts'
 import { acceptJob, idIn, recordOf, type Submitter } from './accepted.ts'
 import { JOBS_PATH, type JobDeps } from './deps.ts'
 import { hashBody } from './idempotency.ts'
@@ -17,7 +17,7 @@ import type { KeptAnswer } from './ledger/ledger.ts'
 import { isNodeSpecificRefusal, needOf, noNodeFor } from './needs.ts'
 import { submissionSteps, type Submission } from './shape.ts'
 import { roomFor } from './requestRoom.ts'
-import { steadyClock } from './steadyClock.ts'
+import { steadyClock } from '../base/steadyClock.ts'
 
 /** How an accepted answer is kept for the Idempotency-Key of its request. */
 interface Keeping {

@@ -1,5 +1,5 @@
 import { keccak_256 } from '@noble/hashes/sha3.js'
-import { atOnce, type Steps } from '../turns.ts'
+import { atOnce, type Steps } from '../base/turns.ts'
 
 /*
  * A delegated subscription does not list its containers: `subscription.containers` is the keccak-256 of the Ethereum

@@ -5,8 +5,8 @@ import type { TrackedNode } from '../fleet/node.ts'
 import type { Selector } from '../fleet/selector.ts'
 import { GatewayFault } from '../faults.ts'
 import { listParts, sendJson } from '../http/sendJson.ts'
-import type { NodeAnswer, Resources } from '../proxy/resources.ts'
-import { inTurns, type Steps } from '../turns.ts'
+import type { NodeAnswer, Resources } from './resources.ts'
+import { inTurns, type Steps } from '../base/turns.ts'
 import { containersIn, modelIdIn, queryOf, wholeNumber } from '../http/query.ts'
 
 export interface LookupDeps {

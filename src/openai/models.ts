@@ -3,7 +3,7 @@ import { GatewayFault } from '../faults.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import { namesOf, type ServiceModels } from '../fleet/serviceModels.ts'
 import { sendJson } from '../http/sendJson.ts'
-import { inTurns, type Steps } from '../turns.ts'
+import { inTurns, type Steps } from '../base/turns.ts'
 
 export interface ModelsDeps {
   readonly fleet: Fleet

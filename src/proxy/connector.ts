@@ -1,7 +1,7 @@
 import type { LookupFunction, Socket } from 'node:net'
 import { buildConnector, errors } from 'undici'
 import { isExhausted } from '../fleet/exhausted.ts'
-import { Deadline } from './deadline.ts'
+import { Deadline } from '../base/deadline.ts'
 
 type Connect = (options: buildConnector.Options, callback: buildConnector.Callback) => Socket
 

@@ -3,7 +3,7 @@ import https from 'node:https'
 import type { Socket } from 'node:net'
 import { buildConnector, errors } from 'undici'
 import { proxyAuthorization, type ForwardProxy } from '../fleet/forwardProxies.ts'
-import { Deadline } from './deadline.ts'
+import { Deadline } from '../base/deadline.ts'
 
 /** The proxy did not open a tunnel. */
 export class TunnelError extends Error {

@@ -2,7 +2,7 @@ import { lookup } from 'node:dns/promises'
 import { isIPv6 } from 'node:net'
 import { parseAddress, type DnsName, type NodeSpec } from '../address.ts'
 import { jittered } from '../jitter.ts'
-import { Limit } from '../limit.ts'
+import { Semaphore } from '../../base/semaphore.ts'
 import type { Logger } from './source.ts'
 import { SteadyList } from './steadyList.ts'
 
@@ -23,7 +23,7 @@ export class DnsNodes {
   readonly #options: DnsNodesOptions
   readonly #onChange: () => void
   readonly #names = new Map<string, FollowedName>()
-  readonly #limit = new Limit(1, HOLD_SECONDS)
+  readonly #limit = new Semaphore(1, HOLD_SECONDS)
 
   /** `onChange`: the nodes behind some name are others now. */
   constructor(options: DnsNodesOptions, onChange: () => void) {
@@ -75,7 +75,7 @@ class FollowedName {
   name: DnsName
   /** Settles after the first look-up. */
   readonly tried: Promise<void>
-  readonly #limit: Limit
+  readonly #limit: Semaphore
   readonly #options: DnsNodesOptions
   readonly #onChange: () => void
   readonly #addresses: SteadyList<Address>
@@ -84,7 +84,7 @@ class FollowedName {
   #isFailing = false
   #isStopped = false
 
-  constructor(name: DnsName, limit: Limit, options: DnsNodesOptions, onChange: () => void) {
+  constructor(name: DnsName, limit: Semaphore, options: DnsNodesOptions, onChange: () => void) {
     this.name = name
     this.#limit = limit
     this.#options = options

@@ -1,7 +1,7 @@
 import ipaddr from 'ipaddr.js'
 import { isIP } from 'node:net'
 import { ANSWER_LIMITS, firstElementsSteps, memberOf, objectSteps, type FirstElements } from '../../json/index.ts'
-import { inTurns, type Steps } from '../../turns.ts'
+import { inTurns, type Steps } from '../../base/turns.ts'
 import { parseAddress, type NodeSpec } from '../address.ts'
 import type { ForwardProxies } from '../forwardProxies.ts'
 import { jittered } from '../jitter.ts'

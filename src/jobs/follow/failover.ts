@@ -1,5 +1,5 @@
 import type { Lease } from '../../fleet/lease.ts'
-import { Limit } from '../../fleet/limit.ts'
+import { Semaphore } from '../../base/semaphore.ts'
 import type { Logger } from '../../fleet/sources/source.ts'
 import type { MemoryBudget, Reservation } from '../../memory/budget.ts'
 import type { Answer } from '../../proxy/attempt.ts'
@@ -41,8 +41,8 @@ export interface FailoverOptions extends ResubmissionOptions {
 /** Decides what becomes of a job that its node lost, and runs it again where that is allowed. */
 export class Failover {
   readonly #options: FailoverOptions
-  readonly #moves = new Limit(MAX_MOVES_AT_ONCE)
-  readonly #reads = new Limit(MAX_READS_AT_ONCE)
+  readonly #moves = new Semaphore(MAX_MOVES_AT_ONCE)
+  readonly #reads = new Semaphore(MAX_READS_AT_ONCE)
   readonly #pauses: Pauses
 
   constructor(options: FailoverOptions) {

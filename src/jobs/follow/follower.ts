@@ -3,7 +3,7 @@ import type { TrackedNode } from '../../fleet/node.ts'
 import type { Logger } from '../../fleet/sources/source.ts'
 import type { MemoryBudget } from '../../memory/budget.ts'
 import type { Transport } from '../../proxy/transport.ts'
-import { Limit } from '../../fleet/limit.ts'
+import { Semaphore } from '../../base/semaphore.ts'
 import type { Ledger, ReceivedResult } from '../ledger/ledger.ts'
 import type { LiveJob, LiveJobs } from '../liveJobs.ts'
 import type { Failover } from './failover.ts'
@@ -38,7 +38,7 @@ export interface FollowerOptions {
 export class Follower {
   readonly #options: FollowerOptions
   readonly #followers = new Map<TrackedNode, NodeFollower>()
-  readonly #longReads = new Limit(MAX_LONG_READS, LONG_READ_SECONDS)
+  readonly #longReads = new Semaphore(MAX_LONG_READS, LONG_READ_SECONDS)
 
   constructor(options: FollowerOptions) {
     this.#options = options

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Fleet } from '../../fleet/fleet.ts'
-import type { Limit } from '../../fleet/limit.ts'
+import type { Semaphore } from '../../base/semaphore.ts'
 import type { TrackedNode } from '../../fleet/node.ts'
 import type { Logger } from '../../fleet/sources/source.ts'
 import { GatewayFault } from '../../faults.ts'
@@ -17,7 +17,7 @@ import type { Ledger, ReceivedResult } from '../ledger/ledger.ts'
 import type { LiveJob } from '../liveJobs.ts'
 import { LoneAnswer, type LoneOutcome } from './loneAnswer.ts'
 import { nodeJobSteps } from './readAnswer.ts'
-import { inTurns } from '../../turns.ts'
+import { inTurns } from '../../base/turns.ts'
 
 /** Long answers of one node that are read at once. */
 const MAX_LONG_AT_ONCE = 2
@@ -40,7 +40,7 @@ export interface LoneAsksOptions {
   readonly via: string
   readonly maxResultBytes: number
   /** Places for long answers of all nodes. */
-  readonly longReads: Limit
+  readonly longReads: Semaphore
   /** A short answer that takes longer goes on beside other questions, seconds. */
   readonly shortSeconds?: number | undefined
 }

@@ -9,7 +9,7 @@ import { CallBudget } from './budget.ts'
 import { jobsRequest } from './jobsRequest.ts'
 import { LoneAsks, type LoneAsksOptions } from './loneAsks.ts'
 import { nodeJobSteps, type NodeJob } from './readAnswer.ts'
-import { inTurns } from '../../turns.ts'
+import { inTurns } from '../../base/turns.ts'
 
 /** Most ids in one call: keeps its URL under 8 kB. */
 const IDS_PER_CALL = 200

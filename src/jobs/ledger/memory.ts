@@ -20,7 +20,7 @@ import {
   type ReceivedResult,
   type ResultPart,
 } from './ledger.ts'
-import { steadyClock } from '../steadyClock.ts'
+import { steadyClock } from '../../base/steadyClock.ts'
 import { LongBytes } from './longBytes.ts'
 import { MemoryShares } from './memoryShares.ts'
 

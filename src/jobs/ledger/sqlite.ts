@@ -1,5 +1,5 @@
 import { dirname, resolve } from 'node:path'
-import { Limit } from '../../fleet/limit.ts'
+import { Semaphore } from '../../base/semaphore.ts'
 import type { Logger } from '../../fleet/sources/source.ts'
 import { makeFolder } from './folder.ts'
 import { bytesOf, HeldChanges, type JobChange } from './held.ts'
@@ -70,7 +70,7 @@ export class SqliteLedger implements Ledger {
   readonly #path: string
   readonly #logger: Logger
   readonly #held = new HeldChanges()
-  readonly #pieceReads = new Limit(MAX_PIECE_READS)
+  readonly #pieceReads = new Semaphore(MAX_PIECE_READS)
   #thread!: SqliteThread
   #report: StoreReport = [0, 0, 0, false, null, null]
   /** Why nothing can be written; `undefined` while it can. */

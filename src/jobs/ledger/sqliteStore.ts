@@ -1,6 +1,6 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { answerBytes, DuplicateJobError, JOB_OVERHEAD_BYTES, KEPT_ANSWER_TTL_MS, PIECE_BYTES } from './ledger.ts'
-import { steadyClock } from '../steadyClock.ts'
+import { steadyClock } from '../../base/steadyClock.ts'
 import { SQLITE, sqliteCode } from './sqliteFile.ts'
 import { ResultReader } from './sqliteResultReader.ts'
 import { ResultStore } from './sqliteResults.ts'

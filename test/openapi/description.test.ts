@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
-import { FAULT_EXAMPLES } from '../../../src/observability/apiDescription/faultAnswers.ts'
+import { FAULT_EXAMPLES } from '../../src/openapi/faultAnswers.ts'
 import { test } from 'node:test'
-import { FAULTS, type FaultCode } from '../../../src/faults.ts'
-import type { Schema } from '../../../src/observability/apiDescription/openApi.ts'
+import { FAULTS, type FaultCode } from '../../src/faults.ts'
+import type { Schema } from '../../src/openapi/openApi.ts'
 import { problems, resolve } from './conformance.ts'
 import { description, operations, walk } from './document.ts'
 

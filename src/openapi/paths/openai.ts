@@ -1,4 +1,4 @@
-import { errorShapeAt } from '../../../http/errorShapes.ts'
+import { errorShapeAt } from '../../http/errorShapes.ts'
 import { CLIENT_FAULTS, OPENAI_FAULTS, REALTIME_FAULTS, shapedFaultAnswers } from '../faultAnswers.ts'
 import {
   json,

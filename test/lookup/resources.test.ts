@@ -10,7 +10,7 @@ import { FleetLoad } from '../../src/fleet/load/fleetLoad.ts'
 import { NodeLoad } from '../../src/fleet/load/nodeLoad.ts'
 import { TrackedNode } from '../../src/fleet/node.ts'
 import { MemoryBudget } from '../../src/memory/budget.ts'
-import { Resources, type NodeAnswer } from '../../src/proxy/resources.ts'
+import { Resources, type NodeAnswer } from '../../src/lookup/resources.ts'
 import { Transport } from '../../src/proxy/transport.ts'
 
 interface Kit {

@@ -2,7 +2,7 @@ import { BODY_FAULTS, faultAnswers } from '../faultAnswers.ts'
 import { json, jsonBody, named, text, type Answer, type Paths } from '../openApi.ts'
 import { containerParameter, parameter } from '../parameters.ts'
 import { CLIENTS } from '../security.ts'
-import type { FaultCode } from '../../../faults.ts'
+import type { FaultCode } from '../../faults.ts'
 
 const tags = ['Look-ups']
 

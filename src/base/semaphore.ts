@@ -1,7 +1,7 @@
-import { Fifo } from '../fifo.ts'
+import { Fifo } from './fifo.ts'
 
 /** Lets at most `most` tasks start at once; the others wait in order. */
-export class Limit {
+export class Semaphore {
   readonly #most: number
   readonly #holdSeconds: number
   #held = 0

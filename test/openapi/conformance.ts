@@ -1,5 +1,5 @@
 /** Holds values against the schemas of a description. Stricter than JSON Schema: a member that is not described is a problem. */
-import type { Schema } from '../../../src/observability/apiDescription/openApi.ts'
+import type { Schema } from '../../src/openapi/openApi.ts'
 
 /** What lies at a reference such as `#/components/schemas/Job`. Throws where there is nothing. */
 export function resolve(document: object, reference: string): unknown {

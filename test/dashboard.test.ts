@@ -2,11 +2,11 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { after, test } from 'node:test'
 import { Script } from 'node:vm'
-import { spawnGateway } from '../kit/gateway.ts'
-import { request } from '../kit/http.ts'
-import { startSimNode } from '../kit/simNode/index.ts'
-import { startSimService } from '../kit/simService/index.ts'
-import { freePort } from '../kit/wait.ts'
+import { spawnGateway } from './kit/gateway.ts'
+import { request } from './kit/http.ts'
+import { startSimNode } from './kit/simNode/index.ts'
+import { startSimService } from './kit/simService/index.ts'
+import { freePort } from './kit/wait.ts'
 
 const file = { after }
 const node = await startSimNode({ rateLimit: 0 }, file)

@@ -1,5 +1,5 @@
-import { FAULTS, GatewayFault, type Fault, type FaultCode } from '../../faults.ts'
-import { errorBody, type ErrorShape } from '../../http/errorShapes.ts'
+import { FAULTS, GatewayFault, type Fault, type FaultCode } from '../faults.ts'
+import { errorBody, type ErrorShape } from '../http/errorShapes.ts'
 import { named, type Answer, type Answers, type Example, type Header, type Media, type Reference } from './openApi.ts'
 
 /** What may go wrong with any request at all, before its path matters. */

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { jittered } from '../../src/fleet/jitter.ts'
-import { Limit } from '../../src/fleet/limit.ts'
+import { Semaphore } from '../../src/base/semaphore.ts'
 
 /** Lets everything run that is ready to. */
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
-describe('a limit', () => {
+describe('a semaphore', () => {
   test('lets so many run at once, the others in order as places come free', async () => {
-    const limit = new Limit(2)
+    const limit = new Semaphore(2)
     const started: number[] = []
     const ends: (() => void)[] = []
     const tasks = [0, 1, 2, 3, 4].map((n) =>
@@ -32,7 +32,7 @@ describe('a limit', () => {
   })
 
   test('lets the next one start when a task lasts too long, and gives its place back only once', async () => {
-    const limit = new Limit(1, 0.05)
+    const limit = new Semaphore(1, 0.05)
     const { promise: end, resolve: letEnd } = Promise.withResolvers<void>()
     const slow = limit.run(() => end)
     assert.equal(await limit.run(async () => 7), 7)
@@ -49,7 +49,7 @@ describe('a limit', () => {
   })
 
   test('gives the place back when a task fails, and the failure to who asked', async () => {
-    const limit = new Limit(1)
+    const limit = new Semaphore(1)
     await assert.rejects(
       limit.run(() => Promise.reject(new Error('no'))),
       /no/,
@@ -58,7 +58,7 @@ describe('a limit', () => {
   })
 
   test('lets as many run after a rush as before it', async () => {
-    const limit = new Limit(2)
+    const limit = new Semaphore(2)
     await Promise.all(Array.from({ length: 20 }, () => limit.run(settled)))
     let running = 0
     let most = 0

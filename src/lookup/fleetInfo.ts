@@ -4,10 +4,9 @@ import type { TrackedNode } from '../fleet/node.ts'
 import { memoryOf, replayRefused } from '../http/requestMemory.ts'
 import { modelIdIn, queryOf } from '../http/query.ts'
 import { listParts, objectParts, Parts, sendJson } from '../http/sendJson.ts'
-import { ResourceMerge } from '../proxy/resourceMerge.ts'
-import type { Resources } from '../proxy/resources.ts'
-import { inTurns, type Steps } from '../turns.ts'
-import type { JobDeps } from './deps.ts'
+import { ResourceMerge } from './resourceMerge.ts'
+import { inTurns, type Steps } from '../base/turns.ts'
+import type { LookupDeps } from './addresses.ts'
 
 /** Clients of `/info` and `/resources` wait one second in all. */
 const WAIT_SECONDS = 0.8
@@ -15,7 +14,7 @@ const WAIT_SECONDS = 0.8
 const MOST_CONTAINERS = 100_000
 
 /** `GET /info`: the fleet as one node, as the last polls show it; polls older than a second are made again first. */
-export function fleetInfo({ fleet, whenReady }: JobDeps) {
+export function fleetInfo({ fleet, whenReady }: LookupDeps) {
   return async (_req: Request, res: Response): Promise<void> => {
     await whenReady()
     await fleet.freshen(fleet.reachable('infernet'), WAIT_SECONDS)
@@ -54,7 +53,7 @@ function* sumSteps(nodes: readonly TrackedNode[]): Steps<{
 const VERSIONS = new Intl.Collator('en', { numeric: true })
 
 /** `GET /resources[?model_id=]`: what any node can do. */
-export function fleetResources({ fleet, whenReady }: JobDeps, resources: Resources) {
+export function fleetResources({ fleet, whenReady, resources }: LookupDeps) {
   return async (req: Request, res: Response): Promise<void> => {
     await whenReady()
     const modelId = modelIdIn(queryOf(req))

@@ -1,6 +1,6 @@
 /** The description as tests walk through it. */
-import { describeApi } from '../../../src/observability/apiDescription/index.ts'
-import type { Answer, Operation, PathItem } from '../../../src/observability/apiDescription/openApi.ts'
+import { describeApi } from '../../src/openapi/index.ts'
+import type { Answer, Operation, PathItem } from '../../src/openapi/openApi.ts'
 import { resolve } from './conformance.ts'
 
 interface Description {

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { after, mock, test } from 'node:test'
 import express from 'express'
-import { loadSettings } from '../../../src/config/settings.ts'
-import { start } from '../../../src/main.ts'
-import { createLogger } from '../../../src/observability/logger.ts'
-import { request } from '../../kit/http.ts'
-import { tempDir } from '../../kit/wait.ts'
+import { loadSettings } from '../../src/config/settings.ts'
+import { start } from '../../src/main.ts'
+import { createLogger } from '../../src/observability/logger.ts'
+import { request } from '../kit/http.ts'
+import { tempDir } from '../kit/wait.ts'
 import { description, operations } from './document.ts'
 
 const folder = await tempDir({ after })

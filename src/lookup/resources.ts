@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Limit } from '../fleet/limit.ts'
+import { Semaphore } from '../base/semaphore.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import type { MemoryBudget, Reservation } from '../memory/budget.ts'
 import { objectSteps, PLAIN_LIMITS } from '../json/index.ts'
-import { inTurns, Slice } from '../turns.ts'
-import { collect, type BackendRequest } from './attempt.ts'
-import { retryAfterSeconds, writtenAtMs } from './exchange.ts'
-import type { Transport } from './transport.ts'
+import { inTurns, Slice } from '../base/turns.ts'
+import { collect, type BackendRequest } from '../proxy/attempt.ts'
+import { retryAfterSeconds, writtenAtMs } from '../proxy/exchange.ts'
+import type { Transport } from '../proxy/transport.ts'
 
 /** A node that is slower than its asker waits still gets this long, so that the next asker has its answer. */
 const CALL_TIMEOUT_SECONDS = 10
@@ -77,7 +77,7 @@ export class Resources {
   readonly #kept = new Map<string, Kept>()
   /** What is being asked, or waits for its turn to be. */
   readonly #asking = new Map<string, Asking>()
-  readonly #limit = new Limit(MOST_AT_ONCE, HOLD_SECONDS)
+  readonly #limit = new Semaphore(MOST_AT_ONCE, HOLD_SECONDS)
   #most = MIN_KEPT
   #keptBytes = 0
 

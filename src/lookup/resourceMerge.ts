@@ -1,6 +1,6 @@
 import type { Refusal, Reservation } from '../memory/budget.ts'
 import { memberOf, objectSteps, scanObject, type JsonMember } from '../json/index.ts'
-import type { Steps } from '../turns.ts'
+import type { Steps } from '../base/turns.ts'
 import type { NodeAnswer } from './resources.ts'
 
 /** Containers that one merged answer names, and its length, bytes. Nodes may claim anything; the rest is left out. */
