@@ -37,7 +37,12 @@ export function secondTries(model: string, options: SecondTriesOptions): Elsewhe
   }
   const holds: Elsewhere['holds'] = (status, node) => {
     const isHeld =
-      status >= 400 && (isPushback(status) || (mayLackPrevious && status === 400) || judge(status, node) !== 'pass')
+      status >= 400 &&
+      (isPushback(status) ||
+        (mayLackPrevious && status === 400) ||
+        // Only its body tells whether the path is missing or the model.
+        (mayRunTwice && status === 404 && node.prefixTrials.isOpen) ||
+        judge(status, node) !== 'pass')
     if (!isHeld && mayRunTwice) node.callAnswered(status)
     return isHeld
   }

@@ -39,7 +39,6 @@ const NOT_TO_BACKENDS = new Set([
   'idempotency-key',
   'x-infernet-cost',
   'x-infernet-failover',
-  'api-key',
   // They belong to the gateway's origin, and so to whatever else is served there.
   'cookie',
   'cookie2',
@@ -47,8 +46,8 @@ const NOT_TO_BACKENDS = new Set([
   'origin',
 ])
 
-/** What a gateway's client shows to the gateway alone. */
-const CREDENTIALS = new Set(['authorization', 'x-api-key'])
+/** Where a client shows its key: the gateway's own stays here, and a service's own takes the place of any other. */
+const CREDENTIALS = new Set(['authorization', 'x-api-key', 'api-key'])
 
 /** Never passed on from a backend: its connection's own, and a budget that is not the client's. */
 const NOT_TO_CLIENTS = new Set([

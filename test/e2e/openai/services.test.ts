@@ -19,16 +19,27 @@ interface Scripted {
   last: IncomingMessage | undefined
 }
 
-/** A service that answers each request as the test says: a status, with a small JSON body. */
-async function startService(t: TestContext, statusOf: (incoming: IncomingMessage) => number): Promise<Scripted> {
+/**
+ * A service that answers each request as the test says: a status, with a small JSON body. `missing` gives the fault for a
+ * model that it does not have.
+ */
+async function startService(
+  t: TestContext,
+  statusOf: (incoming: IncomingMessage) => number,
+  missing: (model: string) => object | undefined = () => undefined,
+): Promise<Scripted> {
   const asked: string[] = []
   const serve = (incoming: IncomingMessage, response: ServerResponse): void => {
     asked.push(`${incoming.method} ${incoming.url}`)
     if (incoming.method === 'POST') service.last = incoming
     const status = statusOf(incoming)
     const isList = incoming.method === 'GET' && status === 200
-    incoming.resume().on('end', () => {
-      response.writeHead(status, { 'content-type': 'application/json' })
+    let body = ''
+    incoming.on('data', (chunk: Buffer) => (body += chunk.toString()))
+    incoming.on('end', () => {
+      const fault = body === '' ? undefined : missing((JSON.parse(body) as { model: string }).model)
+      response.writeHead(fault ? 404 : status, { 'content-type': 'application/json' })
+      if (fault) return void response.end(JSON.stringify({ error: fault }))
       response.end(isList ? '{"data":[{"id":"small-model"}]}' : status === 200 ? '{"id":"r"}' : '{"detail":"no"}')
     })
   }
@@ -99,6 +110,15 @@ describe('the prefix of calls', () => {
     assert.equal((await askAt(url)).status, 200)
   })
 
+  test('stays where a service that takes any model does not know the one that is asked for', async (t) => {
+    const service = await startService(t, only('/v1/chat/completions'), (model) =>
+      model === 'misspelt' ? { code: 'model_not_found' } : undefined,
+    )
+    const { url } = await gatewayForServices(t, [entryOf(service, { models: ['*'] })])
+    assert.equal((await post(`${url}/v1/chat/completions`, chat({}, { model: 'misspelt' }))).status, 404)
+    assert.equal((await askAt(url)).status, 200)
+  })
+
   test('that is right nowhere leaves the service unhealthy', async (t) => {
     const service = await startService(t, () => 404)
     const gateway = await gatewayForServices(t, [entryOf(service, { models: ['small-model'] })])
@@ -154,6 +174,16 @@ describe('the key of a service', () => {
       assert.equal((await askAt(url, path, headers)).status, 200)
       assert.equal(service.last!.headers.authorization, undefined)
       assert.equal(service.last!.headers['x-api-key'], undefined)
+    }
+  })
+
+  test('is the one that the client shows, in whichever header, where its entry has none and the gateway has no keys', async (t) => {
+    const service = await startService(t, () => 200)
+    const { url } = await gatewayForServices(t, [entryOf(service)])
+    for (const headers of [{ authorization: 'Bearer theirs' }, { 'x-api-key': 'theirs' }, { 'api-key': 'theirs' }]) {
+      const shown = headers as Record<string, string>
+      assert.equal((await askAt(url, '/v1/chat/completions', shown)).status, 200)
+      for (const name of Object.keys(shown)) assert.equal(service.last!.headers[name], shown[name], name)
     }
   })
 
