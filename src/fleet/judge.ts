@@ -37,6 +37,11 @@ export function kindOf({ workKind, key }: Need): string {
   return workKind ?? key
 }
 
+/** The same, for calls of one path alone: a service may lack one path of a model that it has, which says nothing of the others. */
+export function kindAtPath(need: Need, path: string): string {
+  return `${kindOf(need)}\n${path}`
+}
+
 /** Takes note of an answer for the comparison of backends. */
 export function judge(
   fleet: Fleet,

@@ -75,7 +75,7 @@ export function createHttpServer(app: Express, options: ServerOptions = {}): Ser
   })
   server.on('connect', (_req, stream) => {
     const socket = stream as Socket
-    const answer = (): void => refuse(socket, 'ERR_METHOD_NOT_ALLOWED', 'Allow: GET, HEAD, POST, PUT, OPTIONS')
+    const answer = (): void => refuse(socket, 'ERR_METHOD_NOT_ALLOWED', 'Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS')
     const last = lastOf.get(socket)
     if (!last || last.closed) answer()
     else closeAfter(socket, last, answer)

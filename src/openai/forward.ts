@@ -1,7 +1,7 @@
 import type { Request, Response } from 'express'
 import type { EventEmitter } from 'node:events'
 import type { Fleet } from '../fleet/fleet.ts'
-import { kindOf } from '../fleet/judge.ts'
+import { kindAtPath } from '../fleet/judge.ts'
 import { needModel, type Need } from '../fleet/need.ts'
 import { contextOf } from '../http/context.ts'
 import { readBody } from '../http/readBody.ts'
@@ -72,8 +72,7 @@ export function forwardOpenAi(deps: OpenAiDeps) {
     const forwarding = deps.forwarder.forward(req, res, {
       need: home ? both(needService(home), itsKind) : itsKind,
       caller,
-      // A service may lack one path of a model that it has: that says nothing of the others.
-      kind: `${kindOf(itsKind)}\n${path.split('?', 1)[0]}`,
+      kind: kindAtPath(itsKind, path.split('?', 1)[0] as string),
       model,
       session: (session ?? sessionHeader(req))?.slice(0, MAX_SESSION),
       restKey: `openai ${model} ${caller}`,

@@ -1,6 +1,7 @@
 import type { Request, Response } from 'express'
 import type { IncomingMessage } from 'node:http'
 import { GatewayFault } from '../faults.ts'
+import { kindAtPath } from '../fleet/judge.ts'
 import { needModel } from '../fleet/need.ts'
 import { contextOf } from '../http/context.ts'
 import { protocolsWithoutKeys } from '../http/protocolKeys.ts'
@@ -38,10 +39,11 @@ export function openRealtime(deps: OpenAiDeps) {
     const headers = headersForBackend(req, { via: deps.via })
     const keyless = withProtocols(headers, protocolsWithoutKeys(req.headers[PROTOCOLS]))
     const ours = credentialsAreOurs || withholdsProtocolKeys === true
+    const need = needModel(model)
     await deps.forwarder.forward(req, res, {
-      need: needModel(model),
+      need,
       caller,
-      kind: `realtime\n${model}`,
+      kind: kindAtPath(need, '/realtime'),
       model,
       restKey: `openai ${model} ${caller}`,
       requestFor: (node) => {

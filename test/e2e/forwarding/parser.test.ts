@@ -97,7 +97,7 @@ test('every name and address is a valid Host', async (t) => {
 
 test('a 405 to CONNECT names the methods, as every 405 does', async (t) => {
   const { head } = await answerTo('CONNECT example.org:443 HTTP/1.1\r\nHost: example.org\r\n\r\n', t)
-  assert.match(head, /^allow: GET, HEAD, POST, PUT, OPTIONS$/im)
+  assert.match(head, /^allow: GET, HEAD, POST, PUT, DELETE, OPTIONS$/im)
 })
 
 test('a client that resets its CONNECT, at whatever moment, does not end the gateway', async () => {

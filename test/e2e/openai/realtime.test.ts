@@ -202,6 +202,28 @@ describe('of several services', () => {
   })
 })
 
+test('a service that refuses sessions is set aside for them, and /stats names the model and the path', async (t) => {
+  const refuses = { refusal: { status: 500, body: '{"error":{"message":"broken"}}' } }
+  const [good, bad] = await Promise.all([startRealtimeService(t), startRealtimeService(t, refuses)])
+  const gateway = await gatewayForServices(t, [entryOf(bad), entryOf(good)], { REFRESH_INTERVAL: '3600' })
+  const attempt = async (): Promise<void> => {
+    const socket = new WebSocket(wsUrl(gateway.url))
+    socket.on('error', () => undefined)
+    const closed = once(socket, 'close')
+    socket.on('open', () => socket.close())
+    await within(closed, WAIT_MS, () => 'the end of an attempt')
+  }
+  const kinds = await eventually(async () => {
+    await attempt()
+    const { services } = (await request(`${gateway.url}/stats`)).json<{
+      services: { name: string; avoided: { kind: string }[] }[]
+    }>()
+    const { avoided } = services.find(({ name }) => name === bad.address)!
+    return avoided.length > 0 && avoided.map(({ kind }) => kind)
+  })
+  assert.deepEqual(kinds, ['model voice (/realtime)'])
+})
+
 describe('keys', async () => {
   const [open1, locked] = await Promise.all([
     startRealtimeService(file),
