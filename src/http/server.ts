@@ -17,6 +17,8 @@ const IDLE_SOCKET_MS = 75_000
 const CLIENT_STALL_SECONDS = 300
 const SLASH = 0x2f
 const BACKSLASH = 0x5c
+/** Scheme and authority of a request target. */
+const ABSOLUTE_FORM = /^https?:\/\/[^/?#]*/i
 
 export interface ServerOptions {
   /** A client that takes nothing of what is there for it for this long is cut off, seconds. Tests make it short. */
@@ -31,7 +33,7 @@ export function createHttpServer(app: Express, options: ServerOptions = {}): Ser
   const lastOf = new WeakMap<Socket, ServerResponse>()
   const serve = (req: IncomingMessage, res: ServerResponse): void => {
     lastOf.set(req.socket, res)
-    req.url = withOneSlash(req.url ?? '/')
+    req.url = withOneSlash(pathOf(req.url ?? '/'))
     app(req, res)
   }
   const messages = messagesOf(app)
@@ -81,6 +83,13 @@ export function createHttpServer(app: Express, options: ServerOptions = {}): Ser
     else closeAfter(socket, last, answer)
   })
   return server
+}
+
+/** A target in absolute form, as clients send it to a proxy, is its path and query (RFC 9112, 3.2.2). */
+function pathOf(target: string): string {
+  if (target.charCodeAt(0) === SLASH || !ABSOLUTE_FORM.test(target)) return target
+  const path = target.replace(ABSOLUTE_FORM, '')
+  return path.startsWith('/') ? path : `/${path}`
 }
 
 /**

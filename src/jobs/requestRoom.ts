@@ -40,11 +40,18 @@ export class RequestRoom {
   /**
    * Takes room for new requests of a caller: for all of them, or for none.
    *
-   * @throws GatewayFault ERR_TOO_MANY_BYTES where the caller has too much, ERR_LEDGER_FULL where all of them have
+   * @throws GatewayFault ERR_BODY_TOO_LARGE for more than a caller may ever have, ERR_TOO_MANY_BYTES where the caller has too much, ERR_LEDGER_FULL where all of them have
    */
   take(caller: string, bytes: number): void {
     const unfinished = this.#bytesOf.get(limitKeyOf(caller)) ?? 0
     const limit = Math.floor(this.#maxBytes * CALLERS_PART)
+    if (bytes > limit) {
+      throw new GatewayFault(
+        'ERR_BODY_TOO_LARGE',
+        `The requests of one call may take ${limit} bytes of the ledger, a quarter of STATE_MAX_BYTES`,
+        { params: { limit, requested: bytes } },
+      )
+    }
     if (unfinished + bytes > limit) {
       throw new GatewayFault(
         'ERR_TOO_MANY_BYTES',

@@ -55,6 +55,17 @@ test('an unknown path that begins like a host is a 404 in JSON too', async () =>
   }
 })
 
+test('a target in absolute form is its path, also behind several slashes', async () => {
+  for (const target of ['http://gateway/livez', 'HTTP://gateway//livez', 'https://gateway:1//livez?x=1', '//livez']) {
+    const raw = await openRaw(gateway.url)
+    raw.send(`GET ${target} HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n`)
+    assert.match(await raw.closed(), /^HTTP\/1\.1 200 /, target)
+  }
+  const raw = await openRaw(gateway.url)
+  raw.send('GET http://gateway?x HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n')
+  assert.match(await raw.closed(), /^HTTP\/1\.1 404 /)
+})
+
 test('a known path with a wrong method is a 405 that names the right ones', async () => {
   for (const path of Object.keys(METHODS)) {
     for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'TRACE']) {

@@ -49,6 +49,20 @@ for (const url of ['memory:', 'sqlite:data/gateway.db']) {
       await ended(gateway, [await submitted(gateway, {}, A)], A)
     })
 
+    test('what would never have room is a 413, which nobody repeats', async (t) => {
+      const nodes = await startNodes(t, 1)
+      const gateway = await gatewayFor(t, nodes, env)
+      const answers = [
+        await submitTo(gateway, jobOf({ padding: MEGABYTE + MEGABYTE }), A),
+        await post(`${gateway.url}/api/jobs/batch`, Array(6).fill(jobOf(FIFTH)), fromOf(A)),
+      ]
+      for (const answer of answers) {
+        assert.match(assertError(answer, 413), /1310720 bytes of the ledger, a quarter of STATE_MAX_BYTES/)
+        assert.equal(answer.headers['retry-after'], undefined)
+      }
+      assert.equal(await runsOn(nodes), 0)
+    })
+
     test('all unfinished requests together take the whole at most', async (t) => {
       const nodes = await startNodes(t, 1, { concurrency: 100 })
       const gateway = await gatewayFor(t, nodes, env)
