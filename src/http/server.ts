@@ -3,6 +3,7 @@ import { createServer, IncomingMessage, ServerResponse, type Server } from 'node
 import type { Socket } from 'node:net'
 import { GatewayFault, type FaultCode } from '../faults.ts'
 import { closeAfter, closeGently, isClosing, refuse } from './closing.ts'
+import { Pipelining } from './pipelining.ts'
 import { breakBody, holdContinue } from './readBody.ts'
 import { serveUpgrade } from './upgrades.ts'
 
@@ -31,8 +32,16 @@ export interface ServerOptions {
 export function createHttpServer(app: Express, options: ServerOptions = {}): Server {
   const { stallSeconds = CLIENT_STALL_SECONDS, isUpgrade = () => false } = options
   const lastOf = new WeakMap<Socket, ServerResponse>()
+  const pipelining = new Pipelining()
   const serve = (req: IncomingMessage, res: ServerResponse): void => {
-    lastOf.set(req.socket, res)
+    const { socket } = req
+    const last = lastOf.get(socket)
+    if (last && !last.closed) {
+      // What stands behind the last request that is answered in the chunk that is being parsed.
+      if (isClosing(socket)) return
+      if (pipelining.isTooDeep(socket)) return closeAfter(socket, last)
+    }
+    lastOf.set(socket, res)
     req.url = withOneSlash(pathOf(req.url ?? '/'))
     app(req, res)
   }

@@ -66,6 +66,24 @@ test('a target in absolute form is its path, also behind several slashes', async
   assert.match(await raw.closed(), /^HTTP\/1\.1 404 /)
 })
 
+test('requests behind unanswered ones are answered in order, a hundred of them; behind those the connection closes', async () => {
+  const pipelined = async (count: number): Promise<string[]> => {
+    const raw = await openRaw(gateway.url)
+    const requests = Array.from(
+      { length: count },
+      (_, n) => `GET /livez HTTP/1.1\r\nHost: x\r\nX-Request-Id: n${n}\r\n\r\n`,
+    )
+    raw.send(requests.join('') + 'GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
+    return [...(await raw.closed()).matchAll(/X-Request-Id: n(\d+)/g)].map(([, n]) => n!)
+  }
+  const numbers = (count: number): string[] => Array.from({ length: count }, (_, n) => String(n))
+  assert.deepEqual(await pipelined(50), numbers(50))
+  const answered = await pipelined(5000)
+  assert.ok(answered.length >= 100 && answered.length < 5000, String(answered.length))
+  assert.deepEqual(answered, numbers(answered.length))
+  assert.equal((await request(`${gateway.url}/livez`)).status, 200)
+})
+
 test('a known path with a wrong method is a 405 that names the right ones', async () => {
   for (const path of Object.keys(METHODS)) {
     for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'TRACE']) {
