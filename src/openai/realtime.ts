@@ -76,6 +76,14 @@ function withProtocols(headers: FlatHeaders, protocols: string | undefined): Fla
   return protocols === undefined ? out : [...out, PROTOCOLS, protocols]
 }
 
+/** Parameters that name the model; Azure's clients call it a deployment. */
+const NAMES_MODEL: ReadonlySet<string | undefined> = new Set(['model', 'deployment'])
+
+/** The name of a parameter, decoded. */
+function nameOf(parameter: string): string | undefined {
+  return [...new URLSearchParams(parameter).keys()][0]
+}
+
 /** The parameters of a request: the bytes of all but the model stay as they came. */
 class Query {
   readonly model: string
@@ -86,13 +94,12 @@ class Query {
     const start = url.indexOf('?')
     const parameters = start < 0 ? [] : url.slice(start + 1).split('&')
     const search = new URLSearchParams(parameters.join('&'))
-    // Azure's clients name a deployment.
-    const model = search.get('model') ?? search.get('deployment')
-    if (model === null || model === '') {
+    const model = search.get('model') || search.get('deployment')
+    if (!model) {
       throw new GatewayFault('ERR_NO_MODEL', 'No model specified: a parameter "model" is needed')
     }
     this.model = model
-    this.#others = parameters.filter((parameter) => parameter !== '' && !/^(?:model|deployment)(?:=|$)/.test(parameter))
+    this.#others = parameters.filter((parameter) => parameter !== '' && !NAMES_MODEL.has(nameOf(parameter)))
   }
 
   /** The query, with this model. */

@@ -15,8 +15,14 @@ export function headersFor({ spec }: TrackedNode, path: string, headers: FlatHea
   const { apiKey = '', apiKeyHeader } = spec
   const own = [...keyHeader]
   // Anthropic's dialect, and clients of it, know only this header.
-  if (apiKeyHeader === undefined && (isMessages(path) || headers.includes('x-api-key'))) own.push('x-api-key', apiKey)
+  if (apiKeyHeader === undefined && (isMessages(path) || hasHeader(headers, 'x-api-key'))) own.push('x-api-key', apiKey)
   return replaceCredentials(headers, keyHeader[0], own)
+}
+
+/** Names and values alternate; names are in lower case. */
+function hasHeader(headers: FlatHeaders, name: string): boolean {
+  for (let i = 0; i < headers.length; i += 2) if (headers[i] === name) return true
+  return false
 }
 
 /** Whether a path behind the prefix is of Anthropic's dialect. */

@@ -67,6 +67,9 @@ class Tunnel {
   close(): void {
     this.#client.unpipe(this.#backend)
     this.#backend.unpipe(this.#client)
+    // What still comes is read and dropped: otherwise the peer's end would not be seen.
+    this.#client.resume()
+    this.#backend.resume()
     sayGoodbye(this.#client, this.#fromBackend, { masked: false })
     sayGoodbye(this.#backend, this.#fromClient, { masked: true })
   }

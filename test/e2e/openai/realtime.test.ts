@@ -84,6 +84,15 @@ describe('a session', async () => {
     assert.deepEqual([code, reason.toString()], [1000, 'done'])
   })
 
+  test('may name its model as a deployment, and reaches the service with one name', async (t) => {
+    for (const query of ['?deployment=voice', '?model=&deployment=voice', '?mod%65l=voice']) {
+      const socket = await open(t, wsUrl(gateway.url, `/v1/realtime${query}`))
+      assert.equal(service.asked.at(-1)?.url, '/v1/realtime?model=voice')
+      socket.terminate()
+    }
+    await inFlightIs(gateway, service, 0)
+  })
+
   test('counts as in flight as long as it is open, and is given back however it ends', async (t) => {
     const before = (await statsOf(gateway, service)).request_count
     const sockets = await Promise.all([open(t, wsUrl(gateway.url)), open(t, wsUrl(gateway.url))])

@@ -42,7 +42,10 @@ export interface OutlierEvents<B> {
 }
 
 /** A request that tries out a backend whose time is over. */
-export type Trial<B> = Suspect<B>
+export interface Trial<B> {
+  readonly suspect: Suspect<B>
+  readonly number: number
+}
 
 /**
  * Backends that answer, but badly. One that refuses at once is always idle, so it looks best: it is compared with its
@@ -88,13 +91,12 @@ export class Outliers<B extends object> {
   started(kind: string, backend: B, now: number): Trial<B> | undefined {
     const suspect = this.#asideOf.get(backend)?.get(kind)
     if (suspect === undefined || !suspect.aside.mayTry(now)) return undefined
-    suspect.aside.trialStarted()
-    return suspect
+    return { suspect, number: suspect.aside.trialStarted() }
   }
 
   /** The trial's request is over, whatever it showed. */
   trialEnded(trial: Trial<B>): void {
-    trial.aside.trialEnded()
+    trial.suspect.aside.trialEnded(trial.number)
   }
 
   /**
@@ -112,7 +114,7 @@ export class Outliers<B extends object> {
     else {
       suspect.expire(now)
       suspect.answered(now, 0)
-      if (trial === suspect && suspect.aside.isAside && isServed) {
+      if (trial?.suspect === suspect && suspect.aside.isAside && isServed) {
         suspect.trialServed(now)
         this.#free(record, suspect, now, 'trial')
       } else {
@@ -147,7 +149,7 @@ export class Outliers<B extends object> {
     asked.run = run
     if (counts) {
       suspect.blame(now, status)
-      const isTrial = trial === suspect && suspect.aside.isAside
+      const isTrial = trial?.suspect === suspect && suspect.aside.isAside
       if (isTrial || this.#isToBlame(suspect, now, hasSiblings)) this.#setAside(record, suspect, now)
     }
     this.#tidy(now)

@@ -7,7 +7,9 @@ import type { PolicyConstants } from '../constants.ts'
 export class SetAside {
   readonly #constants: PolicyConstants
   #isAside = false
-  #onTrial = false
+  /** The trial under way, by number; 0 where there is none. */
+  #trial = 0
+  #trials = 0
   #until = -Infinity
   #freedAt = -Infinity
   #seconds = 0
@@ -34,16 +36,18 @@ export class SetAside {
 
   /** Whether a request may try it. */
   mayTry(now: number): boolean {
-    return now >= this.#until && !this.#onTrial
+    return now >= this.#until && this.#trial === 0
   }
 
-  trialStarted(): void {
-    this.#onTrial = true
+  /** Returns the trial's number. */
+  trialStarted(): number {
+    this.#trial = ++this.#trials
+    return this.#trial
   }
 
-  /** Whatever it showed: one that showed nothing, such as a pushback, makes room for the next. */
-  trialEnded(): void {
-    this.#onTrial = false
+  /** Whatever it showed: one that showed nothing, such as a pushback, makes room for the next. One that is over already does not. */
+  trialEnded(trial: number): void {
+    if (trial === this.#trial) this.#trial = 0
   }
 
   /** For the first time, or for the next longer time after a trial that was refused. */
@@ -54,14 +58,14 @@ export class SetAside {
     this.#seconds = Math.min(wanted, longestAsideSeconds)
     if (wanted < longestAsideSeconds * asideGrowthRatio) this.#rung++
     this.#isAside = true
-    this.#onTrial = false
+    this.#trial = 0
     this.#until = now + this.#seconds
   }
 
   /** @param isUndone it should not have been set aside: the next time is no longer for it */
   end(now: number, { isUndone = false } = {}): void {
     this.#isAside = false
-    this.#onTrial = false
+    this.#trial = 0
     this.#freedAt = now
     if (isUndone) this.#rung = Math.max(0, this.#rung - 1)
   }
