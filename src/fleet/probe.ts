@@ -1,5 +1,6 @@
 import axios, { type AxiosResponse } from 'axios'
 import type { Readable } from 'node:stream'
+import { retryAfterSeconds, type RetryAfterHeaders } from '../base/retryAfter.ts'
 import { urlOf } from './address.ts'
 import { isExhausted } from './exhausted.ts'
 import { InfoShapeError, infoSteps, type LeftOut, type NodeInfo } from './info.ts'
@@ -15,8 +16,6 @@ import { inTurns, type Steps } from '../base/turns.ts'
 const MAX_ANSWER_BYTES = 2_000_000
 /** This much of an answer always has room, so that nodes with long answers cannot keep others from being polled. */
 const ALWAYS_READ_BYTES = 16_384
-/** A node that asks for more patience is asked again after this all the same, seconds; it also keeps timers in their range. */
-const MAX_RETRY_AFTER_SECONDS = 3600
 /** What a service without a list of models, or with one that is not for everybody, says where others have theirs. */
 const LISTLESS_STATUSES: readonly number[] = [401, 403, 404, 405, 501]
 
@@ -205,9 +204,7 @@ async function collected({ data }: Opened, memory: Reservation | undefined): Pro
 
 function commonResult(answer: Answer): ProbeResult | undefined {
   if (answer.status === 429) {
-    const seconds = Number(answer.headers['retry-after'])
-    const retryAfterSeconds = Number.isFinite(seconds) ? Math.min(Math.max(seconds, 1), MAX_RETRY_AFTER_SECONDS) : 1
-    return { outcome: 'pushback', retryAfterSeconds }
+    return { outcome: 'pushback', retryAfterSeconds: retryAfterSeconds(answer.headers as RetryAfterHeaders) }
   }
   if (answer.status === 200) return undefined
   return { outcome: 'failed', reason: `answered ${answer.status}`, refused: false, answered: true }

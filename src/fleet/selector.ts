@@ -1,6 +1,6 @@
 import { preferredFor } from './affinity.ts'
 import type { Fleet } from './fleet.ts'
-import { kindOf } from './judge.ts'
+import { workKindOf } from './judge.ts'
 import { isInPanic, rank, SELECTION_POLICIES, type SelectionContext, type SelectNode } from './load/selection.ts'
 import type { Need } from './need.ts'
 import type { TrackedNode } from './node.ts'
@@ -24,7 +24,7 @@ export interface PickOptions {
 }
 
 /** The answer to "who gets this request?". */
-export interface Pick {
+export interface Choice {
   readonly node: TrackedNode | undefined
   /** Where there is no node: least seconds until one of those that rest may be asked again, or 0 if none rests. */
   readonly restsForSeconds: number
@@ -45,9 +45,9 @@ export class Selector {
   }
 
   /** The best node for a request. Takes nothing: see `Lease`. */
-  pick(need: Need, options: PickOptions = {}): Pick {
+  pick(need: Need, options: PickOptions = {}): Choice {
     const now = this.#fleet.now()
-    const { except, restKey, cost, kind = kindOf(need) } = options
+    const { except, restKey, cost, kind = workKindOf(need) } = options
     let restsForSeconds = Infinity
     const isFree = (node: TrackedNode): boolean => {
       if (except?.has(node)) return false
@@ -110,7 +110,7 @@ export class Selector {
     offset: number,
   ): TrackedNode[] {
     const { outliers } = this.#fleet
-    const kind = kindOf(need)
+    const kind = workKindOf(need)
     // Also where it is set aside for part of this kind, such as one path of a model.
     const isMeant = (other: string): boolean => other === kind || other.startsWith(`${kind}\n`)
     if (outliers.isActive) outliers.choice(kind, context.now)

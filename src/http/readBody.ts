@@ -77,7 +77,7 @@ export function readBody(req: Request, maxBytes: number): Promise<Buffer> {
   }
   return isPacked
     ? collectUnpacked(req, codings, maxBytes, reserved, memory)
-    : collect(req, maxBytes, announced, memory)
+    : collectWhole(req, maxBytes, announced, memory)
 }
 
 function collectUnpacked(
@@ -131,7 +131,7 @@ function unknownCoding(): GatewayFault {
   })
 }
 
-function collect(req: IncomingMessage, maxBytes: number, announced: number, memory: Reservation): Promise<Buffer> {
+function collectWhole(req: IncomingMessage, maxBytes: number, announced: number, memory: Reservation): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const body = new Collector(announced)
     const refuse = (fault: GatewayFault): void => {

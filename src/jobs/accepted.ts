@@ -4,7 +4,7 @@ import { memberOf, scanObject, splice, stringAt } from '../json/index.ts'
 import { GatewayFault } from '../faults.ts'
 import type { JobOptions } from './jobOptions.ts'
 import type { JobKind, JobRecord, KeptAnswer } from './ledger/ledger.ts'
-import type { LiveJobs, NewJob } from './liveJobs.ts'
+import type { LiveJobs, AcceptedJob } from './liveJobs.ts'
 import { steadyClock } from '../base/steadyClock.ts'
 
 /** Who submitted a job, and how. */
@@ -43,7 +43,7 @@ export function namesId(body: Buffer): boolean {
 }
 
 /** The ledger's record of a job that a node has just accepted. */
-export function recordOf(
+export function newRecord(
   nodeJobId: string,
   kind: JobKind,
   containers: readonly string[],
@@ -75,7 +75,7 @@ export function recordOf(
  *
  * @returns the answer's bytes, with the id that is valid here
  */
-export async function acceptJob(live: LiveJobs, job: NewJob, body: Buffer, answer?: KeptAnswer): Promise<Buffer> {
+export async function acceptJob(live: LiveJobs, job: AcceptedJob, body: Buffer, answer?: KeptAnswer): Promise<Buffer> {
   try {
     await live.accept([job], answer)
     return body

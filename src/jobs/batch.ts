@@ -13,7 +13,7 @@ import { BATCH_PATH, type JobDeps } from './deps.ts'
 import { hashBody } from './idempotency.ts'
 import { readJobOptions } from './jobOptions.ts'
 import { roomFor } from './requestRoom.ts'
-import { batchSteps, type BatchItem as ReadItem } from './shape.ts'
+import { batchSteps, type ReadItem } from './shape.ts'
 import { keptAnswerOf, writeKept } from './submit.ts'
 
 /** Nodes that an answer names. */
@@ -39,11 +39,11 @@ export function submitBatch(deps: JobDeps, limit: CallerLimit) {
     const { caller, clientAddress } = contextOf(req)
     const by: Submitter = { caller, clientAddress, options }
     await deps.whenReady()
-    if (options.idempotencyKey === undefined) return submit(deps, req, res, body, items, by)
+    if (options.idempotencyKey === undefined) return sendBatch(deps, req, res, body, items, by)
 
     const use = { caller, path: BATCH_PATH, key: options.idempotencyKey, bodyHash: await hashBody(body) }
     const kept = await deps.idempotency.once(use, (accept) =>
-      submit(deps, req, res, body, items, by, async (answer) => {
+      sendBatch(deps, req, res, body, items, by, async (answer) => {
         const keptAnswer = keptAnswerOf({ status: 200, headers: {}, body: answer }, use, undefined)
         // Its jobs are taken and cannot be taken back: their client hears of them, whether or not the answer can be kept.
         const notKept = (error: unknown): void => deps.logger.error('answer not kept', { error })
@@ -66,7 +66,7 @@ function refuseImpossible(items: readonly ReadItem[], { live }: JobDeps, { setti
   )
 }
 
-async function submit(
+async function sendBatch(
   deps: JobDeps,
   req: Request,
   res: Response,

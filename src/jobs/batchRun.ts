@@ -9,14 +9,15 @@ import { errorBody } from '../http/errorShapes.ts'
 import { memoryOf, type RequestMemory } from '../http/requestMemory.ts'
 import { arraySteps } from '../json/index.ts'
 import { collect, type Answer, type BackendRequest } from '../proxy/attempt.ts'
-import { retryAfterSeconds, Tries, writtenAtMs } from '../proxy/exchange.ts'
+import { retryAfterSeconds } from '../base/retryAfter.ts'
+import { Tries } from '../proxy/exchange.ts'
 import type { FlatHeaders } from '../proxy/headers.ts'
 import { mayMoveOn, noteFailure, tryNodes } from '../proxy/tryNodes.ts'
 import { inTurns, Slice } from '../base/turns.ts'
-import { acceptJob, idIn, isDuplicate, namesId, recordOf, type Submitter } from './accepted.ts'
+import { acceptJob, idIn, isDuplicate, namesId, newRecord, type Submitter } from './accepted.ts'
 import { batchBody } from './batchBody.ts'
 import { BATCH_PATH, JOBS_PATH, type JobDeps } from './deps.ts'
-import type { NewJob } from './liveJobs.ts'
+import type { AcceptedJob } from './liveJobs.ts'
 import { isNodeSpecificRefusal, needOf } from './needs.ts'
 import type { Submission } from './shape.ts'
 import { jobHeaders, submissionExchange } from './submit.ts'
@@ -238,7 +239,7 @@ export class BatchRun {
     const { node } = job.lease as Lease
     job.lease?.exchangeEnded('pushback')
     if (answer.status === 429) {
-      const seconds = retryAfterSeconds(answer.headers['retry-after'], writtenAtMs(answer.headers))
+      const seconds = retryAfterSeconds(answer.headers)
       node.rest(`${BATCH_PATH} ${this.#by.caller}`, fleet.now() + seconds, fleet.now())
       job.tries.leastRetrySeconds = Math.min(job.tries.leastRetrySeconds, seconds)
     } else {
@@ -255,11 +256,11 @@ export class BatchRun {
 
   async #record(accepted: readonly Accepted[]): Promise<void> {
     const { live } = this.#deps
-    const jobs: NewJob[] = accepted.map(({ job, id }) => {
+    const jobs: AcceptedJob[] = accepted.map(({ job, id }) => {
       const lease = job.lease as Lease
       const containers = job.item.submission?.kind === 'job' ? job.item.submission.containers : []
       return {
-        record: recordOf(id, 'job', containers, lease, this.#by),
+        record: newRecord(id, 'job', containers, lease, this.#by),
         request: job.item.bytes,
         room: job.item.room,
         lease,
@@ -275,7 +276,7 @@ export class BatchRun {
     }
   }
 
-  async #recordOne(newJob: NewJob, { job, body }: Accepted): Promise<void> {
+  async #recordOne(newJob: AcceptedJob, { job, body }: Accepted): Promise<void> {
     try {
       recorded(job, await acceptJob(this.#deps.live, newJob, body))
     } catch (error) {

@@ -21,7 +21,7 @@ const MAX_INTERMEDIATE_BYTES_IN_ALL = 64_000_000
 const IN_LEDGER = Buffer.alloc(0)
 
 /** How a job ended: its result as the bytes that a node wrote, or that we wrote for it. */
-export interface JobEnd {
+export interface LiveJobEnd {
   readonly state: 'success' | 'failed'
   readonly result: Buffer
   readonly intermediate: Buffer | undefined
@@ -48,7 +48,7 @@ export interface LiveJob {
   /** Another run is being arranged. */
   isMoving: boolean
   /** Set when the final state is known, until the ledger has it. */
-  end: JobEnd | undefined
+  end: LiveJobEnd | undefined
 }
 
 export interface LiveJobsEvents {
@@ -56,7 +56,7 @@ export interface LiveJobsEvents {
   follow: [job: LiveJob]
   /** Nobody has to look after it any more, at this node at least. */
   unfollow: [job: LiveJob]
-  ended: [job: LiveJob, end: JobEnd]
+  ended: [job: LiveJob, end: LiveJobEnd]
   rerun: [job: LiveJob, from: TrackedNode]
 }
 
@@ -149,7 +149,7 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
    *
    * @throws what the ledger throws; then the jobs are not ours, and the places are still the caller's to give back
    */
-  async accept(accepted: readonly NewJob[], answer?: KeptAnswer): Promise<LiveJob[]> {
+  async accept(accepted: readonly AcceptedJob[], answer?: KeptAnswer): Promise<LiveJob[]> {
     await this.#ledger.insert(accepted, answer)
     return accepted.map(({ record, room = 0, lease, isOpen }) => {
       const keepsPlace = record.kind === 'job'
@@ -190,7 +190,7 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
   }
 
   /** The final state; the first one stands. Settles when the ledger has it; never rejects. */
-  finish(job: LiveJob, end: JobEnd, lagSeconds: number): Promise<unknown> {
+  finish(job: LiveJob, end: LiveJobEnd, lagSeconds: number): Promise<unknown> {
     const { id } = job.record
     if (job.end || this.#jobs.get(id) !== job) return Promise.resolve()
     this.#ended(job, end, lagSeconds)
@@ -207,7 +207,7 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
    */
   async finishReceived(
     job: LiveJob,
-    state: JobEnd['state'],
+    state: LiveJobEnd['state'],
     received: ReceivedResult,
     lagSeconds: number,
   ): Promise<void> {
@@ -224,7 +224,7 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
     this.#ended(job, { state, result: IN_LEDGER, intermediate: undefined }, lagSeconds)
   }
 
-  #ended(job: LiveJob, end: JobEnd, lagSeconds: number): void {
+  #ended(job: LiveJob, end: LiveJobEnd, lagSeconds: number): void {
     job.end = end
     this.#keepIntermediate(job, undefined)
     job.lease?.jobEnded(end.state === 'success' ? 'success' : 'failure', lagSeconds)
@@ -327,7 +327,7 @@ function secondsSince(epochMs: number): number {
   return Math.max(0, (Date.now() - epochMs) / 1000)
 }
 
-export interface NewJob {
+export interface AcceptedJob {
   readonly record: JobRecord
   readonly request?: Buffer | undefined
   /** The bytes that it was admitted with. */

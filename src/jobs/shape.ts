@@ -22,7 +22,7 @@ export type Submission =
   | { readonly kind: 'subscription'; readonly containersHash: string }
 
 /** One item of a batch: where its bytes lie, and either what it is or why it is refused. */
-export type BatchItem = { readonly start: number; readonly end: number } & (
+export type ReadItem = { readonly start: number; readonly end: number } & (
   | { readonly submission: Submission; readonly fault?: undefined }
   | { readonly fault: GatewayFault; readonly submission?: undefined }
 )
@@ -79,13 +79,13 @@ function* submissionFrom(bytes: Buffer, value: JsonValue): Steps<Submission> {
  * Reads the shapes of a batch's items. Throws GatewayFault where the body is no JSON array (400) or has more than
  * 10,000 items (413); what is wrong with an item is told with the item.
  */
-export function readBatch(bytes: Buffer): BatchItem[] {
+export function readBatch(bytes: Buffer): ReadItem[] {
   return atOnce(batchSteps(bytes))
 }
 
 /** `readBatch` in steps. */
-export function* batchSteps(bytes: Buffer): Steps<BatchItem[]> {
-  const items: BatchItem[] = []
+export function* batchSteps(bytes: Buffer): Steps<ReadItem[]> {
+  const items: ReadItem[] = []
   for (const { start, end } of yield* scanBatch(bytes)) {
     items.push(yield* readItem(bytes, start, end))
     yield
@@ -104,7 +104,7 @@ function* scanBatch(bytes: Buffer): Steps<readonly JsonSpan[]> {
   throw badShape('Expected a list')
 }
 
-function* readItem(bytes: Buffer, start: number, end: number): Steps<BatchItem> {
+function* readItem(bytes: Buffer, start: number, end: number): Steps<ReadItem> {
   try {
     return { start, end, submission: yield* submissionSteps(bytes, start, end) }
   } catch (error) {

@@ -5,7 +5,7 @@ import { contextOf } from '../http/context.ts'
 import { readBody } from '../http/readBody.ts'
 import type { StreamTap } from '../proxy/clientSink.ts'
 import { inTurns } from '../base/turns.ts'
-import { isDuplicate, isUsableId, recordOf, type Submitter } from './accepted.ts'
+import { isDuplicate, isUsableId, newRecord, type Submitter } from './accepted.ts'
 import { STREAM_PATH, type JobDeps } from './deps.ts'
 import { readJobOptions } from './jobOptions.ts'
 import type { LiveJob } from './liveJobs.ts'
@@ -38,7 +38,7 @@ export function streamJob(deps: JobDeps) {
     const giveBack = deps.live.admit(caller, [room])
     let job: LiveJob | undefined
     const record = async (id: string, lease: Lease): Promise<void> => {
-      const accepted = recordOf(id, 'stream', submission.containers, lease, by)
+      const accepted = newRecord(id, 'stream', submission.containers, lease, by)
       try {
         ;[job] = await deps.live.accept([{ record: accepted, room, lease, isOpen: true }])
       } catch (error) {

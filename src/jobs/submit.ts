@@ -9,7 +9,7 @@ import type { Answer } from '../proxy/attempt.ts'
 import { writeAnswer, type ClientExchange } from '../proxy/forwarder.ts'
 import { headersForBackend, type FlatHeaders } from '../proxy/headers.ts'
 import { inTurns } from '../base/turns.ts'
-import { acceptJob, idIn, recordOf, type Submitter } from './accepted.ts'
+import { acceptJob, idIn, newRecord, type Submitter } from './accepted.ts'
 import { JOBS_PATH, type JobDeps } from './deps.ts'
 import { hashBody } from './idempotency.ts'
 import { readJobOptions } from './jobOptions.ts'
@@ -35,11 +35,11 @@ export function submitJob(deps: JobDeps) {
     const { caller, clientAddress } = contextOf(req)
     const by: Submitter = { caller, clientAddress, options }
     await deps.whenReady()
-    if (options.idempotencyKey === undefined) return submit(deps, req, res, body, submission, by, undefined)
+    if (options.idempotencyKey === undefined) return sendSubmission(deps, req, res, body, submission, by, undefined)
 
     const use = { caller, path: JOBS_PATH, key: options.idempotencyKey, bodyHash: await hashBody(body) }
     const kept = await deps.idempotency.once(use, (isKept) =>
-      submit(deps, req, res, body, submission, by, {
+      sendSubmission(deps, req, res, body, submission, by, {
         keptAnswer: (answer, node) => keptAnswerOf(answer, use, node),
         isKept,
       }),
@@ -48,7 +48,7 @@ export function submitJob(deps: JobDeps) {
   }
 }
 
-async function submit(
+async function sendSubmission(
   deps: JobDeps,
   req: Request,
   res: Response,
@@ -133,7 +133,7 @@ async function recordAnswer(
   }
   const span = idIn(answer.body)
   if (!span) throw new GatewayFault('ERR_NODE_NONSENSE', 'The node accepted the job without naming its id')
-  const record = recordOf(span.id, 'job', submission.containers, lease, by)
+  const record = newRecord(span.id, 'job', submission.containers, lease, by)
   const body = await acceptJob(live, { record, request, room, lease }, answer.body, kept)
   if (kept) keeping?.isKept({ ...kept, body })
   return { answer: { ...answer, body }, isOurs: true }

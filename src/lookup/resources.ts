@@ -5,7 +5,7 @@ import type { MemoryBudget, Reservation } from '../memory/budget.ts'
 import { objectSteps, PLAIN_LIMITS } from '../json/index.ts'
 import { inTurns, Slice } from '../base/turns.ts'
 import { collect, type BackendRequest } from '../proxy/attempt.ts'
-import { retryAfterSeconds, writtenAtMs } from '../proxy/exchange.ts'
+import { retryAfterSeconds } from '../base/retryAfter.ts'
 import type { Transport } from '../proxy/transport.ts'
 
 /** A node that is slower than its asker waits still gets this long, so that the next asker has its answer. */
@@ -184,7 +184,7 @@ export class Resources {
     if (result.kind !== 'answer') return undefined
     const { status, headers, body } = result.answer
     if (status === 429) {
-      const seconds = retryAfterSeconds(headers['retry-after'], writtenAtMs(headers))
+      const seconds = retryAfterSeconds(headers)
       node.rest(RESOURCES_PATH, now + seconds, now)
     }
     return status === 200 ? await read(body) : undefined

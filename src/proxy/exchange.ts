@@ -1,5 +1,5 @@
 import type { Fleet } from '../fleet/fleet.ts'
-import { kindOf, type AskedOfNodes } from '../fleet/judge.ts'
+import { workKindOf, type AskedOfNodes } from '../fleet/judge.ts'
 import { Lease } from '../fleet/lease.ts'
 import type { Need } from '../fleet/need.ts'
 import type { TrackedNode } from '../fleet/node.ts'
@@ -79,7 +79,7 @@ export class Tries {
 
   constructor(exchange: Exchange, fleet: Fleet, selector: Selector) {
     this.#exchange = exchange
-    const { need, caller, kind = kindOf(need) } = exchange
+    const { need, caller, kind = workKindOf(need) } = exchange
     this.asked = { need, caller, kind }
     this.#fleet = fleet
     this.#selector = selector
@@ -123,20 +123,4 @@ export class Tries {
     }
     return this.lastPushback ?? this.lastFault ?? this.#exchange.noNode()
   }
-}
-
-/** Longer is not waited for; it also keeps timers in their range. */
-const MAX_RETRY_AFTER_SECONDS = 3600
-
-/** When an answer was written, by the clock of its writer: its `Retry-After` may be a date of that clock. Else by ours. */
-export function writtenAtMs(headers: { readonly date?: string | undefined }): number {
-  const written = Date.parse(headers.date ?? '')
-  return Number.isNaN(written) ? Date.now() : written
-}
-
-/** Reads `Retry-After` in seconds or as a date (RFC 9110, 10.2.3); from 1 to 3600, and 1 where it is missing or nonsense. */
-export function retryAfterSeconds(header: string | undefined, nowMs: number): number {
-  if (header === undefined) return 1
-  const seconds = /^\d+(\.\d+)?$/.test(header) ? Number(header) : (Date.parse(header) - nowMs) / 1000
-  return Number.isFinite(seconds) ? Math.min(Math.max(1, Math.ceil(seconds)), MAX_RETRY_AFTER_SECONDS) : 1
 }

@@ -5,7 +5,8 @@ import type { TrackedNode } from '../fleet/node.ts'
 import { GatewayFault, type FaultCode } from '../faults.ts'
 import type { Reservation } from '../memory/budget.ts'
 import { Attempt, type Answer, type AnswerSink } from './attempt.ts'
-import { retryAfterSeconds, type Elsewhere, type Exchange, type Tries, writtenAtMs } from './exchange.ts'
+import { retryAfterSeconds } from '../base/retryAfter.ts'
+import type { Elsewhere, Exchange, Tries } from './exchange.ts'
 import type { Transport } from './transport.ts'
 
 /**
@@ -65,7 +66,7 @@ export async function tryNodes(
     }
     if (result.kind === 'answer') {
       const { answer } = result
-      const verdict = verdictOn(exchange, answer, tries, lease, backends.fleet)
+      const verdict = nextStepAfter(exchange, answer, tries, lease, backends.fleet)
       judged(exchange, lease, answer.status, verdict)
       answered(backends, lease, firstByteSeconds, verdict === 'pass' && !lease.hasRefused)
       if (verdict !== 'pushback' && answer.status >= 500) lease.node.counts.errors++
@@ -97,7 +98,7 @@ function isWithinBudget({ elsewhere }: Exchange): boolean {
 }
 
 /** Notes what an answer says of the node, besides what it means for the exchange. */
-function judged({ model }: Exchange, lease: Lease, status: number, verdict: Verdict): void {
+function judged({ model }: Exchange, lease: Lease, status: number, verdict: NextStep): void {
   const itself = verdictOf(lease.node, status, model)
   // A node that is not the one to ask, such as one that does not run the container, was asked all the same.
   lease.judged(verdict === 'pushback' && itself === 'request' ? 'pushback' : itself, status)
@@ -141,10 +142,10 @@ export function mayMoveOn(canRunTwice: boolean, tries: Tries, fault: GatewayFaul
 }
 
 /** What an answer means for the exchange: it is passed on, or another node is tried after it. */
-type Verdict = ReturnType<Elsewhere['after']> | 'pushback'
+type NextStep = ReturnType<Elsewhere['after']> | 'pushback'
 
 /** Judges an answer; notes those that are held back, and how long the node wants to be left alone. */
-function verdictOn(exchange: Exchange, answer: Answer, tries: Tries, lease: Lease, fleet: Fleet): Verdict {
+function nextStepAfter(exchange: Exchange, answer: Answer, tries: Tries, lease: Lease, fleet: Fleet): NextStep {
   const { elsewhere } = exchange
   const verdict = pushesBack(exchange, answer, tries, lease, fleet)
     ? 'pushback'
@@ -156,7 +157,7 @@ function verdictOn(exchange: Exchange, answer: Answer, tries: Tries, lease: Leas
 /** Whether this node will not but another may; notes how long it wants to be left alone. */
 function pushesBack(exchange: Exchange, answer: Answer, tries: Tries, lease: Lease, fleet: Fleet): boolean {
   if (answer.status === 429) {
-    const seconds = retryAfterSeconds(answer.headers['retry-after'], writtenAtMs(answer.headers))
+    const seconds = retryAfterSeconds(answer.headers)
     const now = fleet.now()
     lease.node.rest(exchange.restKey, now + seconds, now)
     if (exchange.elsewhere && seconds < tries.leastRetrySeconds) {

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import { retryAfterSeconds, writtenAtMs } from '../../proxy/exchange.ts'
+import { retryAfterSeconds } from '../../base/retryAfter.ts'
 
 /** Calls that are left for surprises; below this we only ask as often as the budget refills. */
 const RESERVE_CALLS = 5
@@ -25,7 +25,7 @@ export class CallBudget {
     this.#secondsPerCall = reset !== undefined && used > 0 ? Math.min(reset / used, LONGEST_PAUSE_SECONDS) : 0
     if (status === 429) {
       this.#remaining = 0
-      this.#notBefore = now + retryAfterSeconds(headers['retry-after'], writtenAtMs(headers))
+      this.#notBefore = now + retryAfterSeconds(headers)
     }
   }
 

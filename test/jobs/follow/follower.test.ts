@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { test } from 'node:test'
 import { parseAddress } from '../../../src/fleet/address.ts'
 import { Lease } from '../../../src/fleet/lease.ts'
-import { recordOf } from '../../../src/jobs/accepted.ts'
+import { newRecord } from '../../../src/jobs/accepted.ts'
 import { freePort } from '../../kit/wait.ts'
 import { runningJob, setUpFollowing } from './following.ts'
 
@@ -19,7 +19,7 @@ test('a node without jobs is forgotten as it leaves the list, one with jobs when
   const by = { caller: 'a', clientAddress: '127.0.0.1', options: OPTIONS }
   const accepted = ['1', '2'].map((id) => {
     const lease = Lease.take(fleet, node)
-    return { record: recordOf(id, 'job', ['echo'], lease, by), request: Buffer.from('{}'), lease }
+    return { record: newRecord(id, 'job', ['echo'], lease, by), request: Buffer.from('{}'), lease }
   })
   const jobs = await live.accept(accepted)
   list([])
