@@ -77,7 +77,7 @@ test('--help names every option and every setting', async () => {
   }
 })
 
-test('--settings prints the table for the README', async () => {
+test('--settings prints the table for config/README.md', async () => {
   assert.deepEqual(await runCli(['--settings']), { exitCode: 0, stdout: `${settingsTable()}\n`, stderr: '' })
 })
 

@@ -15,7 +15,7 @@ function alignedRows(rows: readonly (readonly string[])[]): string {
   return [line(head), line(widths.map((width) => '-'.repeat(width))), ...body.map(line)].join('\n')
 }
 
-/** The settings as a Markdown table, for the README: `npm start -- --settings`. */
+/** The settings as a Markdown table, for `config/README.md`: `npm start -- --settings`. */
 export function settingsTable(): string {
   const rows = variables.map((variable) => {
     const shown = defaultText(variable)

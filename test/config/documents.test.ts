@@ -16,18 +16,18 @@ const cells = (table: string) =>
     .split('\n')
     .map((row) => row.split('|').map((cell) => cell.trim().replace(/^-+$/, '-')))
 
-/** What stands between the markers of the README. */
-function settingsSection(readme: string): string {
-  const section = /<!-- settings:start -->\n([\s\S]*?)<!-- settings:end -->/.exec(readme)?.[1]
+/** What stands between the markers of `config/README.md`. */
+function settingsSection(page: string): string {
+  const section = /<!-- settings:start -->\n([\s\S]*?)<!-- settings:end -->/.exec(page)?.[1]
   assert.ok(
     section,
-    'README.md has no <!-- settings:start --> … <!-- settings:end -->; paste `npm start -- --settings`',
+    'config/README.md has no <!-- settings:start --> … <!-- settings:end -->; paste `npm start -- --settings`',
   )
   return section
 }
 
-test('the README lists every setting with its default', async () => {
-  const documented = cells(settingsSection(await readProjectFile('README.md')))
+test('config/README.md lists every setting with its default', async () => {
+  const documented = cells(settingsSection(await readProjectFile('config/README.md')))
   assert.deepEqual(documented, cells(settingsTable()), 'paste `npm start -- --settings` between the markers')
 })
 

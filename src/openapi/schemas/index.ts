@@ -21,7 +21,8 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
         param: { type: ['string', 'null'] },
         code: {
           type: ['string', 'null'],
-          description: 'What went wrong, for programs: stable, and listed in the README. Services may leave it `null`.',
+          description:
+            'What went wrong, for programs: stable, and listed in src/http/README.md. Services may leave it `null`.',
         },
       }),
     }),

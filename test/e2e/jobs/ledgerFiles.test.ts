@@ -53,7 +53,7 @@ describe("the ledger's file", { concurrency: 3 }, () => {
     assert.equal(code, 1)
     assert.match(refused.output, /^cannot start: .*STATE_URL: .*alone\.db-wal with the latest jobs is missing/m)
 
-    // Restored as the README says: in place of the ledger, without the log of that.
+    // Restored as docker/README.md says: in place of the ledger, without the log of that.
     for (const name of ['gateway.db', 'gateway.db-wal']) await rm(join(cwd, 'data', name), { force: true })
     await rename(join(cwd, 'backup.db'), join(cwd, 'data/gateway.db'))
     await gateway.setNodes(nodes.map(({ address }) => address))
