@@ -106,10 +106,14 @@ function unknownName(name: string): string {
   return `${JSON.stringify(name)}, which is no setting${meant === undefined ? '' : `; did you mean ${meant}?`}`
 }
 
+/** Where a settings file names its JSON Schema, for editors. It sets nothing. */
+const SCHEMA_MEMBER = '$schema'
+
 /** Settings by variable. Names count in any case and with or without underscores: `LOG_LEVEL`, `logLevel`. */
 function nameVariables(values: Record<string, unknown>, label: string): FileSettings {
   const settings: FileSettings = {}
   for (const [name, value] of Object.entries(values)) {
+    if (name === SCHEMA_MEMBER) continue
     const variable = variableOf.get(folded(name))
     if (variable === undefined) throw new SettingsError(`${label} sets ${unknownName(name)}`)
     if (variable in settings) throw new SettingsError(`${label} sets ${variable} twice`)
