@@ -112,3 +112,11 @@ test('the page of the API lists every fault with its status, code and text', () 
   ])
   assert.deepEqual(told, Object.fromEntries(wanted))
 })
+
+test('the changelog has the unreleased changes first, then the version of the package with its date', () => {
+  const { version } = JSON.parse(read('package.json')) as { version: string }
+  const [unreleased, latest, ...earlier] = headings(read('CHANGELOG.md')).filter((heading) => heading.startsWith('['))
+  assert.equal(unreleased, '[Unreleased]')
+  for (const heading of [latest, ...earlier]) assert.match(heading ?? '', /^\[\d+\.\d+\.\d+\] - \d{4}-\d{2}-\d{2}$/)
+  assert.ok(latest?.startsWith(`[${version}] - `), `${latest} is not version ${version}`)
+})
