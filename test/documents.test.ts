@@ -86,15 +86,16 @@ test('every script that a document names exists', () => {
   assert.deepEqual(unknown, [])
 })
 
-test('every source file that a page names exists, counted from src, test, the page or the top folder', () => {
-  const unknown = pages.flatMap((page) =>
-    [...read(page).matchAll(/`([\w./-]+\.ts)`/g)]
-      .filter(([, file = '']) => !/^\*|dist\//.test(file))
-      .filter(
-        ([, file = '']) => !['src', 'test', path.dirname(page), ''].some((at) => existsSync(path.join(root, at, file))),
-      )
-      .map(([, file]) => `${page}: ${file}`),
-  )
+test('every source file and folder that a document names exists, counted from src, test, its page or the top folder', () => {
+  const unknown = documents
+    .filter((name) => name !== 'CHANGELOG.md')
+    .flatMap((name) =>
+      [...read(name).matchAll(/`([\w.-]+\.ts|\w+(?:\/[\w.-]+)*\/[\w-]+(?:\.ts)?)`/g)]
+        .map(([, file = '']) => file)
+        .filter((file) => !file.startsWith('dist/'))
+        .filter((file) => !['src', 'test', path.dirname(name), ''].some((at) => existsSync(path.join(root, at, file))))
+        .map((file) => `${name}: ${file}`),
+    )
   assert.deepEqual(unknown, [])
 })
 
