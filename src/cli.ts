@@ -69,7 +69,7 @@ async function start(checkOnly: boolean): Promise<void> {
 
 async function backUp(file: string): Promise<void> {
   const { loadSettings } = await import('./config/settings.ts')
-  const { backUp } = await import('./jobs/ledger/backup/backUp.ts')
+  const { backUp } = await import('./ledger/sqlite/backup/backUp.ts')
   try {
     const { jobs, bytes } = await backUp(loadSettings().stateUrl, file)
     console.log(`${file} holds ${jobs} jobs in ${bytes} bytes`)

@@ -13,7 +13,7 @@ interface Source {
 
 const leaves = ['json', 'faults', 'base', 'ids', 'memory']
 const beneathProxy = ['http', 'fleet', ...leaves]
-const beneathFeatures = ['proxy', ...beneathProxy]
+const beneathFeatures = ['proxy', 'ledger', ...beneathProxy]
 const features = ['jobs', 'openai', 'lookup']
 const watching = ['observability', 'openapi', 'dashboard']
 const beneathApp = [...features, ...beneathFeatures]
@@ -30,6 +30,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   openai: beneathFeatures,
   lookup: beneathFeatures,
   proxy: beneathProxy,
+  ledger: ['base', 'faults'],
   http: leaves,
   fleet: leaves,
   json: ['base'],
@@ -132,7 +133,7 @@ describe('the rules find what breaks them', () => {
       const { run } = await import('./app.ts')`
     assert.deepEqual(arrows('main.ts', text.replace('../', './')), [])
     assert.deepEqual(
-      arrows('jobs/ledger/store.ts', `import { a } from '../../fleet/a.ts'; import b from '../b.ts'`),
+      arrows('jobs/follow/store.ts', `import { a } from '../../fleet/a.ts'; import b from '../b.ts'`),
       [],
     )
   })

@@ -2,7 +2,8 @@ import type { Request, RequestHandler, Response } from 'express'
 import { rateLimit, type IncrementResponse, type Store } from 'express-rate-limit'
 import { GatewayFault } from '../faults.ts'
 import { CallerBudgets, type Verdict } from './callerBudgets.ts'
-import { contextOf, limitKeyOf } from './context.ts'
+import { limitKeyOf } from '../base/limitKey.ts'
+import { contextOf } from './context.ts'
 
 const WINDOW_SECONDS = 60
 

@@ -1,6 +1,7 @@
 import type { Request, RequestHandler, Response } from 'express'
 import { GatewayFault, type FaultCode } from '../faults.ts'
-import { contextOf, limitKeyOf } from './context.ts'
+import { limitKeyOf } from '../base/limitKey.ts'
+import { contextOf } from './context.ts'
 import type { MemoryBudget, Refusal, Reservation } from '../memory/budget.ts'
 
 /** Room is free again as soon as an upload or an answer has ended. */

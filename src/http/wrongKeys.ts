@@ -1,7 +1,8 @@
 import type { Request } from 'express'
 import { GatewayFault } from '../faults.ts'
 import { CallerBudgets } from './callerBudgets.ts'
-import { contextOf, limitKeyOf } from './context.ts'
+import { limitKeyOf } from '../base/limitKey.ts'
+import { contextOf } from './context.ts'
 
 /** Wrong keys a minute that one address may show. */
 const PER_MINUTE = 60

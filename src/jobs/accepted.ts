@@ -3,8 +3,8 @@ import type { Lease } from '../fleet/lease.ts'
 import { memberOf, scanObject, splice, stringAt } from '../json/index.ts'
 import { GatewayFault } from '../faults.ts'
 import type { JobOptions } from './jobOptions.ts'
-import type { JobKind, JobRecord, KeptAnswer } from './ledger/ledger.ts'
-import type { LiveJobs, AcceptedJob } from './liveJobs.ts'
+import type { JobKind, JobRecord, KeptAnswer } from '../ledger/ledger.ts'
+import type { AcceptedJob, LiveJobs } from './liveJobs.ts'
 import { steadyClock } from '../base/steadyClock.ts'
 
 /** Who submitted a job, and how. */

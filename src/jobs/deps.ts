@@ -1,10 +1,10 @@
 import type { Fleet } from '../fleet/fleet.ts'
 import type { Selector } from '../fleet/selector.ts'
-import type { Logger } from '../fleet/sources/source.ts'
+import type { Logger } from '../base/logger.ts'
 import type { Forwarder } from '../proxy/forwarder.ts'
 import type { Transport } from '../proxy/transport.ts'
 import type { Idempotency } from './idempotency.ts'
-import type { Ledger } from './ledger/ledger.ts'
+import type { Ledger } from '../ledger/ledger.ts'
 import type { LiveJobs } from './liveJobs.ts'
 
 /** What the job calls work with. */

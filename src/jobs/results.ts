@@ -7,8 +7,8 @@ import { memoryOf, replayRefused } from '../http/requestMemory.ts'
 import { listParts, sendJson } from '../http/sendJson.ts'
 import type { Reservation } from '../memory/budget.ts'
 import type { JobDeps } from './deps.ts'
-import { PIECE_BYTES } from './ledger/ledger.ts'
-import { LongBytes } from './ledger/longBytes.ts'
+import { PIECE_BYTES } from '../ledger/ledger.ts'
+import { LongBytes } from '../ledger/longBytes.ts'
 import { sendJsonPieces, sendJsonTurns, type JsonPiece } from './writePieces.ts'
 
 /** Ids in the first turn at the ledger; those who ask for more get an answer that does not tell its length. */

@@ -9,7 +9,7 @@ import type { Drain } from '../http/drain.ts'
 import { RETRY_AFTER_SECONDS } from '../http/errors.ts'
 import { listParts, objectParts, Parts, sendJson } from '../http/sendJson.ts'
 import type { MemoryBudget } from '../memory/budget.ts'
-import type { Ledger } from '../jobs/ledger/ledger.ts'
+import type { Ledger } from '../ledger/ledger.ts'
 import type { LiveJobs } from '../jobs/liveJobs.ts'
 import { SEVERAL_NODES, SEVERAL_NODES_ADVICE } from './lifeLog.ts'
 

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { describe, test } from 'node:test'
 import { Idempotency, type KeyUse } from '../../src/jobs/idempotency.ts'
-import type { KeptAnswer } from '../../src/jobs/ledger/ledger.ts'
-import { MemoryLedger } from '../../src/jobs/ledger/memory.ts'
+import type { KeptAnswer } from '../../src/ledger/ledger.ts'
+import { MemoryLedger } from '../../src/ledger/memory/ledger.ts'
 import type { Cleanup } from '../kit/wait.ts'
 
 function setUp(t: Cleanup): { ledger: MemoryLedger; idempotency: Idempotency } {

@@ -3,7 +3,7 @@ import { isIPv6 } from 'node:net'
 import { parseAddress, type DnsName, type NodeSpec } from '../address.ts'
 import { jittered } from '../jitter.ts'
 import { Semaphore } from '../../base/semaphore.ts'
-import type { Logger } from './source.ts'
+import type { Logger } from '../../base/logger.ts'
 import { SteadyList } from './steadyList.ts'
 
 /** A look-up blocks a thread of the process until the system answers; one that takes longer than this, seconds, lets the next start beside it. */

@@ -7,7 +7,8 @@ import type { ForwardProxies } from '../forwardProxies.ts'
 import { jittered } from '../jitter.ts'
 import { Polls } from '../polls.ts'
 import { isPrivate, type IpAddress } from './privateRange.ts'
-import type { Logger, NodeSource } from './source.ts'
+import type { Logger } from '../../base/logger.ts'
+import type { NodeSource } from './source.ts'
 import { SteadyList } from './steadyList.ts'
 
 const TIMEOUT_MS = 10_000

@@ -1,7 +1,8 @@
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
 import { AddressError, parseAddressLine, withoutCredentials, type DnsName, type NodeSpec } from '../address.ts'
 import { DnsNodes } from './dnsNodes.ts'
-import type { Logger, NodeSource } from './source.ts'
+import type { Logger } from '../../base/logger.ts'
+import type { NodeSource } from './source.ts'
 import { SteadyList } from './steadyList.ts'
 import { WatchedFile } from './watchedFile.ts'
 

@@ -1,6 +1,7 @@
 import { AddressError, type NodeSpec } from '../address.ts'
 import { readServiceEntry, SERVICE_MEMBERS, type ReadVariable } from './serviceEntry.ts'
-import type { Logger, NodeSource } from './source.ts'
+import type { Logger } from '../../base/logger.ts'
+import type { NodeSource } from './source.ts'
 import { SteadyList } from './steadyList.ts'
 import { WatchedFile } from './watchedFile.ts'
 

@@ -1,13 +1,5 @@
 import type { NodeSpec } from '../address.ts'
 
-/** What modules below the composition root may say to the log. */
-export interface Logger {
-  debug(message: string, fields?: Record<string, unknown>): void
-  info(message: string, fields?: Record<string, unknown>): void
-  warn(message: string, fields?: Record<string, unknown>): void
-  error(message: string, fields?: Record<string, unknown>): void
-}
-
 /** Somewhere that lists backends. Calls `onList` with the whole list at first and whenever it changes. */
 export interface NodeSource {
   readonly name: string

@@ -1,4 +1,4 @@
-import type { Logger } from './source.ts'
+import type { Logger } from '../../base/logger.ts'
 
 /** How long a list must stay empty, or short of more than half of its entries, before it is believed, ms. */
 const BELIEVE_AFTER_MS = 5000

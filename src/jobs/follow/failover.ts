@@ -1,10 +1,10 @@
 import type { Lease } from '../../fleet/lease.ts'
 import { Semaphore } from '../../base/semaphore.ts'
-import type { Logger } from '../../fleet/sources/source.ts'
+import type { Logger } from '../../base/logger.ts'
 import type { MemoryBudget, Reservation } from '../../memory/budget.ts'
 import type { Answer } from '../../proxy/attempt.ts'
 import { idIn } from '../accepted.ts'
-import type { Ledger } from '../ledger/ledger.ts'
+import type { Ledger } from '../../ledger/ledger.ts'
 import { isSeenElsewhere, type LiveJob, type LiveJobs } from '../liveJobs.ts'
 import { isWanted, mayHaveBegun, resubmit, type ResubmissionOptions } from './resubmission.ts'
 

@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import type { Fleet } from '../../fleet/fleet.ts'
 import type { Semaphore } from '../../base/semaphore.ts'
 import type { TrackedNode } from '../../fleet/node.ts'
-import type { Logger } from '../../fleet/sources/source.ts'
+import type { Logger } from '../../base/logger.ts'
 import { GatewayFault } from '../../faults.ts'
 import type { MemoryBudget } from '../../memory/budget.ts'
 import {
@@ -13,7 +13,7 @@ import {
   type CollectResult,
 } from '../../proxy/attempt.ts'
 import type { Transport } from '../../proxy/transport.ts'
-import type { Ledger, ReceivedResult } from '../ledger/ledger.ts'
+import type { Ledger, ReceivedResult } from '../../ledger/ledger.ts'
 import type { LiveJob } from '../liveJobs.ts'
 import { LoneAnswer, type LoneOutcome } from './loneAnswer.ts'
 import { nodeJobSteps } from './readAnswer.ts'

@@ -9,7 +9,7 @@ import { headersOnBehalf } from '../../proxy/headers.ts'
 import type { Transport } from '../../proxy/transport.ts'
 import { tryNodes, type Outcome } from '../../proxy/tryNodes.ts'
 import { JOBS_PATH } from '../deps.ts'
-import type { JobRecord } from '../ledger/ledger.ts'
+import type { JobRecord } from '../../ledger/ledger.ts'
 import type { LiveJob } from '../liveJobs.ts'
 
 /** A node accepts a job at once, before it runs; one that is silent for longer hangs. */

@@ -1,5 +1,5 @@
 /** A logger that keeps its lines for a test to read. */
-import type { Logger } from '../../../src/fleet/sources/source.ts'
+import type { Logger } from '../../../src/base/logger.ts'
 
 export interface KeptLine {
   level: 'debug' | 'info' | 'warn' | 'error'
