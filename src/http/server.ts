@@ -24,8 +24,11 @@ const ABSOLUTE_FORM = /^https?:\/\/[^/?#]*/i
 export interface ServerOptions {
   /** A client that takes nothing of what is there for it for this long is cut off, seconds. Tests make it short. */
   readonly stallSeconds?: number
-  /** Which requests for another protocol are served; others are answered as if they did not ask for one. */
-  readonly isUpgrade?: (req: IncomingMessage) => boolean
+  /**
+   * Which requests for another protocol are served, by their head and their path with its query; others are answered as if
+   * they did not ask for one.
+   */
+  readonly isUpgrade?: (req: IncomingMessage, url: string) => boolean
 }
 
 /** An HTTP server on which every error is JSON, also those that never reach the routes. */
@@ -42,14 +45,14 @@ export function createHttpServer(app: Express, options: ServerOptions = {}): Ser
       if (pipelining.isTooDeep(socket)) return closeAfter(socket, last)
     }
     lastOf.set(socket, res)
-    req.url = withOneSlash(pathOf(req.url ?? '/'))
+    req.url = urlOf(req)
     app(req, res)
   }
   const messages = messagesOf(app)
   const server = createServer(
     {
       ...messages,
-      shouldUpgradeCallback: isUpgrade,
+      shouldUpgradeCallback: (req) => isUpgrade(req, urlOf(req)),
       maxHeaderSize: MAX_HEADER_BYTES,
       headersTimeout: HEADERS_TIMEOUT_MS,
       requestTimeout: REQUEST_TIMEOUT_MS,
@@ -92,6 +95,10 @@ export function createHttpServer(app: Express, options: ServerOptions = {}): Ser
     else closeAfter(socket, last, answer)
   })
   return server
+}
+
+function urlOf({ url = '/' }: IncomingMessage): string {
+  return withOneSlash(pathOf(url))
 }
 
 /** A target in absolute form, as clients send it to a proxy, is its path and query (RFC 9112, 3.2.2). */

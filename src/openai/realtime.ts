@@ -1,5 +1,5 @@
 import type { Request, Response } from 'express'
-import type { IncomingMessage } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { GatewayFault } from '../faults.ts'
 import { kindAtPath } from '../fleet/judge.ts'
 import { needModel } from '../fleet/need.ts'
@@ -12,18 +12,30 @@ import { RetryBudget } from '../proxy/retryBudget.ts'
 import type { OpenAiDeps } from './forward.ts'
 import { noService } from './models.ts'
 import { secondTries } from './secondTries.ts'
-import { headersFor, pathAt } from './serviceCall.ts'
+import { headersFor, nameOf, pathAt } from './serviceCall.ts'
 
 /** Also as clients of Azure's SDKs ask for it. */
-const REALTIME = /^\/+(?:v1|openai(?:\/v1)?)\/realtime\/*(?:\?|$)/i
+const REALTIME = /^\/(?:v1|openai(?:\/v1)?)\/realtime\/*(?:\?|$)/i
 const PROTOCOLS = 'sec-websocket-protocol'
+
+/** Parameters that name the model; Azure's clients call it a deployment. */
+const NAMES_MODEL: ReadonlySet<string> = new Set(['model', 'deployment'])
 
 /** Another service only after words that say nothing was run. */
 const NO_SECOND_RUN = { mayRunTwice: false, budget: new RetryBudget(), mayLackPrevious: false }
 
-/** Whether a request asks for a WebSocket to a service. Every other upgrade is ignored, as HTTP allows (RFC 9110, 7.8). */
-export function isRealtimeUpgrade({ method, url = '', headers }: IncomingMessage): boolean {
-  return method === 'GET' && headers.upgrade?.toLowerCase() === 'websocket' && REALTIME.test(url)
+/**
+ * Whether a request asks for a WebSocket to a service. Every other upgrade is ignored, as HTTP allows, and as it demands of
+ * one of HTTP/1.0 (RFC 9110, 7.8); so is one with a body, whose bytes would reach the service as frames.
+ */
+export function isRealtimeUpgrade(req: IncomingMessage, url: string): boolean {
+  const { method, headers, httpVersion } = req
+  const isWebSocket = method === 'GET' && httpVersion !== '1.0' && headers.upgrade?.toLowerCase() === 'websocket'
+  return isWebSocket && !hasBody(headers) && REALTIME.test(url)
+}
+
+function hasBody(headers: IncomingHttpHeaders): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 }
 
 /** `GET /v1/realtime?model=…` by WebSocket: goes to the best healthy service with the model, and stays open. */
@@ -74,14 +86,6 @@ function withProtocols(headers: FlatHeaders, protocols: string | undefined): Fla
     if (headers[i] !== PROTOCOLS) out.push(headers[i] as string, headers[i + 1] as string)
   }
   return protocols === undefined ? out : [...out, PROTOCOLS, protocols]
-}
-
-/** Parameters that name the model; Azure's clients call it a deployment. */
-const NAMES_MODEL: ReadonlySet<string | undefined> = new Set(['model', 'deployment'])
-
-/** The name of a parameter, decoded. */
-function nameOf(parameter: string): string | undefined {
-  return [...new URLSearchParams(parameter).keys()][0]
 }
 
 /** The parameters of a request: the bytes of all but the model stay as they came. */

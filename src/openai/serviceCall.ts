@@ -42,7 +42,8 @@ function withQuery(path: string, query: string): string {
   return `${path.slice(0, start)}?${[...kept, query].join('&')}`
 }
 
-function nameOf(parameter: string): string {
+/** The name of a parameter of a query, decoded. */
+export function nameOf(parameter: string): string {
   const [name = ''] = parameter.split('=', 1)
   try {
     return decodeURIComponent(name.replaceAll('+', ' '))

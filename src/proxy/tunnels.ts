@@ -60,8 +60,17 @@ class Tunnel {
     backend.on('data', (chunk: Buffer) => this.#fromBackend.take(chunk))
     socket.pipe(backend)
     backend.pipe(socket)
-    socket.on('close', () => endSoon(backend))
-    backend.on('close', () => endSoon(socket))
+    for (const [one, other] of [
+      [socket, backend],
+      [backend, socket],
+    ] as const) {
+      one.on('close', () => endSoon(other))
+      // A WebSocket is not used half closed (RFC 6455, 7.1.1): an end that takes no note of the other's is cut off.
+      one.on('end', () => {
+        destroyLater(one)
+        destroyLater(other)
+      })
+    }
   }
 
   close(): void {
@@ -87,6 +96,10 @@ function endOf(end: Duplex): Promise<void> {
 function endSoon(end: Duplex): void {
   if (end.destroyed) return
   end.end()
+  destroyLater(end)
+}
+
+function destroyLater(end: Duplex): void {
   setTimeout(() => end.destroy(), LINGER_MS).unref()
 }
 

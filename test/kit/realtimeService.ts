@@ -21,11 +21,13 @@ export interface RealtimeOptions {
   refusal?: { status: number; body: string }
   /** Closes the connection without a word when an upgrade is asked for. */
   hangsUp?: boolean
+  /** Keeps its half of a connection open whose other half has ended. */
+  ignoresEnd?: boolean
 }
 
 export async function startRealtimeService(
   t: Cleanup,
-  { models = ['voice'], refusal, hangsUp = false }: RealtimeOptions = {},
+  { models = ['voice'], refusal, hangsUp = false, ignoresEnd = false }: RealtimeOptions = {},
 ): Promise<RealtimeService> {
   const asked: { url: string; headers: IncomingHttpHeaders }[] = []
   const sockets = new Set<Socket>()
@@ -52,6 +54,7 @@ export async function startRealtimeService(
       session.on('message', (message, isBinary) => session.send(message, { binary: isBinary }))
       session.on('error', () => undefined)
       session.send(JSON.stringify({ type: 'session.created', event_id: 'e1', session: { type: 'realtime' } }))
+      if (ignoresEnd) socket.removeAllListeners('end')
     })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
