@@ -20,7 +20,7 @@ import type { NodeSource } from './sources/source.ts'
 const SILENCE_SECONDS = 1
 /** Longest reason that is kept for a failure, characters. */
 const MOST_REASON = 300
-/** So many entries of the lists are taken over between two looks at the clock: shorter lists always at once. */
+/** Entries of the lists that are merged between two checks of the clock, so that short lists are merged at once. */
 const ENTRIES_PER_STEP = 64
 
 /**

@@ -33,13 +33,13 @@ export interface AskedOfNodes extends Asked<TrackedNode> {
 const NOT_THERE: readonly number[] = [502, 504]
 
 /** The kind of work for which backends are compared: a need of its own where it has no name. */
-export function workKindOf({ workKind, key }: Need): string {
+export function comparedKindOf({ workKind, key }: Need): string {
   return workKind ?? key
 }
 
 /** The same, for calls of one path alone: a service may lack one path of a model that it has, which says nothing of the others. */
 export function kindAtPath(need: Need, path: string): string {
-  return `${workKindOf(need)}\n${path}`
+  return `${comparedKindOf(need)}\n${path}`
 }
 
 /** Takes note of an answer for the comparison of backends. */

@@ -1,6 +1,6 @@
 import { preferredFor } from './affinity.ts'
 import type { Fleet } from './fleet.ts'
-import { workKindOf } from './judge.ts'
+import { comparedKindOf } from './judge.ts'
 import { isInPanic, rank, SELECTION_POLICIES, type SelectionContext, type SelectNode } from './load/selection.ts'
 import type { Need } from './need.ts'
 import type { TrackedNode } from './node.ts'
@@ -47,7 +47,7 @@ export class Selector {
   /** The best node for a request. Takes nothing: see `Lease`. */
   pick(need: Need, options: PickOptions = {}): Choice {
     const now = this.#fleet.now()
-    const { except, restKey, cost, kind = workKindOf(need) } = options
+    const { except, restKey, cost, kind = comparedKindOf(need) } = options
     let restsForSeconds = Infinity
     const isFree = (node: TrackedNode): boolean => {
       if (except?.has(node)) return false
@@ -110,7 +110,7 @@ export class Selector {
     offset: number,
   ): TrackedNode[] {
     const { outliers } = this.#fleet
-    const kind = workKindOf(need)
+    const kind = comparedKindOf(need)
     // Also where it is set aside for part of this kind, such as one path of a model.
     const isMeant = (other: string): boolean => other === kind || other.startsWith(`${kind}\n`)
     if (outliers.isActive) outliers.choice(kind, context.now)

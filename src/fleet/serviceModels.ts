@@ -15,7 +15,7 @@ export interface ModelRules {
 export class ServiceModels {
   /** Entries for clients' lists by the name that clients use, in JSON. */
   readonly entries: ReadonlyMap<string, string>
-  /** Whether it takes models that nobody has named. */
+  /** Whether it accepts any model name: `"*"` is among its models. */
   readonly takesAny: boolean
   /** Whether all its names are known: the operator has given them, or a poll has brought its list. */
   readonly isComplete: boolean

@@ -42,7 +42,7 @@ export function closeGently(socket: Socket): void {
 
 /** Answers on a bare socket, where there is no response object, and closes it. */
 export function refuse(socket: Socket, code: FaultCode, header?: string): void {
-  // Before `connect` Node takes its own listener off the socket, and a reset that nobody hears ends the process.
+  // Node removes its own error listener before it emits `connect`, and an unhandled reset would end the process.
   socket.on('error', () => socket.destroy())
   if (!socket.writable) {
     socket.destroy()

@@ -91,7 +91,7 @@ function collectUnpacked(
     const body = new Collector(0)
     const refuse = (fault: GatewayFault): void => {
       stop()
-      body.drop()
+      body.free()
       reject(fault)
       drain(req, maxBytes)
     }
@@ -113,7 +113,7 @@ function collectUnpacked(
     const onGone = (): void => {
       if (req.readableEnded) return
       stop()
-      body.drop()
+      body.free()
       reject((req as MayBeBroken)[BROKEN] ?? new GatewayFault('ERR_CLIENT_GONE'))
     }
     req.on('close', onGone).on('error', onGone)

@@ -40,7 +40,7 @@ export function createHttpServer(app: Express, options: ServerOptions = {}): Ser
     const { socket } = req
     const last = lastOf.get(socket)
     if (last && !last.closed) {
-      // What stands behind the last request that is answered in the chunk that is being parsed.
+      // Requests of the same chunk that follow the last one to be answered.
       if (isClosing(socket)) return
       if (pipelining.isTooDeep(socket)) return closeAfter(socket, last)
     }
@@ -83,7 +83,7 @@ export function createHttpServer(app: Express, options: ServerOptions = {}): Ser
   server.on('upgrade', (req, stream, head) => {
     const socket = stream as Socket
     const last = lastOf.get(socket)
-    // Behind an answer that is still owed nobody asks for another protocol in earnest.
+    // An upgrade pipelined behind an unanswered request is refused: the socket still has to carry that response.
     if (last && !last.closed) return closeAfter(socket, last, () => refuse(socket, 'ERR_BAD_REQUEST'))
     serveUpgrade({ req, res: new messages.ServerResponse(req), socket, head }, serve)
   })

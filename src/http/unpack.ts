@@ -49,7 +49,7 @@ export function codingsOf(header: string | undefined): readonly string[] | undef
     : undefined
 }
 
-/** Who takes what a body unpacks to. Nothing is told after `stop`. */
+/** Receives the unpacked body. No method is called after `stop`. */
 export interface UnpackListener {
   /** Compressed bytes that have arrived so far. */
   packed(bytes: number): void
@@ -69,7 +69,7 @@ export function unpack(req: IncomingMessage, codings: readonly string[], listene
     const [first] = stages
     if (first) req.unpipe(first.stream)
     for (const { stream } of stages) stream.destroy()
-    // `unpipe` has paused it, and whoever reads the rest only listens.
+    // `unpipe` paused the request, and adding a listener later does not resume it.
     req.resume()
   }
   const corrupt = (coding: string): void => {

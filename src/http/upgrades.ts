@@ -34,7 +34,7 @@ export function serveUpgrade(
   serve: (req: IncomingMessage, res: ServerResponse) => void,
 ): void {
   ;(req as MayUpgrade)[UPGRADE] = { socket, head, isSwitched: false }
-  // Node has taken its own listener off the socket, and a reset that nobody hears ends the process.
+  // Node has removed its own error listener from the socket, and an unhandled reset would end the process.
   socket.on('error', () => socket.destroy())
   res.shouldKeepAlive = false
   res.assignSocket(socket)

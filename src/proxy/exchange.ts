@@ -1,5 +1,5 @@
 import type { Fleet } from '../fleet/fleet.ts'
-import { workKindOf, type AskedOfNodes } from '../fleet/judge.ts'
+import { comparedKindOf, type AskedOfNodes } from '../fleet/judge.ts'
 import { Lease } from '../fleet/lease.ts'
 import type { Need } from '../fleet/need.ts'
 import type { TrackedNode } from '../fleet/node.ts'
@@ -79,7 +79,7 @@ export class Tries {
 
   constructor(exchange: Exchange, fleet: Fleet, selector: Selector) {
     this.#exchange = exchange
-    const { need, caller, kind = workKindOf(need) } = exchange
+    const { need, caller, kind = comparedKindOf(need) } = exchange
     this.asked = { need, caller, kind }
     this.#fleet = fleet
     this.#selector = selector

@@ -50,10 +50,9 @@ class Tunnel {
     this.ended = Promise.race([endOf(socket), endOf(backend)])
     for (const end of [socket, backend]) {
       if (!('setKeepAlive' in end)) continue
-      const tcp = end
-      tcp.setTimeout(0)
-      tcp.setNoDelay(true)
-      tcp.setKeepAlive(true, PROBE_AFTER_MS)
+      end.setTimeout(0)
+      end.setNoDelay(true)
+      end.setKeepAlive(true, PROBE_AFTER_MS)
     }
     if (head.length > 0) socket.unshift(head)
     socket.on('data', (chunk: Buffer) => this.#fromClient.take(chunk))
@@ -65,7 +64,7 @@ class Tunnel {
       [backend, socket],
     ] as const) {
       one.on('close', () => endSoon(other))
-      // A WebSocket is not used half closed (RFC 6455, 7.1.1): an end that takes no note of the other's is cut off.
+      // WebSockets have no half-closed state (RFC 6455, 7.1.1): an end that ignores the other's FIN is cut off.
       one.on('end', () => {
         destroyLater(one)
         destroyLater(other)
@@ -76,7 +75,7 @@ class Tunnel {
   close(): void {
     this.#client.unpipe(this.#backend)
     this.#backend.unpipe(this.#client)
-    // What still comes is read and dropped: otherwise the peer's end would not be seen.
+    // Keep reading and discard the data: otherwise the FIN of the peer would not be noticed.
     this.#client.resume()
     this.#backend.resume()
     sayGoodbye(this.#client, this.#fromBackend, { masked: false })
@@ -92,15 +91,18 @@ function endOf(end: Duplex): Promise<void> {
   })
 }
 
-/** What was written still goes out. */
+/** Sends what was written, then FIN. */
 function endSoon(end: Duplex): void {
   if (end.destroyed) return
   end.end()
   destroyLater(end)
 }
 
+/** By then its peer has read what was still to be sent: `pipe` holds back all but a last piece. */
 function destroyLater(end: Duplex): void {
-  setTimeout(() => end.destroy(), LINGER_MS).unref()
+  const timer = setTimeout(() => end.destroy(), LINGER_MS)
+  timer.unref()
+  end.on('close', () => clearTimeout(timer))
 }
 
 function sayGoodbye(end: Duplex, sent: FrameWalk, kind: { readonly masked: boolean }): void {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { parseAddress, type NodeSpec } from '../../src/fleet/address.ts'
 import { Fleet } from '../../src/fleet/fleet.ts'
-import { describeKind, workKindOf, type AskedOfNodes } from '../../src/fleet/judge.ts'
+import { describeKind, comparedKindOf, type AskedOfNodes } from '../../src/fleet/judge.ts'
 import { Lease } from '../../src/fleet/lease.ts'
 import { CHAIN_NODE, needContainers, needModel } from '../../src/fleet/need.ts'
 import type { TrackedNode } from '../../src/fleet/node.ts'
@@ -52,7 +52,7 @@ async function siteOf(t: TestContext, count: number): Promise<Site> {
   }
   fleet.version++
   let callers = 0
-  const asked = (): AskedOfNodes => ({ need: NEED, kind: workKindOf(NEED), caller: `caller ${callers++}` })
+  const asked = (): AskedOfNodes => ({ need: NEED, kind: comparedKindOf(NEED), caller: `caller ${callers++}` })
   const answer = (node: TrackedNode, status: number): void => {
     const lease = Lease.take(fleet, node, asked())
     lease.judged(status === 200 ? 'served' : 'refused', status)
@@ -145,8 +145,8 @@ test('a node that leaves the list is not suspected any more', async (t) => {
 
 test('kinds of work have names for people', () => {
   const names = [needContainers(['a']), needContainers(['b', 'a']), needModel('org/m:1'), CHAIN_NODE].map((need) =>
-    describeKind(workKindOf(need)),
+    describeKind(comparedKindOf(need)),
   )
   assert.deepEqual(names, ['container a', 'containers a, b', 'model org/m:1', 'subscriptions'])
-  assert.equal(describeKind(`${workKindOf(needModel('m'))}\n/rerank`), 'model m (/rerank)')
+  assert.equal(describeKind(`${comparedKindOf(needModel('m'))}\n/rerank`), 'model m (/rerank)')
 })

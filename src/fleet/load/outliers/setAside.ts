@@ -45,7 +45,7 @@ export class SetAside {
     return this.#trial
   }
 
-  /** Whatever it showed: one that showed nothing, such as a pushback, makes room for the next. One that is over already does not. */
+  /** Ends a trial, whatever it showed. A trial that is not the current one is ignored. */
   trialEnded(trial: number): void {
     if (trial === this.#trial) this.#trial = 0
   }
