@@ -119,8 +119,8 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
    * Takes places for new jobs of a caller before anything is sent, and room for what the ledger will keep of them; returns how
    * to give back one of them with its bytes. A subscription has a place while its request is under way, and needs no room.
    *
-   * @throws GatewayFault ERR_TOO_MANY_JOBS, ERR_BODY_TOO_LARGE, ERR_TOO_MANY_BYTES, ERR_LEDGER_FULL; ERR_LEDGER while jobs could not be recorded,
-   * so that no node runs them for nobody
+   * @throws GatewayFault ERR_TOO_MANY_JOBS, ERR_BODY_TOO_LARGE, ERR_TOO_MANY_BYTES, ERR_LEDGER_FULL; ERR_LEDGER while jobs could
+   * not be recorded, so that no node runs them in vain
    */
   admit(caller: string, jobs: readonly number[], subscriptions = 0): (bytes?: number) => void {
     const { writable, reason = 'unknown' } = this.#ledger.health()

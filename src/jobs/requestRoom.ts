@@ -40,7 +40,8 @@ export class RequestRoom {
   /**
    * Takes room for new requests of a caller: for all of them, or for none.
    *
-   * @throws GatewayFault ERR_BODY_TOO_LARGE for more than a caller may ever have, ERR_TOO_MANY_BYTES where the caller has too much, ERR_LEDGER_FULL where all of them have
+   * @throws GatewayFault ERR_BODY_TOO_LARGE for more than a caller may ever have, ERR_TOO_MANY_BYTES where the caller has too
+   * much, ERR_LEDGER_FULL where all of them have
    */
   take(caller: string, bytes: number): void {
     const unfinished = this.#bytesOf.get(limitKeyOf(caller)) ?? 0
