@@ -6,7 +6,7 @@ export default tseslint.config(
   js.configs.recommended,
   ...tseslint.configs.recommendedTypeChecked,
   {
-    languageOptions: { parserOptions: { projectService: { allowDefaultProject: ['eslint.config.js'] } } },
+    languageOptions: { parserOptions: { projectService: { allowDefaultProject: ['*.js', '.*.js'] } } },
     rules: {
       '@typescript-eslint/consistent-type-imports': 'error',
       '@typescript-eslint/no-floating-promises': [
@@ -21,10 +21,29 @@ export default tseslint.config(
           ],
         },
       ],
+      // More belong together, in one object with a name.
+      '@typescript-eslint/max-params': ['error', { max: 5 }],
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
       '@typescript-eslint/restrict-template-expressions': 'off',
       '@typescript-eslint/require-await': 'off',
       'no-console': ['error'],
+    },
+  },
+  { files: ['src/**'], rules: { 'max-lines': ['error', 350] } },
+  {
+    // Settings are read in one place, and handed on as values.
+    files: ['src/**'],
+    ignores: ['src/config/**', 'src/cli.ts'],
+    rules: {
+      'no-restricted-properties': ['error', { object: 'process', property: 'env', message: 'Only config reads it.' }],
+      'no-restricted-imports': [
+        'error',
+        ...['process', 'node:process'].map((name) => ({
+          name,
+          importNames: ['env'],
+          message: 'Only config reads it.',
+        })),
+      ],
     },
   },
   {

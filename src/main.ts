@@ -8,7 +8,7 @@ import type { Settings } from './config/settings.ts'
 import { Fleet } from './fleet/fleet.ts'
 import { ForwardProxies } from './fleet/forwardProxies.ts'
 import type { PolicyConstants } from './fleet/load/constants.ts'
-import { SELECTION_POLICIES, type SelectionPolicyName } from './fleet/load/selection.ts'
+import type { SelectNode } from './fleet/load/candidate.ts'
 import { Selector } from './fleet/selector.ts'
 import { Explorer } from './fleet/sources/explorer.ts'
 import { IpsFile } from './fleet/sources/ipsFile.ts'
@@ -54,7 +54,7 @@ const ONE_SIGNAL_MS = 1000
 
 /** What benchmarks and tests may set otherwise; not for operators. */
 export interface Overrides {
-  readonly policy?: SelectionPolicyName
+  readonly policy?: SelectNode
   readonly constants?: PolicyConstants
   readonly followPeriodSeconds?: number
   readonly nodeRecordSeconds?: number
@@ -147,7 +147,7 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
     proxies,
     ...(overrides.constants && { constants: overrides.constants }),
   })
-  const selector = new Selector(fleet, SELECTION_POLICIES[overrides.policy ?? 'score'])
+  const selector = new Selector(fleet, overrides.policy)
   const transport = new Transport({
     connectTimeoutSeconds: settings.connectTimeoutSeconds,
     answerTimeoutSeconds: settings.proxyTimeoutSeconds,

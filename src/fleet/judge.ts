@@ -52,7 +52,8 @@ export function judge(
   const now = fleet.now()
   if (verdict === 'refused') {
     if (NOT_THERE.includes(status)) fleet.pollSoon(node)
-    fleet.outliers.refused(asked, node, now, status, () => hasSibling(fleet, node, asked.need), trial)
+    const hasSiblings = (): boolean => hasSibling(fleet, node, asked.need)
+    fleet.outliers.refused(asked, node, now, { status, hasSiblings, trial })
   } else if (verdict !== 'pushback') {
     fleet.outliers.answered(asked, node, now, verdict === 'served', trial)
   }

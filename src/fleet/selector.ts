@@ -1,7 +1,9 @@
 import { preferredFor } from './affinity.ts'
 import type { Fleet } from './fleet.ts'
 import { comparedKindOf } from './judge.ts'
-import { isInPanic, rank, SELECTION_POLICIES, type SelectionContext, type SelectNode } from './load/selection.ts'
+import type { SelectionContext, SelectNode } from './load/candidate.ts'
+import { rank } from './load/ranking.ts'
+import { isInPanic, lowestScore } from './load/selection.ts'
 import type { Need } from './need.ts'
 import type { TrackedNode } from './node.ts'
 
@@ -38,7 +40,7 @@ export class Selector {
   #version = -1
   readonly #healthy = new Map<string, readonly TrackedNode[]>()
 
-  constructor(fleet: Fleet, policy: SelectNode = SELECTION_POLICIES.score, random: () => number = Math.random) {
+  constructor(fleet: Fleet, policy: SelectNode = lowestScore, random: () => number = Math.random) {
     this.#fleet = fleet
     this.#policy = policy
     this.#random = random
@@ -83,7 +85,7 @@ export class Selector {
     const trusted = candidates.filter((node) => !node.load.isEjected(now))
     const healthy = trusted.length > 0 ? trusted : candidates
     const context = this.#contextOf(need, now)
-    if (this.#policy === SELECTION_POLICIES.score) return this.#rankByScore(need, healthy, context, n, offset)
+    if (this.#policy === lowestScore) return this.#rankByScore(need, healthy, context, n, offset)
     // Another policy only knows how to choose one: the best, then the best of the others, and so on.
     const ranked = new Set<TrackedNode>()
     const allows = (node: TrackedNode): boolean => !ranked.has(node)

@@ -3,10 +3,18 @@ import { randomUUID } from 'node:crypto'
 import ipaddr from 'ipaddr.js'
 import { isIP, isIPv6 } from 'node:net'
 import type { GatewayFault } from '../faults.ts'
-import type { RequestMemory } from './requestMemory.ts'
+import type { Reservation } from '../memory/budget.ts'
 
 const PLAUSIBLE_ID = /^[A-Za-z0-9._-]{1,128}$/
 const CONTEXT = Symbol('gateway context')
+
+/** What one request holds of the memory budget. */
+export interface RequestMemory {
+  /** Its body, until its handler is done. */
+  readonly body: Reservation
+  /** Collected answers, until the client has taken what was made of them, or has left. */
+  readonly answer: Reservation
+}
 
 /** What the gateway knows of one request from its first moment on. */
 export interface RequestContext {

@@ -1,19 +1,11 @@
 import type { Request, RequestHandler, Response } from 'express'
 import { GatewayFault, type FaultCode } from '../faults.ts'
 import { limitKeyOf } from '../base/limitKey.ts'
-import { contextOf } from './context.ts'
+import { contextOf, type RequestMemory } from './context.ts'
 import type { MemoryBudget, Refusal, Reservation } from '../memory/budget.ts'
 
 /** Room is free again as soon as an upload or an answer has ended. */
 const RETRY_AFTER_SECONDS = 1
-
-/** What one request holds of the memory budget. */
-export interface RequestMemory {
-  /** Its body, until its handler is done. */
-  readonly body: Reservation
-  /** Collected answers, until the client has taken what was made of them, or has left. */
-  readonly answer: Reservation
-}
 
 /**
  * Lets a handler read a body and collect answers on its caller's account. This is the one place where their room is given

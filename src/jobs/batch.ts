@@ -39,11 +39,12 @@ export function submitBatch(deps: JobDeps, limit: CallerLimit) {
     const { caller, clientAddress } = contextOf(req)
     const by: Submitter = { caller, clientAddress, options }
     await deps.whenReady()
-    if (options.idempotencyKey === undefined) return sendBatch(deps, req, res, body, items, by)
+    const request = { req, res, body, readItems: items, by }
+    if (options.idempotencyKey === undefined) return sendBatch(deps, request)
 
     const use = { caller, path: BATCH_PATH, key: options.idempotencyKey, bodyHash: await hashBody(body) }
     const kept = await deps.idempotency.once(use, (accept) =>
-      sendBatch(deps, req, res, body, items, by, async (answer) => {
+      sendBatch(deps, request, async (answer) => {
         const keptAnswer = keptAnswerOf({ status: 200, headers: {}, body: answer }, use, undefined)
         // Its jobs are taken and cannot be taken back: their client hears of them, whether or not the answer can be kept.
         const notKept = (error: unknown): void => deps.logger.error('answer not kept', { error })
@@ -66,13 +67,18 @@ function refuseImpossible(items: readonly ReadItem[], { live }: JobDeps, { setti
   )
 }
 
+/** A request to submit a batch, once it is read. */
+interface BatchRequest {
+  readonly req: Request
+  readonly res: Response
+  readonly body: Buffer
+  readonly readItems: readonly ReadItem[]
+  readonly by: Submitter
+}
+
 async function sendBatch(
   deps: JobDeps,
-  req: Request,
-  res: Response,
-  body: Buffer,
-  readItems: readonly ReadItem[],
-  by: Submitter,
+  { req, res, body, readItems, by }: BatchRequest,
   keep?: (answer: Buffer) => Promise<void>,
 ): Promise<void> {
   const items: BatchItem[] = readItems.map((item) => ({

@@ -35,11 +35,12 @@ export function submitJob(deps: JobDeps) {
     const { caller, clientAddress } = contextOf(req)
     const by: Submitter = { caller, clientAddress, options }
     await deps.whenReady()
-    if (options.idempotencyKey === undefined) return sendSubmission(deps, req, res, body, submission, by, undefined)
+    const request = { req, res, body, submission, by }
+    if (options.idempotencyKey === undefined) return sendSubmission(deps, request)
 
     const use = { caller, path: JOBS_PATH, key: options.idempotencyKey, bodyHash: await hashBody(body) }
     const kept = await deps.idempotency.once(use, (isKept) =>
-      sendSubmission(deps, req, res, body, submission, by, {
+      sendSubmission(deps, request, {
         keptAnswer: (answer, node) => keptAnswerOf(answer, use, node),
         isKept,
       }),
@@ -48,15 +49,17 @@ export function submitJob(deps: JobDeps) {
   }
 }
 
-async function sendSubmission(
-  deps: JobDeps,
-  req: Request,
-  res: Response,
-  body: Buffer,
-  submission: Submission,
-  by: Submitter,
-  keeping: Keeping | undefined,
-): Promise<void> {
+/** A request to submit a job or subscription, once it is read. */
+interface SubmissionRequest {
+  readonly req: Request
+  readonly res: Response
+  readonly body: Buffer
+  readonly submission: Submission
+  readonly by: Submitter
+}
+
+async function sendSubmission(deps: JobDeps, request: SubmissionRequest, keeping?: Keeping): Promise<void> {
+  const { req, res, body, submission, by } = request
   const need = await needOf(submission, deps.selector)
   const isJob = submission.kind === 'job'
   const room = isJob ? roomFor(submission.containers, body.length) : 0
@@ -66,7 +69,7 @@ async function sendSubmission(
     await deps.forwarder.forward(req, res, {
       ...submissionExchange(deps, { path: JOBS_PATH, body, submission, by, need, headers: jobHeaders(deps, req) }),
       onAnswer: async (answer, lease) => {
-        const recorded = await recordAnswer(deps, answer, lease, submission, body, room, by, keeping)
+        const recorded = await recordAnswer(deps, { answer, lease, room }, request, keeping)
         isOurs = recorded.isOurs
         return recorded.answer
       },
@@ -113,12 +116,8 @@ export function submissionExchange(
 
 async function recordAnswer(
   { live, ledger, logger }: JobDeps,
-  answer: Answer,
-  lease: Lease,
-  submission: Submission,
-  request: Buffer,
-  room: number,
-  by: Submitter,
+  { answer, lease, room }: { answer: Answer; lease: Lease; room: number },
+  { body: request, submission, by }: SubmissionRequest,
   keeping: Keeping | undefined,
 ): Promise<{ answer: Answer; isOurs: boolean }> {
   if (answer.status < 200 || answer.status > 299) return { answer, isOurs: false }

@@ -1,4 +1,4 @@
-import type { LogFields } from './logger.ts'
+import type { LogFields } from '../base/logger.ts'
 
 /*
  * What a line of the log may hold. Clients, nodes and lists of nodes have a say in what is logged: whatever they send, a

@@ -1,18 +1,13 @@
 import { Writable } from 'node:stream'
 import { styleText } from 'node:util'
 import winston from 'winston'
+import type { LogFields, Logger as LoggerPort } from '../base/logger.ts'
 import { bounded, shortLine, toJson } from './logText.ts'
 
-export type LogLevel = 'error' | 'warn' | 'info' | 'debug'
+type LogLevel = 'error' | 'warn' | 'info' | 'debug'
 
-export type LogFields = Record<string, unknown>
-
-/** What the rest of the gateway logs with. Logging never throws and never waits. */
-export interface Logger {
-  debug(message: string, fields?: LogFields): void
-  info(message: string, fields?: LogFields): void
-  warn(message: string, fields?: LogFields): void
-  error(message: string, fields?: LogFields): void
+/** The log of the process. Logging never throws and never waits. */
+export interface Logger extends LoggerPort {
   /** Whether debug lines are written: ask before building costly fields. */
   readonly isDebug: boolean
   /** Resolves when all lines have been handed to the operating system, or after a second: before `process.exit`. */

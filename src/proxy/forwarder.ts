@@ -52,6 +52,15 @@ interface Forwarding {
   readonly exchange: ClientExchange
 }
 
+/** A client's exchange while backends are tried. */
+interface Underway {
+  readonly req: Request
+  readonly res: Response
+  readonly exchange: ClientExchange
+  readonly tries: Tries
+  readonly leaving: Leaving
+}
+
 /**
  * http-proxy-middleware wants a target; where a request really goes is decided anew for each try. It would parse a string
  * once a request.
@@ -104,25 +113,18 @@ export class Forwarder {
     const { fleet, selector } = this.#options
     const tries = new Tries(exchange, fleet, selector)
     const leaving = new Leaving(res, exchange.cancelsWithClient)
+    const underway = { req, res, exchange, tries, leaving }
     const { tap } = exchange
     const outcome = await tryNodes(this.#options, exchange, tries, {
       memory: memoryOf(req).answer,
       onAttempt: (attempt) => leaving.ends(attempt),
-      ...(tap && { sink: (lease) => this.#sink(req, res, lease, tap(lease), exchange, tries, leaving) }),
+      ...(tap && { sink: (lease) => this.#sink(underway, lease, tap(lease)) }),
     })
     leaving.forget()
-    await this.#conclude(req, res, exchange, tries, outcome)
+    await this.#conclude(underway, outcome)
   }
 
-  #sink(
-    req: Request,
-    res: Response,
-    lease: Lease,
-    tap: StreamTap,
-    exchange: ClientExchange,
-    tries: Tries,
-    leaving: Leaving,
-  ): AnswerSink {
+  #sink({ req, res, exchange, tries, leaving }: Underway, lease: Lease, tap: StreamTap): AnswerSink {
     const { fleet } = this.#options
     const abort = (error: unknown): void => leaving.abort(toFault(error))
     const sink = new ClientSink({ res, nodeName: lease.node.name, tap, abort })
@@ -181,13 +183,7 @@ export class Forwarder {
     }
   }
 
-  async #conclude(
-    req: Request,
-    res: Response,
-    exchange: ClientExchange,
-    tries: Tries,
-    outcome: Outcome,
-  ): Promise<void> {
+  async #conclude({ req, res, exchange, tries }: Underway, outcome: Outcome): Promise<void> {
     const context = contextOf(req)
     context.tries = tries.tried.size
     if (outcome.kind === 'fault') {

@@ -1,7 +1,7 @@
 import { Pool, type Dispatcher } from 'undici'
 import { proxyAuthorization, type ForwardProxies, type ForwardProxy } from '../fleet/forwardProxies.ts'
 import type { TrackedNode } from '../fleet/node.ts'
-import type { BackendRequest } from './attempt.ts'
+import type { BackendRequest } from './answer.ts'
 import { createConnector } from './connector.ts'
 import { IdleLimit, watchCloses } from './idleCloses.ts'
 import { passOverInterimAnswers } from './interimAnswers.ts'

@@ -42,7 +42,7 @@ async function run(options: ChaosOptions, cleanups: Cleanups): Promise<boolean> 
   tell('all is at rest')
   const findings = await check(callers)
   if (options.verbose && findings.violations.length > 0) console.log(gateway.output)
-  console.log(summarize(options, callers, troubles, gateway, findings, seconds()))
+  console.log(summarize({ options, callers, troubles, gateway, findings, seconds: seconds() }))
   return findings.violations.length === 0
 }
 

@@ -6,15 +6,18 @@ import type { Troubles } from './troubles.ts'
 
 const MOST_SHOWN = 20
 
+/** A run that is over. */
+interface ChaosRun {
+  readonly options: ChaosOptions
+  readonly callers: readonly Caller[]
+  readonly troubles: Troubles
+  readonly gateway: Gateway
+  readonly findings: Findings
+  readonly seconds: number
+}
+
 /** The run in numbers, as lines for people. */
-export function summarize(
-  options: ChaosOptions,
-  callers: readonly Caller[],
-  troubles: Troubles,
-  gateway: Gateway,
-  findings: Findings,
-  seconds: number,
-): string {
+export function summarize({ options, callers, troubles, gateway, findings, seconds }: ChaosRun): string {
   const { violations, succeeded, failed, unheard } = findings
   const sum = (count: (caller: Caller) => number): number => callers.reduce((total, caller) => total + count(caller), 0)
   const refused = new Map<string, number>()

@@ -50,6 +50,14 @@ class Findings {
   }
 }
 
+/** What all rounds of a run have in common. */
+interface FuzzRun {
+  readonly gateway: Gateway
+  readonly options: FuzzOptions
+  readonly findings: Findings
+  readonly life: { isAlive(): boolean }
+}
+
 async function run(options: FuzzOptions, cleanups: Cleanups): Promise<boolean> {
   const startedAt = performance.now()
   const { seed, cases, rounds } = options
@@ -64,7 +72,7 @@ async function run(options: FuzzOptions, cleanups: Cleanups): Promise<boolean> {
   for (let round = 0; round < rounds && life.isAlive(); round++) {
     const first = Math.floor((cases * round) / rounds)
     const end = Math.floor((cases * (round + 1)) / rounds)
-    await runRange(gateway, options, first, end, findings, life)
+    await runRange({ gateway, options, findings, life }, first, end)
     if (!life.isAlive()) break
     await atRest(gateway).catch((error: unknown) => findings.add((error as Error).message))
     const { descriptors, residentBytes } = holdingsOf(gateway)
@@ -95,14 +103,9 @@ function watchLife(gateway: Gateway): { isAlive(): boolean } {
   return { isAlive: () => isAlive }
 }
 
-async function runRange(
-  gateway: Gateway,
-  { seed, parallel }: FuzzOptions,
-  first: number,
-  end: number,
-  findings: Findings,
-  life: { isAlive(): boolean },
-): Promise<void> {
+/** Runs the cases from `first` up to, not including, `end`. */
+async function runRange({ gateway, options, findings, life }: FuzzRun, first: number, end: number): Promise<void> {
+  const { seed, parallel } = options
   let next = first
   const worker = async (): Promise<void> => {
     while (next < end && life.isAlive()) {

@@ -1,6 +1,6 @@
 /**
- * Every constant of the routing policy. Names end in their unit; all that end in `Seconds` are times and are what
- * {@link scaledBy} scales. The values were found with the simulator in `test/kit/simulator`.
+ * Every constant of the routing policy. Names end in their unit; all that end in `Seconds` are times, and
+ * nothing else is: benchmarks scale them all. The values were found with the simulator in `test/kit/simulator`.
  */
 export interface PolicyConstants {
   /** Jobs that a backend is assumed to run at once until its operator says or it is learnt. Too low costs less than too high. */
@@ -154,13 +154,4 @@ export const DEFAULT_CONSTANTS: PolicyConstants = {
   sampleTableSeconds: 1,
   cachedScoreSeconds: 0.25,
   panicNodes: 4,
-}
-
-/** The same policy in a world whose time runs `factor` times as long: 0.1 for a benchmark at a tenth of real time. */
-export function scaledBy(factor: number, constants: PolicyConstants = DEFAULT_CONSTANTS): PolicyConstants {
-  const scaled = Object.entries(constants).map(([name, value]: [string, number]) => [
-    name,
-    name.endsWith('Seconds') ? value * factor : value,
-  ])
-  return Object.fromEntries(scaled) as PolicyConstants
 }

@@ -1,4 +1,4 @@
-import type { Candidate, SelectionContext } from './selection.ts'
+import type { Candidate, SelectionContext } from './candidate.ts'
 
 /** Up to this many places they are filled in one pass over the candidates; above, all are sorted. */
 const FEW = 64

@@ -1,4 +1,4 @@
-import type { Candidate } from './selection.ts'
+import type { Candidate } from './candidate.ts'
 
 /** Draws members of a list with probability proportional to their throughput. Never uniformly: that over-feeds the
  * slow ones, however few are compared. */

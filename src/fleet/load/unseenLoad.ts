@@ -1,29 +1,5 @@
 import type { PolicyConstants } from './constants.ts'
 
-/** Unseen jobs left of `jobs` after `seconds` beside `own` jobs of ours: a fluid that drains towards `steadyJobs`.
- * While more jobs are there than can run, the node works off `concurrency / serviceSeconds` a second, of which the
- * unseen ones get their share; after that each runs and ends with the time constant of one service. */
-export function drained(
-  jobs: number,
-  steadyJobs: number,
-  own: number,
-  seconds: number,
-  serviceSeconds: number,
-  concurrency: number,
-): number {
-  let excess = jobs - steadyJobs
-  if (excess === 0) return jobs
-  let left = seconds
-  const load = own + jobs
-  if (excess > 0 && load > concurrency) {
-    const queuedSeconds = ((load - concurrency) * serviceSeconds) / concurrency
-    if (left <= queuedSeconds) return steadyJobs + excess * (1 - (concurrency * left) / (serviceSeconds * load))
-    excess *= concurrency / load
-    left -= queuedSeconds
-  }
-  return steadyJobs + excess * Math.exp(-left / serviceSeconds)
-}
-
 /** Jobs on a node that the gateway does not see (X): of two-step clients, other clients, other gateways, the chain. */
 export class UnseenLoad {
   /** X, as of the last call of any method. */
@@ -38,8 +14,22 @@ export class UnseenLoad {
     return this.jobs === this.steadyJobs
   }
 
+  /** X after `seconds` beside `own` jobs of ours: a fluid that drains towards its steady part.
+   * While more jobs are there than can run, the node works off `concurrency / serviceSeconds` a second, of which the
+   * unseen ones get their share; after that each runs and ends with the time constant of one service. */
   jobsAfter(seconds: number, own: number, serviceSeconds: number, concurrency: number): number {
-    return drained(this.jobs, this.steadyJobs, own, seconds, serviceSeconds, concurrency)
+    const { jobs, steadyJobs } = this
+    let excess = jobs - steadyJobs
+    if (excess === 0) return jobs
+    let left = seconds
+    const load = own + jobs
+    if (excess > 0 && load > concurrency) {
+      const queuedSeconds = ((load - concurrency) * serviceSeconds) / concurrency
+      if (left <= queuedSeconds) return steadyJobs + excess * (1 - (concurrency * left) / (serviceSeconds * load))
+      excess *= concurrency / load
+      left -= queuedSeconds
+    }
+    return steadyJobs + excess * Math.exp(-left / serviceSeconds)
   }
 
   drain(seconds: number, own: number, serviceSeconds: number, concurrency: number): void {

@@ -24,6 +24,13 @@ import {
 const PROBE_BYTES = 64 * 1024
 
 type Blob = Uint8Array | null
+/** How a job has ended. */
+interface JobResult {
+  readonly state: string
+  readonly finishedAt: number
+  readonly result: Blob
+  readonly intermediate: Blob
+}
 /** A finished job to remove; `bytes` are those of its row. */
 type FinishedRow = [seq: number, caller: string, bytes: number, isInPieces: number]
 type OldAnswerRow = [seq: number, caller: string, bytes: number]
@@ -252,13 +259,13 @@ export class SqliteStore {
       } else {
         const result = unpack(packed, resultRef) ?? null
         const intermediate = unpack(packed, intermediateRef) ?? null
-        this.#finish(seq, caller, state, finishedAt, result, intermediate)
+        this.#finish(seq, caller, { state, finishedAt, result, intermediate })
       }
     }
     return true
   }
 
-  #finish(seq: number, caller: string, state: string, finishedAt: number, result: Blob, intermediate: Blob): void {
+  #finish(seq: number, caller: string, { state, finishedAt, result, intermediate }: JobResult): void {
     if (result && Math.max(result.length, intermediate?.length ?? 0) > PIECE_BYTES) {
       this.#results.put(caller, seq, result, intermediate)
       this.#sql.finish.run(state, finishedAt, null, null, seq)

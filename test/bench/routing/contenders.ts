@@ -6,9 +6,9 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import type { SelectionPolicyName } from '../../../src/fleet/load/selection.ts'
 import { freePort } from '../../kit/wait.ts'
 import type { BenchNode } from './fleet.ts'
+import type { SelectionPolicyName } from './policies.ts'
 
 const GATEWAY = fileURLToPath(new URL('gatewayMain.ts', import.meta.url))
 /** 30 s at a tenth of the time. */

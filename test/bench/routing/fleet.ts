@@ -1,6 +1,6 @@
 import type { LocalSimNode } from '../../kit/simNode/index.ts'
 import { startSimNode } from '../../kit/simNode/index.ts'
-import { ONE_KIND, type Mix } from './arrivals.ts'
+import { MEAN_SERVICE_SECONDS, ONE_KIND, type Mix } from './arrivals.ts'
 import { seeded } from './random.ts'
 
 /** A simulated node, and what is really true of it. */
@@ -22,9 +22,6 @@ export interface FleetShape {
   /** Each node takes twice or half as long as usual for each kind, at random. */
   readonly differByKind: boolean
 }
-
-/** Mean service time of a job on the fastest node, seconds: a tenth of the design's, as all times here are. */
-export const MEAN_SERVICE_SECONDS = 0.1
 
 /** Starts the nodes in this process: they only wait and count, and their true load can be read at any time. */
 export async function startFleet({ nodes, alike, seed, mix, differByKind }: FleetShape): Promise<BenchNode[]> {

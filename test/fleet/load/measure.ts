@@ -1,7 +1,8 @@
 /** Prints what the routing policy costs: `node test/fleet/load/measure.ts`. */
 import { FleetLoad } from '../../../src/fleet/load/fleetLoad.ts'
 import { NodeLoad } from '../../../src/fleet/load/nodeLoad.ts'
-import { rank, SELECTION_POLICIES } from '../../../src/fleet/load/selection.ts'
+import { rank } from '../../../src/fleet/load/ranking.ts'
+import { lowestScore } from '../../../src/fleet/load/selection.ts'
 import { seededRandom } from '../../kit/simulator/random.ts'
 
 const random = seededRandom(1)
@@ -43,17 +44,17 @@ function microseconds(name: string, calls: number, stepSeconds: number, run: (no
   microseconds('score of one node', 2_000_000, 1e-4, (now) => load.score(now))
   for (const size of [3, 20]) {
     const few = nodes.slice(0, size)
-    microseconds(`pick among ${size}`, 300_000, 1e-4, (now) => SELECTION_POLICIES.score(few, { now, fleet, random }))
+    microseconds(`pick among ${size}`, 300_000, 1e-4, (now) => lowestScore(few, { now, fleet, random }))
     microseconds(`pick among ${size}, of a kind of work`, 300_000, 1e-4, (now) => {
       const kind = fleet.kinds.find(KINDS[1])
       const costRatio = fleet.costRatioOf(undefined, kind)
-      return SELECTION_POLICIES.score(few, { now, fleet, random, costRatio, kind })
+      return lowestScore(few, { now, fleet, random, costRatio, kind })
     })
   }
 }
 for (const size of [100, 1000, 10_000]) {
   const { fleet, nodes } = busyFleet(size)
-  microseconds(`pick among ${size}`, 20_000, 1e-3, (now) => SELECTION_POLICIES.score(nodes, { now, fleet, random }))
+  microseconds(`pick among ${size}`, 20_000, 1e-3, (now) => lowestScore(nodes, { now, fleet, random }))
   microseconds(`rank the best 3 of ${size}`, 2_000, 1e-2, (now) => rank(nodes, { now, fleet, random }, 3))
   microseconds(`rank the best 3 of ${size}, of a kind of work`, 2_000, 1e-2, (now) => {
     const kind = fleet.kinds.find(KINDS[1])

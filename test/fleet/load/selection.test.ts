@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FleetLoad } from '../../../src/fleet/load/fleetLoad.ts'
 import { NodeLoad } from '../../../src/fleet/load/nodeLoad.ts'
-import { isInPanic, rank, SELECTION_POLICIES, type SelectionPolicyName } from '../../../src/fleet/load/selection.ts'
+import { rank } from '../../../src/fleet/load/ranking.ts'
+import { isInPanic } from '../../../src/fleet/load/selection.ts'
+import { SELECTION_POLICIES, type SelectionPolicyName } from '../../bench/routing/policies.ts'
 import { seededRandom } from '../../kit/simulator/random.ts'
 
 interface Named {

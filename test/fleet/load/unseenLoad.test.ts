@@ -1,36 +1,41 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { DEFAULT_CONSTANTS } from '../../../src/fleet/load/constants.ts'
-import { drained, UnseenLoad } from '../../../src/fleet/load/unseenLoad.ts'
+import { UnseenLoad } from '../../../src/fleet/load/unseenLoad.ts'
+
+/** Unseen load as it would be after polls. */
+function load(jobs: number, steadyJobs = 0): UnseenLoad {
+  return Object.assign(new UnseenLoad(), { jobs, steadyJobs })
+}
 
 const near = (actual: number, expected: number): void =>
   assert.ok(Math.abs(actual - expected) < 1e-9, `${actual} is not ${expected}`)
 
 test('below saturation unseen jobs end with the time constant of one service', () => {
-  near(drained(2, 0, 1, 5, 5, 4), 2 * Math.exp(-1))
+  near(load(2).jobsAfter(5, 1, 5, 4), 2 * Math.exp(-1))
 })
 
 test('a saturated node works off its unseen jobs at its full rate, in proportion to their share', () => {
   // 12 jobs, 6 of them unseen; in 2 s two slots with 1 s a job work off 4 of the 12.
-  near(drained(6, 0, 6, 2, 1, 2), 4)
+  near(load(6).jobsAfter(2, 6, 1, 2), 4)
 })
 
 test('once the queue is gone the rest ends exponentially', () => {
   // 12 jobs on 2 slots: after 5 s of 1 s services 2 are left, one of them unseen.
-  near(drained(6, 0, 6, 5, 1, 2), 1)
-  near(drained(6, 0, 6, 6, 1, 2), Math.exp(-1))
+  near(load(6).jobsAfter(5, 6, 1, 2), 1)
+  near(load(6).jobsAfter(6, 6, 1, 2), Math.exp(-1))
 })
 
 test('draining in steps is the same as draining at once while no job of ours comes or goes', () => {
   let jobs = 3
-  for (let step = 0; step < 10; step++) jobs = drained(jobs, 0, 0, 0.1, 2, 4)
-  near(jobs, drained(3, 0, 0, 1, 2, 4))
+  for (let step = 0; step < 10; step++) jobs = load(jobs).jobsAfter(0.1, 0, 2, 4)
+  near(jobs, load(3).jobsAfter(1, 0, 2, 4))
 })
 
 test('unseen load returns to its steady part from above and from below', () => {
-  near(drained(5, 2, 0, 1000, 1, 8), 2)
-  near(drained(0, 2, 0, 1000, 1, 8), 2)
-  near(drained(0, 2, 0, 1, 1, 8), 2 - 2 * Math.exp(-1))
+  near(load(5, 2).jobsAfter(1000, 0, 1, 8), 2)
+  near(load(0, 2).jobsAfter(1000, 0, 1, 8), 2)
+  near(load(0, 2).jobsAfter(1, 0, 1, 8), 2 - 2 * Math.exp(-1))
 })
 
 test('a look-up counts at once', () => {

@@ -33,6 +33,17 @@ export interface StreamSink {
   break(): void
 }
 
+/** A stream whose job has begun. */
+interface RunningStream {
+  readonly job: JobSubmission
+  readonly sink: StreamSink
+  readonly trace: JobTrace
+  /** Aborted when its client has left. */
+  readonly gone: AbortSignal
+  readonly finish: (status: JobStatus, result: ResultText) => void
+  readonly breakOff: () => void
+}
+
 export interface WorkEvents {
   jobAccepted: (trace: JobTrace) => void
   jobStarted: (trace: JobTrace) => void
@@ -144,7 +155,7 @@ export class Work {
     }
     const leave = this.#queue.add((release) => {
       this.#begin(trace)
-      void this.#stream(job, sink, trace, gone.signal, finish, breakOff).then((isOver) => {
+      void this.#stream({ job, sink, trace, gone: gone.signal, finish, breakOff }).then((isOver) => {
         if (isOver) release()
       })
     })
@@ -152,14 +163,7 @@ export class Work {
   }
 
   /** Resolves when the stream needs its place no more; with false, if it is to keep it. */
-  async #stream(
-    job: JobSubmission,
-    sink: StreamSink,
-    trace: JobTrace,
-    gone: AbortSignal,
-    finish: (status: JobStatus, result: ResultText) => void,
-    breakOff: () => void,
-  ): Promise<boolean> {
+  async #stream({ job, sink, trace, gone, finish, breakOff }: RunningStream): Promise<boolean> {
     const container = job.containers[0]!
     const plan = streamPlan(job, this.#settings, this.#serviceMs(job))
     const kept: string[] = []

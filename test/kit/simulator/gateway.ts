@@ -2,12 +2,9 @@ import { FleetLoad } from '../../../src/fleet/load/fleetLoad.ts'
 import { NodeLoad } from '../../../src/fleet/load/nodeLoad.ts'
 import type { WorkMark } from '../../../src/fleet/load/work.ts'
 import { waitingSeconds } from '../../../src/fleet/load/score.ts'
-import {
-  rank,
-  SELECTION_POLICIES,
-  type SelectionContext,
-  type SelectionPolicyName,
-} from '../../../src/fleet/load/selection.ts'
+import type { SelectionContext } from '../../../src/fleet/load/candidate.ts'
+import { rank } from '../../../src/fleet/load/ranking.ts'
+import { SELECTION_POLICIES, type SelectionPolicyName } from '../../bench/routing/policies.ts'
 import { DEFAULT_CONSTANTS } from '../../../src/fleet/load/constants.ts'
 import type { Backend, Job } from './backend.ts'
 import type { Events } from './events.ts'

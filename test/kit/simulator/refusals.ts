@@ -1,7 +1,7 @@
 import { FleetLoad } from '../../../src/fleet/load/fleetLoad.ts'
 import { NodeLoad } from '../../../src/fleet/load/nodeLoad.ts'
 import { Outliers, type Asked } from '../../../src/fleet/load/outliers/outliers.ts'
-import { SELECTION_POLICIES } from '../../../src/fleet/load/selection.ts'
+import { lowestScore } from '../../../src/fleet/load/selection.ts'
 import { Backend } from './backend.ts'
 import { Events } from './events.ts'
 import { exponential, seededRandom } from './random.ts'
@@ -160,7 +160,8 @@ class RefusalSimulation {
   #judge(asked: Asked<Known>, known: Known, isRefusal: boolean, trial: ReturnType<Outliers<Known>['started']>): void {
     if (this.#scenario.isWatched === false) return
     const now = this.#events.now
-    if (isRefusal) this.#outliers.refused(asked, known, now, 500, () => this.#known.length > 1, trial)
+    const hasSiblings = (): boolean => this.#known.length > 1
+    if (isRefusal) this.#outliers.refused(asked, known, now, { status: 500, hasSiblings, trial })
     else this.#outliers.answered(asked, known, now, true, trial)
   }
 
@@ -172,8 +173,7 @@ class RefusalSimulation {
     const isRetry = tried.size > 0
     const allows = (known: Known): boolean => isUntried(known) && choice?.admits(known, now, isRetry) !== false
     return (
-      SELECTION_POLICIES.score(this.#known, { ...context, allows }) ??
-      SELECTION_POLICIES.score(this.#known, { ...context, allows: isUntried })
+      lowestScore(this.#known, { ...context, allows }) ?? lowestScore(this.#known, { ...context, allows: isUntried })
     )
   }
 

@@ -47,6 +47,15 @@ export interface Trial<B> {
   readonly number: number
 }
 
+/** How a backend refused a request. */
+export interface Refusal<B extends object> {
+  readonly status: number
+  /** Whether any other backend could have taken the request; without one there is no rule. Asked only where it matters. */
+  readonly hasSiblings: () => boolean
+  /** The trial that the request was, if any. */
+  readonly trial?: Trial<B> | undefined
+}
+
 /**
  * Backends that answer, but badly. One that refuses at once is always idle, so it looks best: it is compared with its
  * siblings over the same time, and on strong evidence it is set aside. Kept per backend and kind of work, and only as long
@@ -125,20 +134,8 @@ export class Outliers<B extends object> {
     this.#tidy(now)
   }
 
-  /**
-   * A refusal.
-   *
-   * @param hasSiblings whether any other backend could have taken the request; without one there is no rule. Asked only
-   * where it matters
-   */
-  refused(
-    asked: Asked<B>,
-    backend: B,
-    now: number,
-    status: number,
-    hasSiblings: () => boolean,
-    trial?: Trial<B>,
-  ): void {
+  /** A refusal. */
+  refused(asked: Asked<B>, backend: B, now: number, { status, hasSiblings, trial }: Refusal<B>): void {
     if (asked.kind.length > LONGEST_KIND) return
     const record = this.#recordOf(asked.kind, now)
     const suspect = record.find(backend) ?? this.#add(record, backend)

@@ -25,7 +25,7 @@ class Fleet {
   }
 
   refuse(backend: Backend, now: number, asked = this.asked(), trial?: Trial<Backend>, status = 500): void {
-    this.outliers.refused(asked, backend, now, status, () => this.hasSiblings, trial)
+    this.outliers.refused(asked, backend, now, { status, hasSiblings: () => this.hasSiblings, trial })
   }
 
   serve(backend: Backend, now: number, asked = this.asked(), trial?: Trial<Backend>): void {

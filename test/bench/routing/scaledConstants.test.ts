@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { DEFAULT_CONSTANTS, scaledBy } from '../../../src/fleet/load/constants.ts'
+import { DEFAULT_CONSTANTS } from '../../../src/fleet/load/constants.ts'
+import { scaledBy } from './scaledConstants.ts'
 
 test('scaling touches all times and nothing but times', () => {
   const scaled = scaledBy(0.1)

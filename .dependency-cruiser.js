@@ -1,0 +1,89 @@
+/*
+ * Which module may import which. Imports of types count as well, and so does a cycle within a folder.
+ */
+
+const base = ['base', 'memory', 'json', 'ids', 'faults']
+const beneathProxy = ['http', 'fleet', ...base]
+const beneathFeatures = ['proxy', 'ledger', ...beneathProxy]
+const beneathApp = ['jobs', 'openai', 'lookup', ...beneathFeatures]
+const beneathMain = ['app', 'config', 'observability', 'openapi', 'dashboard', ...beneathApp]
+
+/** Each layer, a folder or file of `src/`, and the layers that it may import besides itself. */
+const LAYERS = {
+  cli: ['main', ...beneathMain],
+  main: beneathMain,
+  app: beneathApp,
+  observability: beneathApp,
+  openapi: ['http', 'faults'],
+  dashboard: [],
+  jobs: beneathFeatures,
+  openai: beneathFeatures,
+  lookup: beneathFeatures,
+  proxy: beneathProxy,
+  ledger: ['base', 'faults'],
+  http: base,
+  fleet: base,
+  json: ['base'],
+  memory: [],
+  base: [],
+  ids: ['faults'],
+  faults: [],
+  config: [],
+}
+
+/** The modules of some layers. */
+const within = (layers) => `^src/(${layers.join('|')})(/|\\.ts$)`
+
+/** @type {import('dependency-cruiser').IConfiguration} */
+export default {
+  forbidden: [
+    {
+      name: 'no-cycles',
+      comment: 'A cycle means that neither module can be understood, tested or moved without the other.',
+      severity: 'error',
+      from: {},
+      to: { circular: true },
+    },
+    ...Object.entries(LAYERS).map(([layer, mayImport]) => ({
+      name: `layer-${layer}`,
+      comment: `Besides itself, ${layer} may import: ${mayImport.join(', ') || 'nothing of src'}.`,
+      severity: 'error',
+      from: { path: within([layer]) },
+      to: { path: '^src/', pathNot: within([layer, ...mayImport]) },
+    })),
+    {
+      name: 'layers-are-named',
+      comment: 'Each folder and file of src is one of the layers of .dependency-cruiser.js.',
+      severity: 'error',
+      from: {},
+      to: { path: '^src/', pathNot: within(Object.keys(LAYERS)) },
+    },
+    {
+      name: 'src-stands-alone',
+      comment: 'What is shipped imports nothing of the tests, and only packages that are installed with it.',
+      severity: 'error',
+      from: { path: '^src/' },
+      to: { path: '^test/' },
+    },
+    {
+      name: 'no-development-packages',
+      comment: 'What is shipped imports only packages that are installed with it; types are not needed to run.',
+      severity: 'error',
+      from: { path: '^src/' },
+      to: { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['type-only'], pathNot: '^node_modules/@types/' },
+    },
+    {
+      name: 'resolvable',
+      comment: 'A module that is imported must be there.',
+      severity: 'error',
+      from: {},
+      to: { couldNotResolve: true },
+    },
+  ],
+  options: {
+    // Imports that the compiler removes count as well: those of types.
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    doNotFollow: { path: '^node_modules/' },
+  },
+}
