@@ -31,7 +31,11 @@ const LAYERS = {
   config: [],
 }
 
-/** The modules of some layers. */
+/**
+ * The modules of some layers.
+ *
+ * @param {readonly string[]} layers
+ */
 const within = (layers) => `^src/(${layers.join('|')})(/|\\.ts$)`
 
 /** @type {import('dependency-cruiser').IConfiguration} */

@@ -34,7 +34,7 @@ import { openRealtime } from './openai/realtime.ts'
 import { forwardResponse, type ResponsePart } from './openai/responses/byId.ts'
 
 /** Pages for operators and for whatever watches over the process. */
-export interface Pages {
+interface Pages {
   /** Always open: load balancers and orchestrators ask them. */
   readonly open: Readonly<Record<string, RequestHandler>>
   /** Behind `OPS_KEY`. */

@@ -1,5 +1,5 @@
 /** Who has to act on a fault: the client, the gateway's operator, or the backend's operator. */
-export type FaultSource = 'client' | 'gateway' | 'upstream'
+type FaultSource = 'client' | 'gateway' | 'upstream'
 
 /** One row of the table of faults. */
 export interface Fault {

@@ -29,7 +29,7 @@ import { LiveJobs } from './jobs/liveJobs.ts'
 import { RequestRoom } from './jobs/requestRoom.ts'
 import type { LookupDeps } from './lookup/addresses.ts'
 import { ephemeralTicketKeys, openTicketKeys, type TicketKeys } from './lookup/tickets/keys.ts'
-import { apiDescriptionPage } from './openapi/index.ts'
+import { apiDescriptionPage, describeApi } from './openapi/index.ts'
 import { dashboardPage } from './dashboard/index.ts'
 import { logFleet, logJobs } from './observability/lifeLog.ts'
 import type { Logger } from './observability/logger.ts'
@@ -200,7 +200,7 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
         '/health': healthPage(watch),
         '/livez': livePage,
         '/readyz': readyPage(watch),
-        '/openapi.json': apiDescriptionPage(watch.version),
+        '/openapi.json': apiDescriptionPage(describeApi(watch.version)),
       },
       guarded: {
         '/services': servicesPage(watch),

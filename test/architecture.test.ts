@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process'
 import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { after, before, describe, test } from 'node:test'
+import { before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { ESLint } from 'eslint'
 
@@ -12,7 +12,6 @@ import { ESLint } from 'eslint'
  */
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url))
-const DEPCRUISE = path.join(ROOT, 'node_modules/.bin/depcruise')
 
 interface Violation {
   from: string
@@ -20,8 +19,36 @@ interface Violation {
   rule: { name: string }
 }
 
-/** Sources that each break one rule, or none, by their names. */
-const SOURCES: Readonly<Record<string, string>> = {
+/** Texts of files by their names. */
+type Files = Readonly<Record<string, string>>
+
+/** A folder with these files and the project's own settings, in which one of its commands runs. Returns what that prints. */
+async function runWith(files: Files, command: string, args: readonly string[]): Promise<string> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'rules-'))
+  try {
+    for (const [name, text] of Object.entries(files)) {
+      await mkdir(path.dirname(path.join(folder, name)), { recursive: true })
+      await writeFile(path.join(folder, name), text)
+    }
+    for (const name of ['.dependency-cruiser.js', 'knip.config.js', 'tsconfig.json']) {
+      await copyFile(path.join(ROOT, name), path.join(folder, name))
+    }
+    const program = [path.join(ROOT, 'node_modules/.bin', command), ...args]
+    const { promise, resolve, reject } = Promise.withResolvers<string>()
+    execFile(process.execPath, program, { cwd: folder, maxBuffer: 16e6 }, (error, stdout) => {
+      // Its exit code says that something was found.
+      if (error && stdout === '') reject(error)
+      else resolve(stdout)
+    })
+    return await promise
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+/** Sources that each break one rule of imports, or none. */
+const IMPORTS: Files = {
+  'package.json': '{ "type": "module" }',
   'src/cli.ts': `const { run } = await import('./main.ts')`,
   'src/main.ts': `import { a } from './app.ts'\nimport type { L } from './observability/logger.ts'`,
   'src/app.ts': `export const a = 1\nexport const m = 1`,
@@ -49,21 +76,12 @@ const SOURCES: Readonly<Record<string, string>> = {
 }
 
 describe('the rules of imports', () => {
-  let folder = ''
   let found: Violation[] = []
 
   before(async () => {
-    folder = await mkdtemp(path.join(tmpdir(), 'imports-'))
-    for (const [name, text] of Object.entries(SOURCES)) {
-      await mkdir(path.dirname(path.join(folder, name)), { recursive: true })
-      await writeFile(path.join(folder, name), text)
-    }
-    for (const name of ['.dependency-cruiser.js', 'tsconfig.json'])
-      await copyFile(path.join(ROOT, name), path.join(folder, name))
-    await writeFile(path.join(folder, 'package.json'), '{ "type": "module" }')
-    found = await violationsIn(folder)
+    const printed = await runWith(IMPORTS, 'depcruise', ['--output-type', 'json', 'src', 'test'])
+    found = (JSON.parse(printed) as { summary: { violations: Violation[] } }).summary.violations
   })
-  after(() => rm(folder, { recursive: true, force: true }))
 
   const rulesBrokenBy = (name: string): string[] =>
     found.filter(({ from }) => from === name).map(({ rule, to }) => `${rule.name}: ${to}`)
@@ -104,17 +122,68 @@ describe('the rules of imports', () => {
   })
 })
 
-async function violationsIn(folder: string): Promise<Violation[]> {
-  const { promise, resolve, reject } = Promise.withResolvers<string>()
-  const args = [DEPCRUISE, '--output-type', 'json', 'src', 'test']
-  execFile(process.execPath, args, { cwd: folder, maxBuffer: 16e6 }, (error, stdout) => {
-    // Its exit code is the number of violations.
-    if (error && stdout === '') reject(error)
-    else resolve(stdout)
-  })
-  const { summary } = JSON.parse(await promise) as { summary: { violations: Violation[] } }
-  return summary.violations
+/** What is used, and what is not. */
+const EXPORTS: Files = {
+  'package.json': `{ "type": "module", "dependencies": { "express": "*" }, "devDependencies": { "ws": "*" } }`,
+  'src/cli.ts': `import { used, type Used } from './base/a.ts'\nconst value: Used = used\nvoid value`,
+  'src/base/a.ts': `
+    export const used = 1
+    export type Used = number
+    export const onlyTested = 2
+    export const dead = 3
+    export type Dead = number
+    export interface OnlyHere { a: 1 }
+    export const own: OnlyHere = { a: 1 }`,
+  'src/base/deadFile.ts': `export const a = 1`,
+  'src/base/testedFile.ts': `export const a = 1`,
+  'test/a.test.ts': `
+    import { onlyTested, own } from '../src/base/a.ts'
+    import { a } from '../src/base/testedFile.ts'
+    import { helped } from './kit/help.ts'
+    void [onlyTested, own, a, helped]`,
+  'test/kit/help.ts': `export const helped = 1\nexport const helpless = 2`,
 }
+
+interface Unused {
+  issues: ({ file: string } & Record<string, { name: string }[]>)[]
+}
+
+describe('the rules of exports', () => {
+  const unused = async (...args: string[]): Promise<string[]> => {
+    const { issues } = JSON.parse(await runWith(EXPORTS, 'knip', ['--reporter', 'json', ...args])) as Unused
+    return issues
+      .flatMap(({ file, ...kinds }) =>
+        Object.entries(kinds).flatMap(([kind, found]) =>
+          found.map(({ name }) => (kind === 'files' ? `files: ${name}` : `${kind}: ${file} ${name}`)),
+        ),
+      )
+      .sort()
+  }
+
+  test('files, exports, types and packages that nothing uses are found, in tests as well', async () => {
+    assert.deepEqual(await unused(), [
+      'dependencies: package.json express',
+      'devDependencies: package.json ws',
+      'exports: src/base/a.ts dead',
+      'exports: test/kit/help.ts helpless',
+      'files: src/base/deadFile.ts',
+      'types: src/base/a.ts Dead',
+    ])
+  })
+
+  test('what only tests use of src is found, though the other run takes it for used', async () => {
+    const found = (await unused('--production')).filter((one) => one.includes('src/'))
+    assert.deepEqual(found, [
+      'exports: src/base/a.ts dead',
+      'exports: src/base/a.ts onlyTested',
+      'exports: src/base/a.ts own',
+      'files: src/base/deadFile.ts',
+      'files: src/base/testedFile.ts',
+      'types: src/base/a.ts Dead',
+      'types: src/base/a.ts OnlyHere',
+    ])
+  })
+})
 
 describe('the rules of a file', () => {
   const RULES = ['max-lines', 'no-restricted-properties', 'no-restricted-imports', '@typescript-eslint/max-params']

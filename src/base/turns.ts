@@ -72,14 +72,6 @@ export class Slice {
   }
 }
 
-/** Does the work without a break. For work that is known to be short. */
-export function atOnce<T>(steps: Steps<T>): T {
-  for (;;) {
-    const step = steps.next()
-    if (step.done === true) return step.value
-  }
-}
-
 /** Does the work in slices; short work at once. */
 export function nowOrInTurns<T>(steps: Steps<T>): T | Promise<T> {
   // Work of one step needs no measure.

@@ -19,7 +19,7 @@ export interface FormatOptions {
 const bytesPerUnit: Readonly<Record<string, number>> = { b: 1, kb: 1024, mb: 1024 ** 2, gb: 1024 ** 3, tb: 1024 ** 4 }
 
 /** Bytes in a size such as `10mb`, `1.5gb`, `512kb` or `1048576` (units of 1024); undefined where it is none. */
-export function parseSize(text: string): number | undefined {
+function parseSize(text: string): number | undefined {
   const match = /^(\d+(?:\.\d+)?)\s*(b|kb|mb|gb|tb)?$/i.exec(text)
   if (!match) return undefined
   return Math.floor(Number(match[1]) * (bytesPerUnit[match[2]?.toLowerCase() ?? 'b'] ?? 1))

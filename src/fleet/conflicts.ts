@@ -28,7 +28,7 @@ interface Seen {
 }
 
 /** Finds container ids with more than one image among these nodes. Nodes that tell no image have no say. */
-export function* findImageConflicts(nodes: readonly TrackedNode[]): Steps<ImageConflicts> {
+function* findImageConflicts(nodes: readonly TrackedNode[]): Steps<ImageConflicts> {
   const seen = new Map<string, Seen>()
   const conflicting = new Set<string>()
   for (const node of nodes) {

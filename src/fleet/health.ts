@@ -1,7 +1,7 @@
 /** Failures in a row after which a healthy node counts as unhealthy. */
-export const FLIP_DOWN_AFTER = 3
+const FLIP_DOWN_AFTER = 3
 /** Successes in a row after which an unhealthy node that was up before counts as healthy again. */
-export const FLIP_UP_AFTER = 2
+const FLIP_UP_AFTER = 2
 
 /** Up or down by consecutive evidence, so that one lost packet changes nothing. Starts down, and the first success of all is enough. */
 export class Health {

@@ -74,7 +74,7 @@ function parsed(answer: Buffer, { start, end }: JsonSpan): unknown {
  *
  * @throws InfoShapeError
  */
-export function readInfo(body: unknown, listed?: number): NodeInfo {
+function readInfo(body: unknown, listed?: number): NodeInfo {
   const info = object(body, 'the answer')
   const pending = object(info['pending'] ?? {}, 'pending')
   const chain = object(info['chain'] ?? {}, 'chain')

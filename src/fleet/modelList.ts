@@ -15,7 +15,7 @@ import type { Steps } from '../base/turns.ts'
 import type { LeftOut } from './info.ts'
 
 /** Models of one service that are taken note of. */
-export const MAX_MODELS = 10_000
+const MAX_MODELS = 10_000
 /** Longest entry that is kept as the service writes it, bytes; of longer ones the id is. */
 const MAX_ENTRY_BYTES = 32 * 1024
 /** Entries of one service that are kept as it writes them, bytes in all; of the others the id is. */

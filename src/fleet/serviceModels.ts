@@ -1,7 +1,7 @@
 import { minimalEntry, renamedEntry, type EntryDefaults, type ModelEntry } from './modelList.ts'
 
 /** In an operator's list of models: any model. */
-export const ANY_MODEL = '*'
+const ANY_MODEL = '*'
 /** The tag that a name without one stands for. */
 const LATEST = ':latest'
 

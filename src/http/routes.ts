@@ -1,7 +1,7 @@
 import type { Express, IRoute, RequestHandler, Router } from 'express'
 import { GatewayFault } from '../faults.ts'
 
-export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
+type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
 
 /** Handlers of one path by method. HEAD is answered as GET. */
 export type PathHandlers = Partial<Record<Method, readonly RequestHandler[]>>

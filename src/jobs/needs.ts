@@ -5,7 +5,7 @@ import type { Selector } from '../fleet/selector.ts'
 import { GatewayFault } from '../faults.ts'
 import { inTurns, type Steps } from '../base/turns.ts'
 import type { Submission } from './shape.ts'
-import { PipelineHashes, type ContainerSets } from './subscriptionHash.ts'
+import { PipelineHashes, type ContainerSets } from './pipelineHashes.ts'
 
 /** Errors by which a node says that it will not but another may (its own words; it has no codes). */
 const NODE_SPECIFIC_REFUSALS = new Set([

@@ -12,8 +12,8 @@ import {
   stringAt,
 } from '../json/index.ts'
 import type { JsonKind, JsonMember, JsonSpan, JsonValue } from '../json/index.ts'
-import { atOnce, type Steps } from '../base/turns.ts'
-import { canonicalHash } from './subscriptionHash.ts'
+import type { Steps } from '../base/turns.ts'
+import { canonicalHash } from './containersHash.ts'
 
 /** What the gateway has to know of a job or a delegated subscription; the rest stays in its bytes. */
 export type Submission =
@@ -49,11 +49,6 @@ const STEP_ELEMENTS = 1000
  * Reads the shape of one job or subscription. Throws GatewayFault: ERR_BAD_JSON, ERR_BAD_SHAPE (400), or
  * ERR_JOB_REFUSED (405) for a job without containers, as a node does.
  */
-export function readSubmission(bytes: Buffer): Submission {
-  return atOnce(submissionSteps(bytes))
-}
-
-/** `readSubmission` in steps, for bodies that may be long. */
 export function* submissionSteps(bytes: Buffer, start = 0, end = bytes.length): Steps<Submission> {
   try {
     return yield* submissionFrom(bytes, yield* scanSteps(bytes, start, end, OBJECT_LIMITS))
@@ -79,11 +74,6 @@ function* submissionFrom(bytes: Buffer, value: JsonValue): Steps<Submission> {
  * Reads the shapes of a batch's items. Throws GatewayFault where the body is no JSON array (400) or has more than
  * 10,000 items (413); what is wrong with an item is told with the item.
  */
-export function readBatch(bytes: Buffer): ReadItem[] {
-  return atOnce(batchSteps(bytes))
-}
-
-/** `readBatch` in steps. */
 export function* batchSteps(bytes: Buffer): Steps<ReadItem[]> {
   const items: ReadItem[] = []
   for (const { start, end } of yield* scanBatch(bytes)) {

@@ -1,16 +1,5 @@
-import type { JsonMember, JsonSpan } from './scan.ts'
-import { ANSWER_LIMITS } from './errors.ts'
-import { scanArray } from './scan.ts'
-import { stringAt } from './text.ts'
+import type { JsonMember } from './scan.ts'
 import type { ByteRange } from './text.ts'
-
-/** The texts of an array of strings; undefined where the span is anything else. The bytes must have been scanned. */
-export function stringArrayAt(bytes: Buffer, span: JsonSpan): string[] | undefined {
-  if (span.kind !== 'array') return undefined
-  const elements = scanArray(bytes, span.start, span.end, ANSWER_LIMITS)
-  if (!elements.every(({ kind }) => kind === 'string')) return undefined
-  return elements.map((element) => stringAt(bytes, element))
-}
 
 /** The member of that name: the last one of several, as Python reads them. */
 export function memberOf(members: readonly JsonMember[], name: string): JsonMember | undefined {

@@ -29,12 +29,8 @@ export type JsonValue =
   | (JsonSpan & { readonly kind: 'array'; readonly elements: JsonSpan[] })
   | (JsonSpan & { readonly kind: 'string' | 'number' | 'boolean' | 'null' })
 
-/**
- * Reads one JSON value, white space around it allowed, in one pass that nests nothing on the call stack: the whole of
- * it is checked (RFC 8259, UTF-8, no byte order mark), only the outermost value's parts are told.
- * Python's `NaN`, `Infinity` and `-Infinity` are values. Throws JsonSyntaxError, or JsonLimitError beyond `limits`.
- */
-export function scanValue(bytes: Buffer, start = 0, end = bytes.length, limits: JsonLimits = NODE_LIMITS): JsonValue {
+/** `scanSteps` at once. */
+function scanValue(bytes: Buffer, start = 0, end = bytes.length, limits: JsonLimits = NODE_LIMITS): JsonValue {
   const parts = new Parts(bytes, limits)
   return valueOf(bytes, checkedRange(bytes, start, end, limits, parts), parts)
 }
@@ -42,7 +38,11 @@ export function scanValue(bytes: Buffer, start = 0, end = bytes.length, limits: 
 /** Bytes that are scanned in one step: at most some 3 ms of work. */
 const STEP_BYTES = 256 * 1024
 
-/** `scanValue` in steps, for bytes that may be many. */
+/**
+ * Reads one JSON value, white space around it allowed, in one pass that nests nothing on the call stack: the whole of
+ * it is checked (RFC 8259, UTF-8, no byte order mark), only the outermost value's parts are told. Long ones take several steps.
+ * Python's `NaN`, `Infinity` and `-Infinity` are values. Throws JsonSyntaxError, or JsonLimitError beyond `limits`.
+ */
 export function* scanSteps(
   bytes: Buffer,
   start = 0,
@@ -101,12 +101,12 @@ export function* firstElementsSteps(bytes: Buffer, array: JsonSpan, most: number
   return { elements, count }
 }
 
-/** `scanObject` in steps. */
+/** The members of the object that the bytes hold, as by `scanSteps`; another kind of value is a JsonSyntaxError too. */
 export function* objectSteps(bytes: Buffer, start?: number, end?: number, limits?: JsonLimits): Steps<JsonMember[]> {
   return membersOf(yield* scanSteps(bytes, start, end, limits))
 }
 
-/** `scanArray` in steps. */
+/** The elements of the array that the bytes hold, as by `scanSteps`; another kind of value is a JsonSyntaxError too. */
 export function* arraySteps(bytes: Buffer, start?: number, end?: number, limits?: JsonLimits): Steps<JsonSpan[]> {
   return elementsOf(yield* scanSteps(bytes, start, end, limits))
 }
@@ -118,14 +118,9 @@ function valueOf(bytes: Buffer, { start, end }: ByteRange, { members, elements }
   return { kind, start, end }
 }
 
-/** The members of the object that the bytes hold, as by `scanValue`; another kind of value is a JsonSyntaxError too. */
+/** `objectSteps` at once, for bytes that are few. */
 export function scanObject(bytes: Buffer, start?: number, end?: number, limits?: JsonLimits): JsonMember[] {
   return membersOf(scanValue(bytes, start, end, limits))
-}
-
-/** The elements of the array that the bytes hold, as by `scanValue`; another kind of value is a JsonSyntaxError too. */
-export function scanArray(bytes: Buffer, start?: number, end?: number, limits?: JsonLimits): JsonSpan[] {
-  return elementsOf(scanValue(bytes, start, end, limits))
 }
 
 function membersOf(value: JsonValue): JsonMember[] {
@@ -138,18 +133,13 @@ function elementsOf(value: JsonValue): JsonSpan[] {
   throw new JsonSyntaxError(`Expected an array, found ${named(value.kind)}`, value.start)
 }
 
-/** What the bytes hold, all of them checked as by `scanValue`, however many parts there are. */
-export function kindOf(bytes: Buffer, start = 0, end = bytes.length, limits: JsonLimits = NODE_LIMITS): JsonKind {
-  return kindFrom(bytes[checkedRange(bytes, start, end, limits).start])
-}
-
 /** A kind with its article, for messages: `an object`, `null`. */
 export function named(kind: JsonKind): string {
   if (kind === 'null') return kind
   return kind === 'object' || kind === 'array' ? `an ${kind}` : `a ${kind}`
 }
 
-function checkedRange(bytes: Buffer, start: number, end: number, limits: JsonLimits, parts?: PartsListener): ByteRange {
+function checkedRange(bytes: Buffer, start: number, end: number, limits: JsonLimits, parts: PartsListener): ByteRange {
   checkEncoding(bytes, start, end)
   const first = skipSpace(bytes, start, end)
   const last = endOfValue(bytes, first, end, limits, parts)

@@ -51,7 +51,7 @@ const IN_EXPONENT = 17
 
 /**
  * Checks one JSON value whose bytes come in pieces of any size, none of which is kept: the same rules as those of
- * `scanValue`. Throws JsonSyntaxError, or JsonLimitError for one that nests too deep; offsets count from the first piece.
+ * `scanSteps`. Throws JsonSyntaxError, or JsonLimitError for one that nests too deep; offsets count from the first piece.
  */
 export class JsonStream {
   readonly #listener: StreamListener

@@ -36,7 +36,7 @@ const IN_STRING = 5
 const IN_NAME = 6
 
 /** Checks the value that begins at `at`, as `ValueWalk` does, without a break. Returns the index behind it. */
-export function endOfValue(bytes: Buffer, at: number, end: number, limits: JsonLimits, parts?: PartsListener): number {
+export function endOfValue(bytes: Buffer, at: number, end: number, limits: JsonLimits, parts: PartsListener): number {
   const walk = new ValueWalk(bytes, at, end, limits, parts)
   walk.run(end)
   return walk.at

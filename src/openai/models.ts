@@ -38,7 +38,7 @@ export function modelPages({ fleet, whenReady }: ModelsDeps): ModelPages {
 }
 
 /** The fault for a model that no listed service has, nor might have. */
-export function modelNotFound(model: string): GatewayFault {
+function modelNotFound(model: string): GatewayFault {
   const shown = model.slice(0, 500)
   return new GatewayFault(
     'ERR_MODEL_NOT_FOUND',

@@ -1,7 +1,7 @@
 import { GatewayFault } from '../faults.ts'
 import { MAX_ID_BYTES, refuseTooLong, tooLong } from '../ids.ts'
 import { ANSWER_LIMITS, JsonSyntaxError, memberOf, objectSteps, stringAt, type JsonMember } from '../json/index.ts'
-import { atOnce, type Steps } from '../base/turns.ts'
+import type { Steps } from '../base/turns.ts'
 import { delimiterOf, fieldSteps, isForm } from './form.ts'
 import { firstFieldWriter, ModelBody, writeField, writeFirstMember, writeOnlyMember, writeValue } from './modelBody.ts'
 
@@ -23,16 +23,8 @@ const LONGEST_TEXT = 64 * 1024
 /**
  * Reads model and session from a body, whose other members are only passed over.
  *
- * @throws GatewayFault ERR_BAD_JSON, ERR_BAD_SHAPE, ERR_NO_MODEL
- */
-export function readOpenAiRequest(body: Buffer, contentType: string | undefined, pathModel?: string): OpenAiRequest {
-  return atOnce(requestSteps(body, contentType, pathModel))
-}
-
-/**
- * `readOpenAiRequest` in steps, for bodies that may be long.
- *
  * @param pathModel the model that the path names, which counts, whatever the body says
+ * @throws GatewayFault ERR_BAD_JSON, ERR_BAD_SHAPE, ERR_NO_MODEL
  */
 export function* requestSteps(body: Buffer, contentType: string | undefined, pathModel?: string): Steps<OpenAiRequest> {
   const request = yield* isForm(contentType)

@@ -72,7 +72,7 @@ export interface Operation {
   readonly responses: Answers
 }
 
-export type PathItem = Readonly<Partial<Record<'get' | 'post' | 'put' | 'delete', Operation>>>
+type PathItem = Readonly<Partial<Record<'get' | 'post' | 'put' | 'delete', Operation>>>
 export type Paths = Readonly<Record<string, PathItem>>
 
 /** A schema of the shared ones. */

@@ -34,7 +34,7 @@ export interface ClientExchange extends Exchange {
   onStreamEnd?(lease: Lease, how: StreamEnd): void
 }
 
-export type StreamEnd = 'complete' | 'broken' | 'left'
+type StreamEnd = 'complete' | 'broken' | 'left'
 
 export interface ForwarderOptions {
   readonly fleet: Fleet

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 
 /** The node's bytes cannot be the start of an answer to a request of ours. */
-export class NotHttpError extends Error {
+class NotHttpError extends Error {
   readonly code = 'ERR_NOT_HTTP'
 }
 

@@ -6,7 +6,7 @@ import { proxyAuthorization, type ForwardProxy } from '../fleet/forwardProxies.t
 import { Deadline } from '../base/deadline.ts'
 
 /** The proxy did not open a tunnel. */
-export class TunnelError extends Error {
+class TunnelError extends Error {
   readonly code = 'ERR_NO_TUNNEL'
 }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { InfoShapeError, readInfo } from '../../src/fleet/info.ts'
+import { InfoShapeError } from '../../src/fleet/info.ts'
+import { readInfo } from './readInfo.ts'
 
 const container = { id: 'echo', description: 'says it again', external: true, image: 'example/echo:1' }
 const info = {

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { parseAddress } from '../../src/fleet/address.ts'
 import { ANY_NODE, CHAIN_NODE, needContainers, needModel, type Need } from '../../src/fleet/need.ts'
-import { readInfo } from '../../src/fleet/info.ts'
 import { FleetLoad } from '../../src/fleet/load/fleetLoad.ts'
 import { NodeLoad } from '../../src/fleet/load/nodeLoad.ts'
 import { TrackedNode } from '../../src/fleet/node.ts'
+import { readInfo } from './readInfo.ts'
 
 /** A node that runs these; a `*` before the name makes the container an inner one. */
 function node(names: readonly string[], { chain = false } = {}): TrackedNode {

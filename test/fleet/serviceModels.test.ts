@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { modelSteps } from '../../src/fleet/modelList.ts'
 import { namesOf, ServiceModels, type ModelRules } from '../../src/fleet/serviceModels.ts'
-import { atOnce } from '../../src/base/turns.ts'
+import { atOnce } from '../kit/steps.ts'
 
 const DEFAULTS = { ownedBy: 'the-service', created: 1_700_000_000 }
 

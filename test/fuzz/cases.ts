@@ -5,7 +5,7 @@ import { Chance } from './chance.ts'
 import { methodFor, pathFor, SEEDS } from './seeds.ts'
 
 /** How the client ends its side. */
-export type Leaving = 'waits' | 'half-closes' | 'closes' | 'resets'
+type Leaving = 'waits' | 'half-closes' | 'closes' | 'resets'
 
 export interface FuzzCase {
   readonly number: number

@@ -42,7 +42,7 @@ export interface JobServer {
 }
 
 /** A fleet of these nodes, all polled once, stopped after the test. */
-export async function fleetOf(t: Cleanup, nodes: readonly { address: string }[]): Promise<Fleet> {
+async function fleetOf(t: Cleanup, nodes: readonly { address: string }[]): Promise<Fleet> {
   const source: NodeSource = {
     name: 'test',
     start: async (onList) => onList(nodes.map(({ address }) => parseAddress(address))),

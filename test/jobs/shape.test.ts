@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import { FAULTS, GatewayFault } from '../../src/faults.ts'
-import { readBatch, readSubmission } from '../../src/jobs/shape.ts'
+import { batchSteps, submissionSteps } from '../../src/jobs/shape.ts'
+import { atOnce } from '../kit/steps.ts'
 
 const HASH = `0x${'ab'.repeat(32)}`
 const SUBSCRIPTION = `{"subscription":{"containers":"${HASH}"},"signature":{"r":1,"s":2,"v":27},"data":{}}`
 
-const read = (source: string) => readSubmission(Buffer.from(source))
+const readBatch = (bytes: Buffer) => atOnce(batchSteps(bytes))
+
+const read = (source: string) => atOnce(submissionSteps(Buffer.from(source)))
 
 function refuses(source: string, status: number, message: RegExp): GatewayFault {
   try {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ANSWER_LIMITS, JsonStream, JsonSyntaxError, NODE_LIMITS, scanValue, stringAt } from '../../src/json/index.ts'
+import { ANSWER_LIMITS, JsonStream, JsonSyntaxError, NODE_LIMITS, stringAt } from '../../src/json/index.ts'
 import { ValueWalk } from '../../src/json/walk.ts'
+import { scanValue } from './scan.ts'
 
 /** A small seeded generator (mulberry32), so that a failure can be run again. */
 function randomFrom(seed: number): (below: number) => number {

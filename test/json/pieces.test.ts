@@ -1,15 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import {
-  joinArray,
-  memberOf,
-  scanArray,
-  scanObject,
-  scanValue,
-  splice,
-  stringArrayAt,
-  stringAt,
-} from '../../src/json/index.ts'
+import { joinArray, memberOf, scanObject, splice, stringAt } from '../../src/json/index.ts'
+import { scanArray, scanValue } from './scan.ts'
 
 test('a string is decoded with all its escapes, lone surrogates included', () => {
   const decoded = (source: string) => stringAt(Buffer.from(source), scanValue(Buffer.from(source)))
@@ -19,15 +11,6 @@ test('a string is decoded with all its escapes, lone surrogates included', () =>
   const long = 'x'.repeat(1000)
   assert.equal(decoded(`"${long}\\n${long}"`), `${long}\n${long}`)
   assert.equal(decoded(`"${long}"`), long)
-})
-
-test('an array of strings is decoded, and an array with anything else in it is not', () => {
-  const bytes = Buffer.from(String.raw`{"a":["x", "\u0079"],"b":[],"c":["x",1],"d":"x"}`)
-  const [a, b, c, d] = scanObject(bytes)
-  assert.deepEqual(stringArrayAt(bytes, a!), ['x', 'y'])
-  assert.deepEqual(stringArrayAt(bytes, b!), [])
-  assert.equal(stringArrayAt(bytes, c!), undefined)
-  assert.equal(stringArrayAt(bytes, d!), undefined)
 })
 
 test('of several members of one name the last is read, as Python does', () => {

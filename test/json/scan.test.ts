@@ -1,15 +1,7 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
-import {
-  ANSWER_LIMITS,
-  JsonLimitError,
-  JsonSyntaxError,
-  NODE_LIMITS,
-  kindOf,
-  scanArray,
-  scanObject,
-  scanValue,
-} from '../../src/json/index.ts'
+import { ANSWER_LIMITS, JsonLimitError, JsonSyntaxError, NODE_LIMITS, scanObject } from '../../src/json/index.ts'
+import { kindOf, scanArray, scanValue } from './scan.ts'
 
 const textOf = (bytes: Buffer, { start, end }: { start: number; end: number }) => bytes.toString('utf8', start, end)
 

@@ -62,7 +62,7 @@ export function post(url: string | URL, body: Body, options: RequestOptions = {}
   return request(url, { method: 'POST', ...options, body })
 }
 
-export interface Piece {
+interface Piece {
   /** Milliseconds since the request was sent. */
   atMs: number
   bytes: Buffer

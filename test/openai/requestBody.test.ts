@@ -1,11 +1,16 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { GatewayFault } from '../../src/faults.ts'
-import { readOpenAiRequest } from '../../src/openai/requestBody.ts'
+import { requestSteps, type OpenAiRequest } from '../../src/openai/requestBody.ts'
+import { atOnce } from '../kit/steps.ts'
+
+function readOpenAiRequest(...given: Parameters<typeof requestSteps>): OpenAiRequest {
+  return atOnce(requestSteps(...given))
+}
 
 const json = (text: string) => readOpenAiRequest(Buffer.from(text), 'application/json')
 
-function form(text: string, contentType = 'multipart/form-data; boundary=X'): ReturnType<typeof readOpenAiRequest> {
+function form(text: string, contentType = 'multipart/form-data; boundary=X'): OpenAiRequest {
   return readOpenAiRequest(Buffer.from(text.replaceAll('\n', '\r\n'), 'latin1'), contentType)
 }
 

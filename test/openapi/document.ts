@@ -1,10 +1,10 @@
 /** The description as tests walk through it. */
 import { describeApi } from '../../src/openapi/index.ts'
-import type { Answer, Operation, PathItem } from '../../src/openapi/openApi.ts'
+import type { Answer, Operation, Paths } from '../../src/openapi/openApi.ts'
 import { resolve } from './conformance.ts'
 
 interface Description {
-  paths: Record<string, PathItem>
+  paths: Paths
   tags: { name: string }[]
   components: Record<string, Record<string, unknown>>
 }

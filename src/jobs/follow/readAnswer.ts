@@ -7,7 +7,7 @@ import {
   type JsonMember,
   type JsonSpan,
 } from '../../json/index.ts'
-import { atOnce, type Steps } from '../../base/turns.ts'
+import type { Steps } from '../../base/turns.ts'
 
 /** One job as a node tells it; results stay the bytes that came. */
 export interface NodeJob {
@@ -27,11 +27,6 @@ const RESULT_LIMITS = ANSWER_LIMITS
  *
  * @returns undefined where the answer is not a list at all
  */
-export function readNodeJobs(body: Buffer): NodeJob[] | undefined {
-  return atOnce(nodeJobSteps(body))
-}
-
-/** `readNodeJobs` in steps, for answers that may be long. */
 export function* nodeJobSteps(body: Buffer): Steps<NodeJob[] | undefined> {
   let entries: JsonSpan[]
   try {

@@ -42,16 +42,16 @@ export type AnswerRow = [
 
 export const ANSWER_COLUMNS = 'caller, path, key, status, content_type, node, created_at'
 
-export type RunRow = [node: string, nodeJobId: string, localAddress: string, runs: number, runStartedAt: number]
+type RunRow = [node: string, nodeJobId: string, localAddress: string, runs: number, runStartedAt: number]
 /** `received`: the result is one that was received in pieces. */
-export type EndRow = [
+type EndRow = [
   state: JobState,
   finishedAt: number,
   result: BytesRef,
   intermediate: BytesRef,
   received: ReceivedRow | null,
 ]
-export type ReceivedRow = [result: number, resultBytes: number, intermediateBytes: number | null]
+type ReceivedRow = [result: number, resultBytes: number, intermediateBytes: number | null]
 
 /** Operations that need a transaction. */
 export type WriteOp =

@@ -14,7 +14,7 @@ export interface TicketFields {
 }
 
 /** The answer of `POST /route/`. */
-export interface Ticket extends TicketFields {
+interface Ticket extends TicketFields {
   /** Base64 of RSA PKCS#1 v1.5 over SHA-256 of the signing text. */
   readonly signature: string
 }
@@ -29,7 +29,7 @@ export interface IssuedTicket {
  * The text that is signed: what Python's `json.dumps({"cost", "endpoint", "reqnum", "url"}, indent=4)` makes of the
  * values that it reads in our answer, where the cost is spelt `costSpelling`.
  */
-export function signingText(fields: TicketFields, costSpelling = JSON.stringify(fields.cost)): string {
+function signingText(fields: TicketFields, costSpelling = JSON.stringify(fields.cost)): string {
   const members = [
     `"cost": ${pythonNumber(costSpelling)}`,
     `"endpoint": ${pythonString(fields.endpoint)}`,

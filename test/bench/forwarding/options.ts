@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import type { LoadEnd } from './load.ts'
 
-export type Part = 'jobs' | 'openai' | 'profile' | 'streams' | 'memory' | 'hostile' | 'turns'
+type Part = 'jobs' | 'openai' | 'profile' | 'streams' | 'memory' | 'hostile' | 'turns'
 
 export interface BenchOptions {
   /** What is measured, in this order: jobs, openai, profile, streams, memory, hostile, turns. */

@@ -3,7 +3,7 @@ import { exponential, seeded } from './random.ts'
 /** Mean service time of a job on the fastest node, seconds: a tenth of the design's, as all times here are. */
 export const MEAN_SERVICE_SECONDS = 0.1
 
-export type Way = 'job' | 'stream' | 'lookup' | 'outside'
+type Way = 'job' | 'stream' | 'lookup' | 'outside'
 
 /** One arrival, fixed before the run, so that every contender gets the very same. */
 export interface Arrival {

@@ -65,7 +65,7 @@ export function lastCall({ requests }: SimService): RecordedRequest {
 }
 
 /** A request that nobody has answered yet. */
-export interface Asked {
+interface Asked {
   readonly incoming: IncomingMessage
   readonly body: Buffer
   readonly response: ServerResponse

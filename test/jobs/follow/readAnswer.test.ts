@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { readNodeJobs } from '../../../src/jobs/follow/readAnswer.ts'
+import { nodeJobSteps, type NodeJob } from '../../../src/jobs/follow/readAnswer.ts'
+import { atOnce } from '../../kit/steps.ts'
 
-function read(text: string): ReturnType<typeof readNodeJobs> {
-  return readNodeJobs(Buffer.from(text))
+function read(body: string | Buffer): NodeJob[] | undefined {
+  return atOnce(nodeJobSteps(Buffer.from(body)))
 }
 
 describe('what a node says of jobs', () => {
@@ -46,7 +47,7 @@ describe('what a node says of jobs', () => {
     for (const text of ['', '{}', 'null', '<html>', '[{"id":"a"', '[1]x', '{"error":"x"}']) {
       assert.equal(read(text), undefined, text)
     }
-    assert.equal(readNodeJobs(Buffer.from([0x5b, 0xff, 0x5d])), undefined)
+    assert.equal(read(Buffer.from([0x5b, 0xff, 0x5d])), undefined)
   })
 
   test('may be deep, and of many jobs', () => {

@@ -1,12 +1,8 @@
 /** A simulated Infernet node: behaves as a real one, and misbehaves on command. */
 export { BAD_INFO, SimNode } from './handle.ts'
-export type { Command, Counts, Settable, SimNodeEvents } from './handle.ts'
 export { LocalSimNode, startSimNode } from './localNode.ts'
-export type { Act, Break, Misdeed } from '../simServer/misbehaviour.ts'
-export type { ContainerSpec, Endpoint, ServiceTime, SimNodeOptions } from './options.ts'
+export type { ContainerSpec, Endpoint, SimNodeOptions } from './options.ts'
 export { RecordedRequest } from '../simServer/records.ts'
 export { SpawnedSimNode, spawnSimNode } from './spawn.ts'
-export type { SpawnOptions } from './spawn.ts'
-export type { ClientLeft } from '../simServer/simServer.ts'
 export { pipelineHash } from './submission.ts'
 export type { JobTrace } from './work.ts'

@@ -9,7 +9,7 @@ export interface Reply {
   body: Buffer
 }
 
-export function reply(value: unknown, status = 200): Reply {
+function reply(value: unknown, status = 200): Reply {
   return { status, contentType: 'application/json', body: Buffer.from(JSON.stringify(value)) }
 }
 

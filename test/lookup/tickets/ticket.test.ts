@@ -3,10 +3,17 @@ import { verify } from 'node:crypto'
 import { before, suite, test } from 'node:test'
 import { ephemeralTicketKeys } from '../../../src/lookup/tickets/keys.ts'
 import type { TicketKeys } from '../../../src/lookup/tickets/keys.ts'
-import { issueTicket, signingText } from '../../../src/lookup/tickets/ticket.ts'
+import { issueTicket, type TicketFields } from '../../../src/lookup/tickets/ticket.ts'
 import { pythonSigningTexts } from './python.ts'
 
 const FIELDS = { url: 'http://10.0.0.1:4000', endpoint: 'hello-world', cost: 256, reqnum: 7 }
+
+/** The text that is signed for a ticket. */
+async function signingText(fields: TicketFields, costSpelling?: string): Promise<string> {
+  let signed = ''
+  await issueTicket({ publicKeyPem: '', sign: async (text) => (signed = text) }, fields, costSpelling)
+  return signed
+}
 
 suite('tickets', () => {
   let keys: TicketKeys
@@ -17,15 +24,15 @@ suite('tickets', () => {
   const isSigned = (text: string, signature: string) =>
     verify('sha256', Buffer.from(text), keys.publicKeyPem, Buffer.from(signature, 'base64'))
 
-  test('the signing text is Python’s, indented by four, members in alphabetical order', () => {
+  test('the signing text is Python’s, indented by four, members in alphabetical order', async () => {
     assert.equal(
-      signingText(FIELDS),
+      await signingText(FIELDS),
       '{\n    "cost": 256,\n    "endpoint": "hello-world",\n    "reqnum": 7,\n    "url": "http://10.0.0.1:4000"\n}',
     )
-    assert.match(signingText({ ...FIELDS, cost: 1e21 }), /"cost": 1e\+21,/)
-    assert.match(signingText({ ...FIELDS, cost: 1e-7 }), /"cost": 1e-07,/)
-    assert.match(signingText({ ...FIELDS, cost: 1 }), /"cost": 1,/)
-    assert.match(signingText({ ...FIELDS, cost: 1 }, '1.0'), /"cost": 1\.0,/)
+    assert.match(await signingText({ ...FIELDS, cost: 1e21 }), /"cost": 1e\+21,/)
+    assert.match(await signingText({ ...FIELDS, cost: 1e-7 }), /"cost": 1e-07,/)
+    assert.match(await signingText({ ...FIELDS, cost: 1 }), /"cost": 1,/)
+    assert.match(await signingText({ ...FIELDS, cost: 1 }, '1.0'), /"cost": 1\.0,/)
   })
 
   test('a ticket has the five members, and its body spells the cost as it was signed', async () => {
@@ -33,8 +40,8 @@ suite('tickets', () => {
     assert.deepEqual(JSON.parse(body.toString()), answer)
     assert.deepEqual(answer, { ...FIELDS, cost: 3, signature: answer.signature })
     assert.match(body.toString(), /,"cost":3\.0}$/)
-    assert.ok(isSigned(signingText(answer, '3.0'), answer.signature))
-    assert.ok(!isSigned(signingText(answer, '3'), answer.signature))
+    assert.ok(isSigned(await signingText(answer, '3.0'), answer.signature))
+    assert.ok(!isSigned(await signingText(answer, '3'), answer.signature))
   })
 
   test('a cost that is no number above 0 is never signed', async () => {

@@ -21,7 +21,7 @@ export interface Backup {
 }
 
 /** A backup that was not made. The message is one line for the operator. */
-export class BackupError extends Error {
+class BackupError extends Error {
   override readonly name = 'BackupError'
 }
 

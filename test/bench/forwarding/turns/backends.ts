@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import type { Cleanups } from '../cleanups.ts'
 
-export interface Request {
+interface Request {
   /** Which of the backends. */
   readonly node: number
   readonly method: string

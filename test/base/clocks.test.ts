@@ -1,7 +1,7 @@
 /** Dates for what expires, while the wall clock is set. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { SteadyClock } from '../../src/base/steadyClock.ts'
+import { SteadyClock } from '../../src/base/clocks.ts'
 
 const MINUTE = 60_000
 const DAY = 24 * 60 * MINUTE

@@ -1,4 +1,4 @@
-/** Prints what the routing policy costs: `node test/fleet/load/measure.ts`. */
+/** Prints what the routing policy costs: `node test/bench/routing/policyCost.ts`. */
 import { FleetLoad } from '../../../src/fleet/load/fleetLoad.ts'
 import { NodeLoad } from '../../../src/fleet/load/nodeLoad.ts'
 import { rank } from '../../../src/fleet/load/ranking.ts'

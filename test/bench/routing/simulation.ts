@@ -1,6 +1,6 @@
-/** Prints what the policies do in the usual scenarios: `node test/kit/simulator/table.ts [seeds] [policy ...]`. */
-import type { SimulatedPolicy } from './gateway.ts'
-import { simulate, type Scenario } from './simulation.ts'
+/** Prints what the policies do in the usual scenarios: `node test/bench/routing/simulation.ts [seeds] [policy ...]`. */
+import type { SimulatedPolicy } from '../../kit/simulator/gateway.ts'
+import { simulate, type Scenario } from '../../kit/simulator/simulation.ts'
 
 const SCENARIOS: Readonly<Record<string, Partial<Scenario>>> = {
   '85 % busy, one-step': {},

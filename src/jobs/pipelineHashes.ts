@@ -1,5 +1,6 @@
-import { keccak_256 } from '@noble/hashes/sha3.js'
-import { atOnce, type Steps } from '../base/turns.ts'
+import type { Steps } from '../base/turns.ts'
+import { canonicalHash, hashContainers } from './containersHash.ts'
+import { orderedSelections } from './orderedSelections.ts'
 
 /*
  * A delegated subscription does not list its containers: `subscription.containers` is the keccak-256 of the Ethereum
@@ -7,8 +8,6 @@ import { atOnce, type Steps } from '../base/turns.ts'
  * pipelines that a node could run are made and looked through.
  */
 
-/** How many hashes are made for one set of containers: all pipelines of six, or the shorter ones of more. */
-const MOST_HASHES = 2_000
 /** How many are made for one look-up, which takes some 25 ms; the next one goes on from there. */
 const MOST_AT_ONCE = 2_000
 /** How many are kept, some 30 MB, and of how many sets. */
@@ -16,47 +15,6 @@ const MOST_KEPT = 128_000
 const MOST_SETS = 10_000
 /** Once too much is kept nothing is added, until after this time all is made anew: for the sets that there are by then. */
 const RENEW_AFTER_MS = 60 * 60 * 1000
-
-/** The hash by which a subscription names these containers, in this order: `0x` and 64 lower-case digits. */
-export function hashContainers(ids: readonly string[]): string {
-  return `0x${Buffer.from(keccak_256(abiEncodedString(ids.join(',')))).toString('hex')}`
-}
-
-/** `abi.encode(string)`: the offset of the text, its length in bytes, and its bytes padded to whole words of 32. */
-function abiEncodedString(text: string): Uint8Array {
-  const length = Buffer.byteLength(text)
-  const encoded = Buffer.alloc(64 + Math.ceil(length / 32) * 32)
-  encoded.writeUInt32BE(32, 28)
-  encoded.writeUInt32BE(length, 60)
-  encoded.write(text, 64)
-  return encoded
-}
-
-/** A hash as `hashContainers` spells it, from any case, with or without `0x`; undefined where it is no such hash. */
-export function canonicalHash(hash: string): string | undefined {
-  return /^(0x)?[0-9a-f]{64}$/i.test(hash) ? `0x${hash.slice(-64).toLowerCase()}` : undefined
-}
-
-/** Every ordered selection of different ids, those of fewest ids first, but no more than `bound` of them. */
-export function* orderedSelections(ids: readonly string[], bound = MOST_HASHES): Generator<readonly string[]> {
-  const distinct = [...new Set(ids)]
-  let made = 0
-  // Those of one length more are the previous ones with each id behind them that they do not have yet.
-  let longest: Iterable<readonly string[]> = [[]]
-  for (let length = 1; length <= distinct.length; length++) {
-    const selections: (readonly string[])[] = []
-    for (const shorter of longest) {
-      for (const id of distinct) {
-        if (shorter.includes(id)) continue
-        if (made++ >= bound) return
-        const selection = [...shorter, id]
-        selections.push(selection)
-        yield selection
-      }
-    }
-    longest = selections
-  }
-}
 
 /** Container ids of the nodes that could be meant, one set a node. Work is saved where the same array comes again. */
 export type ContainerSets = readonly (readonly string[])[]
@@ -82,11 +40,6 @@ export class PipelineHashes {
    * The containers that the hash names, in their order, in any case and with or without `0x`, where they are among the
    * pipelines of these sets. Nothing is found of what could not be looked at yet.
    */
-  find(hash: string, sets: ContainerSets): readonly string[] | undefined {
-    return atOnce(this.findSteps(hash, sets))
-  }
-
-  /** `find` in steps. */
   *findSteps(hash: string, sets: ContainerSets): Steps<readonly string[] | undefined> {
     const canonical = canonicalHash(hash)
     if (canonical === undefined) return undefined
