@@ -3,8 +3,9 @@
  */
 
 const base = ['base', 'memory', 'json', 'ids', 'faults']
-const beneathProxy = ['http', 'fleet', ...base]
-const beneathFeatures = ['proxy', 'ledger', ...beneathProxy]
+const beneathDispatch = ['http', 'fleet', ...base]
+const beneathUpstream = ['dispatch', ...beneathDispatch]
+const beneathFeatures = ['upstream', 'ledger', ...beneathUpstream]
 const beneathApp = ['jobs', 'openai', 'lookup', ...beneathFeatures]
 const beneathMain = ['app', 'config', 'observability', 'openapi', 'dashboard', ...beneathApp]
 
@@ -19,7 +20,8 @@ const LAYERS = {
   jobs: beneathFeatures,
   openai: beneathFeatures,
   lookup: beneathFeatures,
-  proxy: beneathProxy,
+  upstream: beneathUpstream,
+  dispatch: beneathDispatch,
   ledger: ['base', 'faults'],
   http: base,
   fleet: base,

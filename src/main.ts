@@ -8,8 +8,8 @@ import type { Settings } from './config/settings.ts'
 import { Fleet } from './fleet/fleet.ts'
 import { ForwardProxies } from './fleet/forwardProxies.ts'
 import type { PolicyConstants } from './fleet/load/constants.ts'
-import type { SelectNode } from './fleet/load/candidate.ts'
-import { Selector } from './fleet/selector.ts'
+import type { SelectNode } from './dispatch/policies/candidate.ts'
+import { Selector } from './dispatch/selector.ts'
 import { Explorer } from './fleet/sources/explorer.ts'
 import { IpsFile } from './fleet/sources/ipsFile.ts'
 import { ServicesFile } from './fleet/sources/servicesFile.ts'
@@ -38,9 +38,9 @@ import { healthPage, livePage, readyPage, servicesPage, statsPage, type WatchDep
 import { logRequest } from './observability/requestLog.ts'
 import { ResponseHomes } from './openai/responses/homes.ts'
 import { isRealtimeUpgrade } from './openai/realtime.ts'
-import { Forwarder } from './proxy/forwarder.ts'
+import { Forwarder } from './upstream/forwarder.ts'
 import { Resources } from './lookup/resources.ts'
-import { Transport } from './proxy/transport.ts'
+import { Transport } from './upstream/transport.ts'
 
 /** How long requests wait for the first node to be heard of, seconds. */
 const READY_WAIT_SECONDS = 3

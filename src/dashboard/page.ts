@@ -22,7 +22,7 @@ export const PAGE = `<!doctype html>
   <noscript><p class="note">This page needs JavaScript. The same figures are at <code>/stats</code>.</p></noscript>
 
   <form id="login" hidden>
-    <label for="key">The figures need the operator's key (<code>OPS_KEY</code>)</label>
+    <label for="key">The figures requirement the operator's key (<code>OPS_KEY</code>)</label>
     <div>
       <input id="key" type="password" autocomplete="current-password" required>
       <button>Show the figures</button>

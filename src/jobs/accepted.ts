@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { Lease } from '../fleet/lease.ts'
+import type { Lease } from '../dispatch/lease.ts'
 import { memberOf, scanObject, splice, stringAt } from '../json/index.ts'
 import { GatewayFault } from '../faults.ts'
 import type { JobOptions } from './jobOptions.ts'

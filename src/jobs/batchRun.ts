@@ -1,25 +1,25 @@
 import type { Request } from 'express'
-import type { Lease } from '../fleet/lease.ts'
-import { verdictOf } from '../fleet/judge.ts'
+import type { Lease } from '../dispatch/lease.ts'
+import { verdictOf } from '../dispatch/judge.ts'
 import { Semaphore } from '../base/semaphore.ts'
-import { isPushback, isRefusal } from '../fleet/refusal.ts'
+import { isPushback, isRefusal } from '../dispatch/refusal.ts'
 import { GatewayFault } from '../faults.ts'
 import { toFault } from '../http/errors.ts'
 import { errorBody } from '../http/errorShapes.ts'
 import type { RequestMemory } from '../http/context.ts'
 import { memoryOf } from '../http/requestMemory.ts'
 import { arraySteps } from '../json/index.ts'
-import { collect, type Answer, type BackendRequest } from '../proxy/attempt.ts'
+import { collect, type Answer, type BackendRequest } from '../upstream/attempt.ts'
 import { retryAfterSeconds } from '../base/retryAfter.ts'
-import { Tries } from '../proxy/exchange.ts'
-import type { FlatHeaders } from '../proxy/headers.ts'
-import { mayMoveOn, noteFailure, tryNodes } from '../proxy/tryNodes.ts'
+import { Tries } from '../upstream/exchange.ts'
+import type { FlatHeaders } from '../upstream/headers.ts'
+import { mayMoveOn, noteFailure, tryNodes } from '../upstream/tryNodes.ts'
 import { inTurns, Slice } from '../base/turns.ts'
 import { acceptJob, idIn, isDuplicate, namesId, newRecord, type Submitter } from './accepted.ts'
 import { batchBody } from './batchBody.ts'
 import { BATCH_PATH, JOBS_PATH, type JobDeps } from './deps.ts'
 import type { AcceptedJob } from './liveJobs.ts'
-import { isNodeSpecificRefusal, needOf } from './needs.ts'
+import { isNodeSpecificRefusal, requirementOf } from './requirements.ts'
 import type { Submission } from './shape.ts'
 import { jobHeaders, submissionExchange } from './submit.ts'
 
@@ -108,8 +108,8 @@ export class BatchRun {
 
   async #exchange(item: BatchItem, path: string): Promise<ReturnType<typeof submissionExchange>> {
     const submission = item.submission as Submission
-    const need = await needOf(submission, this.#deps.selector)
-    const outgoing = { path, headers: this.#headers, body: item.bytes, submission, need, by: this.#by }
+    const requirement = await requirementOf(submission, this.#deps.selector)
+    const outgoing = { path, headers: this.#headers, body: item.bytes, submission, requirement, by: this.#by }
     return submissionExchange(this.#deps, outgoing)
   }
 

@@ -1,5 +1,5 @@
 import type { Request, Response } from 'express'
-import { shortened } from '../fleet/need.ts'
+import { shortened } from '../dispatch/requirement.ts'
 import { GatewayFault } from '../faults.ts'
 import { contextOf } from '../http/context.ts'
 import { queryOf } from '../http/query.ts'

@@ -1,9 +1,9 @@
 import type { Request, Response } from 'express'
-import type { Lease } from '../fleet/lease.ts'
+import type { Lease } from '../dispatch/lease.ts'
 import { GatewayFault } from '../faults.ts'
 import { contextOf } from '../http/context.ts'
 import { readBody } from '../http/readBody.ts'
-import type { StreamTap } from '../proxy/clientSink.ts'
+import type { StreamTap } from '../upstream/clientSink.ts'
 import { inTurns } from '../base/turns.ts'
 import { isDuplicate, isUsableId, newRecord, type Submitter } from './accepted.ts'
 import { STREAM_PATH, type JobDeps } from './deps.ts'
@@ -11,7 +11,7 @@ import { readJobOptions } from './jobOptions.ts'
 import type { LiveJob } from './liveJobs.ts'
 import { roomFor } from './requestRoom.ts'
 import { submissionSteps } from './shape.ts'
-import { needOf } from './needs.ts'
+import { requirementOf } from './requirements.ts'
 import { jobHeaders, submissionExchange } from './submit.ts'
 
 const NEWLINE = 0x0a
@@ -32,7 +32,7 @@ export function streamJob(deps: JobDeps) {
     const { caller, clientAddress } = contextOf(req)
     const by: Submitter = { caller, clientAddress, options }
     await deps.whenReady()
-    const need = await needOf(submission, deps.selector)
+    const requirement = await requirementOf(submission, deps.selector)
     // Its request is not kept.
     const room = roomFor(submission.containers, body.length, 0)
     const giveBack = deps.live.admit(caller, [room])
@@ -48,7 +48,14 @@ export function streamJob(deps: JobDeps) {
     }
     try {
       await deps.forwarder.forward(req, res, {
-        ...submissionExchange(deps, { path: STREAM_PATH, body, submission, by, need, headers: jobHeaders(deps, req) }),
+        ...submissionExchange(deps, {
+          path: STREAM_PATH,
+          body,
+          submission,
+          by,
+          requirement,
+          headers: jobHeaders(deps, req),
+        }),
         cancelsWithClient: true,
         tap: (lease) => new IdLine((id) => record(id, lease)),
         onStreamEnd: (_lease, how) => {

@@ -1,20 +1,20 @@
 import type { Request, Response } from 'express'
-import type { Lease } from '../fleet/lease.ts'
-import type { Need } from '../fleet/need.ts'
+import type { Lease } from '../dispatch/lease.ts'
+import type { Requirement } from '../dispatch/requirement.ts'
 import { GatewayFault } from '../faults.ts'
 import { contextOf } from '../http/context.ts'
 import { memoryOf, replayRefused } from '../http/requestMemory.ts'
 import { readBody } from '../http/readBody.ts'
-import type { Answer } from '../proxy/attempt.ts'
-import { writeAnswer, type ClientExchange } from '../proxy/forwarder.ts'
-import { headersForBackend, type FlatHeaders } from '../proxy/headers.ts'
+import type { Answer } from '../upstream/attempt.ts'
+import { writeAnswer, type ClientExchange } from '../upstream/forwarder.ts'
+import { headersForBackend, type FlatHeaders } from '../upstream/headers.ts'
 import { inTurns } from '../base/turns.ts'
 import { acceptJob, idIn, newRecord, type Submitter } from './accepted.ts'
 import { JOBS_PATH, type JobDeps } from './deps.ts'
 import { hashBody } from './idempotency.ts'
 import { readJobOptions } from './jobOptions.ts'
 import type { KeptAnswer } from '../ledger/ledger.ts'
-import { isNodeSpecificRefusal, needOf, noNodeFor } from './needs.ts'
+import { isNodeSpecificRefusal, requirementOf, noNodeFor } from './requirements.ts'
 import { submissionSteps, type Submission } from './shape.ts'
 import { roomFor } from './requestRoom.ts'
 import { steadyClock } from '../base/steadyClock.ts'
@@ -60,14 +60,21 @@ interface SubmissionRequest {
 
 async function sendSubmission(deps: JobDeps, request: SubmissionRequest, keeping?: Keeping): Promise<void> {
   const { req, res, body, submission, by } = request
-  const need = await needOf(submission, deps.selector)
+  const requirement = await requirementOf(submission, deps.selector)
   const isJob = submission.kind === 'job'
   const room = isJob ? roomFor(submission.containers, body.length) : 0
   const giveBack = isJob ? deps.live.admit(by.caller, [room]) : deps.live.admit(by.caller, [], 1)
   let isOurs = false
   try {
     await deps.forwarder.forward(req, res, {
-      ...submissionExchange(deps, { path: JOBS_PATH, body, submission, by, need, headers: jobHeaders(deps, req) }),
+      ...submissionExchange(deps, {
+        path: JOBS_PATH,
+        body,
+        submission,
+        by,
+        requirement,
+        headers: jobHeaders(deps, req),
+      }),
       onAnswer: async (answer, lease) => {
         const recorded = await recordAnswer(deps, { answer, lease, room }, request, keeping)
         isOurs = recorded.isOurs
@@ -90,18 +97,18 @@ export interface Outgoing {
   readonly headers: FlatHeaders
   readonly body: Buffer
   readonly submission: Submission
-  readonly need: Need
+  readonly requirement: Requirement
   readonly by: Submitter
 }
 
 /** How a submission travels, whole or as a stream. */
 export function submissionExchange(
   deps: JobDeps,
-  { path, headers, body, submission, need, by }: Outgoing,
+  { path, headers, body, submission, requirement, by }: Outgoing,
 ): ClientExchange {
   const isJob = submission.kind === 'job'
   return {
-    need,
+    requirement,
     cost: by.options.cost,
     caller: by.caller,
     restKey: `${path} ${by.caller}`,

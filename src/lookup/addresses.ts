@@ -1,8 +1,8 @@
 import type { Request, Response } from 'express'
 import type { Fleet } from '../fleet/fleet.ts'
-import { ANY_NODE, needContainers, nobodyRuns, noHealthyNode, type Need } from '../fleet/need.ts'
+import { ANY_NODE, requireContainers, nobodyRuns, noHealthyNode, type Requirement } from '../dispatch/requirement.ts'
 import type { TrackedNode } from '../fleet/node.ts'
-import type { Selector } from '../fleet/selector.ts'
+import type { Selector } from '../dispatch/selector.ts'
 import { GatewayFault } from '../faults.ts'
 import { listParts, sendJson } from '../http/sendJson.ts'
 import type { NodeAnswer, Resources } from './resources.ts'
@@ -30,7 +30,7 @@ export function lookupAddresses(deps: LookupDeps) {
     const n = wholeNumber(query, 'n', DEFAULT_ADDRESSES)
     const offset = wholeNumber(query, 'offset', 0)
     await deps.whenReady()
-    res.json(handOut(deps, needContainers(containers), n, offset).map((node) => node.name))
+    res.json(handOut(deps, requireContainers(containers), n, offset).map((node) => node.name))
   }
 }
 
@@ -39,14 +39,14 @@ export function lookupAddress(deps: LookupDeps) {
   return async (req: Request, res: Response): Promise<void> => {
     const containers = containersIn(queryOf(req))
     await deps.whenReady()
-    const [best] = handOut(deps, containers.length === 0 ? ANY_NODE : needContainers(containers), 1, 0)
+    const [best] = handOut(deps, containers.length === 0 ? ANY_NODE : requireContainers(containers), 1, 0)
     if (!best) throw containers.length === 0 ? noHealthyNode('No healthy node') : nobodyRuns(containers)
     res.json({ ip: best.name })
   }
 }
 
-function handOut({ selector, fleet }: LookupDeps, need: Need, n: number, offset: number): TrackedNode[] {
-  const nodes = selector.rank(need, n, offset)
+function handOut({ selector, fleet }: LookupDeps, requirement: Requirement, n: number, offset: number): TrackedNode[] {
+  const nodes = selector.rank(requirement, n, offset)
   const first = nodes[0]
   if (first) {
     first.load.lookedUp(fleet.now())

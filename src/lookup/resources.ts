@@ -4,9 +4,9 @@ import type { TrackedNode } from '../fleet/node.ts'
 import type { MemoryBudget, Reservation } from '../memory/budget.ts'
 import { objectSteps, PLAIN_LIMITS } from '../json/index.ts'
 import { inTurns, Slice } from '../base/turns.ts'
-import { collect, type BackendRequest } from '../proxy/attempt.ts'
+import { collect, type BackendRequest } from '../upstream/attempt.ts'
 import { retryAfterSeconds } from '../base/retryAfter.ts'
-import type { Transport } from '../proxy/transport.ts'
+import type { Transport } from '../upstream/transport.ts'
 
 /** A node that is slower than its asker waits still gets this long, so that the next asker has its answer. */
 const CALL_TIMEOUT_SECONDS = 10

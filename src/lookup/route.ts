@@ -1,6 +1,6 @@
 import type { Request, RequestHandler, Response } from 'express'
 import { urlOf } from '../fleet/address.ts'
-import { needContainers, needModel, shortened } from '../fleet/need.ts'
+import { requireContainers, requireModel, shortened } from '../dispatch/requirement.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import { GatewayFault } from '../faults.ts'
 import { refuseTooLong } from '../ids.ts'
@@ -86,7 +86,7 @@ export function publicKey(keys: TicketKeys) {
 /** An endpoint names containers before it names a model. */
 function choose({ selector }: RouteDeps, endpoint: string): TrackedNode | undefined {
   const containers = containersOf(endpoint)
-  return selector.rank(needContainers(containers), 1, 0)[0] ?? selector.rank(needModel(endpoint), 1, 0)[0]
+  return selector.rank(requireContainers(containers), 1, 0)[0] ?? selector.rank(requireModel(endpoint), 1, 0)[0]
 }
 
 function containersOf(endpoint: string): string[] {

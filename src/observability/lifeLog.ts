@@ -1,7 +1,7 @@
 import type { Fleet } from '../fleet/fleet.ts'
-import { describeKind } from '../fleet/judge.ts'
+import { describeKind } from '../dispatch/judge.ts'
 import type { FreedBy } from '../fleet/load/outliers/outliers.ts'
-import { shortened } from '../fleet/need.ts'
+import { shortened } from '../dispatch/requirement.ts'
 import type { LiveJobs } from '../jobs/liveJobs.ts'
 import type { Logger } from './logger.ts'
 

@@ -1,14 +1,14 @@
 import type { Request, Response } from 'express'
 import type { EventEmitter } from 'node:events'
 import type { Fleet } from '../fleet/fleet.ts'
-import { kindAtPath } from '../fleet/judge.ts'
-import { needModel, type Need } from '../fleet/need.ts'
+import { kindAtPath } from '../dispatch/judge.ts'
+import { requireModel, type Requirement } from '../dispatch/requirement.ts'
 import { contextOf } from '../http/context.ts'
 import { readBody } from '../http/readBody.ts'
-import type { StreamTap } from '../proxy/clientSink.ts'
-import type { Forwarder } from '../proxy/forwarder.ts'
-import { RetryBudget } from '../proxy/retryBudget.ts'
-import { headersForBackend } from '../proxy/headers.ts'
+import type { StreamTap } from '../upstream/clientSink.ts'
+import type { Forwarder } from '../upstream/forwarder.ts'
+import { RetryBudget } from '../upstream/retryBudget.ts'
+import { headersForBackend } from '../upstream/headers.ts'
 import { inTurns } from '../base/turns.ts'
 import { noService } from './models.ts'
 import { pathWithoutPrefix } from './paths.ts'
@@ -17,7 +17,7 @@ import { onlyGenerates, secondTries } from './secondTries.ts'
 import { headersFor, pathAt } from './serviceCall.ts'
 import type { ResponseHomes } from './responses/homes.ts'
 import { ResponseIdWatch } from './responses/idWatch.ts'
-import { atHome, homeIsDown, homeOf, needService } from './responses/place.ts'
+import { atHome, homeIsDown, homeOf, requireService } from './responses/place.ts'
 import { UsageWatch, type Usage } from './usage.ts'
 
 /** More of a session's name than this is not looked at: it is hashed for each service. */
@@ -68,9 +68,9 @@ export function forwardOpenAi(deps: OpenAiDeps) {
     const remember =
       isResponses(path) && ((nodeKey: string, id: string): void => deps.homes.remember(id, { nodeKey, caller }))
     budget.requested()
-    const itsKind = needModel(model)
+    const itsKind = requireModel(model)
     const forwarding = deps.forwarder.forward(req, res, {
-      need: home ? both(needService(home), itsKind) : itsKind,
+      requirement: home ? both(requireService(home), itsKind) : itsKind,
       caller,
       kind: kindAtPath(itsKind, path.split('?', 1)[0] as string),
       model,
@@ -118,7 +118,7 @@ function tapFor(usage: UsageWatch, tellId: ((id: string) => void) | false): Stre
 }
 
 /** Fits what both fit. */
-function both(a: Need, b: Need): Need {
+function both(a: Requirement, b: Requirement): Requirement {
   return { key: `${a.key} ${b.key}`, kind: a.kind, fits: (node) => a.fits(node) && b.fits(node) }
 }
 

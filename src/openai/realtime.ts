@@ -1,14 +1,14 @@
 import type { Request, Response } from 'express'
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { GatewayFault } from '../faults.ts'
-import { kindAtPath } from '../fleet/judge.ts'
-import { needModel } from '../fleet/need.ts'
+import { kindAtPath } from '../dispatch/judge.ts'
+import { requireModel } from '../dispatch/requirement.ts'
 import { contextOf } from '../http/context.ts'
 import { protocolsWithoutKeys } from '../http/protocolKeys.ts'
 import { upgradeOf } from '../http/upgrades.ts'
 import { refuseTooLong } from '../ids.ts'
-import { headersForBackend, type FlatHeaders } from '../proxy/headers.ts'
-import { RetryBudget } from '../proxy/retryBudget.ts'
+import { headersForBackend, type FlatHeaders } from '../upstream/headers.ts'
+import { RetryBudget } from '../upstream/retryBudget.ts'
 import type { OpenAiDeps } from './forward.ts'
 import { noService } from './models.ts'
 import { secondTries } from './secondTries.ts'
@@ -51,11 +51,11 @@ export function openRealtime(deps: OpenAiDeps) {
     const headers = headersForBackend(req, { via: deps.via })
     const keyless = withProtocols(headers, protocolsWithoutKeys(req.headers[PROTOCOLS]))
     const ours = credentialsAreOurs || withholdsProtocolKeys === true
-    const need = needModel(model)
+    const requirement = requireModel(model)
     await deps.forwarder.forward(req, res, {
-      need,
+      requirement,
       caller,
-      kind: kindAtPath(need, '/realtime'),
+      kind: kindAtPath(requirement, '/realtime'),
       model,
       restKey: `openai ${model} ${caller}`,
       requestFor: (node) => {

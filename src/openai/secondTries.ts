@@ -1,7 +1,7 @@
-import { isPushback, isRefusal } from '../fleet/refusal.ts'
+import { isPushback, isRefusal } from '../dispatch/refusal.ts'
 import type { TrackedNode } from '../fleet/node.ts'
-import type { Elsewhere } from '../proxy/exchange.ts'
-import type { RetryBudget } from '../proxy/retryBudget.ts'
+import type { Elsewhere } from '../upstream/exchange.ts'
+import type { RetryBudget } from '../upstream/retryBudget.ts'
 
 /** What only generates: done twice it costs work, and changes nothing. */
 const GENERATING = new Set([

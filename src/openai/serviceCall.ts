@@ -1,6 +1,6 @@
 import type { TrackedNode } from '../fleet/node.ts'
 import { keyHeaderOf } from '../fleet/serviceKey.ts'
-import { replaceCredentials, type FlatHeaders } from '../proxy/headers.ts'
+import { replaceCredentials, type FlatHeaders } from '../upstream/headers.ts'
 
 /** The path of a call at a service, from the path behind the prefix. */
 export function pathAt({ spec, prefix }: TrackedNode, path: string): string {

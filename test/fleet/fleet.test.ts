@@ -4,10 +4,10 @@ import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { parseAddress, type NodeSpec } from '../../src/fleet/address.ts'
 import { Fleet } from '../../src/fleet/fleet.ts'
-import { Lease } from '../../src/fleet/lease.ts'
-import { needContainers } from '../../src/fleet/need.ts'
+import { Lease } from '../../src/dispatch/lease.ts'
+import { requireContainers } from '../../src/dispatch/requirement.ts'
 import type { TrackedNode } from '../../src/fleet/node.ts'
-import { Selector } from '../../src/fleet/selector.ts'
+import { Selector } from '../../src/dispatch/selector.ts'
 import type { NodeSource } from '../../src/fleet/sources/source.ts'
 import { startSimNode } from '../kit/simNode/index.ts'
 import { startSimService } from '../kit/simService/index.ts'
@@ -91,10 +91,10 @@ describe('a fleet', () => {
     const selector = new Selector(fleet)
     const removed = node(sim.address)
     await isUp(removed)
-    assert.equal(selector.pick(needContainers(['echo'])).node, removed)
+    assert.equal(selector.pick(requireContainers(['echo'])).node, removed)
     source.list()
-    assert.equal(selector.pick(needContainers(['echo'])).node, undefined)
-    assert.deepEqual(selector.rank(needContainers(['echo']), 9, 0), [])
+    assert.equal(selector.pick(requireContainers(['echo'])).node, undefined)
+    assert.deepEqual(selector.rank(requireContainers(['echo']), 9, 0), [])
     assert.equal(removed.isHealthy(fleet.now()), false)
     const polls = sim.seen('info').length
     await new Promise((resolve) => setTimeout(resolve, 300))
@@ -237,11 +237,11 @@ describe('the candidates for a need', () => {
     const { fleet, node } = await fleetOf(t, [source])
     await isUp(node(sim.address))
     const selector = new Selector(fleet)
-    const found = selector.candidates(needContainers(['echo']))
+    const found = selector.candidates(requireContainers(['echo']))
     assert.equal(found.length, 1)
-    assert.equal(selector.candidates(needContainers(['echo'])), found)
+    assert.equal(selector.candidates(requireContainers(['echo'])), found)
     source.list()
-    assert.deepEqual(selector.candidates(needContainers(['echo'])), [])
+    assert.deepEqual(selector.candidates(requireContainers(['echo'])), [])
   })
 
   test('stay found through polls of a service that tell nothing new', async (t) => {
@@ -261,7 +261,7 @@ describe('the candidates for a need', () => {
   test('are not remembered under names that only a client can have made up', async (t) => {
     const { fleet } = await fleetOf(t, [new Listed()])
     const selector = new Selector(fleet)
-    const long = needContainers(['x'.repeat(100_000)])
+    const long = requireContainers(['x'.repeat(100_000)])
     assert.notEqual(selector.candidates(long), selector.candidates(long))
   })
 })

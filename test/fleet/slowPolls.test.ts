@@ -5,8 +5,8 @@ import { parseAddress } from '../../src/fleet/address.ts'
 import { Fleet } from '../../src/fleet/fleet.ts'
 import type { TrackedNode } from '../../src/fleet/node.ts'
 import type { NodeSource } from '../../src/fleet/sources/source.ts'
-import { Attempt } from '../../src/proxy/attempt.ts'
-import { Transport } from '../../src/proxy/transport.ts'
+import { Attempt } from '../../src/upstream/attempt.ts'
+import { Transport } from '../../src/upstream/transport.ts'
 import { eventually, freePort } from '../kit/wait.ts'
 
 const POLL_TIMEOUT_SECONDS = 0.2

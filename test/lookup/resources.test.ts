@@ -11,7 +11,7 @@ import { NodeLoad } from '../../src/fleet/load/nodeLoad.ts'
 import { TrackedNode } from '../../src/fleet/node.ts'
 import { MemoryBudget } from '../../src/memory/budget.ts'
 import { Resources, type NodeAnswer } from '../../src/lookup/resources.ts'
-import { Transport } from '../../src/proxy/transport.ts'
+import { Transport } from '../../src/upstream/transport.ts'
 
 interface Kit {
   resources: Resources

@@ -1,5 +1,5 @@
 import type { TrackedNode } from '../../fleet/node.ts'
-import type { BackendRequest } from '../../proxy/attempt.ts'
+import type { BackendRequest } from '../../upstream/attempt.ts'
 import type { LiveJob } from '../liveJobs.ts'
 
 export interface JobsRequestOptions {

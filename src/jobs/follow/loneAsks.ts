@@ -11,8 +11,8 @@ import {
   type AttemptResult,
   type BackendRequest,
   type CollectResult,
-} from '../../proxy/attempt.ts'
-import type { Transport } from '../../proxy/transport.ts'
+} from '../../upstream/attempt.ts'
+import type { Transport } from '../../upstream/transport.ts'
 import type { Ledger, ReceivedResult } from '../../ledger/ledger.ts'
 import type { LiveJob } from '../liveJobs.ts'
 import { LoneAnswer, type LoneOutcome } from './loneAnswer.ts'

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { TrackedNode } from '../../fleet/node.ts'
 import type { Reservation } from '../../memory/budget.ts'
-import { collect, type Answer, type BackendRequest, type CollectResult } from '../../proxy/attempt.ts'
+import { collect, type Answer, type BackendRequest, type CollectResult } from '../../upstream/attempt.ts'
 import type { ReceivedResult } from '../../ledger/ledger.ts'
 import { isSeenElsewhere, type LiveJob } from '../liveJobs.ts'
 import { AnswersInTurn, type Sighting } from './answersInTurn.ts'

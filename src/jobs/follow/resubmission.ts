@@ -1,13 +1,13 @@
 import { GatewayFault } from '../../faults.ts'
 import type { Fleet } from '../../fleet/fleet.ts'
-import { needContainers, type Need } from '../../fleet/need.ts'
-import type { Selector } from '../../fleet/selector.ts'
+import { requireContainers, type Requirement } from '../../dispatch/requirement.ts'
+import type { Selector } from '../../dispatch/selector.ts'
 import type { Reservation } from '../../memory/budget.ts'
-import type { Attempt } from '../../proxy/attempt.ts'
-import { Tries, type Exchange } from '../../proxy/exchange.ts'
-import { headersOnBehalf } from '../../proxy/headers.ts'
-import type { Transport } from '../../proxy/transport.ts'
-import { tryNodes, type Outcome } from '../../proxy/tryNodes.ts'
+import type { Attempt } from '../../upstream/attempt.ts'
+import { Tries, type Exchange } from '../../upstream/exchange.ts'
+import { headersOnBehalf } from '../../upstream/headers.ts'
+import type { Transport } from '../../upstream/transport.ts'
+import { tryNodes, type Outcome } from '../../upstream/tryNodes.ts'
 import { JOBS_PATH } from '../deps.ts'
 import type { JobRecord } from '../../ledger/ledger.ts'
 import type { LiveJob } from '../liveJobs.ts'
@@ -50,18 +50,18 @@ export function mayHaveBegun(outcome: Outcome): boolean {
 
 /** Whether there is anybody to ask for a job that its node lost. */
 export function isWanted({ selector }: ResubmissionOptions, { record, node }: LiveJob): boolean {
-  const candidates = selector.candidates(needFor(record))
+  const candidates = selector.candidates(requirementFor(record))
   return candidates.some((candidate) => candidate !== node || !node.contact.isFailing)
 }
 
-function needFor(record: JobRecord): Need {
-  return whileHealthy(needContainers(record.containers))
+function requirementFor(record: JobRecord): Requirement {
+  return whileHealthy(requireContainers(record.containers))
 }
 
 function exchangeFor({ via }: ResubmissionOptions, { record }: LiveJob, body: Buffer): Exchange {
   const headers = headersOnBehalf(record.clientAddress, record.id, via)
   return {
-    need: needFor(record),
+    requirement: requirementFor(record),
     cost: record.cost,
     caller: record.caller,
     restKey: `${JOBS_PATH} ${record.caller}`,
@@ -77,8 +77,12 @@ function exchangeFor({ via }: ResubmissionOptions, { record }: LiveJob, body: Bu
 }
 
 /** A lost job can wait; a node that may be in trouble itself could cost it a run. */
-function whileHealthy(need: Need): Need {
-  return { ...need, key: `healthy ${need.key}`, fits: (node) => node.health.isHealthy && need.fits(node) }
+function whileHealthy(requirement: Requirement): Requirement {
+  return {
+    ...requirement,
+    key: `healthy ${requirement.key}`,
+    fits: (node) => node.health.isHealthy && requirement.fits(node),
+  }
 }
 
 function limitWait(attempt: Attempt): void {

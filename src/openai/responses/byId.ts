@@ -1,14 +1,14 @@
 import type { Request, Response } from 'express'
-import { isPushback } from '../../fleet/refusal.ts'
+import { isPushback } from '../../dispatch/refusal.ts'
 import { GatewayFault } from '../../faults.ts'
 import { contextOf } from '../../http/context.ts'
 import { readBody } from '../../http/readBody.ts'
-import type { StreamTap } from '../../proxy/clientSink.ts'
-import type { Elsewhere } from '../../proxy/exchange.ts'
-import { headersForBackend } from '../../proxy/headers.ts'
+import type { StreamTap } from '../../upstream/clientSink.ts'
+import type { Elsewhere } from '../../upstream/exchange.ts'
+import { headersForBackend } from '../../upstream/headers.ts'
 import type { OpenAiDeps } from '../forward.ts'
 import { headersFor, pathAt } from '../serviceCall.ts'
-import { ANY_SERVICE, atHome, homeIsDown, homeOf, needService, noResponse } from './place.ts'
+import { ANY_SERVICE, atHome, homeIsDown, homeOf, requireService, noResponse } from './place.ts'
 
 /** Services that are asked for a response that this gateway does not know. */
 const MAX_ASKED = 8
@@ -47,7 +47,7 @@ export function forwardResponse(deps: OpenAiDeps, part: ResponsePart) {
       return true
     }
     const forwarding = deps.forwarder.forward(req, res, {
-      need: home ? needService(home) : ANY_SERVICE,
+      requirement: home ? requireService(home) : ANY_SERVICE,
       caller,
       restKey: `responses ${caller}`,
       requestFor: (node) => ({ method, path: pathAt(node, path), headers: headersFor(node, path, headers), body }),

@@ -1,11 +1,11 @@
 import type { Fleet } from '../../fleet/fleet.ts'
-import { shortened, type Need } from '../../fleet/need.ts'
+import { shortened, type Requirement } from '../../dispatch/requirement.ts'
 import type { TrackedNode } from '../../fleet/node.ts'
 import { GatewayFault } from '../../faults.ts'
 import type { ResponseHomes } from './homes.ts'
 
 /** Any OpenAI-compatible service. */
-export const ANY_SERVICE: Need = { key: 'any service', kind: 'openai', fits: (node) => !node.isInfernet }
+export const ANY_SERVICE: Requirement = { key: 'any service', kind: 'openai', fits: (node) => !node.isInfernet }
 
 /** A response, and the service that has it. */
 export interface Home {
@@ -27,7 +27,7 @@ export function homeOf(id: string, caller: string, homes: ResponseHomes, fleet: 
 }
 
 /** What only this service can do. */
-export function needService({ service }: Home): Need {
+export function requireService({ service }: Home): Requirement {
   return { key: `service:${service.key}`, kind: 'openai', fits: (node) => node === service }
 }
 

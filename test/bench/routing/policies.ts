@@ -1,7 +1,7 @@
-import type { Candidate, SelectionContext, SelectNode } from '../../../src/fleet/load/candidate.ts'
+import type { Candidate, SelectionContext, SelectNode } from '../../../src/dispatch/policies/candidate.ts'
 import type { FleetLoad } from '../../../src/fleet/load/fleetLoad.ts'
 import type { NodeLoad } from '../../../src/fleet/load/nodeLoad.ts'
-import { lowestScore } from '../../../src/fleet/load/selection.ts'
+import { lowestScore } from '../../../src/dispatch/policies/selection.ts'
 
 /** The lowest price of all, ties at random. */
 function cheapest<T extends Candidate>(

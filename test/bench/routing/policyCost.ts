@@ -1,8 +1,8 @@
 /** Prints what the routing policy costs: `node test/bench/routing/policyCost.ts`. */
 import { FleetLoad } from '../../../src/fleet/load/fleetLoad.ts'
 import { NodeLoad } from '../../../src/fleet/load/nodeLoad.ts'
-import { rank } from '../../../src/fleet/load/ranking.ts'
-import { lowestScore } from '../../../src/fleet/load/selection.ts'
+import { rank } from '../../../src/dispatch/policies/ranking.ts'
+import { lowestScore } from '../../../src/dispatch/policies/selection.ts'
 import { seededRandom } from '../../kit/simulator/random.ts'
 
 const random = seededRandom(1)

@@ -1,7 +1,7 @@
 /** Jobs that are followed, in a fleet whose list the test writes; at its addresses nobody listens. */
 import { Fleet } from '../../../src/fleet/fleet.ts'
 import { parseAddress } from '../../../src/fleet/address.ts'
-import { Selector } from '../../../src/fleet/selector.ts'
+import { Selector } from '../../../src/dispatch/selector.ts'
 import type { NodeSource } from '../../../src/fleet/sources/source.ts'
 import { Failover } from '../../../src/jobs/follow/failover.ts'
 import { Follower, type FollowerOptions } from '../../../src/jobs/follow/follower.ts'
@@ -9,7 +9,7 @@ import type { JobRecord, Ledger } from '../../../src/ledger/ledger.ts'
 import { MemoryBudget } from '../../../src/memory/budget.ts'
 import { MemoryLedger } from '../../../src/ledger/memory/ledger.ts'
 import { LiveJobs, type LiveJob } from '../../../src/jobs/liveJobs.ts'
-import { Transport } from '../../../src/proxy/transport.ts'
+import { Transport } from '../../../src/upstream/transport.ts'
 import type { Cleanup } from '../../kit/wait.ts'
 import { silentLogger as logger } from '../jobServer.ts'
 

@@ -1,7 +1,7 @@
 import { FleetLoad } from '../../../src/fleet/load/fleetLoad.ts'
 import { NodeLoad } from '../../../src/fleet/load/nodeLoad.ts'
 import { Outliers, type Asked } from '../../../src/fleet/load/outliers/outliers.ts'
-import { lowestScore } from '../../../src/fleet/load/selection.ts'
+import { lowestScore } from '../../../src/dispatch/policies/selection.ts'
 import { Backend } from './backend.ts'
 import { Events } from './events.ts'
 import { exponential, seededRandom } from './random.ts'

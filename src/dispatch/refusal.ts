@@ -1,4 +1,4 @@
-import type { TrackedNode } from './node.ts'
+import type { TrackedNode } from '../fleet/node.ts'
 
 /**
  * Whether an answer is the backend's refusal of any such request, not a word about this one: 408, 5xx, 401, 402 and 403 under

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Attempt } from '../../src/proxy/attempt.ts'
+import { Attempt } from '../../src/upstream/attempt.ts'
 
 const controller = { pause: () => undefined, resume: () => undefined } as unknown as Parameters<
   Attempt['onRequestStart']

@@ -1,7 +1,7 @@
-import type { Fleet } from './fleet.ts'
-import type { Asked, Trial } from './load/outliers/outliers.ts'
-import { CHAIN_NODE, type Need } from './need.ts'
-import type { TrackedNode } from './node.ts'
+import type { Fleet } from '../fleet/fleet.ts'
+import type { Asked, Trial } from '../fleet/load/outliers/outliers.ts'
+import { CHAIN_NODE, type Requirement } from './requirement.ts'
+import type { TrackedNode } from '../fleet/node.ts'
 import { isPushback, isRefusal } from './refusal.ts'
 
 /**
@@ -26,20 +26,20 @@ export function verdictOf(node: TrackedNode, status: number, model?: string): Ve
 
 /** A request on its way, as answers to it are judged. Its tries share it. */
 export interface AskedOfNodes extends Asked<TrackedNode> {
-  readonly need: Need
+  readonly requirement: Requirement
 }
 
 /** Statuses with which something in front of a backend says that it is not there: the next poll will tell. */
 const NOT_THERE: readonly number[] = [502, 504]
 
-/** The kind of work for which backends are compared: a need of its own where it has no name. */
-export function comparedKindOf({ workKind, key }: Need): string {
+/** The kind of work for which backends are compared: the requirement itself where it has no name. */
+export function comparedKindOf({ workKind, key }: Requirement): string {
   return workKind ?? key
 }
 
 /** The same, for calls of one path alone: a service may lack one path of a model that it has, which says nothing of the others. */
-export function kindAtPath(need: Need, path: string): string {
-  return `${comparedKindOf(need)}\n${path}`
+export function kindAtPath(requirement: Requirement, path: string): string {
+  return `${comparedKindOf(requirement)}\n${path}`
 }
 
 /** Takes note of an answer for the comparison of backends. */
@@ -52,16 +52,16 @@ export function judge(
   const now = fleet.now()
   if (verdict === 'refused') {
     if (NOT_THERE.includes(status)) fleet.pollSoon(node)
-    const hasSiblings = (): boolean => hasSibling(fleet, node, asked.need)
+    const hasSiblings = (): boolean => hasSibling(fleet, node, asked.requirement)
     fleet.outliers.refused(asked, node, now, { status, hasSiblings, trial })
   } else if (verdict !== 'pushback') {
     fleet.outliers.answered(asked, node, now, verdict === 'served', trial)
   }
 }
 
-function hasSibling(fleet: Fleet, node: TrackedNode, need: Need): boolean {
+function hasSibling(fleet: Fleet, node: TrackedNode, requirement: Requirement): boolean {
   for (const other of fleet.nodes.values())
-    if (other !== node && other.health.isHealthy && need.fits(other)) return true
+    if (other !== node && other.health.isHealthy && requirement.fits(other)) return true
   return false
 }
 

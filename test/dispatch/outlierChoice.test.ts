@@ -2,14 +2,14 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { parseAddress, type NodeSpec } from '../../src/fleet/address.ts'
 import { Fleet } from '../../src/fleet/fleet.ts'
-import { describeKind, comparedKindOf, type AskedOfNodes } from '../../src/fleet/judge.ts'
-import { Lease } from '../../src/fleet/lease.ts'
-import { CHAIN_NODE, needContainers, needModel } from '../../src/fleet/need.ts'
+import { describeKind, comparedKindOf, type AskedOfNodes } from '../../src/dispatch/judge.ts'
+import { Lease } from '../../src/dispatch/lease.ts'
+import { CHAIN_NODE, requireContainers, requireModel } from '../../src/dispatch/requirement.ts'
 import type { TrackedNode } from '../../src/fleet/node.ts'
-import { Selector } from '../../src/fleet/selector.ts'
+import { Selector } from '../../src/dispatch/selector.ts'
 import type { NodeSource } from '../../src/fleet/sources/source.ts'
 
-const NEED = needContainers(['echo'])
+const NEED = requireContainers(['echo'])
 
 interface Site {
   readonly clock: { now: number }
@@ -52,7 +52,7 @@ async function siteOf(t: TestContext, count: number): Promise<Site> {
   }
   fleet.version++
   let callers = 0
-  const asked = (): AskedOfNodes => ({ need: NEED, kind: comparedKindOf(NEED), caller: `caller ${callers++}` })
+  const asked = (): AskedOfNodes => ({ requirement: NEED, kind: comparedKindOf(NEED), caller: `caller ${callers++}` })
   const answer = (node: TrackedNode, status: number): void => {
     const lease = Lease.take(fleet, node, asked())
     lease.judged(status === 200 ? 'served' : 'refused', status)
@@ -144,9 +144,9 @@ test('a node that leaves the list is not suspected any more', async (t) => {
 })
 
 test('kinds of work have names for people', () => {
-  const names = [needContainers(['a']), needContainers(['b', 'a']), needModel('org/m:1'), CHAIN_NODE].map((need) =>
-    describeKind(comparedKindOf(need)),
+  const names = [requireContainers(['a']), requireContainers(['b', 'a']), requireModel('org/m:1'), CHAIN_NODE].map(
+    (requirement) => describeKind(comparedKindOf(requirement)),
   )
   assert.deepEqual(names, ['container a', 'containers a, b', 'model org/m:1', 'subscriptions'])
-  assert.equal(describeKind(`${comparedKindOf(needModel('m'))}\n/rerank`), 'model m (/rerank)')
+  assert.equal(describeKind(`${comparedKindOf(requireModel('m'))}\n/rerank`), 'model m (/rerank)')
 })

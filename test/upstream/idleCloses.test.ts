@@ -10,9 +10,9 @@ import { DEFAULT_CONSTANTS } from '../../src/fleet/load/constants.ts'
 import { FleetLoad } from '../../src/fleet/load/fleetLoad.ts'
 import { NodeLoad } from '../../src/fleet/load/nodeLoad.ts'
 import { TrackedNode } from '../../src/fleet/node.ts'
-import { Attempt, collect, type BackendRequest } from '../../src/proxy/attempt.ts'
-import { IdleLimit } from '../../src/proxy/idleCloses.ts'
-import { Transport } from '../../src/proxy/transport.ts'
+import { Attempt, collect, type BackendRequest } from '../../src/upstream/attempt.ts'
+import { IdleLimit } from '../../src/upstream/idleCloses.ts'
+import { Transport } from '../../src/upstream/transport.ts'
 import { eventually, type Cleanup } from '../kit/wait.ts'
 
 const GET: BackendRequest = { method: 'GET', path: '/', headers: [], body: null }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { RetryBudget } from '../../src/proxy/retryBudget.ts'
+import { RetryBudget } from '../../src/upstream/retryBudget.ts'
 
 function budgetAt(startSeconds = 1000): { budget: RetryBudget; pass: (seconds: number) => void } {
   let now = startSeconds

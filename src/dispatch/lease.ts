@@ -1,8 +1,8 @@
-import type { Fleet } from './fleet.ts'
+import type { Fleet } from '../fleet/fleet.ts'
 import { judge, type AskedOfNodes, type Verdict } from './judge.ts'
-import type { Trial } from './load/outliers/outliers.ts'
-import type { WorkMark, WorkOutcome } from './load/work.ts'
-import type { TrackedNode } from './node.ts'
+import type { Trial } from '../fleet/load/outliers/outliers.ts'
+import type { WorkMark, WorkOutcome } from '../fleet/load/work.ts'
+import type { TrackedNode } from '../fleet/node.ts'
 
 /**
  * One piece of work at one node: counted from the moment the node is chosen, given back exactly once.
@@ -38,7 +38,7 @@ export class Lease {
     const now = fleet.now()
     node.inFlight++
     node.counts.requests++
-    const lease = new Lease(fleet, node, now, node.load.started(now, asked?.need.workKind), true)
+    const lease = new Lease(fleet, node, now, node.load.started(now, asked?.requirement.workKind), true)
     lease.#asked = asked
     if (asked && fleet.outliers.isActive) lease.#trial = fleet.outliers.started(asked.kind, node, now)
     return lease

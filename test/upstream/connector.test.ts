@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { createServer, type LookupFunction, type Server, type Socket } from 'node:net'
 import { test } from 'node:test'
-import { createConnector } from '../../src/proxy/connector.ts'
+import { createConnector } from '../../src/upstream/connector.ts'
 import { freePort, type Cleanup } from '../kit/wait.ts'
 
 const IPV6 = { address: '::1', family: 6 }

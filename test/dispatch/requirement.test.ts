@@ -1,11 +1,17 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { parseAddress } from '../../src/fleet/address.ts'
-import { ANY_NODE, CHAIN_NODE, needContainers, needModel, type Need } from '../../src/fleet/need.ts'
+import {
+  ANY_NODE,
+  CHAIN_NODE,
+  requireContainers,
+  requireModel,
+  type Requirement,
+} from '../../src/dispatch/requirement.ts'
 import { FleetLoad } from '../../src/fleet/load/fleetLoad.ts'
 import { NodeLoad } from '../../src/fleet/load/nodeLoad.ts'
 import { TrackedNode } from '../../src/fleet/node.ts'
-import { readInfo } from './readInfo.ts'
+import { readInfo } from '../fleet/readInfo.ts'
 
 /** A node that runs these; a `*` before the name makes the container an inner one. */
 function node(names: readonly string[], { chain = false } = {}): TrackedNode {
@@ -39,12 +45,12 @@ describe('a node fits', () => {
     [['b', 'a'], ['a', '*b'], false],
   ] as const) {
     test(`${wanted.join(', then ')}: ${fits ? 'yes' : 'not'} with ${names.join(' ') || 'nothing'}`, () => {
-      assert.equal(needContainers(wanted).fits(node(names)), fits)
+      assert.equal(requireContainers(wanted).fits(node(names)), fits)
     })
   }
 
   test('no containers at all: no, for no job begins with none', () => {
-    assert.equal(needContainers([]).fits(node(['a'])), false)
+    assert.equal(requireContainers([]).fits(node(['a'])), false)
   })
 
   test('a subscription with its chain enabled', () => {
@@ -53,18 +59,19 @@ describe('a node fits', () => {
   })
 
   test('a model only as a service, anything else only as a node', () => {
-    assert.equal(needModel('a').fits(service('a')), true)
-    assert.equal(needModel('a').fits(service('b')), false)
-    assert.equal(needModel('a').fits(node(['a'])), false)
-    for (const need of [ANY_NODE, CHAIN_NODE, needContainers(['a'])]) assert.equal(need.fits(service('a')), false)
+    assert.equal(requireModel('a').fits(service('a')), true)
+    assert.equal(requireModel('a').fits(service('b')), false)
+    assert.equal(requireModel('a').fits(node(['a'])), false)
+    for (const requirement of [ANY_NODE, CHAIN_NODE, requireContainers(['a'])])
+      assert.equal(requirement.fits(service('a')), false)
   })
 })
 
 test('needs with one key are one need, whatever containers are called', () => {
-  const keys = [['a', 'b'], ['a\nb'], ['a,b'], ['b', 'a'], ['a'], ['"a","b"'], ['a', 'b', '']].map((containers): Need =>
-    needContainers(containers),
+  const keys = [['a', 'b'], ['a\nb'], ['a,b'], ['b', 'a'], ['a'], ['"a","b"'], ['a', 'b', '']].map(
+    (containers): Requirement => requireContainers(containers),
   )
   assert.equal(new Set(keys.map(({ key }) => key)).size, keys.length)
-  assert.equal(needContainers(['a', 'b']).key, keys[0]?.key)
-  assert.notEqual(needModel('a').key, needContainers(['a']).key)
+  assert.equal(requireContainers(['a', 'b']).key, keys[0]?.key)
+  assert.notEqual(requireModel('a').key, requireContainers(['a']).key)
 })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { errors } from 'undici'
-import { faultOfTransport } from '../../src/proxy/attemptFaults.ts'
+import { faultOfTransport } from '../../src/upstream/attemptFaults.ts'
 
 test('a request that was badly made here is held against no node', () => {
   const fault = faultOfTransport(new errors.InvalidArgumentError('invalid x-request-id header'), false, false)

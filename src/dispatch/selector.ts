@@ -1,14 +1,14 @@
 import { preferredFor } from './affinity.ts'
-import type { Fleet } from './fleet.ts'
+import type { Fleet } from '../fleet/fleet.ts'
 import { comparedKindOf } from './judge.ts'
-import type { SelectionContext, SelectNode } from './load/candidate.ts'
-import { rank } from './load/ranking.ts'
-import { isInPanic, lowestScore } from './load/selection.ts'
-import type { Need } from './need.ts'
-import type { TrackedNode } from './node.ts'
+import type { SelectionContext, SelectNode } from './policies/candidate.ts'
+import { rank } from './policies/ranking.ts'
+import { isInPanic, lowestScore } from './policies/selection.ts'
+import type { Requirement } from './requirement.ts'
+import type { TrackedNode } from '../fleet/node.ts'
 
-/** Needs whose candidates are remembered; past this all are forgotten and found anew. */
-const MAX_REMEMBERED_NEEDS = 1000
+/** Requirements whose candidates are remembered; past this all are forgotten and found anew. */
+const MAX_REMEMBERED_REQUIREMENTS = 1000
 /** Longer ones, which only a client makes up, are found anew each time, so that what is remembered stays small. */
 const MAX_REMEMBERED_KEY = 1000
 
@@ -21,7 +21,7 @@ export interface PickOptions {
   readonly session?: string | undefined
   /** The job's cost by the client's hint, in the client's own unit. */
   readonly cost?: number | undefined
-  /** The kind of work by which backends are compared; default: that of the need. */
+  /** The kind of work by which backends are compared; default: that of the requirement. */
   readonly kind?: string | undefined
 }
 
@@ -47,9 +47,9 @@ export class Selector {
   }
 
   /** The best node for a request. Takes nothing: see `Lease`. */
-  pick(need: Need, options: PickOptions = {}): Choice {
+  pick(requirement: Requirement, options: PickOptions = {}): Choice {
     const now = this.#fleet.now()
-    const { except, restKey, cost, kind = comparedKindOf(need) } = options
+    const { except, restKey, cost, kind = comparedKindOf(requirement) } = options
     let restsForSeconds = Infinity
     const isFree = (node: TrackedNode): boolean => {
       if (except?.has(node)) return false
@@ -57,7 +57,7 @@ export class Selector {
       if (rests > 0) restsForSeconds = Math.min(restsForSeconds, rests)
       return rests === 0
     }
-    const context = this.#contextOf(need, now, cost)
+    const context = this.#contextOf(requirement, now, cost)
     const isTrusted = (node: TrackedNode): boolean => node.load.admits(now) && isFree(node)
     const outliers = this.#fleet.outliers.choice(kind, now)
     // A retry is no trial: it goes to one that is set aside only where nobody else is left.
@@ -66,7 +66,7 @@ export class Selector {
       outliers === undefined
         ? isTrusted
         : (node: TrackedNode): boolean => isTrusted(node) && outliers.admits(node, now, isRetry)
-    const healthy = this.candidates(need)
+    const healthy = this.candidates(requirement)
     const node =
       (options.session === undefined ? undefined : preferredFor(options.session, healthy, now, allows)) ??
       this.#policy(healthy, { ...context, allows }) ??
@@ -74,18 +74,18 @@ export class Selector {
       (outliers && this.#policy(healthy, { ...context, allows: isTrusted })) ??
       // Where everybody is ejected for failing traffic, a try is still better than a refusal.
       this.#policy(healthy, { ...context, allows: isFree }) ??
-      this.#policy(this.#whenNobodyIsHealthy(need, now), { ...context, allows: isFree })
+      this.#policy(this.#whenNobodyIsHealthy(requirement, now), { ...context, allows: isFree })
     return { node, restsForSeconds: node || restsForSeconds === Infinity ? 0 : restsForSeconds }
   }
 
   /** Best first, for look-ups: only nodes that may be shown as healthy, or where all are ejected those, as in `pick`. */
-  rank(need: Need, n: number, offset: number): TrackedNode[] {
+  rank(requirement: Requirement, n: number, offset: number): TrackedNode[] {
     const now = this.#fleet.now()
-    const candidates = this.candidates(need)
+    const candidates = this.candidates(requirement)
     const trusted = candidates.filter((node) => !node.load.isEjected(now))
     const healthy = trusted.length > 0 ? trusted : candidates
-    const context = this.#contextOf(need, now)
-    if (this.#policy === lowestScore) return this.#rankByScore(need, healthy, context, n, offset)
+    const context = this.#contextOf(requirement, now)
+    if (this.#policy === lowestScore) return this.#rankByScore(requirement, healthy, context, n, offset)
     // Another policy only knows how to choose one: the best, then the best of the others, and so on.
     const ranked = new Set<TrackedNode>()
     const allows = (node: TrackedNode): boolean => !ranked.has(node)
@@ -97,7 +97,7 @@ export class Selector {
     return [...ranked].slice(offset)
   }
 
-  #contextOf({ kind: nodeKind, workKind }: Need, now: number, cost?: number): SelectionContext<TrackedNode> {
+  #contextOf({ kind: nodeKind, workKind }: Requirement, now: number, cost?: number): SelectionContext<TrackedNode> {
     const fleet = this.#fleet.loads[nodeKind]
     const kind = fleet.kinds.find(workKind)
     return { now, fleet, random: this.#random, costRatio: fleet.costRatioOf(cost, kind), kind }
@@ -105,14 +105,14 @@ export class Selector {
 
   /** Those that are set aside for this kind of work come last: of work that they get by look-ups no answer is seen. */
   #rankByScore(
-    need: Need,
+    requirement: Requirement,
     nodes: readonly TrackedNode[],
     context: SelectionContext<TrackedNode>,
     n: number,
     offset: number,
   ): TrackedNode[] {
     const { outliers } = this.#fleet
-    const kind = comparedKindOf(need)
+    const kind = comparedKindOf(requirement)
     // Also where it is set aside for part of this kind, such as one path of a model.
     const isMeant = (other: string): boolean => other === kind || other.startsWith(`${kind}\n`)
     if (outliers.isActive) outliers.choice(kind, context.now)
@@ -124,15 +124,15 @@ export class Selector {
   }
 
   /** Healthy nodes that fit, ejected ones included, in the order of the lists; the same array until the fleet changes. */
-  candidates(need: Need): readonly TrackedNode[] {
-    if (this.#version !== this.#fleet.version || this.#healthy.size > MAX_REMEMBERED_NEEDS) {
+  candidates(requirement: Requirement): readonly TrackedNode[] {
+    if (this.#version !== this.#fleet.version || this.#healthy.size > MAX_REMEMBERED_REQUIREMENTS) {
       this.#healthy.clear()
       this.#version = this.#fleet.version
     }
-    let found = this.#healthy.get(need.key)
+    let found = this.#healthy.get(requirement.key)
     if (!found) {
-      found = [...this.#fleet.nodes.values()].filter((node) => node.health.isHealthy && need.fits(node))
-      if (need.key.length <= MAX_REMEMBERED_KEY) this.#healthy.set(need.key, found)
+      found = [...this.#fleet.nodes.values()].filter((node) => node.health.isHealthy && requirement.fits(node))
+      if (requirement.key.length <= MAX_REMEMBERED_KEY) this.#healthy.set(requirement.key, found)
     }
     return found
   }
@@ -141,11 +141,11 @@ export class Selector {
    * If most of the fleet looks unhealthy at once, our own network is the likelier culprit: whoever fits and
    * does not plainly refuse may be tried. Never for look-ups, and nobody is shown as healthy for it.
    */
-  #whenNobodyIsHealthy(need: Need, now: number): readonly TrackedNode[] {
+  #whenNobodyIsHealthy(requirement: Requirement, now: number): readonly TrackedNode[] {
     // A service's models are only promised while it is healthy.
     const all = [...this.#fleet.nodes.values()].filter((node) => node.isInfernet)
     const unhealthy = all.filter((node) => !node.isHealthy(now)).length
     if (!isInPanic(all.length, unhealthy, this.#fleet.loads.infernet.constants.panicNodes)) return []
-    return all.filter((node) => !node.isRefusing && need.fits(node))
+    return all.filter((node) => !node.isRefusing && requirement.fits(node))
   }
 }

@@ -1,6 +1,6 @@
-import type { NodeKind } from './address.ts'
-import { MAX_CONTAINERS } from './info.ts'
-import type { TrackedNode } from './node.ts'
+import type { NodeKind } from '../fleet/address.ts'
+import { MAX_CONTAINERS } from '../fleet/info.ts'
+import type { TrackedNode } from '../fleet/node.ts'
 import { GatewayFault } from '../faults.ts'
 
 /** What a fault repeats of a list of containers: a client may have named one by megabytes, or a hundred thousand. */
@@ -9,8 +9,8 @@ const LONGEST_NAME = 100
 /** When to come back after "no healthy node", seconds: about as long as a node needs to be seen again. */
 const RETRY_AFTER_SECONDS = '5'
 
-/** What a request asks of a node. Needs with the same key are the same need. */
-export interface Need {
+/** What a request asks of a node. Those with the same key are the same requirement. */
+export interface Requirement {
   readonly key: string
   readonly kind: NodeKind
   /** The name of the kind of work, by which costs are learnt: the same for all that asks for these containers, or this model. */
@@ -19,10 +19,10 @@ export interface Need {
 }
 
 /** Any Infernet node. */
-export const ANY_NODE: Need = { key: 'any', kind: 'infernet', fits: (node) => node.isInfernet }
+export const ANY_NODE: Requirement = { key: 'any', kind: 'infernet', fits: (node) => node.isInfernet }
 
 /** A node that runs all of these containers; the first must be external, for only such may begin a job. */
-export function needContainers(containers: readonly string[]): Need {
+export function requireContainers(containers: readonly string[]): Requirement {
   // Each once, in their order, of which only the first place matters: a pipeline may name one container many times.
   const distinct = containers.length > 1 ? distinctOf(containers) : containers
   if (distinct.length > MAX_CONTAINERS) return { key: 'nobody', kind: 'infernet', fits: () => false }
@@ -46,7 +46,7 @@ function distinctOf(containers: readonly string[]): readonly string[] {
 }
 
 /** A service that has this model, under its own name or another. */
-export function needModel(model: string): Need {
+export function requireModel(model: string): Requirement {
   const name = `model:${model}`
   return {
     ...{ key: name, kind: 'openai', workKind: name },
@@ -61,7 +61,7 @@ export function workKindOf(containers: readonly string[]): string {
 }
 
 /** A chain-enabled node. */
-export const CHAIN_NODE: Need = {
+export const CHAIN_NODE: Requirement = {
   key: 'chain',
   kind: 'infernet',
   fits: (node) => node.isInfernet && node.info?.chain.enabled === true,

@@ -5,7 +5,7 @@ import { DEFAULT_CONSTANTS } from '../../src/fleet/load/constants.ts'
 import { FleetLoad } from '../../src/fleet/load/fleetLoad.ts'
 import { NodeLoad } from '../../src/fleet/load/nodeLoad.ts'
 import { TrackedNode } from '../../src/fleet/node.ts'
-import { isRefusal } from '../../src/fleet/refusal.ts'
+import { isRefusal } from '../../src/dispatch/refusal.ts'
 
 function service(more: { apiKey?: string } = {}): TrackedNode {
   const spec = { ...parseAddress('127.0.0.1:1'), kind: 'openai' as const, ...more }

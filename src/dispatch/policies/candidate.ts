@@ -1,6 +1,6 @@
-import type { FleetLoad } from './fleetLoad.ts'
-import type { WorkKind } from './kinds.ts'
-import type { NodeLoad } from './nodeLoad.ts'
+import type { FleetLoad } from '../../fleet/load/fleetLoad.ts'
+import type { WorkKind } from '../../fleet/load/kinds.ts'
+import type { NodeLoad } from '../../fleet/load/nodeLoad.ts'
 
 /** What selection asks of a node. */
 export interface Candidate {

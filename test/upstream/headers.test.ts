@@ -11,7 +11,7 @@ import {
   headersOnBehalf,
   replaceCredentials,
   type FlatHeaders,
-} from '../../src/proxy/headers.ts'
+} from '../../src/upstream/headers.ts'
 import { request } from '../kit/http.ts'
 
 const VIA = '1.1 gateway-under-test'

@@ -1,7 +1,14 @@
 import type { Fleet } from '../fleet/fleet.ts'
-import { CHAIN_NODE, needContainers, nobodyRuns, noHealthyNode, shortened, type Need } from '../fleet/need.ts'
+import {
+  CHAIN_NODE,
+  requireContainers,
+  nobodyRuns,
+  noHealthyNode,
+  shortened,
+  type Requirement,
+} from '../dispatch/requirement.ts'
 import type { TrackedNode } from '../fleet/node.ts'
-import type { Selector } from '../fleet/selector.ts'
+import type { Selector } from '../dispatch/selector.ts'
 import { GatewayFault } from '../faults.ts'
 import { inTurns, type Steps } from '../base/turns.ts'
 import type { Submission } from './shape.ts'
@@ -15,10 +22,10 @@ const NODE_SPECIFIC_REFUSALS = new Set([
 ])
 
 /** What a submission asks of a node. At once for a job; for a subscription hashes may have to be made, in slices. */
-export function needOf(submission: Submission, selector: Selector): Need | Promise<Need> {
+export function requirementOf(submission: Submission, selector: Selector): Requirement | Promise<Requirement> {
   return submission.kind === 'job'
-    ? needContainers(submission.containers)
-    : needHash(submission.containersHash, selector)
+    ? requireContainers(submission.containers)
+    : requireHash(submission.containersHash, selector)
 }
 
 const pipelineHashes = new PipelineHashes()
@@ -26,15 +33,15 @@ const pipelineHashes = new PipelineHashes()
 const setsOf = new WeakMap<readonly TrackedNode[], ContainerSets>()
 
 /** A chain-enabled node that runs the containers which the hash names; for a hash nobody knows, any chain-enabled node. */
-async function needHash(hash: string, selector: Selector): Promise<Need> {
+async function requireHash(hash: string, selector: Selector): Promise<Requirement> {
   const containers = hash === '' ? undefined : await inTurns(containersOf(hash, selector.candidates(CHAIN_NODE)))
   if (!containers) return CHAIN_NODE
-  const need: Need = {
+  const requirement: Requirement = {
     key: `hash:${hash.toLowerCase()}`,
     kind: 'infernet',
     fits: (node) => CHAIN_NODE.fits(node) && containers.every((id) => node.containers.has(id)),
   }
-  return selector.candidates(need).length > 0 ? need : CHAIN_NODE
+  return selector.candidates(requirement).length > 0 ? requirement : CHAIN_NODE
 }
 
 function* containersOf(hash: string, nodes: readonly TrackedNode[]): Steps<readonly string[] | undefined> {

@@ -17,8 +17,8 @@ import {
   type AttemptResult,
   type BackendRequest,
   type Flow,
-} from '../../src/proxy/attempt.ts'
-import { Transport } from '../../src/proxy/transport.ts'
+} from '../../src/upstream/attempt.ts'
+import { Transport } from '../../src/upstream/transport.ts'
 import { unconnectable } from '../kit/unconnectable.ts'
 import { freePort, type Cleanup } from '../kit/wait.ts'
 

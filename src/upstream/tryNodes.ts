@@ -1,6 +1,6 @@
 import type { Fleet } from '../fleet/fleet.ts'
-import { verdictOf } from '../fleet/judge.ts'
-import type { Lease } from '../fleet/lease.ts'
+import { verdictOf } from '../dispatch/judge.ts'
+import type { Lease } from '../dispatch/lease.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import { GatewayFault, type FaultCode } from '../faults.ts'
 import type { Reservation } from '../memory/budget.ts'

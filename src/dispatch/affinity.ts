@@ -1,4 +1,4 @@
-import type { TrackedNode } from './node.ts'
+import type { TrackedNode } from '../fleet/node.ts'
 
 /** How much slower than the fastest candidate a preferred one may be: past this a warm cache no longer pays. */
 const MOST_TIMES_SLOWER = 2

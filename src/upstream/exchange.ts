@@ -1,9 +1,9 @@
 import type { Fleet } from '../fleet/fleet.ts'
-import { comparedKindOf, type AskedOfNodes } from '../fleet/judge.ts'
-import { Lease } from '../fleet/lease.ts'
-import type { Need } from '../fleet/need.ts'
+import { comparedKindOf, type AskedOfNodes } from '../dispatch/judge.ts'
+import { Lease } from '../dispatch/lease.ts'
+import type { Requirement } from '../dispatch/requirement.ts'
 import type { TrackedNode } from '../fleet/node.ts'
-import type { Selector } from '../fleet/selector.ts'
+import type { Selector } from '../dispatch/selector.ts'
 import type { Answer, BackendRequest } from './attempt.ts'
 import { GatewayFault } from '../faults.ts'
 import type { RetryBudget } from './retryBudget.ts'
@@ -28,12 +28,12 @@ export interface Elsewhere {
 /** What one forwarded request is, apart from the client's connection. Jobs and OpenAI calls fill it in; the proxy layer runs it. */
 export interface Exchange {
   /** Whom it may go to. */
-  readonly need: Need
+  readonly requirement: Requirement
   /** The job's cost by the client's hint. */
   readonly cost?: number | undefined
   /** Who asks: the name behind the key, else the address. */
   readonly caller: string
-  /** The kind of work by which backends are compared; default: that of the need. */
+  /** The kind of work by which backends are compared; default: that of the requirement. */
   readonly kind?: string | undefined
   /** The model, by the name that services list it under. */
   readonly model?: string | undefined
@@ -79,18 +79,18 @@ export class Tries {
 
   constructor(exchange: Exchange, fleet: Fleet, selector: Selector) {
     this.#exchange = exchange
-    const { need, caller, kind = comparedKindOf(need) } = exchange
-    this.asked = { need, caller, kind }
+    const { requirement, caller, kind = comparedKindOf(requirement) } = exchange
+    this.asked = { requirement, caller, kind }
     this.#fleet = fleet
     this.#selector = selector
   }
 
   /** Chooses the next node and takes a place there; `undefined` when nobody is left. */
   next(): Lease | undefined {
-    const { need, restKey, cost, session, elsewhere } = this.#exchange
+    const { requirement, restKey, cost, session, elsewhere } = this.#exchange
     if (elsewhere?.maxTries !== undefined && this.tried.size >= elsewhere.maxTries) return undefined
     const { kind } = this.asked
-    const pick = this.#selector.pick(need, { except: this.tried, restKey, cost, session, kind })
+    const pick = this.#selector.pick(requirement, { except: this.tried, restKey, cost, session, kind })
     if (!pick.node) {
       const { restsForSeconds } = pick
       if (restsForSeconds > 0) this.leastRetrySeconds = Math.min(this.leastRetrySeconds, Math.ceil(restsForSeconds))
