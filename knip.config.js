@@ -14,7 +14,7 @@ export default {
     // Commands of package.json and of pages.
     'test/{bench/forwarding,bench/routing,chaos/chaos,demo/demo,fuzz/fuzz}.ts',
     'test/bench/routing/{policyCost,simulation}.ts',
-    'test/kit/simNode/main.ts',
+    'test/kit/fakeNode/main.ts',
     // Processes that tests and benchmarks start, and modules that they load into others.
     'test/bench/forwarding/{stampingNode,contenders/*Server,hostile/attacker,hostile/hostileNode}.ts',
     'test/bench/forwarding/{openai/stampingService,turns/watch}.ts',

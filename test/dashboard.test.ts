@@ -4,13 +4,13 @@ import { after, test } from 'node:test'
 import { Script } from 'node:vm'
 import { spawnGateway } from './kit/gateway.ts'
 import { request } from './kit/http.ts'
-import { startSimNode } from './kit/simNode/index.ts'
-import { startSimService } from './kit/simService/index.ts'
+import { startFakeNode } from './kit/fakeNode/index.ts'
+import { startFakeOpenAi } from './kit/fakeOpenAi/index.ts'
 import { freePort } from './kit/wait.ts'
 
 const file = { after }
-const node = await startSimNode({ rateLimit: 0 }, file)
-const service = await startSimService({}, file)
+const node = await startFakeNode({ rateLimit: 0 }, file)
+const service = await startFakeOpenAi({}, file)
 const gateway = await spawnGateway(file, {
   nodes: [node.address, `127.0.0.1:${await freePort()}`],
   services: [{ name: 'service', url: service.url }],

@@ -3,7 +3,7 @@ import { Agent } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { request } from '../kit/http.ts'
 import type { Answer, RequestOptions } from '../kit/http.ts'
-import { exponential } from '../kit/simulator/random.ts'
+import { exponential } from '../kit/routingSimulation/random.ts'
 import { CONTAINER } from './world.ts'
 
 /** A job that the gateway has acknowledged. */

@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Cleanups } from '../bench/forwarding/cleanups.ts'
 import { endOnSignal } from '../kit/endOnSignal.ts'
-import { seededRandom } from '../kit/simulator/random.ts'
+import { seededRandom } from '../kit/routingSimulation/random.ts'
 import { Caller } from './caller.ts'
 import { check } from './checks.ts'
 import { readOptions, usage, type ChaosOptions } from './options.ts'

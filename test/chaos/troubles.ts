@@ -1,7 +1,7 @@
 /** What goes wrong: one trouble after the other, drawn by a seed; each ends by itself. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { SpawnedSimNode } from '../kit/simNode/index.ts'
-import { exponential } from '../kit/simulator/random.ts'
+import type { SpawnedFakeNode } from '../kit/fakeNode/index.ts'
+import { exponential } from '../kit/routingSimulation/random.ts'
 import type { World } from './world.ts'
 
 /** Mean seconds from one trouble to the next. */
@@ -9,7 +9,7 @@ const MEAN_GAP_SECONDS = 0.8
 /** Nodes that are in trouble at the same time, at most: somebody has to do the work. */
 const MOST_NODES_IN_TROUBLE = 3
 
-type NodeTrouble = (node: SpawnedSimNode, seconds: number) => Promise<void>
+type NodeTrouble = (node: SpawnedFakeNode, seconds: number) => Promise<void>
 
 const NODE_TROUBLES: Readonly<Record<string, NodeTrouble>> = {
   'node killed': async (node, seconds) => {
@@ -69,7 +69,7 @@ export class Troubles {
   readonly #world: World
   readonly #random: () => number
   readonly #tell: (line: string) => void
-  readonly #nodesInTrouble = new Set<SpawnedSimNode>()
+  readonly #nodesInTrouble = new Set<SpawnedFakeNode>()
   #isGatewayInTrouble = false
   readonly #open = new Set<Promise<void>>()
 
@@ -108,7 +108,7 @@ export class Troubles {
   }
 
   /** `undefined` where it would be too much. */
-  #ofNode(name: string, node: SpawnedSimNode, seconds: number): Promise<void> | undefined {
+  #ofNode(name: string, node: SpawnedFakeNode, seconds: number): Promise<void> | undefined {
     if (this.#nodesInTrouble.has(node) || this.#nodesInTrouble.size >= MOST_NODES_IN_TROUBLE) return undefined
     this.#tell(`${name}: ${node.address} (${seconds.toFixed(1)})`)
     this.#nodesInTrouble.add(node)

@@ -1,12 +1,12 @@
 /** The processes that chaos befalls: nodes whose finished jobs survive them, and one gateway with a ledger on disk. */
 import { spawnGateway } from '../kit/gateway.ts'
 import type { Gateway } from '../kit/gateway.ts'
-import { spawnSimNode } from '../kit/simNode/index.ts'
-import type { SpawnedSimNode } from '../kit/simNode/index.ts'
+import { spawnFakeNode } from '../kit/fakeNode/index.ts'
+import type { SpawnedFakeNode } from '../kit/fakeNode/index.ts'
 import type { Cleanup } from '../kit/wait.ts'
 
 export interface World {
-  readonly nodes: readonly SpawnedSimNode[]
+  readonly nodes: readonly SpawnedFakeNode[]
   readonly gateway: Gateway
 }
 
@@ -27,7 +27,7 @@ const ENV = {
 export async function createWorld(t: Cleanup, nodeCount: number): Promise<World> {
   const nodes = await Promise.all(
     Array.from({ length: nodeCount }, (_, index) =>
-      spawnSimNode(
+      spawnFakeNode(
         {
           containers: [CONTAINER],
           concurrency: 12,

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { endOnSignal } from '../kit/endOnSignal.ts'
-import { startSimNode, type SimNode } from '../kit/simNode/index.ts'
+import { startFakeNode, type FakeNode } from '../kit/fakeNode/index.ts'
 import { startGateway } from './gatewayProcess.ts'
 import { Screen } from './screen.ts'
 
@@ -35,9 +35,9 @@ let isEnding = false
 
 async function main(): Promise<void> {
   const cwd = await mkdtemp(join(tmpdir(), 'infernet-gateway-demo-'))
-  const nodes: SimNode[] = []
+  const nodes: FakeNode[] = []
   for (const { seconds, concurrency } of SPEEDS) {
-    nodes.push(await startSimNode({ containers: ['llm', 'summary'], speed: seconds, concurrency, rateLimit: 0 }))
+    nodes.push(await startFakeNode({ containers: ['llm', 'summary'], speed: seconds, concurrency, rateLimit: 0 }))
   }
   const list = nodes.map((node, i) => `${node.address} concurrency=${SPEEDS[i]?.concurrency}`)
   await writeFile(join(cwd, 'ips.txt'), `${list.join('\n')}\n`)
@@ -68,7 +68,7 @@ async function main(): Promise<void> {
   screen.line('The fleet and the gateway stay up. Ctrl-C ends them.')
 }
 
-async function show(url: string, nodes: readonly SimNode[]): Promise<void> {
+async function show(url: string, nodes: readonly FakeNode[]): Promise<void> {
   screen.line(screen.paint('bold', 'Infernet Gateway') + ' — one address for a fleet of Infernet nodes')
   await ready(url, nodes.length)
   await showFleet(url, nodes)
@@ -86,11 +86,11 @@ async function ready(url: string, count: number): Promise<void> {
 }
 
 /** `127.0.0.1:4101 (fast)`. */
-function named(address: string, nodes: readonly SimNode[]): string {
+function named(address: string, nodes: readonly FakeNode[]): string {
   return `${address} (${SPEEDS[nodes.findIndex((node) => node.address === address)]?.name ?? 'unknown'})`
 }
 
-async function showFleet(url: string, nodes: readonly SimNode[]): Promise<void> {
+async function showFleet(url: string, nodes: readonly FakeNode[]): Promise<void> {
   screen.heading('The fleet')
   const { services } = (await (await fetch(`${url}/stats`)).json()) as {
     services: { name: string; healthy: boolean; containers: string[] }[]
@@ -104,7 +104,7 @@ async function showFleet(url: string, nodes: readonly SimNode[]): Promise<void> 
   screen.line(`  ${url.slice(7).padEnd(26)} ${screen.paint('cyan', 'the gateway')}: all of the above as one node`)
 }
 
-async function showJobs(url: string, nodes: readonly SimNode[]): Promise<void> {
+async function showJobs(url: string, nodes: readonly FakeNode[]): Promise<void> {
   screen.heading(`${JOBS} jobs, sent to the gateway`)
   const jobs: Job[] = []
   for (let i = 1; i <= JOBS; i++) {
@@ -142,7 +142,7 @@ async function submit(url: string, prompt: string): Promise<Job> {
   return { id, node: answer.headers.get('x-infernet-node') ?? '', sentAt: Date.now(), status: 'running' }
 }
 
-function jobLines(jobs: readonly Job[], nodes: readonly SimNode[]): string[] {
+function jobLines(jobs: readonly Job[], nodes: readonly FakeNode[]): string[] {
   return jobs.map((job) => {
     const seconds = ((job.endedAt ?? Date.now()) - job.sentAt) / 1000
     const speed = SPEEDS[nodes.findIndex((node) => node.address === job.node)]?.seconds ?? 1
@@ -155,7 +155,7 @@ function jobLines(jobs: readonly Job[], nodes: readonly SimNode[]): string[] {
   })
 }
 
-async function showStream(url: string, nodes: readonly SimNode[]): Promise<void> {
+async function showStream(url: string, nodes: readonly FakeNode[]): Promise<void> {
   screen.heading('A stream')
   const answer = await fetch(`${url}/api/jobs/stream`, {
     method: 'POST',

@@ -23,7 +23,7 @@ export async function gatewayFor(
   return gateway
 }
 
-/** A job for the container `echo`; of its `data` the simulated node reads what the container is to do. */
+/** A job for the container `echo`; of its `data` the fake node reads what the container is to do. */
 export function job(data: object = {}): { containers: string[]; data: object } {
   return { containers: ['echo'], data }
 }

@@ -9,8 +9,8 @@ import { requireContainers } from '../../src/dispatch/requirement.ts'
 import type { TrackedNode } from '../../src/fleet/node.ts'
 import { Selector } from '../../src/dispatch/selector.ts'
 import type { NodeSource } from '../../src/fleet/sources/source.ts'
-import { startSimNode } from '../kit/simNode/index.ts'
-import { startSimService } from '../kit/simService/index.ts'
+import { startFakeNode } from '../kit/fakeNode/index.ts'
+import { startFakeOpenAi } from '../kit/fakeOpenAi/index.ts'
 import { eventually } from '../kit/wait.ts'
 
 /** A source whose list a test writes. */
@@ -70,8 +70,8 @@ describe('a fleet', () => {
   })
 
   test('keeps what it knows of a node through changes of the list', async (t) => {
-    const stays = await startSimNode({}, t)
-    const goes = await startSimNode({}, t)
+    const stays = await startFakeNode({}, t)
+    const goes = await startFakeNode({}, t)
     const source = new Listed(stays.address, goes.address)
     const { fleet, node } = await fleetOf(t, [source])
     const known = node(stays.address)
@@ -85,7 +85,7 @@ describe('a fleet', () => {
   })
 
   test('gives a removed node no more work, and polls it no more', async (t) => {
-    const sim = await startSimNode({}, t)
+    const sim = await startFakeNode({}, t)
     const source = new Listed(sim.address)
     const { fleet, node } = await fleetOf(t, [source], 0.05)
     const selector = new Selector(fleet)
@@ -102,7 +102,7 @@ describe('a fleet', () => {
   })
 
   test('pays no heed to a poll that ends after its node was removed', async (t) => {
-    const sim = await startSimNode({}, t)
+    const sim = await startFakeNode({}, t)
     await sim.late(0.3, 'info')
     const source = new Listed(sim.address)
     const { node } = await fleetOf(t, [source])
@@ -115,7 +115,7 @@ describe('a fleet', () => {
   })
 
   test('finds a removed node as long as it is not released, and takes it up again when it is listed', async (t) => {
-    const sim = await startSimNode({}, t)
+    const sim = await startFakeNode({}, t)
     const source = new Listed(sim.address)
     const { fleet, node } = await fleetOf(t, [source])
     const known = node(sim.address)
@@ -140,7 +140,7 @@ describe('a fleet', () => {
   test('adopts a node that no list names, and lists it as the same when one does', async (t) => {
     const source = new Listed()
     const { fleet, node } = await fleetOf(t, [source])
-    const sim = await startSimNode({}, t)
+    const sim = await startFakeNode({}, t)
     const adopted = fleet.adopt(parseAddress(sim.url))
     assert.equal(adopted.isRetired, true)
     assert.equal(fleet.adopt(parseAddress(sim.address)), adopted)
@@ -152,7 +152,7 @@ describe('a fleet', () => {
   })
 
   test('starts a node that comes back from the mean of the fleet', async (t) => {
-    const sim = await startSimNode({ rateLimit: 0 }, t)
+    const sim = await startFakeNode({ rateLimit: 0 }, t)
     const { fleet, node } = await fleetOf(t, [new Listed(sim.address)], 0.05)
     const known = node(sim.address)
     await isUp(known)
@@ -173,7 +173,7 @@ describe('a fleet', () => {
   })
 
   test('takes a node down for three refused requests at once, before any poll, and not for two', async (t) => {
-    const sim = await startSimNode({}, t)
+    const sim = await startFakeNode({}, t)
     const { fleet, node } = await fleetOf(t, [new Listed(sim.address)])
     const known = node(sim.address)
     await isUp(known)
@@ -187,7 +187,7 @@ describe('a fleet', () => {
   })
 
   test('sets a node aside for three failed requests in a row, and an answer ends that', async (t) => {
-    const sim = await startSimNode({}, t)
+    const sim = await startFakeNode({}, t)
     const { fleet, node } = await fleetOf(t, [new Listed(sim.address)])
     const known = node(sim.address)
     await isUp(known)
@@ -211,7 +211,7 @@ describe('a fleet', () => {
   })
 
   test('is ready once somebody is healthy, or nobody is left to hear of, and stays so', async (t) => {
-    const sim = await startSimNode({}, t)
+    const sim = await startFakeNode({}, t)
     await sim.late(0.2, 'info', { times: 1 })
     const source = new Listed(sim.address)
     const { fleet } = await fleetOf(t, [source])
@@ -232,7 +232,7 @@ describe('a fleet', () => {
 
 describe('the candidates for a need', () => {
   test('are found once for as long as nothing changes', async (t) => {
-    const sim = await startSimNode({}, t)
+    const sim = await startFakeNode({}, t)
     const source = new Listed(sim.address)
     const { fleet, node } = await fleetOf(t, [source])
     await isUp(node(sim.address))
@@ -245,7 +245,7 @@ describe('the candidates for a need', () => {
   })
 
   test('stay found through polls of a service that tell nothing new', async (t) => {
-    const service = await startSimService({ models: ['m'] }, t)
+    const service = await startFakeOpenAi({ models: ['m'] }, t)
     const spec = { ...parseAddress(service.address), kind: 'openai' as const }
     const source = { name: 'test', start: async (on: (specs: NodeSpec[]) => void) => on([spec]), stop: () => undefined }
     const fleet = new Fleet({ sources: [source], refreshIntervalSeconds: 0.05, via: '1.1 test' })

@@ -8,7 +8,7 @@ import { start } from '../../src/main.ts'
 import type { Gateway } from '../../src/main.ts'
 import { createLogger } from '../../src/observability/logger.ts'
 import { post, request } from '../kit/http.ts'
-import { startSimNode } from '../kit/simNode/index.ts'
+import { startFakeNode } from '../kit/fakeNode/index.ts'
 import { eventually, tempDir } from '../kit/wait.ts'
 
 /** A gateway in this process, whose fleet can be looked into. */
@@ -37,7 +37,7 @@ async function gatewayHere(
 const SOON = { withinMs: 20_000 }
 
 test('a node that is taken out of the list is forgotten', async (t) => {
-  const sim = await startSimNode({}, t)
+  const sim = await startFakeNode({}, t)
   const { fleet, list } = await gatewayHere(t, sim.address)
   const key = `${sim.url}`
   assert.ok(fleet.find(key))
@@ -47,7 +47,7 @@ test('a node that is taken out of the list is forgotten', async (t) => {
 })
 
 test('one that has jobs is followed to their end first, though it gets no new ones', async (t) => {
-  const sim = await startSimNode({}, t)
+  const sim = await startFakeNode({}, t)
   const { fleet, list, url } = await gatewayHere(t, sim.address)
   const job = { containers: ['echo'], data: { seconds: 3 } }
   const { id } = (await post(`${url}/api/jobs`, job)).json<{ id: string }>()

@@ -1,4 +1,4 @@
-import { seededRandom } from '../kit/simulator/random.ts'
+import { seededRandom } from '../kit/routingSimulation/random.ts'
 
 /** Choices that are the same for the same seed. */
 export class Chance {

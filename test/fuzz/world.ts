@@ -2,8 +2,8 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { spawnGateway, type Gateway } from '../kit/gateway.ts'
 import { request } from '../kit/http.ts'
-import { startSimNode } from '../kit/simNode/index.ts'
-import { startSimService } from '../kit/simService/index.ts'
+import { startFakeNode } from '../kit/fakeNode/index.ts'
+import { startFakeOpenAi } from '../kit/fakeOpenAi/index.ts'
 import { eventually, type Cleanup } from '../kit/wait.ts'
 import { HostileBackend } from './backend.ts'
 import { CONTAINER, MODEL } from './seeds.ts'
@@ -35,11 +35,11 @@ export interface World {
 export async function createWorld(t: Cleanup, seed: number): Promise<World> {
   const hostile = Array.from({ length: HOSTILE }, (_, i) => new HostileBackend(seed + 1000 * i))
   await Promise.all(hostile.map((backend) => backend.start(t)))
-  const node = await startSimNode(
+  const node = await startFakeNode(
     { containers: [CONTAINER], rateLimit: 0, record: 0, chain: true, concurrency: 100 },
     t,
   )
-  const service = await startSimService({ models: [MODEL], record: 0 }, t)
+  const service = await startFakeOpenAi({ models: [MODEL], record: 0 }, t)
   const gateway = await spawnGateway(t, {
     nodes: [...hostile.map(({ address }) => address), node.address],
     services: [

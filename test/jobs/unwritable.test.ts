@@ -6,7 +6,7 @@ import { ledgerFault } from '../../src/ledger/ledger.ts'
 import { MemoryLedger } from '../../src/ledger/memory/ledger.ts'
 import { post } from '../kit/http.ts'
 import type { Answer } from '../kit/http.ts'
-import { spawnSimNode } from '../kit/simNode/index.ts'
+import { spawnFakeNode } from '../kit/fakeNode/index.ts'
 import { startJobServer } from './jobServer.ts'
 
 /** As on a disk that takes its time to find that it is full. */
@@ -28,7 +28,7 @@ function assertNotRecorded(answer: Answer): void {
 const JOB = { containers: ['echo'], data: {} }
 
 test('a job that cannot be recorded is 503, and its place at the node is given back', async (t) => {
-  const node = await spawnSimNode({ rateLimit: 0 }, t)
+  const node = await spawnFakeNode({ rateLimit: 0 }, t)
   const { url, fleet } = await startJobServer(t, [node], full())
   assertNotRecorded(await post(`${url}/api/jobs`, JOB))
   // One that waits for another under its key is told no more than that one.
@@ -50,7 +50,7 @@ class NearlyFullLedger extends MemoryLedger {
 }
 
 test('a batch whose jobs are recorded is answered, although its answer cannot be kept', async (t) => {
-  const node = await spawnSimNode({ rateLimit: 0 }, t)
+  const node = await spawnFakeNode({ rateLimit: 0 }, t)
   const { url, ledger } = await startJobServer(t, [node], new NearlyFullLedger({ maxBytes: 1e9, ttlMs: 1e9 }))
   const keyed = { headers: { 'Idempotency-Key': 'a' } }
   const answer = await post(`${url}/api/jobs/batch`, [JOB, JOB], keyed)
@@ -60,7 +60,7 @@ test('a batch whose jobs are recorded is answered, although its answer cannot be
 })
 
 test('a stream whose id cannot be recorded is 503, with nothing of it, however fast its output comes', async (t) => {
-  const node = await spawnSimNode({ rateLimit: 0 }, t)
+  const node = await spawnFakeNode({ rateLimit: 0 }, t)
   const { url, fleet } = await startJobServer(t, [node], full())
   for (const data of [{ pieces: 1 }, { pieces: 3, pieceMs: 0 }, { pieces: 5, pieceMs: 100 }, { pieces: 0 }]) {
     assertNotRecorded(await post(`${url}/api/jobs/stream`, { containers: ['echo'], data }))

@@ -4,13 +4,13 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { spawnGateway } from '../kit/gateway.ts'
 import { post, request } from '../kit/http.ts'
-import { startSimNode } from '../kit/simNode/index.ts'
-import { startSimService } from '../kit/simService/index.ts'
+import { startFakeNode } from '../kit/fakeNode/index.ts'
+import { startFakeOpenAi } from '../kit/fakeOpenAi/index.ts'
 import { eventually, tempDir } from '../kit/wait.ts'
 
 test('a gateway of its own process serves the nodes and services given, and ends at SIGTERM', async (t) => {
-  const node = await startSimNode({}, t)
-  const service = await startSimService({}, t)
+  const node = await startFakeNode({}, t)
+  const service = await startFakeOpenAi({}, t)
   const gateway = await spawnGateway(t, {
     nodes: [node.address],
     ipsLines: ['# a comment'],
@@ -24,7 +24,7 @@ test('a gateway of its own process serves the nodes and services given, and ends
 })
 
 test('it starts again on the same port, with the state of its directory', async (t) => {
-  const node = await startSimNode({}, t)
+  const node = await startFakeNode({}, t)
   const cwd = await tempDir(t)
   const gateway = await spawnGateway(t, { nodes: [node.address], cwd, env: { STATE_URL: 'sqlite:data/jobs.db' } })
   await gateway.ready(1)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { connect } from 'node:net'
 import { describe, test } from 'node:test'
 import { openRaw, openStream, request } from '../kit/http.ts'
-import { startSimNode } from '../kit/simNode/index.ts'
+import { startFakeNode } from '../kit/fakeNode/index.ts'
 import { unconnectable } from '../kit/unconnectable.ts'
 import { eventually, freePort, within } from '../kit/wait.ts'
 
@@ -48,7 +48,7 @@ test('what does not settle in time is an error that says what', async () => {
 })
 
 test('an answer that breaks off is an error, never a shorter answer', async (t) => {
-  const node = await startSimNode({ rateLimit: 0 }, t)
+  const node = await startFakeNode({ rateLimit: 0 }, t)
   await node.break('health', { when: 'body' })
   await assert.rejects(request(`${node.url}/health`))
   await node.dieAmidStream(1)
@@ -59,7 +59,7 @@ test('an answer that breaks off is an error, never a shorter answer', async (t) 
 })
 
 test('a raw connection sends and receives bytes as they are', async (t) => {
-  const node = await startSimNode({ rateLimit: 0 }, t)
+  const node = await startFakeNode({ rateLimit: 0 }, t)
   const raw = await openRaw(node.url, { t })
   raw.send('nonsense\r\n\r\n')
   assert.match(await raw.closed(), /^HTTP\/1\.1 400 \r\ncontent-length: 0\r\nconnection: close\r\n/)

@@ -1,5 +1,5 @@
 /** Work given to a node, one job or a batch, sound or not. The answers do not depend on what was asked before. */
-import { pipelineHash } from '../kit/simNode/index.ts'
+import { pipelineHash } from '../kit/fakeNode/index.ts'
 import type { Question } from './question.ts'
 
 const NO_UNION =

@@ -1,5 +1,5 @@
 /** A question to a node with the answer a real one gives, and the containers of the node that is asked. */
-import type { ContainerSpec } from '../kit/simNode/index.ts'
+import type { ContainerSpec } from '../kit/fakeNode/index.ts'
 
 export interface Question {
   name: string

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { spawnGateway } from '../kit/gateway.ts'
 import { request, type Answer } from '../kit/http.ts'
-import { startSimNode } from '../kit/simNode/index.ts'
-import { startSimService } from '../kit/simService/index.ts'
+import { startFakeNode } from '../kit/fakeNode/index.ts'
+import { startFakeOpenAi } from '../kit/fakeOpenAi/index.ts'
 import { eventually, freePort } from '../kit/wait.ts'
 import { SUBSCRIPTION } from '../kit.test/jobQuestions.ts'
 import { problems } from './conformance.ts'
@@ -11,10 +11,10 @@ import { answerOf, description, operations } from './document.ts'
 
 const file = { after }
 const nodes = await Promise.all([
-  startSimNode({ containers: [{ id: 'echo', description: 'says it again' }], rateLimit: 0, chain: true }, file),
-  startSimNode({ containers: [{ id: 'echo', image: 'example/other:1' }, 'slow'], rateLimit: 0 }, file),
+  startFakeNode({ containers: [{ id: 'echo', description: 'says it again' }], rateLimit: 0, chain: true }, file),
+  startFakeNode({ containers: [{ id: 'echo', image: 'example/other:1' }, 'slow'], rateLimit: 0 }, file),
 ])
-const service = await startSimService({ models: ['small-model'] }, file)
+const service = await startFakeOpenAi({ models: ['small-model'] }, file)
 const gateway = await spawnGateway(file, {
   nodes: [...nodes.map(({ address }) => address), `127.0.0.1:${await freePort()}`],
   services: [{ name: 'service', url: service.url }],

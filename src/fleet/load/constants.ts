@@ -1,6 +1,6 @@
 /**
  * Every constant of the routing policy. Names end in their unit; all that end in `Seconds` are times, and
- * nothing else is: benchmarks scale them all. The values were found with the simulator in `test/kit/simulator`.
+ * nothing else is: benchmarks scale them all. The values were found with the simulator in `test/kit/routingSimulation`.
  */
 export interface PolicyConstants {
   /** Jobs that a backend is assumed to run at once until its operator says or it is learnt. Too low costs less than too high. */

@@ -1,4 +1,4 @@
-import { spawnSimNode, type SpawnedSimNode } from '../../kit/simNode/index.ts'
+import { spawnFakeNode, type SpawnedFakeNode } from '../../kit/fakeNode/index.ts'
 import type { Cleanups } from './cleanups.ts'
 
 const NODES = 3
@@ -11,10 +11,10 @@ export const JOB = JSON.stringify({ containers: ['echo'], data: { prompt: 'x'.re
  * Three simulated nodes as processes of their own, without limits, whose jobs end at once. Unlike real ones they never
  * close a connection unasked: proxies that do not know of that would fail now and then.
  */
-export async function startFleet(cleanups: Cleanups): Promise<SpawnedSimNode[]> {
+export async function startFleet(cleanups: Cleanups): Promise<SpawnedFakeNode[]> {
   const nodes = await Promise.all(
     Array.from({ length: NODES }, () =>
-      spawnSimNode({
+      spawnFakeNode({
         rateLimit: 0,
         concurrency: 1_000_000,
         requestsPerConnection: 0,

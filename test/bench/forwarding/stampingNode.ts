@@ -1,9 +1,9 @@
 /**
- * A simulated node whose streams tell the time: every piece that is just `STAMP` leaves as the moment of its writing.
+ * A fake node whose streams tell the time: every piece that is just `STAMP` leaves as the moment of its writing.
  * Prints its port; ends when its stdin is closed.
  */
 import { ServerResponse } from 'node:http'
-import { startSimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { PIECE_BYTES, STAMP, stampMs } from './stamp.ts'
 
 type Write = (this: ServerResponse, chunk: unknown, ...more: unknown[]) => boolean
@@ -14,7 +14,7 @@ ServerResponse.prototype.write = function (this: ServerResponse, chunk: unknown,
   return write.call(this, chunk === STAMP ? `${stampMs().toFixed(3)} `.padEnd(PIECE_BYTES, '.') : chunk, ...more)
 }
 
-const node = await startSimNode({
+const node = await startFakeNode({
   rateLimit: 0,
   concurrency: 1_000_000,
   streamLimit: 0,

@@ -1,11 +1,11 @@
-import type { LocalSimNode } from '../../kit/simNode/index.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
+import type { LocalFakeNode } from '../../kit/fakeNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { MEAN_SERVICE_SECONDS, ONE_KIND, type Mix } from './arrivals.ts'
 import { seeded } from './random.ts'
 
-/** A simulated node, and what is really true of it. */
+/** A fake node, and what is really true of it. */
 export interface BenchNode {
-  readonly sim: LocalSimNode
+  readonly sim: LocalFakeNode
   readonly concurrency: number
   /** Its service times are so many times those of the fastest node there can be. */
   slowness: number
@@ -41,7 +41,7 @@ export async function startNode(
   slowness: number,
   slownessAt: Readonly<Record<string, number>> = ONE_KIND,
 ): Promise<BenchNode> {
-  const sim = await startSimNode({
+  const sim = await startFakeNode({
     containers: Object.entries(slownessAt).map(([id, itsSlowness]) => ({ id, slowness: itsSlowness })),
     ...{ concurrency, slowness, rateLimit: 0, streamLimit: 0, jobLimit: 0 },
     // The benchmark's own traffic is no test of the limits of a real server. Only what is recorded is told of.

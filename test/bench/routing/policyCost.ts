@@ -3,7 +3,7 @@ import { FleetLoad } from '../../../src/fleet/load/fleetLoad.ts'
 import { NodeLoad } from '../../../src/fleet/load/nodeLoad.ts'
 import { rank } from '../../../src/dispatch/policies/ranking.ts'
 import { lowestScore } from '../../../src/dispatch/policies/selection.ts'
-import { seededRandom } from '../../kit/simulator/random.ts'
+import { seededRandom } from '../../kit/routingSimulation/random.ts'
 
 const random = seededRandom(1)
 const KINDS = ['containers:small', 'containers:large']

@@ -2,8 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { spawnGateway, type Gateway } from '../../kit/gateway.ts'
 import { post } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
-import { startSimService, type SimService } from '../../kit/simService/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
+import { startFakeOpenAi, type FakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import type { Cleanup } from '../../kit/wait.ts'
 import { exponential, seeded } from './random.ts'
 
@@ -50,8 +50,8 @@ export async function runRefusalTrial(trial: RefusalTrial, quick: boolean): Prom
 }
 
 async function badService(t: Cleanup, status: number, requests: number): Promise<string> {
-  const bad = await startSimService({}, t)
-  const good = await startSimService({ seconds: SERVICE_SECONDS, concurrency: 64 }, t)
+  const bad = await startFakeOpenAi({}, t)
+  const good = await startFakeOpenAi({ seconds: SERVICE_SECONDS, concurrency: 64 }, t)
   await bad.answer(status, 'chat')
   const gateway = await gatewayOf(t, [bad, good])
   let [left, failed] = [requests, 0]
@@ -63,7 +63,7 @@ async function badService(t: Cleanup, status: number, requests: number): Promise
 }
 
 async function badNode(t: Cleanup, nodes: number, perSecond: number, status: number): Promise<string> {
-  const sims = await Promise.all(Array.from({ length: nodes }, () => startSimNode({ rateLimit: 0 }, t)))
+  const sims = await Promise.all(Array.from({ length: nodes }, () => startFakeNode({ rateLimit: 0 }, t)))
   const gateway = await spawnGateway(t, { nodes: sims.map(({ address }) => address), env: QUIET })
   await gateway.ready(nodes)
   await sims[0]!.answer(status, 'submit')
@@ -86,7 +86,7 @@ async function badNode(t: Cleanup, nodes: number, perSecond: number, status: num
 async function badInput(t: Cleanup, path: string, seconds: number): Promise<string> {
   const places = 4
   const services = await Promise.all(
-    Array.from({ length: 3 }, () => startSimService({ seconds: SERVICE_SECONDS, concurrency: places }, t)),
+    Array.from({ length: 3 }, () => startFakeOpenAi({ seconds: SERVICE_SECONDS, concurrency: places }, t)),
   )
   const gateway = await gatewayOf(t, services)
   const perSecond = (0.7 * places * services.length) / SERVICE_SECONDS
@@ -125,7 +125,7 @@ async function badInput(t: Cleanup, path: string, seconds: number): Promise<stri
   return `mean of the others ${withBad.toFixed(3)} s, without bad input ${without.toFixed(3)} s: ${ratio} ×`
 }
 
-async function gatewayOf(t: Cleanup, services: readonly SimService[]): Promise<Gateway> {
+async function gatewayOf(t: Cleanup, services: readonly FakeOpenAi[]): Promise<Gateway> {
   const listed = services.map(({ address, url }) => ({ name: address, url, api_key: 'ours' }))
   const gateway = await spawnGateway(t, { services: listed, env: QUIET })
   await gateway.ready(services.length)

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { JobTrace } from '../../kit/simNode/index.ts'
+import type { JobTrace } from '../../kit/fakeNode/index.ts'
 import { arrivalsOf, ONE_KIND, type Arrival, type Mix } from './arrivals.ts'
 import { Client } from './client.ts'
 import { startContender, type Contender, type ContenderName } from './contenders.ts'

@@ -1,6 +1,6 @@
 /** Prints what the policies do in the usual scenarios: `node test/bench/routing/simulation.ts [seeds] [policy ...]`. */
-import type { SimulatedPolicy } from '../../kit/simulator/gateway.ts'
-import { simulate, type Scenario } from '../../kit/simulator/simulation.ts'
+import type { SimulatedPolicy } from '../../kit/routingSimulation/gateway.ts'
+import { simulate, type Scenario } from '../../kit/routingSimulation/simulation.ts'
 
 const SCENARIOS: Readonly<Record<string, Partial<Scenario>>> = {
   '85 % busy, one-step': {},

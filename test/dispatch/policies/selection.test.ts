@@ -5,7 +5,7 @@ import { NodeLoad } from '../../../src/fleet/load/nodeLoad.ts'
 import { rank } from '../../../src/dispatch/policies/ranking.ts'
 import { isInPanic } from '../../../src/dispatch/policies/selection.ts'
 import { SELECTION_POLICIES, type SelectionPolicyName } from '../../bench/routing/policies.ts'
-import { seededRandom } from '../../kit/simulator/random.ts'
+import { seededRandom } from '../../kit/routingSimulation/random.ts'
 
 interface Named {
   readonly name: number

@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test'
 import { chromium, type Browser, type Page } from 'playwright-core'
 import type { Gateway } from '../../kit/gateway.ts'
 import { post } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { gatewayFor, job } from '../support.ts'
 
 const CHROMIUM = '/usr/bin/chromium'
@@ -64,7 +64,7 @@ async function startSite(host: string): Promise<Site> {
   return { origin: `http://${host}:${(server.address() as AddressInfo).port}`, stolen }
 }
 
-const node = await startSimNode({ rateLimit: 0 }, file)
+const node = await startFakeNode({ rateLimit: 0 }, file)
 const [hostile, neighbour, app] = await Promise.all([
   startSite('127.0.0.2'),
   // Another port of the gateway's own address: the same site, but another origin.

@@ -4,15 +4,15 @@ import { spawnGateway } from '../../kit/gateway.ts'
 import type { Gateway } from '../../kit/gateway.ts'
 import { openRaw, post, request } from '../../kit/http.ts'
 import type { Answer } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
-import { startSimService } from '../../kit/simService/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
+import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import { assertError, job } from '../support.ts'
 
 const APP = 'https://app.example'
 
 const file = { after }
-const node = await startSimNode({ rateLimit: 0 }, file)
-const service = await startSimService({ models: ['small-model'] }, file)
+const node = await startFakeNode({ rateLimit: 0 }, file)
+const service = await startFakeOpenAi({ models: ['small-model'] }, file)
 
 async function gatewayWith(env: Record<string, string> = {}): Promise<Gateway> {
   const gateway = await spawnGateway(file, {

@@ -4,14 +4,14 @@ import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { spawnGateway } from '../../kit/gateway.ts'
 import { post, request } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { eventually } from '../../kit/wait.ts'
 import { job, statsOf } from '../support.ts'
 import { infoText, serve } from './infoServer.ts'
 
 const file = { after }
-const [plain, withScheme, sized, byName] = await Promise.all([1, 2, 3, 4].map(() => startSimNode({}, file)))
-const sixth = await startSimNode({ host: '::1' }, file).catch(() => undefined)
+const [plain, withScheme, sized, byName] = await Promise.all([1, 2, 3, 4].map(() => startFakeNode({}, file)))
+const sixth = await startFakeNode({ host: '::1' }, file).catch(() => undefined)
 const infoOfBase = await serve(file, ({ url }, response) =>
   response.writeHead(url === '/some/base/info' ? 200 : 404).end(infoText()),
 )

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { spawnGateway } from '../../kit/gateway.ts'
 import { request } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { eventually, freePort, tempDir } from '../../kit/wait.ts'
 import { statsOf } from '../support.ts'
 
@@ -13,7 +13,7 @@ const file = { after }
 /** All nodes behind one name share its port. */
 const HOSTS = ['127.0.0.31', '127.0.0.32', '127.0.0.33', '127.0.0.34']
 const port = await freePort(...HOSTS)
-const nodes = await Promise.all(HOSTS.map((host) => startSimNode({ host, port }, file)))
+const nodes = await Promise.all(HOSTS.map((host) => startFakeNode({ host, port }, file)))
 const [first, second, third, fourth] = nodes.map(({ address }) => address)
 const tablePath = join(await tempDir(file), 'names.json')
 
@@ -106,7 +106,7 @@ describe('a name in the addresses file', () => {
   })
 
   test('may be one that the hosts file knows, and its port is 80 where none is given', async () => {
-    const local = await startSimNode({}, file)
+    const local = await startFakeNode({}, file)
     await gateway.setNodes([second!, `dns://localhost:${local.port}`, 'DNS://LOCALHOST/'])
     await eventually(async () => {
       const names = await listed()

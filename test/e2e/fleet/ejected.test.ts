@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { post, request } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { eventually } from '../../kit/wait.ts'
 import { gatewayFor, statsOf } from '../support.ts'
 
 const file = { after }
 const [only, one, other] = await Promise.all([
-  startSimNode({ rateLimit: 0, containers: ['only'] }, file),
-  startSimNode({ rateLimit: 0, containers: ['shared'] }, file),
-  startSimNode({ rateLimit: 0, containers: ['shared'] }, file),
+  startFakeNode({ rateLimit: 0, containers: ['only'] }, file),
+  startFakeNode({ rateLimit: 0, containers: ['shared'] }, file),
+  startFakeNode({ rateLimit: 0, containers: ['shared'] }, file),
 ])
 const gateway = await gatewayFor(file, [only, one, other], { REFRESH_INTERVAL: '3600' })
 const get = async <T>(path: string): Promise<T> => (await request(gateway.url + path)).json<T>()

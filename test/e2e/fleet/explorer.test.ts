@@ -4,15 +4,15 @@ import { after, describe, test } from 'node:test'
 import { startExplorer } from '../../fleet/sources/fakeExplorer.ts'
 import { spawnGateway } from '../../kit/gateway.ts'
 import { request } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { eventually } from '../../kit/wait.ts'
 
 const file = { after }
-const ofBoth = await startSimNode({}, file)
-const discovered = await startSimNode({}, file)
+const ofBoth = await startFakeNode({}, file)
+const discovered = await startFakeNode({}, file)
 // On a loopback address of its own, so that its port is free to be the one that explorers leave out.
 const hostOfPort4000 = `127.${randomInt(1, 255)}.${randomInt(256)}.1`
-const skip = await startSimNode({ host: hostOfPort4000, port: 4000 }, file).then(
+const skip = await startFakeNode({ host: hostOfPort4000, port: 4000 }, file).then(
   () => false,
   (error: NodeJS.ErrnoException) => {
     // Somebody listens there on all addresses.
@@ -20,7 +20,7 @@ const skip = await startSimNode({ host: hostOfPort4000, port: 4000 }, file).then
     throw error
   },
 )
-const other = await startSimNode({}, file)
+const other = await startFakeNode({}, file)
 
 const all = [{ ip: '127.0.0.1', port: ofBoth.port }, { ip: '127.0.0.1', port: discovered.port }, { ip: hostOfPort4000 }]
 const inFile = `http://${ofBoth.address}/`

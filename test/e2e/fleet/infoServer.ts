@@ -1,4 +1,4 @@
-/** A server that is a node as far as `/info` goes, for what the simulated node does not do. */
+/** A server that is a node as far as `/info` goes, for what the fake node does not do. */
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { RequestListener } from 'node:http'

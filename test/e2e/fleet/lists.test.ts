@@ -7,13 +7,13 @@ import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { spawnGateway } from '../../kit/gateway.ts'
 import { request } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
-import { startSimService } from '../../kit/simService/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
+import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import { eventually } from '../../kit/wait.ts'
 
 const file = { after }
-const nodes = await Promise.all([1, 2, 3].map(() => startSimNode({}, file)))
-const services = await Promise.all([1, 2, 3].map(() => startSimService({}, file)))
+const nodes = await Promise.all([1, 2, 3].map(() => startFakeNode({}, file)))
+const services = await Promise.all([1, 2, 3].map(() => startFakeOpenAi({}, file)))
 const addresses = nodes.map(({ address }) => address)
 const entries = services.map(({ url }, n) => ({ name: `service-${n}`, url }))
 const gateway = await spawnGateway(file, { nodes: addresses, services: entries })

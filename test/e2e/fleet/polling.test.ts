@@ -3,16 +3,16 @@ import { after, describe, test } from 'node:test'
 import { spawnGateway } from '../../kit/gateway.ts'
 import type { Gateway } from '../../kit/gateway.ts'
 import { post, request } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
-import type { LocalSimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
+import type { LocalFakeNode } from '../../kit/fakeNode/index.ts'
 import { eventually } from '../../kit/wait.ts'
 import { infoText, serve } from './infoServer.ts'
 
 const file = { after }
 
 /** A node whose one container is called `name`, so that only its own test uses it. */
-async function nodeNamed(name: string): Promise<LocalSimNode> {
-  return startSimNode({ rateLimit: 0, containers: [name] }, file)
+async function nodeNamed(name: string): Promise<LocalFakeNode> {
+  return startFakeNode({ rateLimit: 0, containers: [name] }, file)
 }
 
 const steady = await nodeNamed('steady')
@@ -43,33 +43,33 @@ const alive = await nodeNamed('shared')
 const limitedAtFirst = await nodeNamed('limited-at-first')
 await limitedAtFirst.pushBack('info', { times: 1 })
 const lookedUp = await nodeNamed('looked-up')
-const meagre = await startSimNode({ rateLimit: { info: 3 }, containers: ['meagre'] }, file)
+const meagre = await startFakeNode({ rateLimit: { info: 3 }, containers: ['meagre'] }, file)
 const hourly = await spawnGateway(file, {
   nodes: [backingOff, refusing, alive, limitedAtFirst, lookedUp, meagre].map((node) => node.address),
   env: { REFRESH_INTERVAL: '3600', RATELIMIT_REQS_PER_MIN: '0' },
 })
 
 /** Seconds between the requests to `/info`, from the one with that index on. */
-function gaps(node: LocalSimNode, from = 0): number[] {
+function gaps(node: LocalFakeNode, from = 0): number[] {
   const times = node.seen('info').map(({ at }) => at)
   return times.slice(from + 1).map((at, i) => (at - times[from + i]!) / 1000)
 }
 
 /** Waits until the node has been asked so often in all. */
-async function asked(node: LocalSimNode, times: number): Promise<void> {
+async function asked(node: LocalFakeNode, times: number): Promise<void> {
   await eventually(() => node.seen('info').length >= times, { withinMs: 30_000, what: `poll ${times}` })
 }
 
 /** Waits until the log has said that of the node so often. */
-async function told(gateway: Gateway, message: string, node: LocalSimNode, times = 1): Promise<void> {
+async function told(gateway: Gateway, message: string, node: LocalFakeNode, times = 1): Promise<void> {
   await eventually(() => count(gateway, message, node) >= times, { withinMs: 30_000, what: `${message} x ${times}` })
 }
 
-function count(gateway: Gateway, message: string, node: LocalSimNode): number {
+function count(gateway: Gateway, message: string, node: LocalFakeNode): number {
   return gateway.logs.filter((line) => line.message?.startsWith(message) && line['node'] === node.address).length
 }
 
-async function isHealthy(gateway: Gateway, node: LocalSimNode): Promise<boolean> {
+async function isHealthy(gateway: Gateway, node: LocalFakeNode): Promise<boolean> {
   const { services } = (await request(`${gateway.url}/services`)).json<{
     services: { name: string; healthy: boolean }[]
   }>()

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { spawnGateway } from '../../kit/gateway.ts'
 import { request } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { eventually } from '../../kit/wait.ts'
 import { serve } from './infoServer.ts'
 
@@ -10,8 +10,8 @@ const SILENT = 600
 const file = { after }
 const silent = await serve(file, () => undefined)
 const [good, added] = await Promise.all([
-  startSimNode({ rateLimit: 0, containers: ['old'] }, file),
-  startSimNode({ rateLimit: 0, containers: ['new'] }, file),
+  startFakeNode({ rateLimit: 0, containers: ['old'] }, file),
+  startFakeNode({ rateLimit: 0, containers: ['new'] }, file),
 ])
 const nodes = [...Array.from({ length: SILENT }, (_, n) => `http://${silent}/${n}`), good.address]
 const gateway = await spawnGateway(file, { nodes, env: { REFRESH_INTERVAL: '1', RATELIMIT_REQS_PER_MIN: '0' } })

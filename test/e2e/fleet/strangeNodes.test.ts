@@ -2,14 +2,14 @@ import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { spawnGateway } from '../../kit/gateway.ts'
 import { request } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
-import type { LocalSimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
+import type { LocalFakeNode } from '../../kit/fakeNode/index.ts'
 import { infoText, serve } from './infoServer.ts'
 
 const file = { after }
 
 /** What each node answers to `/info`, and the words in which the log must say what is wrong with it. */
-const STRANGE: Record<string, { does: (node: LocalSimNode) => Promise<void>; says: RegExp }> = {
+const STRANGE: Record<string, { does: (node: LocalFakeNode) => Promise<void>; says: RegExp }> = {
   'a web page': { does: (node) => node.badInfo('html'), says: /not JSON/ },
   'JSON that breaks off': { does: (node) => node.badInfo('notJson'), says: /not JSON/ },
   nothing: { does: (node) => node.badInfo('empty'), says: /not JSON/ },
@@ -46,14 +46,14 @@ const STRANGE: Record<string, { does: (node: LocalSimNode) => Promise<void>; say
   'no connection': { does: (node) => node.refuse(), says: /connection refused/ },
 }
 
-const honest = await startSimNode({}, file)
+const honest = await startFakeNode({}, file)
 // Its answer is that of a node, but has more members, and lacks those that routing does not rest on.
 const bare = await serve(file, (_request, response) =>
   response.end('{"containers":[{"id":"echo","vendor":1}],"pending":{"other":[]},"chain":null,"status":"healthy"}'),
 )
-const strange = new Map<string, LocalSimNode>()
+const strange = new Map<string, LocalFakeNode>()
 for (const [name, { does }] of Object.entries(STRANGE)) {
-  const node = await startSimNode({}, file)
+  const node = await startFakeNode({}, file)
   await does(node)
   strange.set(name, node)
 }

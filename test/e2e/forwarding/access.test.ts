@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { openStream, post, request } from '../../kit/http.ts'
 import type { Answer } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { eventually } from '../../kit/wait.ts'
 import { assertError, gatewayFor, job } from '../support.ts'
 
 const file = { after }
-const node = await startSimNode({ rateLimit: 0 }, file)
+const node = await startFakeNode({ rateLimit: 0 }, file)
 
 describe('with API_KEYS', async () => {
   const gateway = await gatewayFor(file, [node], { API_KEYS: 'key-of-one, key-of-two' })

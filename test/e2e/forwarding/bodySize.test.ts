@@ -4,13 +4,13 @@ import { request as httpRequest } from 'node:http'
 import type { IncomingMessage } from 'node:http'
 import { after, describe, test } from 'node:test'
 import { openRaw, post } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { assertError, gatewayFor, job } from '../support.ts'
 
 const MAX_BODY = 100_000
 
 const file = { after }
-const node = await startSimNode({ rateLimit: 0 }, file)
+const node = await startFakeNode({ rateLimit: 0 }, file)
 const gateway = await gatewayFor(file, [node], { MAX_BODY: String(MAX_BODY), API_KEYS: 'the-key' })
 const KEY = { Authorization: 'Bearer the-key' }
 const AUTHORIZATION = 'Authorization: Bearer the-key'

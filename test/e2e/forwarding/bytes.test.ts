@@ -2,14 +2,14 @@ import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { after, describe, test } from 'node:test'
 import { openStream, post, request } from '../../kit/http.ts'
-import { pipelineHash, startSimNode } from '../../kit/simNode/index.ts'
-import type { Endpoint, RecordedRequest } from '../../kit/simNode/index.ts'
+import { pipelineHash, startFakeNode } from '../../kit/fakeNode/index.ts'
+import type { Endpoint, RecordedRequest } from '../../kit/fakeNode/index.ts'
 import { eventually } from '../../kit/wait.ts'
 import { gatewayFor, job } from '../support.ts'
 
 const file = { after }
 const containers = ['echo', { id: 'inner', external: false }]
-const node = await startSimNode({ rateLimit: 0, containers, chain: true, recordBody: 16 * 2 ** 20 }, file)
+const node = await startFakeNode({ rateLimit: 0, containers, chain: true, recordBody: 16 * 2 ** 20 }, file)
 const gateway = await gatewayFor(file, [node])
 
 /** Two 256-bit integers, of which no double knows more than the beginning. */

@@ -4,8 +4,8 @@ import { after, describe, test } from 'node:test'
 import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import { openRaw, post, request } from '../../kit/http.ts'
 import type { Answer } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
-import { startSimService } from '../../kit/simService/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
+import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import { spawnGateway } from '../../kit/gateway.ts'
 import { eventually } from '../../kit/wait.ts'
 import { assertError, job } from '../support.ts'
@@ -14,8 +14,8 @@ import { chat, lastCall } from '../openai/support.ts'
 const MAX_BODY = 1_000_000
 
 const file = { after }
-const node = await startSimNode({ rateLimit: 0 }, file)
-const service = await startSimService({ models: ['small-model'] }, file)
+const node = await startFakeNode({ rateLimit: 0 }, file)
+const service = await startFakeOpenAi({ models: ['small-model'] }, file)
 const gateway = await spawnGateway(file, {
   nodes: [node.address],
   services: [{ name: 'service', url: service.url }],

@@ -4,7 +4,7 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openRaw } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { gatewayFor, job, statsOf } from '../support.ts'
 
 const skip = spawnSync('prlimit', ['--version']).status === 0 ? false : 'prlimit is not installed'
@@ -14,7 +14,7 @@ const SHORTAGE_MS = 3000
 
 test('a shortage of descriptors is a 503 of the gateway and no failure of the node', { skip }, async (t) => {
   // Each connection serves once, so that each poll and each job needs a new one.
-  const node = await startSimNode({ rateLimit: 0, requestsPerConnection: 1 }, t)
+  const node = await startFakeNode({ rateLimit: 0, requestsPerConnection: 1 }, t)
   const gateway = await gatewayFor(t, [node], { REFRESH_INTERVAL: '0.2' })
   const client = await openRaw(gateway.url, { t })
   const body = JSON.stringify(job())

@@ -6,14 +6,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Exit, Gateway } from '../../kit/gateway.ts'
 import { openRaw, openStream, post, request } from '../../kit/http.ts'
 import type { OpenStream } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
-import type { LocalSimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
+import type { LocalFakeNode } from '../../kit/fakeNode/index.ts'
 import { within } from '../../kit/wait.ts'
 import { assertError, gatewayFor, job, startHandNode } from '../support.ts'
 
 /** A node and a gateway of the test's own, since the gateway will not outlive it. */
-async function startPair(t: TestContext, env: Record<string, string> = {}): Promise<[Gateway, LocalSimNode]> {
-  const node = await startSimNode({ rateLimit: 0 }, t)
+async function startPair(t: TestContext, env: Record<string, string> = {}): Promise<[Gateway, LocalFakeNode]> {
+  const node = await startFakeNode({ rateLimit: 0 }, t)
   return [await gatewayFor(t, [node], env), node]
 }
 
@@ -143,7 +143,7 @@ describe('a stream that would not end', { concurrency: 2 }, () => {
   async function whileStreaming(
     t: TestContext,
     env: Record<string, string>,
-  ): Promise<[Gateway, OpenStream, LocalSimNode]> {
+  ): Promise<[Gateway, OpenStream, LocalFakeNode]> {
     const [gateway, node] = await startPair(t, env)
     const stream = await openRunning(gateway, { pieces: 100_000, pieceMs: 20 })
     await drain(gateway)

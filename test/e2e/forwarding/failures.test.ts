@@ -3,12 +3,12 @@ import { once } from 'node:events'
 import { after, describe, test } from 'node:test'
 import { openRaw, openStream, post } from '../../kit/http.ts'
 import type { OpenStream } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
-import type { SimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
+import type { FakeNode } from '../../kit/fakeNode/index.ts'
 import { assertError, gatewayFor, job, linesOf, statsOf } from '../support.ts'
 
 const file = { after }
-const node = await startSimNode({ rateLimit: 0 }, file)
+const node = await startFakeNode({ rateLimit: 0 }, file)
 const gateway = await gatewayFor(file, [node], { PROXY_TIMEOUT: '1.5', STREAM_IDLE_TIMEOUT: '1.5' })
 
 let requests = 0
@@ -147,7 +147,7 @@ test('a stream that is longer than any time-out, but never silent so long, is co
 })
 
 describe('a stream whose node', () => {
-  const cases: Record<string, [misbehave: (node: SimNode) => Promise<void>, status: number, fault: string]> = {
+  const cases: Record<string, [misbehave: (node: FakeNode) => Promise<void>, status: number, fault: string]> = {
     'breaks off before the id': [(one) => one.break('stream', { times: 1 }), 502, 'ERR_NODE_RESET'],
     'breaks off after the head': [(one) => one.break('stream', { times: 1, when: 'head' }), 502, 'ERR_NODE_BROKE'],
     'says what is no HTTP': [(one) => one.garbage('stream', { times: 1 }), 502, 'ERR_NODE_NONSENSE'],

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { post, request } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { eventually } from '../../kit/wait.ts'
 import { gatewayFor, job } from '../support.ts'
 
 const file = { after }
 const [one, two] = await Promise.all([
-  startSimNode({ rateLimit: 0, containers: ['echo', { id: 'llm', models: ['org/a'] }], version: '1.4.0' }, file),
-  startSimNode(
+  startFakeNode({ rateLimit: 0, containers: ['echo', { id: 'llm', models: ['org/a'] }], version: '1.4.0' }, file),
+  startFakeNode(
     {
       ...{ rateLimit: 0, chain: true, walletAddress: '0xabc', version: '1.10.0' },
       containers: [

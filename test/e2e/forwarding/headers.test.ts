@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { openRaw, openStream, post, request } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
-import type { RecordedRequest } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
+import type { RecordedRequest } from '../../kit/fakeNode/index.ts'
 import { gatewayFor, job } from '../support.ts'
 
 const file = { after }
-const node = await startSimNode({ rateLimit: 0 }, file)
+const node = await startFakeNode({ rateLimit: 0 }, file)
 const gateway = await gatewayFor(file, [node])
 
 type Headers = Record<string, string | string[]>
@@ -190,7 +190,7 @@ describe('towards the client', () => {
   })
 
   test('a node’s own limits are no client’s business, on any call', async (t) => {
-    const limited = await startSimNode({ rateLimit: 60 }, t)
+    const limited = await startFakeNode({ rateLimit: 60 }, t)
     const other = await gatewayFor(t, [limited])
     const body = job()
     const answers = [

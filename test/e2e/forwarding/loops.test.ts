@@ -2,13 +2,13 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { spawnGateway } from '../../kit/gateway.ts'
 import { post, request } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { eventually, freePort } from '../../kit/wait.ts'
 import { assertError, gatewayFor, job, statsOf } from '../support.ts'
 
 describe('gateways in a row', { concurrency: 2 }, () => {
   test('what already passed through this gateway is a 508', async (t) => {
-    const node = await startSimNode({ rateLimit: 0 }, t)
+    const node = await startFakeNode({ rateLimit: 0 }, t)
     const gateway = await gatewayFor(t, [node])
     await post(`${gateway.url}/api/jobs`, job())
     const via = node.seen('submit').at(-1)!.header('via')!
@@ -32,7 +32,7 @@ describe('gateways in a row', { concurrency: 2 }, () => {
   })
 
   test('a gateway in its own list never becomes healthy to itself, under any of its names, and gets no job', async (t) => {
-    const node = await startSimNode({ rateLimit: 0 }, t)
+    const node = await startFakeNode({ rateLimit: 0 }, t)
     const port = await freePort()
     const own = [`127.0.0.1:${port}`, `http://localhost:${port}`]
     const gateway = await spawnGateway(t, {
@@ -54,7 +54,7 @@ describe('gateways in a row', { concurrency: 2 }, () => {
   })
 
   test('a gateway behind a gateway is a node like any other', async (t) => {
-    const node = await startSimNode({ rateLimit: 0 }, t)
+    const node = await startFakeNode({ rateLimit: 0 }, t)
     const inner = await gatewayFor(t, [node])
     const outer = await gatewayFor(t, [{ address: `127.0.0.1:${inner.port}` }])
     const from = { localAddress: '127.0.0.61' }

@@ -4,16 +4,16 @@ import { after, describe, test } from 'node:test'
 import { spawnGateway } from '../../kit/gateway.ts'
 import { openRaw, request } from '../../kit/http.ts'
 import type { RawConnection } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
-import { startSimService } from '../../kit/simService/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
+import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import { eventually } from '../../kit/wait.ts'
 import type { Cleanup } from '../../kit/wait.ts'
 import { chat, entryOf } from '../openai/support.ts'
 import { job, statsOf } from '../support.ts'
 
 const file = { after }
-const node = await startSimNode({ rateLimit: 0 }, file)
-const service = await startSimService({}, file)
+const node = await startFakeNode({ rateLimit: 0 }, file)
+const service = await startFakeOpenAi({}, file)
 const gateway = await spawnGateway(file, {
   nodes: [node.address],
   services: [entryOf(service)],

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { openStream, post } from '../../kit/http.ts'
 import type { Answer } from '../../kit/http.ts'
-import { pipelineHash, startSimNode } from '../../kit/simNode/index.ts'
-import type { Endpoint } from '../../kit/simNode/index.ts'
+import { pipelineHash, startFakeNode } from '../../kit/fakeNode/index.ts'
+import type { Endpoint } from '../../kit/fakeNode/index.ts'
 import { assertError, gatewayFor, job } from '../support.ts'
 
 const file = { after }
-const nodes = await Promise.all([0, 1, 2].map(() => startSimNode({ rateLimit: 0, chain: true }, file)))
+const nodes = await Promise.all([0, 1, 2].map(() => startFakeNode({ rateLimit: 0, chain: true }, file)))
 const gateway = await gatewayFor(file, nodes, { PROXY_TIMEOUT: '1' })
 
 const SUBSCRIPTION = {
@@ -91,7 +91,7 @@ describe('without an Idempotency-Key, what may have been taken is never sent aga
 })
 
 describe('with an Idempotency-Key, which accepts a second run, a job goes on', async () => {
-  const four = await Promise.all([0, 1, 2, 3].map(() => startSimNode({ rateLimit: 0 }, file)))
+  const four = await Promise.all([0, 1, 2, 3].map(() => startFakeNode({ rateLimit: 0 }, file)))
   const toFour = await gatewayFor(file, four)
   let keys = 0
   const send = (path: string): Promise<Answer> =>

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import type { Gateway } from '../../kit/gateway.ts'
 import { openRaw, openStream, post, request } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
-import { startSimService } from '../../kit/simService/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
+import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import { eventually } from '../../kit/wait.ts'
 import { spawnGateway } from '../../kit/gateway.ts'
 import { job } from '../support.ts'
@@ -13,9 +13,9 @@ const API_KEY = 'api-key-4711'
 const SERVICE_KEY = 'key-of-the-service'
 
 const file = { after }
-const node = await startSimNode({ rateLimit: 0 }, file)
-const open = await startSimService({ models: ['open'] }, file)
-const locked = await startSimService({ models: ['locked'], apiKey: SERVICE_KEY }, file)
+const node = await startFakeNode({ rateLimit: 0 }, file)
+const open = await startFakeOpenAi({ models: ['open'] }, file)
+const locked = await startFakeOpenAi({ models: ['locked'], apiKey: SERVICE_KEY }, file)
 const backends = [node, open, locked]
 
 async function gatewayWith(env: Record<string, string>): Promise<Gateway> {

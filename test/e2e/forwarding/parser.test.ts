@@ -3,12 +3,12 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { after, describe, test } from 'node:test'
 import { openRaw, request } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { eventually } from '../../kit/wait.ts'
 import { gatewayFor } from '../support.ts'
 
 const file = { after }
-const node = await startSimNode({ rateLimit: 0 }, file)
+const node = await startFakeNode({ rateLimit: 0 }, file)
 const gateway = await gatewayFor(file, [node])
 
 interface RawAnswer {

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { openRaw, post, request } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { assertError, gatewayFor, job } from '../support.ts'
 
 const file = { after }
-const node = await startSimNode({ rateLimit: 0 }, file)
+const node = await startFakeNode({ rateLimit: 0 }, file)
 const gateway = await gatewayFor(file, [node])
 
 /** What each path can do. HEAD comes with GET, OPTIONS with everything. */

@@ -9,8 +9,8 @@ import type { TestContext } from 'node:test'
 import { startForwardProxy } from '../../kit/forwardProxy.ts'
 import { spawnGateway } from '../../kit/gateway.ts'
 import { openStream, post, request } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
-import { startSimService } from '../../kit/simService/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
+import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import { TLS_CERTIFICATE, TLS_KEY } from '../../kit/tls.ts'
 import { tempDir } from '../../kit/wait.ts'
 import { job } from '../support.ts'
@@ -43,7 +43,7 @@ async function trusting(t: TestContext): Promise<Record<string, string>> {
 describe('backends with http:// addresses', () => {
   test('are polled, asked and streamed from through HTTP_PROXY, with the whole URL', async (t) => {
     const proxy = await startForwardProxy(t)
-    const [node, service] = await Promise.all([startSimNode({ rateLimit: 0 }, t), startSimService({}, t)])
+    const [node, service] = await Promise.all([startFakeNode({ rateLimit: 0 }, t), startFakeOpenAi({}, t)])
     const gateway = await spawnGateway(t, {
       nodes: [node.address],
       services: [entryOf(service)],
@@ -72,8 +72,8 @@ describe('backends with http:// addresses', () => {
   test('are reached directly where NO_PROXY names them, in lower case too', async (t) => {
     const proxy = await startForwardProxy(t)
     const [through, direct] = await Promise.all([
-      startSimService({ models: ['through'] }, t),
-      startSimService({ models: ['direct'] }, t),
+      startFakeOpenAi({ models: ['through'] }, t),
+      startFakeOpenAi({ models: ['direct'] }, t),
     ])
     const gateway = await spawnGateway(t, {
       services: [entryOf(through), entryOf(direct)],
@@ -90,7 +90,7 @@ describe('backends with http:// addresses', () => {
 
   test('the credentials of the proxy are shown to it alone, and are in no log and on no page', async (t) => {
     const proxy = await startForwardProxy(t, { credentials: 'user:pass word' })
-    const service = await startSimService({}, t)
+    const service = await startFakeOpenAi({}, t)
     const gateway = await spawnGateway(t, {
       services: [entryOf(service)],
       env: {

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { post } from '../../kit/http.ts'
 import type { Answer } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
-import type { Endpoint, SimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
+import type { Endpoint, FakeNode } from '../../kit/fakeNode/index.ts'
 import { eventually } from '../../kit/wait.ts'
 import { assertError, gatewayFor, job, statsOf } from '../support.ts'
 
@@ -11,8 +11,8 @@ const file = { after }
 /** A container for each case: one that is refused several times in a row would go elsewhere, as it should. */
 const containers = ['echo', ...Array.from({ length: 40 }, (_, n) => `echo-${n}`)]
 const [first, second] = await Promise.all([
-  startSimNode({ rateLimit: 0, containers }, file),
-  startSimNode({ rateLimit: 0, containers }, file),
+  startFakeNode({ rateLimit: 0, containers }, file),
+  startFakeNode({ rateLimit: 0, containers }, file),
 ])
 // The first is asked first whenever it may be asked at all.
 await second.set({ shownPending: { offchain: 1000 } })
@@ -29,7 +29,7 @@ function submitFrom(from: { localAddress: string }, path = '/api/jobs', containe
   return post(`${gateway.url}${path}`, { ...job(), containers: [container] }, from)
 }
 
-function servedBy(answer: Answer, node: SimNode): void {
+function servedBy(answer: Answer, node: FakeNode): void {
   assert.equal(answer.status, 200, answer.text)
   assert.equal(answer.headers['x-infernet-node'], node.address)
 }

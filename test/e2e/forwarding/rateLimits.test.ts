@@ -5,8 +5,8 @@ import type { Gateway } from '../../kit/gateway.ts'
 import { openStream, post, request } from '../../kit/http.ts'
 import type { Answer, RequestOptions } from '../../kit/http.ts'
 import { shiftedClock } from '../../kit/shiftedClock.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
-import { startSimService } from '../../kit/simService/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
+import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import { eventually } from '../../kit/wait.ts'
 import { askChat, entryOf, gatewayForServices } from '../openai/support.ts'
 import { assertError, gatewayFor, job } from '../support.ts'
@@ -14,7 +14,7 @@ import { assertError, gatewayFor, job } from '../support.ts'
 const file = { after }
 /** Soon reached, and refilled by one in six seconds only: not while a test sends a dozen requests. */
 const TEN = { PROXY_RATELIMIT_REQS_PER_MIN: '10', RATELIMIT_REQS_PER_MIN: '10' }
-const node = await startSimNode({ rateLimit: 1000 }, file)
+const node = await startFakeNode({ rateLimit: 1000 }, file)
 const gateway = await gatewayFor(file, [node], { ...TEN, TRUST_PROXY: 'loopback' })
 
 /** As a client with that address, whom a trusted proxy names. */
@@ -87,7 +87,7 @@ describe('forwarded calls', () => {
   })
 
   test('of an OpenAI client count and show the same', async (t) => {
-    const openai = await gatewayForServices(t, [entryOf(await startSimService({}, t))], TEN)
+    const openai = await gatewayForServices(t, [entryOf(await startFakeOpenAi({}, t))], TEN)
     const ask = (): Promise<Answer> => askChat(openai)
     const first = await ask()
     assert.equal(first.status, 200)

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { post } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { assertError, gatewayFor, job } from '../support.ts'
 
 const file = { after }
 const [node, other] = await Promise.all([
-  startSimNode({ rateLimit: 0, containers: ['echo', { id: 'inner', external: false }] }, file),
-  startSimNode({ rateLimit: 0, containers: ['elsewhere', { id: 'mixed', external: false }] }, file),
+  startFakeNode({ rateLimit: 0, containers: ['echo', { id: 'inner', external: false }] }, file),
+  startFakeNode({ rateLimit: 0, containers: ['elsewhere', { id: 'mixed', external: false }] }, file),
 ])
 const gateway = await gatewayFor(file, [node, other])
 

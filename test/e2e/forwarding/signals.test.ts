@@ -10,7 +10,7 @@ import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { openStream, request } from '../../kit/http.ts'
 import type { OpenStream } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { eventually, freePort, tempDir, within } from '../../kit/wait.ts'
 import { gatewayFor, job } from '../support.ts'
 
@@ -35,7 +35,7 @@ async function assertNobodyListens(url: string): Promise<void> {
 
 describe('a gateway', { concurrency: 4 }, () => {
   test('takes two signals within a second for one, and drains', async (t) => {
-    const gateway = await gatewayFor(t, [await startSimNode({ rateLimit: 0 }, t)])
+    const gateway = await gatewayFor(t, [await startFakeNode({ rateLimit: 0 }, t)])
     const stream = await openRunning(gateway.url)
     gateway.signal('SIGINT')
     gateway.signal('SIGTERM')
@@ -45,7 +45,7 @@ describe('a gateway', { concurrency: 4 }, () => {
   })
 
   test('rereads its files on SIGHUP, says so, and goes on', async (t) => {
-    const nodes = [await startSimNode({ rateLimit: 0 }, t), await startSimNode({ rateLimit: 0 }, t)]
+    const nodes = [await startFakeNode({ rateLimit: 0 }, t), await startFakeNode({ rateLimit: 0 }, t)]
     const gateway = await gatewayFor(t, nodes.slice(0, 1))
     const stream = await openRunning(gateway.url)
     await gateway.setNodes(nodes.map(({ address }) => address))
@@ -60,7 +60,7 @@ describe('a gateway', { concurrency: 4 }, () => {
 describe('a gateway that was started by npm', { concurrency: 4 }, () => {
   /** `npm start` in a process group of its own, as in a terminal, serving one node. */
   async function npmStart(t: TestContext): Promise<{ npm: ChildProcess; url: string }> {
-    const node = await startSimNode({ rateLimit: 0 }, t)
+    const node = await startFakeNode({ rateLimit: 0 }, t)
     const folder = await tempDir(t)
     await writeFile(join(folder, 'ips.txt'), `${node.address}\n`)
     const port = await freePort()
@@ -109,7 +109,7 @@ describe('a gateway that was started by npm', { concurrency: 4 }, () => {
 })
 
 test('a gateway whose terminal is closed drains as at SIGTERM', async (t) => {
-  const node = await startSimNode({ rateLimit: 0 }, t)
+  const node = await startFakeNode({ rateLimit: 0 }, t)
   const folder = await tempDir(t)
   await writeFile(join(folder, 'ips.txt'), `${node.address}\n`)
   const port = await freePort()

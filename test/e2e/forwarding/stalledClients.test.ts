@@ -7,11 +7,11 @@ import { after, describe, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { startJobServer } from '../../jobs/jobServer.ts'
 import { openRaw } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { gatewayFor, job } from '../support.ts'
 
 const file = { after }
-const node = await startSimNode({ rateLimit: 0 }, file)
+const node = await startFakeNode({ rateLimit: 0 }, file)
 /** Its patience with clients is short. */
 const server = await startJobServer(file, [node], undefined, 1)
 /** Its patience with nodes is short. */

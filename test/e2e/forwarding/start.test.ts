@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { spawnGateway } from '../../kit/gateway.ts'
 import { openStream, post, request } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { assertError, job } from '../support.ts'
 
 describe('before the first poll of any node has ended', { concurrency: 2 }, () => {
   test('requests wait for it', async (t) => {
-    const node = await startSimNode({ rateLimit: 0 }, t)
+    const node = await startFakeNode({ rateLimit: 0 }, t)
     await node.late(0.8, 'info')
     const gateway = await spawnGateway(t, { nodes: [node.address] })
     const [submitted, streamed, batch, info] = await Promise.all([
@@ -21,7 +21,7 @@ describe('before the first poll of any node has ended', { concurrency: 2 }, () =
   })
 
   test('but no longer than three seconds: then it is a 503', async (t) => {
-    const node = await startSimNode({ rateLimit: 0 }, t)
+    const node = await startFakeNode({ rateLimit: 0 }, t)
     await node.hang('info')
     const gateway = await spawnGateway(t, { nodes: [node.address] })
     const startMs = performance.now()
@@ -41,7 +41,7 @@ describe('before the first poll of any node has ended', { concurrency: 2 }, () =
 
 describe('nobody waits', { concurrency: 2 }, () => {
   test('for other nodes, once one is healthy', async (t) => {
-    const [node, silent] = await Promise.all([startSimNode({ rateLimit: 0 }, t), startSimNode({ rateLimit: 0 }, t)])
+    const [node, silent] = await Promise.all([startFakeNode({ rateLimit: 0 }, t), startFakeNode({ rateLimit: 0 }, t)])
     await silent.hang('info')
     const gateway = await spawnGateway(t, { nodes: [silent.address, node.address] })
     const answer = await post(`${gateway.url}/api/jobs`, job())

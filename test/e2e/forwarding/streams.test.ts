@@ -7,12 +7,12 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { after, describe, test } from 'node:test'
 import { openRaw, openStream, post, request } from '../../kit/http.ts'
 import type { RawConnection } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { eventually, within } from '../../kit/wait.ts'
 import { assertError, gatewayFor, job, linesOf, startHandNode } from '../support.ts'
 
 const file = { after }
-const [byHand, node] = await Promise.all([startHandNode(file), startSimNode({ rateLimit: 0 }, file)])
+const [byHand, node] = await Promise.all([startHandNode(file), startFakeNode({ rateLimit: 0 }, file)])
 // What is written by hand and what is simulated must not be mixed up: a gateway for each.
 const [handGateway, gateway] = await Promise.all([gatewayFor(file, [byHand]), gatewayFor(file, [node])])
 

@@ -3,14 +3,14 @@ import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import type { Gateway } from '../../kit/gateway.ts'
 import { openStream, post, request } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
-import type { LocalSimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
+import type { LocalFakeNode } from '../../kit/fakeNode/index.ts'
 import { unconnectable } from '../../kit/unconnectable.ts'
 import { assertError, gatewayFor, job, linesOf, statsOf } from '../support.ts'
 
 /** Two nodes of which `first` is preferred, and a gateway that will not poll them again during the test. */
-async function preferring(t: TestContext): Promise<{ gateway: Gateway; first: LocalSimNode; second: LocalSimNode }> {
-  const [first, second] = await Promise.all([startSimNode({ rateLimit: 0 }, t), startSimNode({ rateLimit: 0 }, t)])
+async function preferring(t: TestContext): Promise<{ gateway: Gateway; first: LocalFakeNode; second: LocalFakeNode }> {
+  const [first, second] = await Promise.all([startFakeNode({ rateLimit: 0 }, t), startFakeNode({ rateLimit: 0 }, t)])
   await second.set({ shownPending: { offchain: 1000 } })
   const gateway = await gatewayFor(t, [first, second], { REFRESH_INTERVAL: '60', CONNECT_TIMEOUT: '0.3' })
   assert.equal((await post(`${gateway.url}/api/jobs`, job())).headers['x-infernet-node'], first.address)
@@ -41,8 +41,8 @@ describe('a node that refuses connections', { concurrency: 2 }, () => {
 
   for (const path of ['/api/jobs', '/api/jobs/stream', '/api/jobs/batch']) {
     test(`is passed over however many there are, as long as one is left: ${path}`, async (t) => {
-      const dead = await Promise.all([0, 1, 2, 3].map(() => startSimNode({ rateLimit: 0 }, t)))
-      const last = await startSimNode({ rateLimit: 0 }, t)
+      const dead = await Promise.all([0, 1, 2, 3].map(() => startFakeNode({ rateLimit: 0 }, t)))
+      const last = await startFakeNode({ rateLimit: 0 }, t)
       await last.set({ shownPending: { offchain: 1000 } })
       const gateway = await gatewayFor(t, [...dead, last], { REFRESH_INTERVAL: '60' })
       await Promise.all(dead.map((node) => node.refuse()))
@@ -68,7 +68,7 @@ describe('a node that refuses connections', { concurrency: 2 }, () => {
   })
 
   test('is 503 once its polls say so, and serves again when it is back', async (t) => {
-    const node = await startSimNode({ rateLimit: 0 }, t)
+    const node = await startFakeNode({ rateLimit: 0 }, t)
     const gateway = await gatewayFor(t, [node], { REFRESH_INTERVAL: '0.2' })
     await node.refuse()
     await gateway.waitForLog((line) => line.message === 'node down')

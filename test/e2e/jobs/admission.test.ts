@@ -4,7 +4,7 @@ import { before, describe, test } from 'node:test'
 import { assertError, gatewayFor } from '../support.ts'
 import { openStream, post } from '../../kit/http.ts'
 import type { Gateway } from '../../kit/gateway.ts'
-import type { LocalSimNode } from '../../kit/simNode/index.ts'
+import type { LocalFakeNode } from '../../kit/fakeNode/index.ts'
 import { eventually } from '../../kit/wait.ts'
 import { subscriptionFor } from './subscriptionKit.ts'
 import { afterSuite, ask, ended, jobOf, startNodes, submitMany, submitted, submitTo } from './support.ts'
@@ -15,10 +15,10 @@ const LONG = { seconds: 60 }
 describe('unfinished jobs', () => {
   const cleanup = afterSuite()
   let gateway: Gateway
-  let node: LocalSimNode
+  let node: LocalFakeNode
 
   before(async () => {
-    ;[node] = (await startNodes(cleanup, 1, { concurrency: 100, chain: true })) as [LocalSimNode]
+    ;[node] = (await startNodes(cleanup, 1, { concurrency: 100, chain: true })) as [LocalFakeNode]
     gateway = await gatewayFor(cleanup, [node], {
       MAX_JOBS_PER_CALLER: String(LIMIT),
       STATE_URL: 'sqlite:jobs.db',

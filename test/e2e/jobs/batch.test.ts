@@ -5,8 +5,8 @@ import { assertError, gatewayFor } from '../support.ts'
 import { post } from '../../kit/http.ts'
 import type { Answer } from '../../kit/http.ts'
 import type { Gateway } from '../../kit/gateway.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
-import type { LocalSimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
+import type { LocalFakeNode } from '../../kit/fakeNode/index.ts'
 import { SharedGateway } from './site.ts'
 import { subscriptionFor } from './subscriptionKit.ts'
 import { afterSuite, assertEchoed, ended, jobOf, optionsOf, runsOn, type From, type Target } from './support.ts'
@@ -31,14 +31,14 @@ async function accepted(target: Target, items: readonly object[], from: From = {
 describe('a batch', () => {
   const cleanup = afterSuite()
   let gateway: Gateway
-  let left: LocalSimNode
-  let right: LocalSimNode
-  let both: LocalSimNode
+  let left: LocalFakeNode
+  let right: LocalFakeNode
+  let both: LocalFakeNode
 
   before(async () => {
-    left = await startSimNode({ rateLimit: 0, containers: ['echo', 'left'], concurrency: 50 }, cleanup)
-    right = await startSimNode({ rateLimit: 0, containers: ['echo', 'right'], concurrency: 50 }, cleanup)
-    both = await startSimNode({ rateLimit: 0, containers: ['echo'], chain: true, concurrency: 50 }, cleanup)
+    left = await startFakeNode({ rateLimit: 0, containers: ['echo', 'left'], concurrency: 50 }, cleanup)
+    right = await startFakeNode({ rateLimit: 0, containers: ['echo', 'right'], concurrency: 50 }, cleanup)
+    both = await startFakeNode({ rateLimit: 0, containers: ['echo'], chain: true, concurrency: 50 }, cleanup)
     gateway = await gatewayFor(cleanup, [left, right, both])
   })
 
@@ -54,7 +54,7 @@ describe('a batch', () => {
       assert.equal(entry.result?.container, container)
       assert.deepEqual(entry.result?.output, { container, echo: { n } })
     })
-    const ranOn = async (node: LocalSimNode): Promise<string[]> =>
+    const ranOn = async (node: LocalFakeNode): Promise<string[]> =>
       (await node.jobs()).flatMap((trace) => trace.containers).filter((id) => id !== 'echo')
     assert.deepEqual(await ranOn(left), ['left', 'left'])
     assert.deepEqual(await ranOn(right), ['right', 'right'])
@@ -167,7 +167,7 @@ describe('a batch and failing nodes', { concurrency: 3 }, () => {
   test('that many nodes served names twenty of them: clients take no header of any length', async (t) => {
     const site = shared.site(t)
     const containers = Array.from({ length: 23 }, (_, n) => `${site.container}-${n}`)
-    const start = (container: string): Promise<LocalSimNode> => startSimNode({ containers: [container] }, t)
+    const start = (container: string): Promise<LocalFakeNode> => startFakeNode({ containers: [container] }, t)
     await site.list(...(await Promise.all(containers.map(start))))
     const items = containers.map((container) => jobOf({}, [container]))
     await accepted(site, items)

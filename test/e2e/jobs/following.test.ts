@@ -4,7 +4,7 @@ import { Agent } from 'node:http'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { post, request } from '../../kit/http.ts'
-import type { RecordedRequest } from '../../kit/simServer/records.ts'
+import type { RecordedRequest } from '../../kit/fakeServer/records.ts'
 import { SharedGateway } from './site.ts'
 import { ask, assertEchoed, ended, entriesOf, jobOf, optionsOf, runsOn, submitMany, submitted } from './support.ts'
 

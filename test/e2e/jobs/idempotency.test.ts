@@ -5,8 +5,8 @@ import { assertError, gatewayFor } from '../support.ts'
 import { post } from '../../kit/http.ts'
 import type { Answer } from '../../kit/http.ts'
 import type { Gateway } from '../../kit/gateway.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
-import type { LocalSimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
+import type { LocalFakeNode } from '../../kit/fakeNode/index.ts'
 import { afterSuite, assertEchoed, ended, jobOf, listed, runsOn, startNodes, submitTo } from './support.ts'
 
 let lastKey = 0
@@ -17,7 +17,7 @@ function newKey(): Record<string, string> {
 describe('an Idempotency-Key', () => {
   const cleanup = afterSuite()
   let gateway: Gateway
-  let nodes: LocalSimNode[]
+  let nodes: LocalFakeNode[]
 
   const runs = (): Promise<number> => runsOn(nodes)
 
@@ -146,7 +146,7 @@ describe('an Idempotency-Key and failing nodes', { concurrency: 2 }, () => {
   })
 
   test('stands across a restart, for the same bytes and no others', async (t) => {
-    const node = await startSimNode({ rateLimit: 0 }, t)
+    const node = await startFakeNode({ rateLimit: 0 }, t)
     const gateway = await gatewayFor(t, [node], { STATE_URL: 'sqlite:data/gateway.db' })
     const headers = newKey()
     const first = await submitTo(gateway, jobOf({ d: 1 }), { headers })

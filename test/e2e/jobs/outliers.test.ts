@@ -3,7 +3,7 @@ import { after, describe, test } from 'node:test'
 import type { Gateway } from '../../kit/gateway.ts'
 import { post, request } from '../../kit/http.ts'
 import { eventually } from '../../kit/wait.ts'
-import type { LocalSimNode } from '../../kit/simNode/index.ts'
+import type { LocalFakeNode } from '../../kit/fakeNode/index.ts'
 import { gatewayFor } from '../support.ts'
 import { jobOf, startNodes, submitTo } from './support.ts'
 
@@ -15,7 +15,7 @@ interface Avoided {
 
 const file = { after }
 /** One bad node among three that run the same; nothing else is told of them for an hour. */
-async function siteWith(status: number): Promise<{ bad: LocalSimNode; nodes: LocalSimNode[]; gateway: Gateway }> {
+async function siteWith(status: number): Promise<{ bad: LocalFakeNode; nodes: LocalFakeNode[]; gateway: Gateway }> {
   const nodes = await startNodes(file, 3)
   const gateway = await gatewayFor(file, nodes, { REFRESH_INTERVAL: '3600' })
   const bad = nodes[0]!
@@ -23,7 +23,7 @@ async function siteWith(status: number): Promise<{ bad: LocalSimNode; nodes: Loc
   return { bad, nodes, gateway }
 }
 
-async function avoidedOf(gateway: Gateway, node: LocalSimNode): Promise<Avoided[]> {
+async function avoidedOf(gateway: Gateway, node: LocalFakeNode): Promise<Avoided[]> {
   const { services } = (await request(`${gateway.url}/stats`)).json<{
     services: { name: string; avoided: Avoided[] }[]
   }>()

@@ -4,7 +4,7 @@ import { before, describe, test } from 'node:test'
 import { gatewayFor } from '../support.ts'
 import { openStream, post } from '../../kit/http.ts'
 import type { Gateway } from '../../kit/gateway.ts'
-import type { LocalSimNode } from '../../kit/simNode/index.ts'
+import type { LocalFakeNode } from '../../kit/fakeNode/index.ts'
 import { afterSuite, ask, assertEchoed, ended, entriesOf, jobOf, listed, runsOn, startNodes } from './support.ts'
 import { submitMany, submitted, submitTo } from './support.ts'
 
@@ -14,7 +14,7 @@ const B = { from: '127.0.0.6' }
 describe('whose job', () => {
   const cleanup = afterSuite()
   let gateway: Gateway
-  let nodes: LocalSimNode[]
+  let nodes: LocalFakeNode[]
 
   before(async () => {
     nodes = await startNodes(cleanup, 3, { containers: ['echo', { id: 'inner', external: false }] })

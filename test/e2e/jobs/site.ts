@@ -3,8 +3,8 @@ import { before } from 'node:test'
 import { spawnGateway } from '../../kit/gateway.ts'
 import type { Gateway } from '../../kit/gateway.ts'
 import { request } from '../../kit/http.ts'
-import { spawnSimNode } from '../../kit/simNode/index.ts'
-import type { LocalSimNode, SimNodeOptions, SpawnedSimNode } from '../../kit/simNode/index.ts'
+import { spawnFakeNode } from '../../kit/fakeNode/index.ts'
+import type { LocalFakeNode, FakeNodeOptions, SpawnedFakeNode } from '../../kit/fakeNode/index.ts'
 import { eventually } from '../../kit/wait.ts'
 import type { Cleanup } from '../../kit/wait.ts'
 import { afterSuite, startNodes, type Target } from './support.ts'
@@ -71,15 +71,15 @@ export class Site implements Target {
   }
 
   /** Nodes in this process, listed and healthy. */
-  async nodes(count: number, options: SimNodeOptions = {}): Promise<LocalSimNode[]> {
+  async nodes(count: number, options: FakeNodeOptions = {}): Promise<LocalFakeNode[]> {
     const nodes = await startNodes(this.#t, count, { containers: [this.container], ...options })
     await this.list(...nodes)
     return nodes
   }
 
   /** A node in a process of its own, listed and healthy. */
-  async process(options: SimNodeOptions = {}): Promise<SpawnedSimNode> {
-    const node = await spawnSimNode({ rateLimit: 0, containers: [this.container], ...options }, this.#t)
+  async process(options: FakeNodeOptions = {}): Promise<SpawnedFakeNode> {
+    const node = await spawnFakeNode({ rateLimit: 0, containers: [this.container], ...options }, this.#t)
     await this.list(node)
     return node
   }

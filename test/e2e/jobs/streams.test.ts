@@ -5,7 +5,7 @@ import { gatewayFor } from '../support.ts'
 import { openStream } from '../../kit/http.ts'
 import type { OpenStream } from '../../kit/http.ts'
 import type { Gateway } from '../../kit/gateway.ts'
-import type { LocalSimNode } from '../../kit/simNode/index.ts'
+import type { LocalFakeNode } from '../../kit/fakeNode/index.ts'
 import { SharedGateway } from './site.ts'
 import {
   afterSuite,
@@ -36,7 +36,7 @@ async function idOf(open: OpenStream): Promise<string> {
 describe('a stream', () => {
   const cleanup = afterSuite()
   let gateway: Gateway
-  let nodes: LocalSimNode[]
+  let nodes: LocalFakeNode[]
 
   before(async () => {
     nodes = await startNodes(cleanup, 2)

@@ -1,5 +1,5 @@
 /** Delegated subscriptions as clients send them. */
-import { pipelineHash } from '../../kit/simNode/submission.ts'
+import { pipelineHash } from '../../kit/fakeNode/submission.ts'
 
 /** More than a double can hold: whoever reads and writes it again changes it. */
 export const BIG = '98765432109876543210987654321098765432109876543210987654321098765432109876543'

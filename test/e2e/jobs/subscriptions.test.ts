@@ -4,8 +4,8 @@ import { before, describe, test } from 'node:test'
 import { assertError, gatewayFor } from '../support.ts'
 import { request } from '../../kit/http.ts'
 import type { Gateway } from '../../kit/gateway.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
-import type { LocalSimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
+import type { LocalFakeNode } from '../../kit/fakeNode/index.ts'
 import { SharedGateway } from './site.ts'
 import { BIG, subscriptionFor } from './subscriptionKit.ts'
 import { afterSuite, listed, submitTo } from './support.ts'
@@ -13,14 +13,14 @@ import { afterSuite, listed, submitTo } from './support.ts'
 describe('delegated subscriptions', () => {
   const cleanup = afterSuite()
   let gateway: Gateway
-  let offChain: LocalSimNode
-  let ab: LocalSimNode
-  let c: LocalSimNode
+  let offChain: LocalFakeNode
+  let ab: LocalFakeNode
+  let c: LocalFakeNode
 
   before(async () => {
-    offChain = await startSimNode({ rateLimit: 0, containers: ['a', 'b', 'c'] }, cleanup)
-    ab = await startSimNode({ rateLimit: 0, containers: ['a', { id: 'b', external: false }], chain: true }, cleanup)
-    c = await startSimNode({ rateLimit: 0, containers: ['c'], chain: true }, cleanup)
+    offChain = await startFakeNode({ rateLimit: 0, containers: ['a', 'b', 'c'] }, cleanup)
+    ab = await startFakeNode({ rateLimit: 0, containers: ['a', { id: 'b', external: false }], chain: true }, cleanup)
+    c = await startFakeNode({ rateLimit: 0, containers: ['c'], chain: true }, cleanup)
     gateway = await gatewayFor(cleanup, [offChain, ab, c])
   })
 

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import { after } from 'node:test'
 import { post, request } from '../../kit/http.ts'
 import type { Answer, RequestOptions } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
-import type { LocalSimNode, SimNodeOptions } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
+import type { LocalFakeNode, FakeNodeOptions } from '../../kit/fakeNode/index.ts'
 import { eventually } from '../../kit/wait.ts'
 import type { Cleanup } from '../../kit/wait.ts'
 
@@ -41,15 +41,15 @@ export function afterSuite(): Cleanup {
 }
 
 /** Nodes without limits of their own, stopped after the test. */
-export function startNodes(t: Cleanup, count: number, options: SimNodeOptions = {}): Promise<LocalSimNode[]> {
-  return Promise.all(Array.from({ length: count }, () => startSimNode({ rateLimit: 0, ...options }, t)))
+export function startNodes(t: Cleanup, count: number, options: FakeNodeOptions = {}): Promise<LocalFakeNode[]> {
+  return Promise.all(Array.from({ length: count }, () => startFakeNode({ rateLimit: 0, ...options }, t)))
 }
 
 export function optionsOf(target: Target, { from = target.from, headers }: From = {}): RequestOptions {
   return { ...(from !== undefined && { localAddress: from }), ...(headers && { headers }) }
 }
 
-/** A job for `containers`; of its `data` the simulated node reads what they are to do. */
+/** A job for `containers`; of its `data` the fake node reads what they are to do. */
 export function jobOf(data: object, containers: readonly string[] = ['echo']): object {
   return { containers, data }
 }

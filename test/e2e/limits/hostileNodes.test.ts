@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import { spawnGateway } from '../../kit/gateway.ts'
 import { post, request } from '../../kit/http.ts'
-import { startSimService } from '../../kit/simService/index.ts'
+import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import type { Cleanup } from '../../kit/wait.ts'
 import { gatewayFor } from '../support.ts'
 
@@ -59,7 +59,7 @@ test('two nodes that disagree on every image cost some lines of the log, of some
 
 test('labels of /metrics are bounded in number and length', async (t) => {
   const models = Array.from({ length: 230 }, (_, n) => `${n}-${'x'.repeat(240)}`)
-  const service = await startSimService({ models }, t)
+  const service = await startFakeOpenAi({ models }, t)
   const gateway = await spawnGateway(t, {
     services: [{ name: 's'.repeat(150), url: service.url }],
     env: { PROXY_RATELIMIT_REQS_PER_MIN: '0' },

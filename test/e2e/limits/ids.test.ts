@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { describe, test } from 'node:test'
 import { post, request, type Answer } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import type { Cleanup } from '../../kit/wait.ts'
 import { eventually } from '../../kit/wait.ts'
 import { spawnGateway, type Gateway } from '../../kit/gateway.ts'
@@ -49,7 +49,7 @@ const containersOf = async (gateway: Gateway): Promise<string[]> =>
 
 describe('an id of more than 256 bytes is a 400 that names the limit', () => {
   test('in jobs, items of batches, streams, look-ups, tickets and models', async (t) => {
-    const node = await startSimNode({ containers: ['echo', LONGEST] }, t)
+    const node = await startFakeNode({ containers: ['echo', LONGEST] }, t)
     const gateway = await gatewayFor(t, [node])
     const { url } = gateway
     const named = (id: string): object => ({ ...job(), containers: ['echo', id] })
@@ -78,7 +78,7 @@ describe('an id of more than 256 bytes is a 400 that names the limit', () => {
   })
 
   test('and what a client named is repeated no longer than that, in errors and in the log', async (t) => {
-    const node = await startSimNode({ containers: ['echo'] }, t)
+    const node = await startFakeNode({ containers: ['echo'] }, t)
     const gateway = await gatewayFor(t, [node])
     const many = Array.from({ length: 20_000 }, (_, n) => `container-${n}`)
     assert.ok(assertError(await post(`${gateway.url}/api/jobs`, { containers: many, data: {} }), 503).length < 2000)

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import http, { Agent } from 'node:http'
 import { describe, test } from 'node:test'
 import { request } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import type { Cleanup } from '../../kit/wait.ts'
 import { gatewayFor } from '../support.ts'
 
@@ -40,7 +40,7 @@ const SLOW = `[${'0,'.repeat(12_000_000)}0]`
 
 describe('while one request takes long, others are answered', () => {
   test('a job, a chat and a form of many megabytes', async (t) => {
-    const node = await startSimNode({ containers: ['echo'] }, t)
+    const node = await startFakeNode({ containers: ['echo'] }, t)
     const { url } = await gatewayFor(t, [node])
     // Refused, each after it was read to its end: no backend takes part.
     const jobOf = (data: string): string => `{"containers":["nobody"],"data":{"x":${data}}}`
@@ -56,7 +56,7 @@ describe('while one request takes long, others are answered', () => {
   })
 
   test('a batch of ten thousand subscriptions, each with headers that are long to read', async (t) => {
-    const node = await startSimNode({ containers: ['a', 'b', 'c', 'd', 'e', 'f', 'g'], chain: false }, t)
+    const node = await startFakeNode({ containers: ['a', 'b', 'c', 'd', 'e', 'f', 'g'], chain: false }, t)
     const { url } = await gatewayFor(t, [node], { MAX_JOBS_PER_CALLER: '0' })
     const item = (n: number): object => ({
       subscription: { containers: `0x${n.toString(16).padStart(64, '0')}` },

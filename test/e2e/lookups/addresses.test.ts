@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { spawnGateway } from '../../kit/gateway.ts'
 import { request } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
-import type { LocalSimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
+import type { LocalFakeNode } from '../../kit/fakeNode/index.ts'
 import { eventually } from '../../kit/wait.ts'
 import { assertError } from '../support.ts'
 
@@ -13,7 +13,7 @@ async function nodeWith(
   containers: (string | { id: string; external?: boolean; description?: string })[],
   pending = 0,
 ) {
-  const node = await startSimNode({ rateLimit: 0, containers }, file)
+  const node = await startFakeNode({ rateLimit: 0, containers }, file)
   await node.set({ shownPending: { offchain: pending } })
   return node
 }
@@ -33,7 +33,7 @@ const gateway = await spawnGateway(file, {
 })
 await gateway.ready(4)
 
-const addresses = (...nodes: LocalSimNode[]): string[] => nodes.map((node) => node.address)
+const addresses = (...nodes: LocalFakeNode[]): string[] => nodes.map((node) => node.address)
 
 function ips(query: string): ReturnType<typeof request> {
   return request(`${gateway.url}/api/v1/ips${query}`)
@@ -107,7 +107,7 @@ describe('GET /api/v1/ips', () => {
   })
 
   test('reads the query as clients encode it', async () => {
-    const named = await startSimNode({ containers: ['ns/my model+1&2'] }, file)
+    const named = await startFakeNode({ containers: ['ns/my model+1&2'] }, file)
     await gateway.setNodes([...addresses(...byAge), named.address])
     await eventually(async () => (await found('?container=ns%2Fmy+model%2B1%262')).length === 1, { withinMs: 20_000 })
     assert.deepEqual(await found('?container=ns/my%20model%2B1%262'), addresses(named))

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { request } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { eventually } from '../../kit/wait.ts'
 import { gatewayFor } from '../support.ts'
 
@@ -13,14 +13,14 @@ async function offchain(gateway: { url: string }): Promise<number> {
 }
 
 test('/info is a second old at the most where the nodes answer at once', async (t) => {
-  const nodes = await Promise.all([1, 2].map(() => startSimNode({ rateLimit: 0 }, t)))
+  const nodes = await Promise.all([1, 2].map(() => startFakeNode({ rateLimit: 0 }, t)))
   const gateway = await gatewayFor(t, nodes, RARE_POLLS)
   for (const node of nodes) await node.set({ shownPending: { offchain: 4 } })
   await eventually(async () => (await offchain(gateway)) === 8, { withinMs: 10_000 })
 })
 
 test('/info costs a node one poll a second at the most, however many ask', async (t) => {
-  const node = await startSimNode({ rateLimit: 0 }, t)
+  const node = await startFakeNode({ rateLimit: 0 }, t)
   const gateway = await gatewayFor(t, [node], RARE_POLLS)
   const endAt = performance.now() + 4000
   const ask = async (): Promise<void> => {
@@ -33,7 +33,7 @@ test('/info costs a node one poll a second at the most, however many ask', async
 })
 
 test('/info leaves a node alone that has few calls left, and tells what is known', async (t) => {
-  const node = await startSimNode({ rateLimit: { info: 4 } }, t)
+  const node = await startFakeNode({ rateLimit: { info: 4 } }, t)
   const gateway = await gatewayFor(t, [node], RARE_POLLS)
   await node.set({ shownPending: { offchain: 4 } })
   // The first poll left three calls; the second, which shows the change, leaves two.

@@ -3,11 +3,11 @@ import { after, describe, test } from 'node:test'
 import { spawnGateway } from '../../kit/gateway.ts'
 import { request } from '../../kit/http.ts'
 import type { Answer } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { assertError } from '../support.ts'
 
 const file = { after }
-const node = await startSimNode({ rateLimit: 0 }, file)
+const node = await startFakeNode({ rateLimit: 0 }, file)
 const gateway = await spawnGateway(file, { nodes: [node.address] })
 await gateway.ready(1)
 

@@ -2,13 +2,13 @@ import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { spawnGateway } from '../../kit/gateway.ts'
 import { post, request } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { gatewayFor } from '../support.ts'
 
 const file = { after }
-const nodes = await Promise.all([1, 2, 3, 4].map(() => startSimNode({ containers: ['herd'] }, file)))
-const pair = await Promise.all([1, 2].map(() => startSimNode({ containers: ['pair'] }, file)))
-const alone = await startSimNode({ containers: ['alone'] }, file)
+const nodes = await Promise.all([1, 2, 3, 4].map(() => startFakeNode({ containers: ['herd'] }, file)))
+const pair = await Promise.all([1, 2].map(() => startFakeNode({ containers: ['pair'] }, file)))
+const alone = await startFakeNode({ containers: ['alone'] }, file)
 const [best, ...others] = nodes.map((node) => node.address) as [string, ...string[]]
 const gateway = await spawnGateway(file, {
   // It alone can run two jobs at once, so without any load it is everybody's first choice.
@@ -66,7 +66,7 @@ test('jobs keep away from where a look-up has just sent a client', async () => {
 })
 
 test('one large ticket keeps its worker free of the next ones, which spread over the others', async (t) => {
-  const four = await Promise.all([1, 2, 3, 4].map(() => startSimNode({}, t)))
+  const four = await Promise.all([1, 2, 3, 4].map(() => startFakeNode({}, t)))
   const { url } = await gatewayFor(t, four, { REFRESH_INTERVAL: '3600' })
   const ticket = async (members: object = {}): Promise<{ url: string; cost: number }> =>
     (await post(`${url}/route/`, { endpoint: 'echo', ...members })).json()

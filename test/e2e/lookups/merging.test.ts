@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { request } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { eventually } from '../../kit/wait.ts'
 import { assertError, gatewayFor } from '../support.ts'
 import { infoText, serve } from '../fleet/infoServer.ts'
 
 const file = { after }
-const first = await startSimNode(
+const first = await startFakeNode(
   {
     rateLimit: 0,
     version: '1.4.0',
@@ -18,7 +18,7 @@ const first = await startSimNode(
   },
   file,
 )
-const second = await startSimNode(
+const second = await startFakeNode(
   {
     rateLimit: 0,
     version: '1.10.0',
@@ -33,7 +33,7 @@ const second = await startSimNode(
 )
 await first.set({ shownPending: { offchain: 3, onchain: 1 } })
 await second.set({ shownPending: { offchain: 4 } })
-const down = await startSimNode({ containers: ['lost'], chain: true }, file)
+const down = await startFakeNode({ containers: ['lost'], chain: true }, file)
 await down.refuse()
 const gateway = await gatewayFor(file, [first, second], { REFRESH_INTERVAL: '0.5' })
 await gateway.setNodes([first, second, down].map((node) => node.address))

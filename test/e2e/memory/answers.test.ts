@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { openRaw, post, request } from '../../kit/http.ts'
 import type { RawConnection } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { eventually } from '../../kit/wait.ts'
 import type { Cleanup } from '../../kit/wait.ts'
 import { askChat, chat, entryOf, gatewayForServices, startHandService } from '../openai/support.ts'
@@ -29,7 +29,7 @@ const LARGE = 12 * MB
 const ROOM_FOR_TWO = { MEMORY_BUDGET: '100mb', MAX_BODY: '2mb' }
 
 const file = { after }
-const node = await startSimNode({ rateLimit: 0 }, file)
+const node = await startFakeNode({ rateLimit: 0 }, file)
 const gateway = await gatewayFor(file, [node], ROOM_FOR_TWO)
 
 /** Posts by a connection that reads nothing until it is told to. */
@@ -95,7 +95,7 @@ test('answers of nodes to batches count too', async (t) => {
 })
 
 test('kept answers that are given again count until they are read, and stay kept where there is no room', async (t) => {
-  const chained = await startSimNode({ rateLimit: 0, chain: true }, t)
+  const chained = await startFakeNode({ rateLimit: 0, chain: true }, t)
   const gateway = await gatewayFor(t, [chained], ROOM_FOR_TWO)
   const body = JSON.stringify({ filler: 'x'.repeat(LARGE) })
   await chained.answer(200, 'submit', { body, times: 1 })

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import { after, beforeEach, test } from 'node:test'
 import { openStream, post, request } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
-import { startSimService } from '../../kit/simService/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
+import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import { freePort } from '../../kit/wait.ts'
 import { spawnGateway } from '../../kit/gateway.ts'
 import { askChat, chat, entryOf, openChat } from '../openai/support.ts'
@@ -11,8 +11,8 @@ import { job } from '../support.ts'
 import { allIsGivenBack, announced, callersHold, holdsExactly, MB, SMALL_BUDGET, stalledUpload } from './support.ts'
 
 const file = { after }
-const nodes = await Promise.all([1, 2].map(() => startSimNode({ rateLimit: 0 }, file)))
-const services = await Promise.all([1, 2].map(() => startSimService({}, file)))
+const nodes = await Promise.all([1, 2].map(() => startFakeNode({ rateLimit: 0 }, file)))
+const services = await Promise.all([1, 2].map(() => startFakeOpenAi({}, file)))
 const gateway = await spawnGateway(file, {
   // Nobody is at the last one, so that some requests are refused and go on to another.
   nodes: [...nodes.map(({ address }) => address), `127.0.0.1:${await freePort()}`],

@@ -5,7 +5,7 @@ import type { ServerResponse } from 'node:http'
 import { test } from 'node:test'
 import { spawnGateway } from '../../kit/gateway.ts'
 import { post } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { eventually, freePort } from '../../kit/wait.ts'
 import type { Cleanup } from '../../kit/wait.ts'
 import { job } from '../support.ts'
@@ -30,7 +30,7 @@ async function startStallingNode(t: Cleanup, bytes: number): Promise<{ address: 
 }
 
 test('nodes whose answers to polls are long and never end hold a bounded part of the memory, while others are polled and serve', async (t) => {
-  const good = await startSimNode({ rateLimit: 0 }, t)
+  const good = await startFakeNode({ rateLimit: 0 }, t)
   const stalling = await Promise.all(Array.from({ length: 8 }, () => startStallingNode(t, MB)))
   const nodes = [...stalling.map(({ address }) => address), good.address]
   const gateway = await spawnGateway(t, { nodes, env: SMALL_BUDGET })

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { post, request } from '../../kit/http.ts'
 import type { RawConnection } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import type { Cleanup } from '../../kit/wait.ts'
 import { assertError, gatewayFor, job } from '../support.ts'
 import {
@@ -21,7 +21,7 @@ import {
 } from './support.ts'
 
 const file = { after }
-const node = await startSimNode({ rateLimit: 0 }, file)
+const node = await startFakeNode({ rateLimit: 0 }, file)
 const gateway = await gatewayFor(file, [node], SMALL_BUDGET)
 
 /** A job with a body of about so many bytes. */

@@ -9,11 +9,11 @@ import OpenAI, {
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import type { Gateway } from '../../kit/gateway.ts'
-import { startSimService } from '../../kit/simService/index.ts'
+import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import { entryOf, gatewayForServices, inFlightIs } from './support.ts'
 
 const file = { after }
-const service = await startSimService({ models: ['small-model', 'other-model'] }, file)
+const service = await startFakeOpenAi({ models: ['small-model', 'other-model'] }, file)
 const gateway = await gatewayForServices(file, [entryOf(service)])
 
 function clientOf({ url }: Gateway, apiKey = 'sk-any'): OpenAI {
@@ -23,7 +23,7 @@ function clientOf({ url }: Gateway, apiKey = 'sk-any'): OpenAI {
 const client = clientOf(gateway)
 const model = 'small-model'
 const messages = [{ role: 'user' as const, content: 'Say it again' }]
-/** A member that only simulated services read. */
+/** A member that only fake services read. */
 const sim = (what: object): object => ({ sim: what })
 
 async function errorOf(promise: Promise<unknown>): Promise<InstanceType<typeof APIError>> {

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { openRaw, post, request } from '../../kit/http.ts'
 import type { Answer } from '../../kit/http.ts'
-import { startSimService } from '../../kit/simService/index.ts'
+import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import { assertError } from '../support.ts'
 import { chat, entryOf, gatewayForServices, lastCall, startHandService } from './support.ts'
 
 const file = { after }
-const service = await startSimService({ models: ['small-model'] }, file)
+const service = await startFakeOpenAi({ models: ['small-model'] }, file)
 const KEY = { Authorization: 'Bearer the-key' }
 const gateway = await gatewayForServices(file, [entryOf(service)], {
   API_KEYS: 'the-key,spent-key',

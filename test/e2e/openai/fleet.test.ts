@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import type { Gateway } from '../../kit/gateway.ts'
 import { openStream, request } from '../../kit/http.ts'
-import { startSimService } from '../../kit/simService/index.ts'
-import type { SimServiceOptions } from '../../kit/simService/index.ts'
+import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
+import type { FakeOpenAiOptions } from '../../kit/fakeOpenAi/index.ts'
 import { eventually, freePort } from '../../kit/wait.ts'
 import { assertError, statsOf } from '../support.ts'
 import { askChat, chat, entryOf, gatewayForServices, inFlightIs, lastCall, openChat } from './support.ts'
@@ -13,7 +13,7 @@ import { askChat, chat, entryOf, gatewayForServices, inFlightIs, lastCall, openC
 const file = { after }
 /** Polls come often, so that health changes soon. */
 const OFTEN = { REFRESH_INTERVAL: '0.2' }
-const start = (options: SimServiceOptions = {}) => startSimService(options, file)
+const start = (options: FakeOpenAiOptions = {}) => startFakeOpenAi(options, file)
 
 async function modelsOf({ url }: Gateway): Promise<string[]> {
   const { data } = (await request(`${url}/v1/models`)).json<{ data: { id: string }[] }>()
@@ -143,7 +143,7 @@ describe('of several services with the model', async () => {
 })
 
 test('of two like services of which little is known yet the one without a stream is asked', async (t) => {
-  const services = await Promise.all([startSimService({}, t), startSimService({}, t)])
+  const services = await Promise.all([startFakeOpenAi({}, t), startFakeOpenAi({}, t)])
   const gateway = await gatewayForServices(
     t,
     services.map((service) => entryOf(service)),
@@ -160,8 +160,8 @@ test('of two like services of which little is known yet the one without a stream
 
 test('of two services the one with twice the weight gets twice the load where both are busy', async (t) => {
   const services = await Promise.all([
-    startSimService({ concurrency: 100 }, t),
-    startSimService({ concurrency: 100 }, t),
+    startFakeOpenAi({ concurrency: 100 }, t),
+    startFakeOpenAi({ concurrency: 100 }, t),
   ])
   const [light, heavy] = services
   const gateway = await gatewayForServices(t, [

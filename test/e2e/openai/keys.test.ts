@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { post, request } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
-import { startSimService } from '../../kit/simService/index.ts'
-import type { SimService } from '../../kit/simService/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
+import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
+import type { FakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import { assertError, job } from '../support.ts'
 import { chat, entryOf, gatewayForServices } from './support.ts'
 
 const file = { after }
 const OWN_KEY = 'sk-of-the-service'
 const [open, locked] = await Promise.all([
-  startSimService({ models: ['open'] }, file),
-  startSimService({ models: ['locked'], apiKey: OWN_KEY }, file),
+  startFakeOpenAi({ models: ['open'] }, file),
+  startFakeOpenAi({ models: ['locked'], apiKey: OWN_KEY }, file),
 ])
 const entries = [entryOf(open), entryOf(locked, { api_key: OWN_KEY })]
 
@@ -19,7 +19,7 @@ const entries = [entryOf(open), entryOf(locked, { api_key: OWN_KEY })]
 const guarded = await gatewayForServices(file, entries, { API_KEYS: 'key-of-one,key-of-two' })
 
 /** The credentials that the last chat brought to the service. */
-function credentialsAt(service: SimService): (string | undefined)[] {
+function credentialsAt(service: FakeOpenAi): (string | undefined)[] {
   const seen = service.seen('chat').at(-1)!
   return ['authorization', 'x-api-key', 'api-key'].map((name) => seen.header(name))
 }
@@ -102,7 +102,7 @@ describe('with API_KEYS', () => {
 })
 
 describe('the key is the caller', async () => {
-  const node = await startSimNode({ rateLimit: 0 }, file)
+  const node = await startFakeNode({ rateLimit: 0 }, file)
   const one = { Authorization: 'Bearer key-of-one' }
   const two = { 'X-API-Key': 'key-of-two' }
 

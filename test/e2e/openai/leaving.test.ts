@@ -2,14 +2,14 @@ import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { openRaw } from '../../kit/http.ts'
 import type { RawConnection } from '../../kit/http.ts'
-import { startSimService } from '../../kit/simService/index.ts'
+import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import { unconnectable } from '../../kit/unconnectable.ts'
 import type { Cleanup } from '../../kit/wait.ts'
 import { statsOf } from '../support.ts'
 import { askChat, AT_ONCE_MS, chat, entryOf, gatewayForServices, inFlightIs } from './support.ts'
 
 const file = { after }
-const service = await startSimService({ concurrency: 1 }, file)
+const service = await startFakeOpenAi({ concurrency: 1 }, file)
 const gateway = await gatewayForServices(file, [entryOf(service)])
 
 async function open(t: Cleanup, sim: object, isStream: boolean, url = gateway.url): Promise<RawConnection> {
@@ -76,7 +76,7 @@ for (const [how, leave] of WAYS) {
 }
 
 test('a client that leaves while a connection is being made is forgotten, and nothing is sent', async (t) => {
-  const gone = await startSimService({}, t)
+  const gone = await startFakeOpenAi({}, t)
   const other = await gatewayForServices(t, [entryOf(gone)], { CONNECT_TIMEOUT: '600', REFRESH_INTERVAL: '600' })
   await gone.refuse()
   await unconnectable(t, gone.port)

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { openStream, post, request } from '../../kit/http.ts'
-import { startSimService } from '../../kit/simService/index.ts'
+import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import { eventually } from '../../kit/wait.ts'
 import { askChat, chat, entryOf, gatewayForServices, inFlightIs, startHandService } from './support.ts'
 
 const file = { after }
 const MODELS = ['unary', 'streamed', 'untold', 'responses', 'messages', 'embedded', 'failing', 'left']
-const service = await startSimService({ models: MODELS }, file)
+const service = await startFakeOpenAi({ models: MODELS }, file)
 const hand = await startHandService(file)
 const gateway = await gatewayForServices(file, [entryOf(service), entryOf(hand)])
 

@@ -4,7 +4,7 @@ import { post, request } from '../../kit/http.ts'
 import type { Answer } from '../../kit/http.ts'
 import type { Gateway } from '../../kit/gateway.ts'
 import { spawnGateway } from '../../kit/gateway.ts'
-import { startSimService } from '../../kit/simService/index.ts'
+import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import { eventually, freePort } from '../../kit/wait.ts'
 import { assertError } from '../support.ts'
 import { askChat, chat, entryOf, gatewayForServices, lastCall } from './support.ts'
@@ -24,7 +24,7 @@ async function listOf(gateway: Gateway): Promise<Entry[]> {
 
 describe('the list of models', () => {
   test('has each entry as its service lists it, with what it leaves out, sorted, the first service’s where several have one', async (t) => {
-    const [one, two] = await Promise.all([startSimService({}, t), startSimService({}, t)])
+    const [one, two] = await Promise.all([startFakeOpenAi({}, t), startFakeOpenAi({}, t)])
     const whole = '{"id":"b","object":"model","created":7,"owned_by":"x","max_model_len":123456789012345678901,"n":1.0}'
     await one.answer(200, 'models', { body: `{"object":"list","data":[{"id":"c","root":"r"},${whole}]}` })
     await two.answer(200, 'models', { body: '[{"id":"b","owned_by":"other"},{"id":"a"},{"no":"id"},7]' })
@@ -55,7 +55,7 @@ describe('the list of models', () => {
 })
 
 describe('one model', async () => {
-  const service = await startSimService({ models: ['plain', 'org/large:7b', 'tagged:latest', 'odd%2Fname'] }, file)
+  const service = await startFakeOpenAi({ models: ['plain', 'org/large:7b', 'tagged:latest', 'odd%2Fname'] }, file)
   const gateway = await gatewayForServices(file, [entryOf(service, { aliases: { gpt: 'org/large:7b' } })])
 
   test('is its entry in the list, whether slashes in its name are encoded or not', async () => {
@@ -88,8 +88,8 @@ describe('one model', async () => {
 
 describe('a model under another name', async () => {
   const [one, two] = await Promise.all([
-    startSimService({ models: ['org/model'] }, file),
-    startSimService({ models: ['other/model', 'tagged:latest'] }, file),
+    startFakeOpenAi({ models: ['org/model'] }, file),
+    startFakeOpenAi({ models: ['other/model', 'tagged:latest'] }, file),
   ])
   const gateway = await gatewayForServices(file, [
     entryOf(one, { aliases: { 'gpt-4': 'org/model' } }),
@@ -137,8 +137,8 @@ describe('a model under another name', async () => {
 
 test('a service with "*" takes any model, and one that others list too', async (t) => {
   const [any, named] = await Promise.all([
-    startSimService({ models: ['own', 'unheard', 'named'] }, t),
-    startSimService({ models: ['named'] }, t),
+    startFakeOpenAi({ models: ['own', 'unheard', 'named'] }, t),
+    startFakeOpenAi({ models: ['named'] }, t),
   ])
   const gateway = await gatewayForServices(t, [entryOf(any, { models: ['*'] }), entryOf(named)])
   for (const model of ['own', 'unheard']) {
@@ -169,7 +169,7 @@ describe('a model that no healthy service has', () => {
   }
 
   test('is a 503 where an unhealthy one is known to have it, else a 404', async (t) => {
-    const service = await startSimService({ models: ['m'] }, t)
+    const service = await startFakeOpenAi({ models: ['m'] }, t)
     const gateway = await gatewayForServices(t, [entryOf(service)], { REFRESH_INTERVAL: '0.1' })
     await service.refuse()
     await gateway.waitForLog(({ message }) => message === 'node down')
@@ -180,7 +180,7 @@ describe('a model that no healthy service has', () => {
   })
 
   test('is a 503 where a service that has never answered might have it', async (t) => {
-    const service = await startSimService({ models: ['m'] }, t)
+    const service = await startFakeOpenAi({ models: ['m'] }, t)
     const silent = { name: 'silent', url: `http://127.0.0.1:${await freePort()}` }
     const gateway = await gatewayForServices(t, [entryOf(service), silent], {}, 1)
     unavailable(await askChat(gateway, chat({}, { model: 'other' })), 'other')

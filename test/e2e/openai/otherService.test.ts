@@ -6,8 +6,8 @@ import { after, describe, test } from 'node:test'
 import type { Gateway } from '../../kit/gateway.ts'
 import { openRaw, post } from '../../kit/http.ts'
 import type { Answer } from '../../kit/http.ts'
-import { startSimService } from '../../kit/simService/index.ts'
-import type { SimService } from '../../kit/simService/index.ts'
+import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
+import type { FakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import { freePort } from '../../kit/wait.ts'
 import { assertError } from '../support.ts'
 import {
@@ -89,7 +89,7 @@ describe('of two services one that fails at once is followed by the other', asyn
   // One that breaks connections is set aside altogether after three, so each such way has a service of its own.
   const failing = await Promise.all([answers, ['reset'], ['garbage']].map(startFailing))
   const ways = [...answers, 'reset', 'garbage']
-  const good = await startSimService({ models: ways, seconds: 0.005, concurrency: 100 }, file)
+  const good = await startFakeOpenAi({ models: ways, seconds: 0.005, concurrency: 100 }, file)
   // By their weight they are always the first to be asked.
   const preferred = failing.map((each) => entryOf(each, { api_key: OWN_KEY, weight: 1000 }))
   const gateway = await gatewayForServices(file, [...preferred, entryOf(good)], SELDOM)
@@ -142,8 +142,8 @@ describe('every path that only generates', async () => {
 
 describe('what is tried only once', async () => {
   const [first, second] = await Promise.all([
-    startSimService({ apiKey: OWN_KEY }, file),
-    startSimService({ apiKey: OWN_KEY }, file),
+    startFakeOpenAi({ apiKey: OWN_KEY }, file),
+    startFakeOpenAi({ apiKey: OWN_KEY }, file),
   ])
   const both = [first, second]
   const keyed = both.map((each) => entryOf(each, { api_key: OWN_KEY }))
@@ -198,7 +198,7 @@ describe('what is tried only once', async () => {
 })
 
 describe('without a key of its own, a service', async () => {
-  const both = await Promise.all([startSimService({}, file), startSimService({}, file)])
+  const both = await Promise.all([startFakeOpenAi({}, file), startFakeOpenAi({}, file)])
   const gateway = await gatewayForServices(
     file,
     both.map((each) => entryOf(each)),
@@ -219,8 +219,8 @@ describe('without a key of its own, a service', async () => {
 })
 
 describe('where all fail', () => {
-  async function trio(): Promise<SimService[]> {
-    return Promise.all([startSimService({}, file), startSimService({}, file), startSimService({}, file)])
+  async function trio(): Promise<FakeOpenAi[]> {
+    return Promise.all([startFakeOpenAi({}, file), startFakeOpenAi({}, file), startFakeOpenAi({}, file)])
   }
 
   test('each has been asked once, and the first answer is passed on as it came', async (t) => {
@@ -264,8 +264,8 @@ describe('where all fail', () => {
 
 describe('a pause that a service asks for with 429', async () => {
   const [paused, other] = await Promise.all([
-    startSimService({ models: ['x', 'y'] }, file),
-    startSimService({ models: ['x'] }, file),
+    startFakeOpenAi({ models: ['x', 'y'] }, file),
+    startFakeOpenAi({ models: ['x'] }, file),
   ])
   const gateway = await gatewayForServices(file, [entryOf(paused), entryOf(other)], SELDOM)
   const ask = (model: string, options = {}): Promise<Answer> => askChat(gateway, chat({}, { model }), options)

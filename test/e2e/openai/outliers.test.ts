@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { request } from '../../kit/http.ts'
-import { startSimService } from '../../kit/simService/index.ts'
+import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import { askChat, chat, entryOf, gatewayForServices } from './support.ts'
 
 const STATUSES = [401, 402, 404, 500, 502, 504, 529]
@@ -12,8 +12,8 @@ const pairs = await Promise.all(
   STATUSES.map(async (status) => {
     const model = `model-${status}`
     const [bad, good] = await Promise.all([
-      startSimService({ models: [model], concurrency: 64 }, file),
-      startSimService({ models: [model], concurrency: 64, seconds: 0.02 }, file),
+      startFakeOpenAi({ models: [model], concurrency: 64 }, file),
+      startFakeOpenAi({ models: [model], concurrency: 64, seconds: 0.02 }, file),
     ])
     await bad.answer(status, 'chat')
     return { status, model, bad, good }
@@ -56,8 +56,8 @@ describe('of two services with one model', () => {
 
 test("a client's own wrong key is not held against the service", async () => {
   const services = await Promise.all([
-    startSimService({ models: ['m'], apiKey: 'right' }, file),
-    startSimService({ models: ['m'] }, file),
+    startFakeOpenAi({ models: ['m'], apiKey: 'right' }, file),
+    startFakeOpenAi({ models: ['m'] }, file),
   ])
   const other = await gatewayForServices(file, [
     entryOf(services[0], { models: ['m'] }),

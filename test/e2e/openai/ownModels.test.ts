@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { spawnGateway } from '../../kit/gateway.ts'
 import { request } from '../../kit/http.ts'
-import { startSimService } from '../../kit/simService/index.ts'
+import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import { eventually } from '../../kit/wait.ts'
 import { askChat, chat, entryOf, gatewayForServices } from './support.ts'
 
@@ -11,7 +11,7 @@ const SELDOM = { REFRESH_INTERVAL: '3600' }
 const WITHIN = { withinMs: 20_000 }
 
 test('taking "models" out of the services file brings back the service’s own list at once', async (t) => {
-  const service = await startSimService({ models: ['of-the-service'] }, t)
+  const service = await startFakeOpenAi({ models: ['of-the-service'] }, t)
   const gateway = await gatewayForServices(t, [entryOf(service, { models: ['of-the-file'] })], SELDOM)
   const ask = async (model: string): Promise<number> => (await askChat(gateway, chat({}, { model }))).status
   assert.equal(await ask('of-the-service'), 404)
@@ -21,7 +21,7 @@ test('taking "models" out of the services file brings back the service’s own l
 })
 
 test('a list changed while a poll is under way is asked for again', async (t) => {
-  const service = await startSimService({ models: ['of-the-service'] }, t)
+  const service = await startFakeOpenAi({ models: ['of-the-service'] }, t)
   await service.late(1, 'models', { times: 1 })
   const services = [entryOf(service, { models: ['of-the-file'], api_key: 'old' })]
   const gateway = await spawnGateway(t, { services, env: SELDOM })
@@ -31,7 +31,7 @@ test('a list changed while a poll is under way is asked for again', async (t) =>
 })
 
 test('a key put right in the services file is tried at once', async (t) => {
-  const service = await startSimService({ models: ['m'], apiKey: 'right' }, t)
+  const service = await startFakeOpenAi({ models: ['m'], apiKey: 'right' }, t)
   const gateway = await gatewayForServices(t, [entryOf(service, { api_key: 'right' })], SELDOM)
   await gateway.setServices([entryOf(service, { api_key: 'wrong' })])
   const healthy = async (): Promise<boolean> => (await request(`${gateway.url}/health`)).status === 200
@@ -42,7 +42,7 @@ test('a key put right in the services file is tried at once', async (t) => {
 
 for (const status of [401, 403, 404, 405, 501]) {
   test(`a service with its own "models" that answers ${status} where others list theirs is healthy`, async (t) => {
-    const service = await startSimService({ models: ['m'] }, t)
+    const service = await startFakeOpenAi({ models: ['m'] }, t)
     await service.answer(status, 'models')
     const gateway = await gatewayForServices(t, [entryOf(service, { models: ['m'] })])
     const answer = await askChat(gateway, chat({}, { model: 'm' }))
@@ -51,7 +51,7 @@ for (const status of [401, 403, 404, 405, 501]) {
 }
 
 test('one that answers 500 there, or lists no models in the file, is not', async (t) => {
-  const services = await Promise.all([startSimService({ models: ['m'] }, t), startSimService({ models: ['m'] }, t)])
+  const services = await Promise.all([startFakeOpenAi({ models: ['m'] }, t), startFakeOpenAi({ models: ['m'] }, t)])
   await services[0].answer(500, 'models')
   await services[1].answer(401, 'models')
   const entries = [entryOf(services[0], { models: ['m'] }), entryOf(services[1])]

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { openRaw, post, request } from '../../kit/http.ts'
-import { startSimService } from '../../kit/simService/index.ts'
+import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import { assertError } from '../support.ts'
 import { askChat, chat, entryOf, gatewayForServices, lastCall } from './support.ts'
 
 const file = { after }
 const [small, large] = await Promise.all([
-  startSimService({ models: ['small-model'] }, file),
-  startSimService({ models: ['large-model', 'org/large:7b'], prefix: '' }, file),
+  startFakeOpenAi({ models: ['small-model'] }, file),
+  startFakeOpenAi({ models: ['large-model', 'org/large:7b'], prefix: '' }, file),
 ])
 const gateway = await gatewayForServices(file, [entryOf(small), entryOf(large)])
 

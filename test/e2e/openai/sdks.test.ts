@@ -5,13 +5,13 @@ import PreviousOpenAI, { AzureOpenAI as PreviousAzureOpenAI } from 'openai-previ
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { request } from '../../kit/http.ts'
-import { startSimService } from '../../kit/simService/index.ts'
+import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import { entryOf, gatewayForServices, lastCall } from './support.ts'
 
 const file = { after }
 const model = 'org/small:7b'
 const messages = [{ role: 'user' as const, content: 'Say it again' }]
-const service = await startSimService({ models: [model, 'tagged:latest'] }, file)
+const service = await startFakeOpenAi({ models: [model, 'tagged:latest'] }, file)
 const entries = [entryOf(service, { aliases: { gpt: model } })]
 const [gateway, guarded, limited] = await Promise.all([
   gatewayForServices(file, entries),
@@ -212,7 +212,7 @@ function assertShape(value: object, shape: Readonly<Record<string, string>>): vo
 }
 
 test('what the gateway writes itself has the shapes of OpenAI’s description, for clients that check them', async (t) => {
-  const bare = await startSimService({}, t)
+  const bare = await startFakeOpenAi({}, t)
   await bare.answer(200, 'models', {
     body: '[{"id":"bare"},{"id":"nulls","object":null,"created":null,"owned_by":null}]',
   })

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
-import { startSimService } from '../../kit/simService/index.ts'
+import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import { askChat, chat, entryOf, gatewayForServices, openChat } from './support.ts'
 
 const file = { after }
 const services = await Promise.all(
-  Array.from({ length: 4 }, () => startSimService({ concurrency: 100, seconds: 0.1 }, file)),
+  Array.from({ length: 4 }, () => startFakeOpenAi({ concurrency: 100, seconds: 0.1 }, file)),
 )
 // All take the same time, so that none seems much slower than the others on a busy machine.
 const entries = services.map((service) => entryOf(service, { concurrency: 2 }))

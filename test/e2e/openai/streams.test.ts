@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { openRaw, request } from '../../kit/http.ts'
-import { startSimService } from '../../kit/simService/index.ts'
+import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import { eventually } from '../../kit/wait.ts'
 import { assertError, statsOf } from '../support.ts'
 import { askChat, chat, entryOf, gatewayForServices, inFlightIs, openChat, startHandService } from './support.ts'
@@ -158,7 +158,7 @@ describe('an answer in one piece', () => {
 })
 
 describe('a service that will not', async () => {
-  const [first, second] = await Promise.all([startSimService({}, file), startSimService({}, file)])
+  const [first, second] = await Promise.all([startFakeOpenAi({}, file), startFakeOpenAi({}, file)])
   const pair = await gatewayForServices(file, [entryOf(first), entryOf(second)])
 
   test('is passed over for another that will', async () => {

@@ -5,8 +5,8 @@ import { spawnGateway } from '../../kit/gateway.ts'
 import type { Gateway } from '../../kit/gateway.ts'
 import { openStream, post } from '../../kit/http.ts'
 import type { Answer, OpenStream, RequestOptions } from '../../kit/http.ts'
-import type { SimService } from '../../kit/simService/index.ts'
-import type { RecordedRequest } from '../../kit/simServer/records.ts'
+import type { FakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
+import type { RecordedRequest } from '../../kit/fakeServer/records.ts'
 import { eventually, freePort } from '../../kit/wait.ts'
 import type { Cleanup } from '../../kit/wait.ts'
 import { statsOf } from '../support.ts'
@@ -39,7 +39,7 @@ export async function gatewayForServices(
   return gateway
 }
 
-/** A chat request; `sim` tells a simulated service what to do. */
+/** A chat request; `sim` tells a fake service what to do. */
 export function chat(sim: object = {}, more: object = {}): Record<string, unknown> {
   return { model: 'small-model', messages: [{ role: 'user', content: 'Say it again' }], sim, ...more }
 }
@@ -60,7 +60,7 @@ export function inFlightIs(gateway: Gateway, service: { address: string }, wante
 }
 
 /** The last request to the service that was not a poll: those come at any time. */
-export function lastCall({ requests }: SimService): RecordedRequest {
+export function lastCall({ requests }: FakeOpenAi): RecordedRequest {
   return requests.findLast(({ endpoint }) => endpoint !== 'models')!
 }
 

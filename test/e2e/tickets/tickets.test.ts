@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { spawnGateway } from '../../kit/gateway.ts'
 import { post, request } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
-import { startSimService } from '../../kit/simService/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
+import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import { freePort } from '../../kit/wait.ts'
 import { assertError } from '../support.ts'
 import { isMissing, workerAccepts } from './worker.ts'
@@ -11,9 +11,9 @@ import { isMissing, workerAccepts } from './worker.ts'
 const file = { after }
 const MODEL = 'модель-😀'
 const [both, one, service] = await Promise.all([
-  startSimNode({ containers: ['echo', 'other', { id: 'inner', external: false }], rateLimit: 0 }, file),
-  startSimNode({ containers: ['only'], rateLimit: 0 }, file),
-  startSimService({ models: [MODEL, 'plain'] }, file),
+  startFakeNode({ containers: ['echo', 'other', { id: 'inner', external: false }], rateLimit: 0 }, file),
+  startFakeNode({ containers: ['only'], rateLimit: 0 }, file),
+  startFakeOpenAi({ models: [MODEL, 'plain'] }, file),
 ])
 const dead = `127.0.0.1:${await freePort()}`
 const gateway = await spawnGateway(file, {

@@ -6,12 +6,12 @@ import { spawnGateway } from '../../kit/gateway.ts'
 import type { Gateway } from '../../kit/gateway.ts'
 import { post, request } from '../../kit/http.ts'
 import type { RequestOptions } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { assertError } from '../support.ts'
 import { isMissing, workerAccepts } from './worker.ts'
 
 const file = { after }
-const nodes = await Promise.all([startSimNode({ rateLimit: 0 }, file), startSimNode({ rateLimit: 0 }, file)])
+const nodes = await Promise.all([startFakeNode({ rateLimit: 0 }, file), startFakeNode({ rateLimit: 0 }, file)])
 const addresses = nodes.map(({ address }) => address)
 
 const ask = ({ url }: Gateway, more: object = {}, options: RequestOptions = {}) =>
@@ -53,7 +53,7 @@ describe('over a restart', async () => {
 
 describe('a ticket counts as load at once', async () => {
   // After the first poll two calls are left: too few for one ahead of time, which would show that nothing arrived.
-  const nodes = await Promise.all([1, 2].map(() => startSimNode({ rateLimit: { info: 3 } }, file)))
+  const nodes = await Promise.all([1, 2].map(() => startFakeNode({ rateLimit: { info: 3 } }, file)))
   const addresses = nodes.map(({ address }) => address)
   const gateway = await spawnGateway(file, {
     nodes: addresses,

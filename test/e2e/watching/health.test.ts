@@ -2,13 +2,13 @@ import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { spawnGateway } from '../../kit/gateway.ts'
 import { openStream, post, request } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { eventually } from '../../kit/wait.ts'
 import { assertError } from '../support.ts'
 
 const file = { after }
-const one = await startSimNode({ rateLimit: 0 }, file)
-const two = await startSimNode({ rateLimit: 0 }, file)
+const one = await startFakeNode({ rateLimit: 0 }, file)
+const two = await startFakeNode({ rateLimit: 0 }, file)
 const gateway = await spawnGateway(file, { nodes: [one.address, two.address], env: { REFRESH_INTERVAL: '0.2' } })
 
 interface Health {

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { request } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { assertError, gatewayFor } from '../support.ts'
 
 const file = { after }
-const node = await startSimNode({}, file)
+const node = await startFakeNode({}, file)
 const gateway = await gatewayFor(file, [node], { OPS_KEY: 'operators-7351', API_KEYS: 'clients-7351' })
 
 const ask = (path: string, headers: Record<string, string> = {}, method = 'GET'): ReturnType<typeof request> =>

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { spawnGateway, type Gateway } from '../../kit/gateway.ts'
 import { post, request } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
-import { startSimService } from '../../kit/simService/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
+import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import { askChat, chat, entryOf } from '../openai/support.ts'
 import { gatewayFor } from '../support.ts'
 
@@ -24,8 +24,8 @@ async function repeat(times: number, act: () => Promise<unknown>): Promise<void>
 }
 
 test('/stats shows what each kind of work costs: a set of containers, or a model', async () => {
-  const node = await startSimNode({ containers: ['small', 'large', 'other'], concurrency: 4, rateLimit: 0 }, { after })
-  const service = await startSimService({ models: ['m'] }, { after })
+  const node = await startFakeNode({ containers: ['small', 'large', 'other'], concurrency: 4, rateLimit: 0 }, { after })
+  const service = await startFakeOpenAi({ models: ['m'] }, { after })
   const gateway = await spawnGateway({ after }, { nodes: [node.address], services: [entryOf(service)] })
   await gateway.ready(2)
   assert.deepEqual((await statsOf(gateway)).fleet.kinds, [])
@@ -53,7 +53,7 @@ test('/stats shows what each kind of work costs: a set of containers, or a model
 })
 
 test('jobs that fail or are refused teach nothing of their kind', async () => {
-  const node = await startSimNode({ containers: ['echo'] }, { after })
+  const node = await startFakeNode({ containers: ['echo'] }, { after })
   const gateway = await gatewayFor({ after }, [node])
   await stream(gateway, ['echo'], {})
   await post(`${gateway.url}/api/jobs/stream`, { containers: ['echo'], data: { pieces: 3, dieAfter: 1 } }).catch(
@@ -72,7 +72,7 @@ test('each kind goes to the node that is good at it', async () => {
   const good = ['first', 'second'] as const
   const nodes = await Promise.all(
     good.map((itsOwn) =>
-      startSimNode(
+      startFakeNode(
         { containers: good.map((id) => ({ id, slowness: id === itsOwn ? 1 : 8 })), concurrency: 8, rateLimit: 0 },
         { after },
       ),

@@ -2,17 +2,17 @@ import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { spawnGateway } from '../../kit/gateway.ts'
 import { post, request } from '../../kit/http.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { eventually } from '../../kit/wait.ts'
 import { infoText, serve } from '../fleet/infoServer.ts'
 
 const file = { after }
-const node = await startSimNode(
+const node = await startFakeNode(
   { rateLimit: 0, containers: ['echo', { id: 'inner', external: false, image: 'example/inner:1' }] },
   file,
 )
-const rival = await startSimNode({ rateLimit: 0, containers: [{ id: 'inner', image: 'example/inner:2' }] }, file)
-const dead = await startSimNode({}, file)
+const rival = await startFakeNode({ rateLimit: 0, containers: [{ id: 'inner', image: 'example/inner:2' }] }, file)
+const dead = await startFakeNode({}, file)
 await dead.refuse()
 const openai = await serve(file, (_request, response) => response.end('{"data":[{"id":"m1"},{"id":"m2"}]}'))
 const named = `http://${node.address}/`

@@ -3,9 +3,9 @@ import { test } from 'node:test'
 import { FleetLoad } from '../../../src/fleet/load/fleetLoad.ts'
 import { NodeLoad } from '../../../src/fleet/load/nodeLoad.ts'
 import type { WorkOutcome } from '../../../src/fleet/load/work.ts'
-import { Backend } from '../../kit/simulator/backend.ts'
-import { Events } from '../../kit/simulator/events.ts'
-import { exponential, seededRandom } from '../../kit/simulator/random.ts'
+import { Backend } from '../../kit/routingSimulation/backend.ts'
+import { Events } from '../../kit/routingSimulation/events.ts'
+import { exponential, seededRandom } from '../../kit/routingSimulation/random.ts'
 
 /** A node that runs `truly` jobs at once, each of a second on the mean, and is 80 % busy with jobs of ours. */
 function serve(load: NodeLoad, truly: number, jobs: number, seed = 1): number {

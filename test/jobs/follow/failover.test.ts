@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { describe, test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { LiveJob } from '../../../src/jobs/liveJobs.ts'
-import { startSimNode } from '../../kit/simNode/index.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { JOB_TIMEOUT_SECONDS, runningJob, setUpFollowing } from './following.ts'
 
 const NODE = 'http://127.0.0.1:1'
@@ -100,7 +100,7 @@ describe('a clock that is set', () => {
   test('does not stop the tries to run a job elsewhere', async (t) => {
     let seconds = 1000
     const { failover, fleet, ledger, list, restored } = await setUpFollowing(t, () => seconds)
-    const node = await startSimNode({}, t)
+    const node = await startFakeNode({}, t)
     const isUp = once(fleet, 'node:up')
     list([node.address])
     await isUp

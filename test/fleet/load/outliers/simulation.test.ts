@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { simulateRefusals, type RefusalScenario } from '../../../kit/simulator/refusals.ts'
+import { simulateRefusals, type RefusalScenario } from '../../../kit/routingSimulation/refusals.ts'
 
 const SEEDS = [1, 2, 3, 4]
 const FOR_EVER = { backends: 1, from: 0, until: Infinity }
