@@ -9,6 +9,7 @@ import { Fleet } from './fleet/fleet.ts'
 import { ForwardProxies } from './fleet/forwardProxies.ts'
 import type { PolicyConstants } from './fleet/load/constants.ts'
 import type { SelectNode } from './dispatch/policies/candidate.ts'
+import { Dispatcher } from './dispatch/dispatcher.ts'
 import { Selector } from './dispatch/selector.ts'
 import { Explorer } from './fleet/sources/explorer.ts'
 import { IpsFile } from './fleet/sources/ipsFile.ts'
@@ -39,6 +40,7 @@ import { logRequest } from './observability/requestLog.ts'
 import { ResponseHomes } from './openai/responses/homes.ts'
 import { isRealtimeUpgrade } from './openai/realtime.ts'
 import { Forwarder } from './upstream/forwarder.ts'
+import { Upstream } from './upstream/send.ts'
 import { Resources } from './lookup/resources.ts'
 import { Transport } from './upstream/transport.ts'
 
@@ -154,8 +156,10 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
     idleTimeoutSeconds: settings.streamIdleTimeoutSeconds,
     proxies,
   })
-  const live = new LiveJobs(ledger, fleet, settings.maxJobsPerCaller, new RequestRoom(settings.stateMaxBytes))
-  const common = { fleet, selector, transport, live, ledger, memory, via, logger }
+  const dispatcher = new Dispatcher(fleet, selector)
+  const upstream = new Upstream(dispatcher, transport)
+  const live = new LiveJobs(ledger, dispatcher, settings.maxJobsPerCaller, new RequestRoom(settings.stateMaxBytes))
+  const common = { fleet, selector, upstream, transport, live, ledger, memory, via, logger }
   const failover = new Failover({
     ...common,
     isEnabled: settings.jobFailover,
@@ -177,7 +181,7 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
 
   const whenReady = (): Promise<void> => waitUntilReady(fleet)
   const lookup: LookupDeps = { fleet, selector, resources: new Resources(transport, memory, via, fleet.now), whenReady }
-  const forwarder = new Forwarder({ fleet, selector, transport })
+  const forwarder = new Forwarder(upstream)
   const keys = await openKeys(settings.stateUrl)
   const { maxBodyBytes } = settings
   const watch: WatchDeps = { fleet, drain, ledger, live, memory, version: packageVersion() }

@@ -1,19 +1,20 @@
 import type { Request } from 'express'
 import type { Lease } from '../dispatch/lease.ts'
-import { verdictOf } from '../dispatch/judge.ts'
 import { Semaphore } from '../base/semaphore.ts'
-import { isPushback, isRefusal } from '../dispatch/refusal.ts'
 import { GatewayFault } from '../faults.ts'
 import { toFault } from '../http/errors.ts'
 import { errorBody } from '../http/errorShapes.ts'
 import type { RequestMemory } from '../http/context.ts'
 import { memoryOf } from '../http/requestMemory.ts'
 import { arraySteps } from '../json/index.ts'
-import { collect, type Answer, type BackendRequest } from '../upstream/attempt.ts'
-import { retryAfterSeconds } from '../base/retryAfter.ts'
-import { Tries } from '../upstream/exchange.ts'
+import { isPushback } from '../dispatch/refusal.ts'
+import type { Answer, BackendRequest } from '../upstream/answer.ts'
+import { collect } from '../upstream/attempt.ts'
+import type { Exchange } from '../upstream/exchange.ts'
+import type { RetryState } from '../upstream/retryState.ts'
+import { NEVER } from '../upstream/send.ts'
+import { judgeCall, settleCall, settlePart, type AnswerEnd } from '../upstream/settle.ts'
 import type { FlatHeaders } from '../upstream/headers.ts'
-import { mayMoveOn, noteFailure, tryNodes } from '../upstream/tryNodes.ts'
 import { inTurns, Slice } from '../base/turns.ts'
 import { acceptJob, idIn, isDuplicate, namesId, newRecord, type Submitter } from './accepted.ts'
 import { batchBody } from './batchBody.ts'
@@ -21,7 +22,7 @@ import { BATCH_PATH, JOBS_PATH, type JobDeps } from './deps.ts'
 import type { AcceptedJob } from './liveJobs.ts'
 import { isNodeSpecificRefusal, requirementOf } from './requirements.ts'
 import type { Submission } from './shape.ts'
-import { jobHeaders, submissionExchange } from './submit.ts'
+import { jobHeaders, SubmissionExchange } from './submit.ts'
 
 /** One item of a batch, as the bytes that came, and what became of it. */
 export interface BatchItem {
@@ -47,10 +48,13 @@ export interface Refusal {
 /** An item on its way. */
 interface Travelling {
   readonly item: BatchItem
-  readonly tries: Tries
-  readonly canRunTwice: boolean
-  lease?: Lease
+  readonly state: RetryState
+  /** Its place at the backend that it goes to now. */
+  lease: Lease
 }
+
+/** An item that has to go to a backend, or to another one. */
+type Waiting = Omit<Travelling, 'lease'>
 
 /** An item that a node has taken: its answer to it, and the id in that. */
 interface Accepted {
@@ -95,62 +99,52 @@ export class BatchRun {
   }
 
   async #sendAll(items: readonly BatchItem[]): Promise<void> {
-    const { fleet, selector } = this.#deps
-    const jobs: Travelling[] = []
+    const waiting: Waiting[] = []
     const slice = new Slice()
     for (const item of items) {
-      const exchange = await this.#exchange(item, BATCH_PATH)
-      jobs.push({ item, tries: new Tries(exchange, fleet, selector), canRunTwice: exchange.retry === 'untilAnswered' })
+      waiting.push({ item, state: this.#deps.upstream.begin(await this.#exchange(item, BATCH_PATH)) })
       if (slice.isOver) await slice.next()
     }
-    await this.#sendJobs(jobs)
+    await this.#sendJobs(waiting)
   }
 
-  async #exchange(item: BatchItem, path: string): Promise<ReturnType<typeof submissionExchange>> {
+  async #exchange(item: BatchItem, path: string): Promise<Exchange> {
     const submission = item.submission as Submission
     const requirement = await requirementOf(submission, this.#deps.selector)
     const outgoing = { path, headers: this.#headers, body: item.bytes, submission, requirement, by: this.#by }
-    return submissionExchange(this.#deps, outgoing)
+    return new SubmissionExchange(this.#deps, outgoing)
   }
 
   /** A subscription is sent once, on its own: one that a node cannot serialise would spoil a whole batch. */
   async #sendSubscription(item: BatchItem, slice: Slice): Promise<void> {
     if (slice.isOver) await slice.next()
-    const { fleet, selector } = this.#deps
     const exchange = await this.#exchange(item, JOBS_PATH)
-    const outcome = await tryNodes(this.#deps, exchange, new Tries(exchange, fleet, selector), {
-      memory: this.#memory.answer,
-    })
+    const outcome = await this.#deps.upstream.send(exchange, { memory: this.#memory.answer })
     if (outcome.kind === 'fault') {
       conclude(item, outcome.fault)
-    } else if (outcome.kind !== 'streamed') {
+    } else {
       item.result = { body: itemBody(outcome.answer) }
       item.isAccepted = outcome.answer.status === 200
-      if (outcome.kind === 'answer') {
-        item.node = outcome.lease.node.name
-        // That it was taken says nothing about how long its work takes.
-        outcome.lease.exchangeEnded('pushback')
-      }
+      if (outcome.kind === 'answer') item.node = outcome.lease.node.name
     }
   }
 
-  async #sendJobs(jobs: readonly Travelling[]): Promise<void> {
+  async #sendJobs(jobs: readonly Waiting[]): Promise<void> {
     const groups = new Map<Lease['node'], Travelling[]>()
     const slice = new Slice()
-    for (const job of jobs) {
+    for (const { item, state } of jobs) {
       if (slice.isOver) await slice.next()
-      const lease = job.tries.next()
+      const lease = await state.acquire(NEVER)
       if (!lease) {
-        const end = job.tries.conclusion()
-        if (end instanceof GatewayFault) conclude(job.item, end)
+        const end = state.conclusion()
+        if (end instanceof GatewayFault) conclude(item, end)
         // A 405 was told of this item alone.
-        else job.item.result = resultOf(end.answer, end.answer.status === 405 ? undefined : end.node.name)
+        else item.result = resultOf(end.answer, end.answer.status === 405 ? undefined : end.node.name)
         continue
       }
-      job.lease = lease
       const group = groups.get(lease.node) ?? []
       groups.set(lease.node, group)
-      group.push(job)
+      group.push({ item, state, lease })
     }
     // Each group goes on by itself, so that a slow node holds up nobody else's items.
     await Promise.all(
@@ -162,9 +156,8 @@ export class BatchRun {
   }
 
   /** Sends one group to its node; returns the items that have to go elsewhere. */
-  async #sendGroup(group: readonly Travelling[]): Promise<readonly Travelling[]> {
-    const { fleet, transport } = this.#deps
-    const { node } = group[0]?.lease as Lease
+  async #sendGroup(group: readonly Travelling[]): Promise<readonly Waiting[]> {
+    const { node } = group[0]!.lease
     const startedAt = performance.now()
     const { body, length, copiedBytes } = batchBody(group.map(({ item }) => item.bytes))
     const headers = [...this.#headers, 'content-length', String(length)]
@@ -172,42 +165,46 @@ export class BatchRun {
     const memory = this.#memory
     memory.body.growAnyway(copiedBytes)
     const alwaysBytes = BATCH_ANSWER_BYTES + group.length * ITEM_ANSWER_BYTES
-    const result = await collect(transport, node, request, { memory: memory.answer, alwaysBytes })
+    const result = await collect(this.#deps.transport, node, request, { memory: memory.answer, alwaysBytes })
     memory.body.shrink(copiedBytes)
+    const leases = group.map(({ lease }) => lease)
     if (result.kind === 'fault') {
-      noteFailure(fleet, node, result.fault, result.refused)
-      return group.filter((job) => this.#failed(job, result.fault))
+      settleCall(leases, result)
+      for (const lease of leases) settlePart(lease, result)
+      return group.filter((job) => mayFollowFault(job, result.fault))
     }
-    node.responded((performance.now() - startedAt) / 1000)
-    if (result.answer.status >= 500 && result.answer.status !== 503) node.counts.errors++
-    fleet.answered(node, { tookWork: !isPushback(result.answer.status) && !isRefusal(result.answer.status, node) })
+    const { answer } = result
+    const step = isPushback(answer.status) ? 'pushback' : 'pass'
+    const firstByteSeconds = (performance.now() - startedAt) / 1000
+    const end: AnswerEnd = { kind: 'answer', status: answer.status, step, firstByteSeconds, work: 'goesOn' }
+    settleCall(leases, end)
     try {
-      return await this.#answered(group, result.answer)
+      return await this.#answered(group, answer, end)
     } catch (error) {
+      const fault = toFault(error)
       for (const { item, lease } of group) {
-        lease?.exchangeEnded('cancelled')
-        if (!item.result) conclude(item, toFault(error))
+        // Those that are recorded go on.
+        if (item.isOurs === true) continue
+        settlePart(lease, { kind: 'fault', fault, refused: false })
+        if (!item.result) conclude(item, fault)
       }
       return []
     }
   }
 
-  #failed(job: Travelling, fault: GatewayFault): boolean {
-    job.lease?.exchangeEnded(fault.fault.source === 'upstream' ? 'failure' : 'cancelled')
-    job.tries.lastFault = fault
-    if (mayMoveOn(job.canRunTwice, job.tries, fault)) return true
-    conclude(job.item, fault)
-    return false
-  }
-
-  async #answered(group: readonly Travelling[], answer: Answer): Promise<readonly Travelling[]> {
-    if (isPushback(answer.status)) return group.map((job) => this.#pushedBack(job, answer))
-    if (answer.status >= 400) judgeOnce(group, answer.status)
-    const parts = answer.status === 200 ? await partsOf(answer.body) : undefined
-    if (answer.status === 200 && parts?.length !== group.length) {
+  async #answered(group: readonly Travelling[], answer: Answer, end: AnswerEnd): Promise<readonly Waiting[]> {
+    const { status } = answer
+    if (end.step === 'pushback') return group.map((job) => pushedBack(job, answer, end))
+    if (status >= 400)
+      judgeCall(
+        group.map(({ lease }) => lease),
+        status,
+      )
+    const parts = status === 200 ? await partsOf(answer.body) : undefined
+    if (status === 200 && parts?.length !== group.length) {
       throw new GatewayFault('ERR_NODE_NONSENSE', 'The node did not answer each item of the batch')
     }
-    const elsewhere: Travelling[] = []
+    const elsewhere: Waiting[] = []
     const accepted: Accepted[] = []
     const slice = new Slice()
     for (const [index, job] of group.entries()) {
@@ -215,19 +212,21 @@ export class BatchRun {
       const body = parts?.[index]
       const id = body && idIn(body)?.id
       if (body && id !== undefined) accepted.push({ job, body, id })
-      else if (body && isNodeSpecificRefusal(405, body))
-        elsewhere.push(this.#pushedBack(job, { ...answer, status: 405, body }))
-      else if (body && namesId(body))
-        this.#passOn(
+      else if (body && isNodeSpecificRefusal(405, body)) {
+        elsewhere.push(pushedBack(job, { ...answer, status: 405, body }, end))
+      } else if (body && namesId(body)) {
+        passOn(
           job,
           faultResult(new GatewayFault('ERR_NODE_NONSENSE', 'The node accepted the job under no usable id')),
+          end,
         )
-      else this.#passOn(job, body ? { body } : resultOf(answer, job.lease?.node.name))
+      } else passOn(job, body ? { body } : resultOf(answer, job.lease.node.name), end)
     }
-    judgeOnce(
-      accepted.map(({ job }) => job),
-      answer.status,
+    judgeCall(
+      accepted.map(({ job }) => job.lease),
+      status,
     )
+    for (const { job } of accepted) settlePart(job.lease, end)
     for (let start = 0; start < accepted.length; start += MAX_RECORDED_AT_ONCE) {
       if (slice.isOver) await slice.next()
       await this.#record(accepted.slice(start, start + MAX_RECORDED_AT_ONCE))
@@ -235,36 +234,15 @@ export class BatchRun {
     return elsewhere
   }
 
-  #pushedBack(job: Travelling, answer: Answer): Travelling {
-    const { fleet } = this.#deps
-    const { node } = job.lease as Lease
-    job.lease?.exchangeEnded('pushback')
-    if (answer.status === 429) {
-      const seconds = retryAfterSeconds(answer.headers)
-      node.rest(`${BATCH_PATH} ${this.#by.caller}`, fleet.now() + seconds, fleet.now())
-      job.tries.leastRetrySeconds = Math.min(job.tries.leastRetrySeconds, seconds)
-    } else {
-      job.tries.lastPushback = { answer, node }
-    }
-    return job
-  }
-
-  #passOn(job: Travelling, result: NonNullable<BatchItem['result']>): void {
-    job.item.result = result
-    job.item.node = job.lease?.node.name ?? ''
-    job.lease?.exchangeEnded('pushback')
-  }
-
   async #record(accepted: readonly Accepted[]): Promise<void> {
     const { live } = this.#deps
     const jobs: AcceptedJob[] = accepted.map(({ job, id }) => {
-      const lease = job.lease as Lease
       const containers = job.item.submission?.kind === 'job' ? job.item.submission.containers : []
       return {
-        record: newRecord(id, 'job', containers, lease, this.#by),
+        record: newRecord(id, 'job', containers, job.lease, this.#by),
         request: job.item.bytes,
         room: job.item.room,
-        lease,
+        lease: job.lease,
       }
     })
     try {
@@ -281,7 +259,7 @@ export class BatchRun {
     try {
       recorded(job, await acceptJob(this.#deps.live, newJob, body))
     } catch (error) {
-      job.lease?.exchangeEnded('cancelled')
+      job.lease.workEnded('cancelled')
       conclude(job.item, toFault(error))
     }
   }
@@ -289,20 +267,28 @@ export class BatchRun {
 
 function recorded({ item, lease }: Travelling, body: Buffer): void {
   item.result = { body }
-  item.node = lease?.node.name ?? ''
+  item.node = lease.node.name
   item.isAccepted = true
   item.isOurs = true
-  lease?.exchangeEnded('success')
 }
 
-/** One answer says one thing of its node for each kind of work among the items, however many these are. */
-function judgeOnce(jobs: readonly Travelling[], status: number): void {
-  const leases = new Map<string, Lease>()
-  for (const { tries, lease } of jobs) {
-    const { kind } = tries.asked
-    if (lease && (lease.isTrial || !leases.has(kind))) leases.set(kind, lease)
-  }
-  for (const lease of leases.values()) lease.judged(verdictOf(lease.node, status), status)
+function mayFollowFault({ item, state }: Travelling, fault: GatewayFault): boolean {
+  if (state.mayFollowFault(fault)) return true
+  conclude(item, fault)
+  return false
+}
+
+/** The node will not have this item; another may. */
+function pushedBack(job: Travelling, answer: Answer, end: AnswerEnd): Travelling {
+  settlePart(job.lease, { ...end, step: job.state.stepAfter(answer, job.lease.node) })
+  return job
+}
+
+/** The item gets its result without having been taken. */
+function passOn({ item, lease }: Travelling, result: NonNullable<BatchItem['result']>, end: AnswerEnd): void {
+  settlePart(lease, { ...end, work: 'unmeasured' })
+  item.result = result
+  item.node = lease.node.name
 }
 
 function conclude(item: BatchItem, fault: GatewayFault): void {

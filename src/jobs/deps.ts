@@ -2,6 +2,7 @@ import type { Fleet } from '../fleet/fleet.ts'
 import type { Selector } from '../dispatch/selector.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Forwarder } from '../upstream/forwarder.ts'
+import type { Upstream } from '../upstream/send.ts'
 import type { Transport } from '../upstream/transport.ts'
 import type { Idempotency } from './idempotency.ts'
 import type { Ledger } from '../ledger/ledger.ts'
@@ -11,6 +12,7 @@ import type { LiveJobs } from './liveJobs.ts'
 export interface JobDeps {
   readonly fleet: Fleet
   readonly selector: Selector
+  readonly upstream: Upstream
   readonly transport: Transport
   readonly forwarder: Forwarder
   readonly ledger: Ledger

@@ -1,7 +1,8 @@
 import { EventEmitter } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Fleet } from '../fleet/fleet.ts'
-import { Lease } from '../dispatch/lease.ts'
+import type { Dispatcher } from '../dispatch/dispatcher.ts'
+import type { Lease } from '../dispatch/lease.ts'
 import { parseAddress } from '../fleet/address.ts'
 import { workKindOf } from '../dispatch/requirement.ts'
 import type { TrackedNode } from '../fleet/node.ts'
@@ -71,15 +72,17 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
   /** By what limits count a caller under. */
   readonly #unfinishedOf = new Map<string, number>()
   readonly #ledger: Ledger
+  readonly #dispatcher: Dispatcher
   readonly #fleet: Fleet
   readonly #maxPerCaller: number
   readonly #room: RequestRoom
   #intermediateBytes = 0
 
-  constructor(ledger: Ledger, fleet: Fleet, maxPerCaller: number, room = new RequestRoom(Infinity)) {
+  constructor(ledger: Ledger, dispatcher: Dispatcher, maxPerCaller: number, room = new RequestRoom(Infinity)) {
     super()
     this.#ledger = ledger
-    this.#fleet = fleet
+    this.#dispatcher = dispatcher
+    this.#fleet = dispatcher.fleet
     this.#maxPerCaller = maxPerCaller
     this.#room = room
   }
@@ -93,8 +96,7 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
     const sizes = await this.#ledger.unfinishedSizes()
     for (const record of await this.#ledger.unfinished()) {
       const node = this.#fleet.find(record.node) ?? this.#fleet.adopt(parseAddress(record.node))
-      const lease = record.kind === 'job' ? Lease.restore(this.#fleet, node, workKindOf(record.containers)) : undefined
-      lease?.handOver()
+      const lease = record.kind === 'job' ? this.#dispatcher.restore(node, workKindOf(record.containers)) : undefined
       const room = sizes.get(record.id) ?? 0
       const job = this.#add(record, node, lease, room, { ranSeconds: secondsSince(record.runStartedAt) })
       this.#room.add(record.caller, room)
@@ -152,9 +154,8 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
   async accept(accepted: readonly AcceptedJob[], answer?: KeptAnswer): Promise<LiveJob[]> {
     await this.#ledger.insert(accepted, answer)
     return accepted.map(({ record, room = 0, lease, isOpen }) => {
-      const keepsPlace = record.kind === 'job'
-      if (keepsPlace) lease.handOver()
-      const job = this.#add(record, lease.node, keepsPlace ? lease : undefined, room, { isOpen })
+      // The place of a stream ends with its connection.
+      const job = this.#add(record, lease.node, record.kind === 'job' ? lease : undefined, room, { isOpen })
       if (!job.isOpen) this.emit('follow', job)
       return job
     })
@@ -227,7 +228,7 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
   #ended(job: LiveJob, end: LiveJobEnd, lagSeconds: number): void {
     job.end = end
     this.#keepIntermediate(job, undefined)
-    job.lease?.jobEnded(end.state === 'success' ? 'success' : 'failure', lagSeconds)
+    job.lease?.workEnded(end.state === 'success' ? 'success' : 'failure', lagSeconds)
     if (!job.record.clientGone) this.#count(job.record.caller, -1)
     this.#room.add(job.record.caller, -job.room)
     this.emit('unfollow', job)
@@ -243,12 +244,11 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
   /** The job runs again elsewhere, under its id. */
   moved(job: LiveJob, run: { lease: Lease; nodeJobId: string; localAddress: string }): void {
     const { lease, ...where } = run
-    lease.handOver()
     if (job.end) {
-      lease.jobEnded('cancelled', 0)
+      lease.workEnded('cancelled')
       return
     }
-    job.lease?.jobEnded('failure', 0)
+    job.lease?.workEnded('failure')
     this.#keepIntermediate(job, undefined)
     this.emit('unfollow', job)
     const newRun = { ...where, node: lease.node.key, runs: job.record.runs + 1, runStartedAt: steadyClock.stampMs() }

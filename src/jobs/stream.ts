@@ -2,8 +2,10 @@ import type { Request, Response } from 'express'
 import type { Lease } from '../dispatch/lease.ts'
 import { GatewayFault } from '../faults.ts'
 import { contextOf } from '../http/context.ts'
+import { toFault } from '../http/errors.ts'
 import { readBody } from '../http/readBody.ts'
 import type { StreamTap } from '../upstream/clientSink.ts'
+import type { ClientExchange } from '../upstream/forwarder.ts'
 import { inTurns } from '../base/turns.ts'
 import { isDuplicate, isUsableId, newRecord, type Submitter } from './accepted.ts'
 import { STREAM_PATH, type JobDeps } from './deps.ts'
@@ -12,7 +14,7 @@ import type { LiveJob } from './liveJobs.ts'
 import { roomFor } from './requestRoom.ts'
 import { submissionSteps } from './shape.ts'
 import { requirementOf } from './requirements.ts'
-import { jobHeaders, submissionExchange } from './submit.ts'
+import { jobHeaders, SubmissionExchange, type Outgoing } from './submit.ts'
 
 const NEWLINE = 0x0a
 /** A first line longer than this is no id. */
@@ -46,25 +48,33 @@ export function streamJob(deps: JobDeps) {
         throw isDuplicate(error) ? new GatewayFault('ERR_NODE_NONSENSE', ID_TAKEN, { cause: error }) : error
       }
     }
+    const outgoing = { path: STREAM_PATH, body, submission, by, requirement, headers: jobHeaders(deps, req) }
+    const exchange = new StreamExchange(deps, outgoing, record)
+    let hasLeft = false
     try {
-      await deps.forwarder.forward(req, res, {
-        ...submissionExchange(deps, {
-          path: STREAM_PATH,
-          body,
-          submission,
-          by,
-          requirement,
-          headers: jobHeaders(deps, req),
-        }),
-        cancelsWithClient: true,
-        tap: (lease) => new IdLine((id) => record(id, lease)),
-        onStreamEnd: (_lease, how) => {
-          if (job) deps.live.streamClosed(job, how === 'left')
-        },
-      })
+      const { how } = await deps.forwarder.forward(req, res, exchange)
+      hasLeft = how === 'left'
+    } catch (error) {
+      hasLeft = toFault(error).code === 'ERR_CLIENT_GONE'
+      throw error
     } finally {
-      if (!job) giveBack(room)
+      if (job) deps.live.streamClosed(job, hasLeft)
+      else giveBack(room)
     }
+  }
+}
+
+/** A submission whose answer is streamed; its id is recorded by the way. */
+class StreamExchange extends SubmissionExchange implements ClientExchange {
+  readonly #record: (id: string, lease: Lease) => Promise<void>
+
+  constructor(deps: JobDeps, outgoing: Outgoing, record: (id: string, lease: Lease) => Promise<void>) {
+    super(deps, outgoing)
+    this.#record = record
+  }
+
+  tap(lease: Lease): StreamTap {
+    return new IdLine((id) => this.#record(id, lease))
   }
 }
 

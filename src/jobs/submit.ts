@@ -5,12 +5,16 @@ import { GatewayFault } from '../faults.ts'
 import { contextOf } from '../http/context.ts'
 import { memoryOf, replayRefused } from '../http/requestMemory.ts'
 import { readBody } from '../http/readBody.ts'
-import type { Answer } from '../upstream/attempt.ts'
-import { writeAnswer, type ClientExchange } from '../upstream/forwarder.ts'
+import type { Answer, BackendRequest } from '../upstream/answer.ts'
+import type { AcceptedWork, Exchange, RetryPolicy } from '../upstream/exchange.ts'
+import { noteOutcome } from '../upstream/send.ts'
+import { writeAnswer } from '../upstream/writeAnswer.ts'
+import type { Fleet } from '../fleet/fleet.ts'
+import type { TrackedNode } from '../fleet/node.ts'
 import { headersForBackend, type FlatHeaders } from '../upstream/headers.ts'
 import { inTurns } from '../base/turns.ts'
 import { acceptJob, idIn, newRecord, type Submitter } from './accepted.ts'
-import { JOBS_PATH, type JobDeps } from './deps.ts'
+import { JOBS_PATH, STREAM_PATH, type JobDeps } from './deps.ts'
 import { hashBody } from './idempotency.ts'
 import { readJobOptions } from './jobOptions.ts'
 import type { KeptAnswer } from '../ledger/ledger.ts'
@@ -66,21 +70,16 @@ async function sendSubmission(deps: JobDeps, request: SubmissionRequest, keeping
   const giveBack = isJob ? deps.live.admit(by.caller, [room]) : deps.live.admit(by.caller, [], 1)
   let isOurs = false
   try {
-    await deps.forwarder.forward(req, res, {
-      ...submissionExchange(deps, {
-        path: JOBS_PATH,
-        body,
-        submission,
-        by,
-        requirement,
-        headers: jobHeaders(deps, req),
-      }),
-      onAnswer: async (answer, lease) => {
-        const recorded = await recordAnswer(deps, { answer, lease, room }, request, keeping)
-        isOurs = recorded.isOurs
-        return recorded.answer
-      },
-    })
+    const outgoing = { path: JOBS_PATH, body, submission, by, requirement, headers: jobHeaders(deps, req) }
+    const outcome = await deps.upstream.send(new SubmissionExchange(deps, outgoing), { memory: memoryOf(req).answer })
+    noteOutcome(contextOf(req), outcome)
+    if (outcome.kind === 'fault') throw outcome.fault
+    let { answer } = outcome
+    if (outcome.kind === 'answer' && isAccepting(answer)) {
+      answer = await recordAccepted(deps, { answer, lease: outcome.lease, room }, request, keeping)
+      isOurs = isJob
+    }
+    writeAnswer(res, answer, outcome.nodeName)
   } finally {
     if (!isOurs) giveBack(room)
   }
@@ -101,48 +100,79 @@ export interface Outgoing {
   readonly by: Submitter
 }
 
-/** How a submission travels, whole or as a stream. */
-export function submissionExchange(
-  deps: JobDeps,
-  { path, headers, body, submission, requirement, by }: Outgoing,
-): ClientExchange {
-  const isJob = submission.kind === 'job'
-  return {
-    requirement,
-    cost: by.options.cost,
-    caller: by.caller,
-    restKey: `${path} ${by.caller}`,
-    requestFor: (node) => ({ method: 'POST', path: node.spec.basePath + path, headers, body }),
-    retry: isJob && by.options.idempotencyKey !== undefined ? 'untilAnswered' : 'untilSent',
-    followsPushback: isJob,
-    isPushback: (answer) => isNodeSpecificRefusal(answer.status, answer.body),
-    cancelsWithClient: false,
-    noNode: () => noNodeFor(submission, deps.fleet),
+/** How a submission travels, alone, in a batch or as a stream. */
+export class SubmissionExchange implements Exchange {
+  readonly requirement: Requirement
+  readonly cost: number | undefined
+  readonly caller: string
+  readonly restKey: string
+  readonly retry: RetryPolicy
+  readonly work: AcceptedWork | undefined
+  readonly #outgoing: Outgoing
+  readonly #fleet: Fleet
+
+  constructor({ fleet }: JobDeps, outgoing: Outgoing) {
+    const { path, submission, requirement, by } = outgoing
+    const isStream = path === STREAM_PATH
+    this.#outgoing = outgoing
+    this.#fleet = fleet
+    this.requirement = requirement
+    this.cost = by.options.cost
+    this.caller = by.caller
+    this.restKey = `${path} ${by.caller}`
+    if (submission.kind === 'subscription') this.retry = SENT_ONCE
+    else this.retry = by.options.idempotencyKey === undefined ? RUN_ONCE : MAY_RUN_TWICE
+    this.work = submission.kind === 'subscription' ? 'unmeasured' : isStream ? undefined : 'goesOn'
+  }
+
+  requestFor(node: TrackedNode): BackendRequest {
+    const { path, headers, body } = this.#outgoing
+    return { method: 'POST', path: node.spec.basePath + path, headers, body }
+  }
+
+  noNode(): GatewayFault {
+    return noNodeFor(this.#outgoing.submission, this.#fleet)
   }
 }
 
-async function recordAnswer(
+const isPushback = ({ status, body }: Answer): boolean => isNodeSpecificRefusal(status, body)
+/** A node runs what it was sent: another gets the job only while nothing was sent, or after words that it will not. */
+const RUN_ONCE: RetryPolicy = { mayRunTwice: false, followsPushback: true, isPushback }
+/** The client has said by its Idempotency-Key that a second run is no harm. */
+const MAY_RUN_TWICE: RetryPolicy = { mayRunTwice: true, followsPushback: true, isPushback }
+/** Whatever a node says, it may have taken the subscription. */
+const SENT_ONCE: RetryPolicy = { mayRunTwice: false, followsPushback: false }
+
+function isAccepting({ status }: Answer): boolean {
+  return status >= 200 && status <= 299
+}
+
+/** Takes note of what a node has accepted; returns the answer as the client shall have it. */
+async function recordAccepted(
   { live, ledger, logger }: JobDeps,
   { answer, lease, room }: { answer: Answer; lease: Lease; room: number },
   { body: request, submission, by }: SubmissionRequest,
   keeping: Keeping | undefined,
-): Promise<{ answer: Answer; isOurs: boolean }> {
-  if (answer.status < 200 || answer.status > 299) return { answer, isOurs: false }
+): Promise<Answer> {
   const kept = keeping?.keptAnswer(answer, lease.node.name)
   if (submission.kind === 'subscription') {
-    // That it was taken says nothing about how long its work takes.
-    lease.exchangeEnded('pushback')
     // It is taken and cannot be taken back: its client hears of it, whether or not the answer can be kept.
     if (kept) await ledger.insert([], kept).catch((error: unknown) => logger.error('answer not kept', { error }))
     if (kept) keeping?.isKept(kept)
-    return { answer, isOurs: false }
+    return answer
   }
-  const span = idIn(answer.body)
-  if (!span) throw new GatewayFault('ERR_NODE_NONSENSE', 'The node accepted the job without naming its id')
-  const record = newRecord(span.id, 'job', submission.containers, lease, by)
-  const body = await acceptJob(live, { record, request, room, lease }, answer.body, kept)
-  if (kept) keeping?.isKept({ ...kept, body })
-  return { answer: { ...answer, body }, isOurs: true }
+  try {
+    const span = idIn(answer.body)
+    if (!span) throw new GatewayFault('ERR_NODE_NONSENSE', 'The node accepted the job without naming its id')
+    const record = newRecord(span.id, 'job', submission.containers, lease, by)
+    const body = await acceptJob(live, { record, request, room, lease }, answer.body, kept)
+    if (kept) keeping?.isKept({ ...kept, body })
+    return { ...answer, body }
+  } catch (error) {
+    // It runs there all the same, unseen; how long it will take nobody hears.
+    lease.workEnded('cancelled')
+    throw error
+  }
 }
 
 export function keptAnswerOf(

@@ -82,20 +82,23 @@ export function forwardOpenAi(deps: OpenAiDeps) {
         headers: headersFor(node, path, headers),
         body: body.withModel(node.models.nameFor(model) ?? model),
       }),
-      retry: mayRunTwice || req.headers['idempotency-key'] !== undefined ? 'untilAnswered' : 'untilSent',
-      followsPushback: true,
-      elsewhere: secondTries(model, { mayRunTwice, budget, mayLackPrevious: previousResponse !== undefined && !home }),
-      cancelsWithClient: true,
-      tap: (lease) => tapFor(usage, remember && ((id) => remember(lease.node.key, id))),
-      onStreamEnd: (_lease, how) => {
-        if (how !== 'complete' || res.statusCode >= 400) return
-        const seconds = (performance.now() - context.startedAt) / 1000
-        const { firstByteSeconds = 0 } = context
-        deps.events.emit('served', { model, firstByteSeconds, seconds, usage: usage.usage() })
+      retry: {
+        mayRunTwice: mayRunTwice || req.headers['idempotency-key'] !== undefined,
+        followsPushback: true,
+        elsewhere: secondTries(model, {
+          mayRunTwice,
+          budget,
+          mayLackPrevious: previousResponse !== undefined && !home,
+        }),
       },
+      tap: (lease) => tapFor(usage, remember && ((id) => remember(lease.node.key, id))),
       noNode: () => (home ? homeIsDown(home) : noService(deps.fleet, model)),
     })
-    await (home ? atHome(home, forwarding) : forwarding)
+    const { how } = await (home ? atHome(home, forwarding) : forwarding)
+    if (how !== 'complete' || res.statusCode >= 400) return
+    const seconds = (performance.now() - context.startedAt) / 1000
+    const { firstByteSeconds = 0 } = context
+    deps.events.emit('served', { model, firstByteSeconds, seconds, usage: usage.usage() })
   }
 }
 

@@ -69,10 +69,7 @@ export function openRealtime(deps: OpenAiDeps) {
           upgrade: 'websocket',
         }
       },
-      retry: 'untilSent',
-      followsPushback: true,
-      elsewhere: secondTries(model, NO_SECOND_RUN),
-      cancelsWithClient: true,
+      retry: { mayRunTwice: false, followsPushback: true, elsewhere: secondTries(model, NO_SECOND_RUN) },
       tap: () => ({}),
       upgrade,
       noNode: () => noService(deps.fleet, model),

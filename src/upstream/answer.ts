@@ -26,7 +26,9 @@ export interface Answer {
 export interface AnswerSink {
   /** Whether an answer with this head is taken; otherwise it is collected. */
   begin(status: number, headers: IncomingHttpHeaders, flow: Flow): boolean
-  /** Takes an answer that it did not take at its head, because that is too large or too slow to be collected; optional. */
+  /** Whether it may still take an answer that it did not take at its head. */
+  readonly takesLate?: boolean
+  /** Takes such an answer, because it is too large or too slow to be collected. */
   beginLate?(status: number, headers: IncomingHttpHeaders, flow: Flow): void
   piece(chunk: Buffer): void
   /** The backend speaks the other protocol from now on. The try ends when this is settled. */

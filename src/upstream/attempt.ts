@@ -16,7 +16,7 @@ export type { Answer, AnswerSink, BackendRequest, Flow } from './answer.ts'
 
 export type AttemptResult =
   | { readonly kind: 'answer'; readonly answer: Answer }
-  | { readonly kind: 'streamed' }
+  | { readonly kind: 'streamed'; readonly status: number }
   | { readonly kind: 'fault'; readonly fault: GatewayFault; readonly refused: boolean }
 
 /** Without a sink nothing is streamed. */
@@ -186,7 +186,7 @@ export class Attempt implements AnswerHandler, Flow {
     this.#headers = headers
     this.#streaming = this.#sink?.begin(status, headers, this) === true
     if (this.#streaming) this.#collectedBy = Infinity
-    else if (this.#sink?.beginLate) this.#holding = setTimeout(() => this.#streamLate(), HOLD_MS)
+    else if (this.#sink?.takesLate === true) this.#holding = setTimeout(() => this.#streamLate(), HOLD_MS)
     this.#deadline?.look()
   }
 
@@ -208,11 +208,11 @@ export class Attempt implements AnswerHandler, Flow {
     this.#holding = undefined
   }
 
-  onRequestUpgrade(_: Dispatcher.DispatchController, _status: number, headers: IncomingHttpHeaders, to: Duplex): void {
+  onRequestUpgrade(_: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders, to: Duplex): void {
     this.answeredAt = this.#heard()
     this.#streaming = true
     this.#deadline?.stop()
-    this.#settle(this.#sink?.switched?.(headers, to), { kind: 'streamed' })
+    this.#settle(this.#sink?.switched?.(headers, to), { kind: 'streamed', status })
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -262,7 +262,7 @@ export class Attempt implements AnswerHandler, Flow {
     this.#deadline?.stop()
     this.#endHold()
     if (this.#streaming) {
-      this.#settle(this.#sink?.end(), { kind: 'streamed' })
+      this.#settle(this.#sink?.end(), { kind: 'streamed', status: this.#status })
       return
     }
     const body = this.#collected?.take() ?? Buffer.alloc(0)

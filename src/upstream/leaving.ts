@@ -5,7 +5,7 @@ import type { Attempt } from './attempt.ts'
 import { isBetweenChunks, writeLeadingZero } from './chunked.ts'
 
 /**
- * Ends the try that is under way when its client leaves, where the exchange wants that.
+ * Ends the try that is under way when its client leaves, or the wait for one.
  *
  * A reset is a client that has left. A FIN is either that or a client that only has nothing more to send (half-close), and
  * nothing but sending shows which: the system of a client that has left answers with a reset. So after a FIN bytes that mean
@@ -16,27 +16,40 @@ import { isBetweenChunks, writeLeadingZero } from './chunked.ts'
 export class Leaving {
   readonly #res: ServerResponse
   #attempt: Attempt | undefined
-  readonly #onClose: (() => void) | undefined
-  readonly #endWatch: (() => void) | undefined
+  readonly #controller = new AbortController()
+  readonly #onClose: () => void
+  readonly #endWatch: () => void
   #probes: Probes | undefined
 
-  constructor(res: ServerResponse, cancels: boolean) {
+  constructor(res: ServerResponse) {
     this.#res = res
-    if (!cancels) return
     // By way of a variable: V8 makes a function that is written as a member's value old at once, and with it the whole
     // request outlives every scavenge.
     const onClose = (): void => {
-      if (!res.writableFinished) this.abort(new GatewayFault('ERR_CLIENT_GONE'))
+      if (!res.writableFinished) this.#left()
     }
     this.#onClose = onClose
     res.on('close', onClose)
     const endWatch = onHalfClose(res.req.socket, () => (this.#probes = new Probes(res)))
     this.#endWatch = endWatch
+    if (res.destroyed) this.#left()
   }
 
+  /** Aborts, with a fault as its reason, when the client has left. */
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  /** From now on this is the try that ends with the client. */
   ends(attempt: Attempt): void {
     this.#attempt = attempt
-    if (this.#onClose && this.#res.destroyed) this.abort(new GatewayFault('ERR_CLIENT_GONE'))
+    if (this.#res.destroyed) this.#left()
+  }
+
+  #left(): void {
+    const fault = new GatewayFault('ERR_CLIENT_GONE')
+    this.#controller.abort(fault)
+    this.abort(fault)
   }
 
   abort(fault: GatewayFault): void {
@@ -44,8 +57,8 @@ export class Leaving {
   }
 
   forget(): void {
-    if (this.#onClose) this.#res.off('close', this.#onClose)
-    this.#endWatch?.()
+    this.#res.off('close', this.#onClose)
+    this.#endWatch()
     this.#probes?.stop()
   }
 }

@@ -56,7 +56,8 @@ async function siteOf(t: TestContext, count: number): Promise<Site> {
   const answer = (node: TrackedNode, status: number): void => {
     const lease = Lease.take(fleet, node, asked())
     lease.judged(status === 200 ? 'served' : 'refused', status)
-    lease.exchangeEnded(status === 200 ? 'success' : 'pushback')
+    lease.exchangeEnded()
+    lease.workEnded(status === 200 ? 'success' : 'pushback')
   }
   const selector = new Selector(fleet)
   const picks = (except: readonly TrackedNode[] = []): Set<TrackedNode | undefined> =>
@@ -97,7 +98,8 @@ test('once its time is over, one request at a time tries it', async (t) => {
   assert.equal(trial.isTrial, true)
   assert.deepEqual(picks(), new Set([good]))
   // It ended without a word about the node.
-  trial.exchangeEnded('pushback')
+  trial.exchangeEnded()
+  trial.workEnded('pushback')
   assert.ok(picks().has(bad))
 })
 
@@ -125,7 +127,8 @@ test('a refusal takes no service time, and is no success', async (t) => {
     const lease = Lease.take(fleet, node, asked())
     clock.now += 10
     lease.judged('refused', 500)
-    lease.exchangeEnded('pushback')
+    lease.exchangeEnded()
+    lease.workEnded('pushback')
   }
   assert.equal(fleet.loads.infernet.serviceSeconds, before)
   for (let n = 0; n < 3; n++) {

@@ -160,7 +160,8 @@ describe('a fleet', () => {
     for (let i = 0; i < 50; i++) {
       const lease = Lease.take(fleet, known)
       await new Promise((resolve) => setTimeout(resolve, 1))
-      lease.exchangeEnded('success')
+      lease.exchangeEnded()
+      lease.workEnded('success')
     }
     known.load.failed(fleet.now())
     assert.ok(known.load.snapshot(fleet.now()).failureLevel > 0)

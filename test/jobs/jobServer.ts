@@ -21,6 +21,8 @@ import { LiveJobs } from '../../src/jobs/liveJobs.ts'
 import { readJobs } from '../../src/jobs/results.ts'
 import { streamJob } from '../../src/jobs/stream.ts'
 import { submitJob } from '../../src/jobs/submit.ts'
+import { Dispatcher } from '../../src/dispatch/dispatcher.ts'
+import { Upstream } from '../../src/upstream/send.ts'
 import { Forwarder } from '../../src/upstream/forwarder.ts'
 import { Transport } from '../../src/upstream/transport.ts'
 import type { Cleanup } from '../kit/wait.ts'
@@ -65,10 +67,12 @@ export async function startJobServer(
   const fleet = await fleetOf(t, nodes)
   const selector = new Selector(fleet)
   const transport = new Transport({ connectTimeoutSeconds: 1, answerTimeoutSeconds: 10, idleTimeoutSeconds: 10 })
-  const live = new LiveJobs(ledger, fleet, 0)
-  const forwarder = new Forwarder({ fleet, selector, transport })
+  const dispatcher = new Dispatcher(fleet, selector)
+  const live = new LiveJobs(ledger, dispatcher, 0)
+  const upstream = new Upstream(dispatcher, transport)
+  const forwarder = new Forwarder(upstream)
   const deps: JobDeps = {
-    ...{ fleet, selector, transport, forwarder, ledger, live, via: VIA },
+    ...{ fleet, selector, upstream, transport, forwarder, ledger, live, via: VIA },
     idempotency: new Idempotency(ledger),
     logger: silentLogger,
     maxBodyBytes: 1e6,

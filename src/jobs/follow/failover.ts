@@ -151,7 +151,8 @@ export class Failover {
       const [from, to] = [job.node.name, lease.node.name]
       logger.info('job runs again', { job: job.record.id, from, node: to, run: job.record.runs + 1, why })
     }
-    lease.exchangeEnded(nodeJobId === undefined ? 'pushback' : 'success')
+    // It may run there, unseen.
+    else lease.workEnded('pushback')
     return nodeJobId !== undefined
   }
 }

@@ -4,10 +4,9 @@ import { requireContainers, type Requirement } from '../../dispatch/requirement.
 import type { Selector } from '../../dispatch/selector.ts'
 import type { Reservation } from '../../memory/budget.ts'
 import type { Attempt } from '../../upstream/attempt.ts'
-import { Tries, type Exchange } from '../../upstream/exchange.ts'
+import type { Exchange, RetryPolicy } from '../../upstream/exchange.ts'
 import { headersOnBehalf } from '../../upstream/headers.ts'
-import type { Transport } from '../../upstream/transport.ts'
-import { tryNodes, type Outcome } from '../../upstream/tryNodes.ts'
+import type { Outcome, Upstream } from '../../upstream/send.ts'
 import { JOBS_PATH } from '../deps.ts'
 import type { JobRecord } from '../../ledger/ledger.ts'
 import type { LiveJob } from '../liveJobs.ts'
@@ -18,28 +17,28 @@ const ANSWER_TIMEOUT_MS = 10_000
 export interface ResubmissionOptions {
   readonly fleet: Fleet
   readonly selector: Selector
-  readonly transport: Transport
+  readonly upstream: Upstream
   readonly via: string
 }
 
 /**
  * Sends a job that its node lost to another one, on behalf of its client; to the same node only where that is alive and
- * nobody else takes it. Never throws. The lease of an answer is still open.
+ * nobody else takes it. Never rejects. The work of an answer goes on: whoever takes it ends it.
  */
 export async function resubmit(
-  options: ResubmissionOptions,
+  { upstream, via }: ResubmissionOptions,
   job: LiveJob,
   body: Buffer,
   memory: Reservation,
 ): Promise<Outcome> {
-  const { fleet, selector } = options
-  const exchange = exchangeFor(options, job, body)
-  const tries = new Tries(exchange, fleet, selector)
-  tries.tried.add(job.node)
-  const elsewhere = await tryNodes(options, exchange, tries, { onAttempt: limitWait, memory })
+  const exchange = exchangeFor(job.record, body, via)
+  const state = upstream.begin(exchange)
+  const options = { state, onAttempt: limitWait, memory }
+  state.tried.add(job.node)
+  const elsewhere = await upstream.send(exchange, options)
   if (mayHaveBegun(elsewhere) || job.node.contact.isFailing) return elsewhere
-  tries.tried.delete(job.node)
-  return tryNodes(options, exchange, tries, { onAttempt: limitWait, memory })
+  state.tried.delete(job.node)
+  return upstream.send(exchange, options)
 }
 
 /** Whether a run may have begun of which nobody will tell: the request was sent, and no answer with an id came. */
@@ -58,7 +57,7 @@ function requirementFor(record: JobRecord): Requirement {
   return whileHealthy(requireContainers(record.containers))
 }
 
-function exchangeFor({ via }: ResubmissionOptions, { record }: LiveJob, body: Buffer): Exchange {
+function exchangeFor(record: JobRecord, body: Buffer, via: string): Exchange {
   const headers = headersOnBehalf(record.clientAddress, record.id, via)
   return {
     requirement: requirementFor(record),
@@ -66,14 +65,21 @@ function exchangeFor({ via }: ResubmissionOptions, { record }: LiveJob, body: Bu
     caller: record.caller,
     restKey: `${JOBS_PATH} ${record.caller}`,
     requestFor: (to) => ({ method: 'POST', path: to.spec.basePath + JOBS_PATH, headers, body }),
-    // Every request that was sent may be a run, and those are counted.
-    retry: 'untilSent',
-    followsPushback: true,
-    // Some node took this job before: one that does not has a reason of its own.
-    isPushback: (answer) => answer.status !== 200,
+    retry: RUN_ONCE,
+    work: 'goesOn',
     // Nobody sees it.
     noNode: () => new GatewayFault('ERR_NO_NODE'),
   }
+}
+
+/**
+ * Every request that was sent may be a run, and those are counted. Some node took this job before: one that does not has a
+ * reason of its own.
+ */
+const RUN_ONCE: RetryPolicy = {
+  mayRunTwice: false,
+  followsPushback: true,
+  isPushback: (answer) => answer.status !== 200,
 }
 
 /** A lost job can wait; a node that may be in trouble itself could cost it a run. */

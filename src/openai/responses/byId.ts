@@ -52,18 +52,13 @@ export function forwardResponse(deps: OpenAiDeps, part: ResponsePart) {
       restKey: `responses ${caller}`,
       requestFor: (node) => ({ method, path: pathAt(node, path), headers: headersFor(node, path, headers), body }),
       // Asking another service changes nothing there, unless it has the response.
-      retry: 'untilAnswered',
-      followsPushback: true,
-      elsewhere: home ? NOWHERE_ELSE : IN_TURN,
-      cancelsWithClient: true,
+      retry: { mayRunTwice: true, followsPushback: true, elsewhere: home ? NOWHERE_ELSE : IN_TURN },
       tap: () => ({ takes }),
-      onStreamEnd: ({ node }) => {
-        const isFound = res.statusCode < 300 && method !== 'DELETE'
-        if (isFound && !home) homes.remember(id, { nodeKey: node.key, caller: undefined })
-      },
       noNode: () => (home ? homeIsDown(home) : new GatewayFault('ERR_NO_SERVICE', undefined, { headers: RETRY_SOON })),
     })
-    await (home ? atHome(home, forwarding) : forwarding)
+    const { how, node } = await (home ? atHome(home, forwarding) : forwarding)
+    const isFound = how !== 'collected' && res.statusCode < 300 && method !== 'DELETE'
+    if (isFound && node && !home) homes.remember(id, { nodeKey: node.key, caller: undefined })
   }
 }
 

@@ -36,9 +36,9 @@ export function noResponse(id: string): GatewayFault {
 }
 
 /** The outcome of a request at the only service that can take it. Refused, it is told why no other is asked. */
-export async function atHome(home: Home, forwarding: Promise<void>): Promise<void> {
+export async function atHome<T>(home: Home, forwarding: Promise<T>): Promise<T> {
   try {
-    await forwarding
+    return await forwarding
   } catch (error) {
     throw error instanceof GatewayFault && error.code === 'ERR_NODE_REFUSED' ? homeIsDown(home) : error
   }

@@ -8,6 +8,8 @@ import { Follower, type FollowerOptions } from '../../../src/jobs/follow/followe
 import type { JobRecord, Ledger } from '../../../src/ledger/ledger.ts'
 import { MemoryBudget } from '../../../src/memory/budget.ts'
 import { MemoryLedger } from '../../../src/ledger/memory/ledger.ts'
+import { Dispatcher } from '../../../src/dispatch/dispatcher.ts'
+import { Upstream } from '../../../src/upstream/send.ts'
 import { LiveJobs, type LiveJob } from '../../../src/jobs/liveJobs.ts'
 import { Transport } from '../../../src/upstream/transport.ts'
 import type { Cleanup } from '../../kit/wait.ts'
@@ -42,9 +44,12 @@ export async function setUpFollowing(
   const fleet = new Fleet({ sources: [source], ...options })
   const ledger = over.ledger ?? new MemoryLedger({ maxBytes: 1e9, ttlMs: 1e9 })
   const transport = new Transport({ connectTimeoutSeconds: 1, answerTimeoutSeconds: 1, idleTimeoutSeconds: 1 })
-  const live = new LiveJobs(ledger, fleet, 0)
+  const selector = new Selector(fleet)
+  const dispatcher = new Dispatcher(fleet, selector)
+  const upstream = new Upstream(dispatcher, transport)
+  const live = new LiveJobs(ledger, dispatcher, 0)
   const memory = new MemoryBudget(1e9)
-  const common = { fleet, ledger, transport, live, memory, logger, via: '1.1 test', selector: new Selector(fleet) }
+  const common = { fleet, ledger, transport, upstream, live, memory, logger, via: '1.1 test', selector }
   const failover = new Failover({ ...common, isEnabled: true, jobTimeoutSeconds: JOB_TIMEOUT_SECONDS })
   const follower = new Follower({ ...common, failover, periodSeconds: 60, maxResultBytes: 1e9, ...over })
   t.after(async () => {

@@ -1,0 +1,72 @@
+import { EventEmitter } from 'node:events'
+import type { Fleet } from '../fleet/fleet.ts'
+import type { TrackedNode } from '../fleet/node.ts'
+import type { AskedOfNodes } from './judge.ts'
+import { Lease, type Released } from './lease.ts'
+import type { Selector } from './selector.ts'
+
+/** What a request asks of a backend, as far as choosing one goes. */
+export interface WorkRequest extends AskedOfNodes {
+  /** Rests after a pushback are kept for this; usually endpoint and caller. */
+  readonly restKey: string
+  /** Requests of one session go to the same backend, as long as that costs nothing. */
+  readonly session?: string | undefined
+  /** The job's cost by the client's hint. */
+  readonly cost?: number | undefined
+  /** Backends that were asked before, and are not asked again. */
+  readonly tried?: ReadonlySet<TrackedNode>
+}
+
+/** Nobody who fits can take it now. */
+export class NobodyFree extends Error {
+  override readonly name = 'NobodyFree'
+  readonly code = 'ERR_NOBODY_FREE'
+  /** Least seconds until one of those that rest may be asked again, or 0 if none rests. */
+  readonly restsForSeconds: number
+
+  constructor(restsForSeconds: number) {
+    super('No backend can take the request')
+    this.restsForSeconds = restsForSeconds
+  }
+}
+
+export interface DispatcherEvents {
+  /** Work at this backend has ended, and its place is free. */
+  released: [node: TrackedNode]
+}
+
+/** Gives each request a place at a backend. This is the one door to the backends, so whoever has to wait can wait here. */
+export class Dispatcher extends EventEmitter<DispatcherEvents> implements Released {
+  readonly fleet: Fleet
+  readonly #selector: Selector
+
+  constructor(fleet: Fleet, selector: Selector) {
+    super()
+    this.fleet = fleet
+    this.#selector = selector
+  }
+
+  /**
+   * Takes a place at the best backend for a request. Answers at once: nobody waits for a place yet.
+   *
+   * @param signal aborts, with a fault as its reason, when nobody wants the place any more
+   * @throws NobodyFree
+   * @throws the signal's reason
+   */
+  async acquire(request: WorkRequest, signal: AbortSignal): Promise<Lease> {
+    signal.throwIfAborted()
+    const { requirement, restKey, session, cost, kind, tried } = request
+    const choice = this.#selector.pick(requirement, { except: tried, restKey, session, cost, kind })
+    if (!choice.node) throw new NobodyFree(choice.restsForSeconds)
+    return Lease.take(this.fleet, choice.node, request, this)
+  }
+
+  /** Takes a place for a job that already runs at a node, as after a restart of the gateway. */
+  restore(node: TrackedNode, workKind: string | undefined): Lease {
+    return Lease.restore(this.fleet, node, workKind, this)
+  }
+
+  released(node: TrackedNode): void {
+    this.emit('released', node)
+  }
+}

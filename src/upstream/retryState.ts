@@ -1,0 +1,174 @@
+import { GatewayFault, type FaultCode } from '../faults.ts'
+import { retryAfterSeconds } from '../base/retryAfter.ts'
+import { NobodyFree, type Dispatcher, type WorkRequest } from '../dispatch/dispatcher.ts'
+import { comparedKindOf } from '../dispatch/judge.ts'
+import type { Lease } from '../dispatch/lease.ts'
+import type { Requirement } from '../dispatch/requirement.ts'
+import type { TrackedNode } from '../fleet/node.ts'
+import type { Answer } from './answer.ts'
+import type { Elsewhere, Exchange } from './exchange.ts'
+
+/**
+ * After failures of nodes that may have taken it a request moves on at most this often: a job that brings nodes down must
+ * not bring down all of them. Where nothing was sent, and after pushbacks, each node gets its turn.
+ */
+const MOST_MOVES_ONCE_SENT = 2
+
+/** Faults past which the request may go to another node if it may run twice. Silence is none: the node may be at work. */
+const GIVES_NO_ANSWER: readonly FaultCode[] = ['ERR_NODE_RESET', 'ERR_NODE_NONSENSE', 'ERR_NODE_BROKE']
+
+/** What an answer means for the exchange: it is passed on, or it is held back and another node may be tried. */
+export type AnswerStep = ReturnType<Elsewhere['after']> | 'pushback'
+
+/** An answer that was held back. */
+interface Held {
+  readonly answer: Answer
+  readonly node: TrackedNode
+}
+
+/**
+ * An exchange on its way: who was tried, what came of it, and so whether another backend is tried. The one retry rule, by which
+ * single requests, batches and failover go; what differs between them is in the exchange's `RetryPolicy`.
+ */
+export class RetryState implements WorkRequest {
+  readonly requirement: Requirement
+  readonly caller: string
+  readonly kind: string
+  readonly restKey: string
+  readonly session: string | undefined
+  readonly cost: number | undefined
+  readonly tried = new Set<TrackedNode>()
+  readonly #exchange: Exchange
+  readonly #dispatcher: Dispatcher
+  /** Least `Retry-After` of those that pushed back with 429, or rest after that, whole seconds, at least 1. */
+  #leastRetrySeconds = Infinity
+  /** Where a node's own words go on: the 429 with the least `Retry-After`, which is at least 1 in it. */
+  #soonestPushback: (Held & { seconds: number }) | undefined
+  /** Where a node's own words go on: the first answer that was held back. */
+  #firstAnswer: Held | undefined
+  /** The last pushback that was not a 429: a node's own answer. */
+  #lastPushback: Held | undefined
+  #lastFault: GatewayFault | undefined
+  /** Failures of nodes that may have taken it. */
+  #failuresOnceSent = 0
+
+  constructor(exchange: Exchange, dispatcher: Dispatcher) {
+    const { requirement, caller, kind = comparedKindOf(requirement), restKey, session, cost } = exchange
+    this.requirement = requirement
+    this.caller = caller
+    this.kind = kind
+    this.restKey = restKey
+    this.session = session
+    this.cost = cost
+    this.#exchange = exchange
+    this.#dispatcher = dispatcher
+  }
+
+  /**
+   * Takes a place at the next backend; `undefined` where nobody is left.
+   *
+   * @throws the signal's reason
+   */
+  async acquire(signal: AbortSignal): Promise<Lease | undefined> {
+    const { maxTries = Infinity } = this.#exchange.retry.elsewhere ?? {}
+    if (this.tried.size >= maxTries) return undefined
+    try {
+      const lease = await this.#dispatcher.acquire(this, signal)
+      this.tried.add(lease.node)
+      return lease
+    } catch (error) {
+      if (!(error instanceof NobodyFree)) throw error
+      if (error.restsForSeconds > 0) this.#mayReturnIn(Math.ceil(error.restsForSeconds))
+      return undefined
+    }
+  }
+
+  /** Judges an answer that was collected; notes those that are held back, and how long the node wants to be left alone. */
+  stepAfter(answer: Answer, node: TrackedNode): AnswerStep {
+    const { elsewhere } = this.#exchange.retry
+    const step = this.#pushesBack(answer, node) ? 'pushback' : (elsewhere?.after(answer, node) ?? 'pass')
+    if (elsewhere && step !== 'pass') this.#keepFirst({ answer, node })
+    return step
+  }
+
+  /** Whether another backend is tried after an answer that was held back. Takes room for one more run where these are bounded. */
+  mayFollow(step: AnswerStep): boolean {
+    if (step === 'pushback') return this.#exchange.retry.followsPushback
+    return step !== 'rerun' || this.#isWithinBudget()
+  }
+
+  /**
+   * Whether another backend is tried after a fault: only if nothing was sent, or if the client accepts a possible second run.
+   *
+   * @param isStreaming the client may have seen some of the answer: whatever it accepts, it is not run a second time
+   */
+  mayFollowFault(fault: GatewayFault, isStreaming = false): boolean {
+    this.#lastFault = fault
+    if (fault.fault.source !== 'upstream') return false
+    if (fault.fault.nothingSent) return true
+    if (!this.#exchange.retry.mayRunTwice || isStreaming || !GIVES_NO_ANSWER.includes(fault.code)) return false
+    return ++this.#failuresOnceSent <= MOST_MOVES_ONCE_SENT && this.#isWithinBudget()
+  }
+
+  /** What the client hears after a fault that ends the tries: an answer that was held back says more than the fault of another node. */
+  conclusionAfter(fault: GatewayFault, isStreaming: boolean): GatewayFault | Held {
+    return this.#firstAnswer && fault.fault.source === 'upstream' && !isStreaming ? this.conclusion() : fault
+  }
+
+  /** What the client hears when no node is left: a fault of ours, or a node's own refusal. */
+  conclusion(): GatewayFault | Held {
+    const first = this.#firstAnswer
+    if (this.#lastFault && this.#saysLittle(first)) return this.#lastFault
+    if (first && first.answer.status !== 429) return first
+    // One that was not asked, since it rests, may want less patience than those that were.
+    const soonest = this.#soonestPushback
+    if (soonest && soonest.seconds <= this.#leastRetrySeconds) return soonest
+    if (this.#leastRetrySeconds < Infinity) {
+      return new GatewayFault('ERR_NODE_BUSY', undefined, {
+        headers: { 'Retry-After': String(this.#leastRetrySeconds) },
+      })
+    }
+    return this.#lastPushback ?? this.#lastFault ?? this.#exchange.noNode()
+  }
+
+  /** Whether this node will not but another may; notes how long it wants to be left alone. */
+  #pushesBack(answer: Answer, node: TrackedNode): boolean {
+    if (answer.status === 429) {
+      this.#rest(answer, node)
+      return true
+    }
+    const { retry } = this.#exchange
+    if (!retry.followsPushback) return false
+    if (answer.status !== 503 && retry.isPushback?.(answer) !== true) return false
+    this.#lastPushback = { answer, node }
+    return true
+  }
+
+  #rest(answer: Answer, node: TrackedNode): void {
+    const seconds = retryAfterSeconds(answer.headers)
+    const now = this.#dispatcher.fleet.now()
+    node.rest(this.restKey, now + seconds, now)
+    if (this.#exchange.retry.elsewhere && seconds < this.#leastRetrySeconds) {
+      const headers = { ...answer.headers, 'retry-after': String(seconds) }
+      this.#soonestPushback = { answer: { ...answer, headers }, node, seconds }
+    }
+    this.#mayReturnIn(seconds)
+  }
+
+  #mayReturnIn(seconds: number): void {
+    this.#leastRetrySeconds = Math.min(this.#leastRetrySeconds, seconds)
+  }
+
+  #isWithinBudget(): boolean {
+    return this.#exchange.retry.elsewhere?.budget?.take() !== false
+  }
+
+  /** Keeps the first answer that was held back, or the first that says more. */
+  #keepFirst(held: Held): void {
+    if (!this.#firstAnswer || this.#saysLittle(this.#firstAnswer)) this.#firstAnswer = held
+  }
+
+  #saysLittle(held: Held | undefined): boolean {
+    return held !== undefined && this.#exchange.retry.elsewhere?.saysLittle?.(held.answer.status) === true
+  }
+}

@@ -1,0 +1,155 @@
+import { GatewayFault } from '../faults.ts'
+import type { Dispatcher } from '../dispatch/dispatcher.ts'
+import type { Lease } from '../dispatch/lease.ts'
+import type { RequestContext } from '../http/context.ts'
+import type { Reservation } from '../memory/budget.ts'
+import type { Answer, AnswerSink, BackendRequest } from './answer.ts'
+import { Attempt, type AttemptResult } from './attempt.ts'
+import { attemptEnd, attemptStart, tellStart, type AttemptStart } from './diagnostics.ts'
+import type { Exchange } from './exchange.ts'
+import { RetryState } from './retryState.ts'
+import { settle, type AttemptEnd } from './settle.ts'
+import type { Transport } from './transport.ts'
+
+/** What came of an exchange. Every lease is settled; of work that goes on (`Exchange.work`) the end is for whoever has the answer. */
+export type Outcome = {
+  /** The backend that answered, or was asked last. */
+  readonly nodeName: string | undefined
+  /** Backends that were asked. */
+  readonly tries: number
+} & (
+  | { readonly kind: 'answer'; readonly answer: Answer; readonly lease: Lease; readonly firstByteSeconds: number }
+  | { readonly kind: 'streamed'; readonly lease: Lease; readonly firstByteSeconds: number }
+  /** None took it, and these are the words of one. */
+  | { readonly kind: 'refused'; readonly answer: Answer }
+  /** `sent`: whether the last backend may have begun to work on it. */
+  | { readonly kind: 'fault'; readonly fault: GatewayFault; readonly sent: boolean }
+)
+
+/** Without a sink nothing is streamed. */
+export type CollectedOutcome = Exclude<Outcome, { kind: 'streamed' }>
+
+export interface SendOptions {
+  /** Aborts, with a fault as its reason, when nobody wants a place any more; default: never. */
+  readonly signal?: AbortSignal
+  /** Where tries go on that another call began. */
+  readonly state?: RetryState
+  /** A fresh sink for each try; without one the answer is collected. */
+  readonly sink?: (lease: Lease) => AnswerSink
+  /** Told of each try as it starts, so that a client's leaving can end it. */
+  readonly onAttempt?: (attempt: Attempt) => void
+  /** Where collected answers are counted. */
+  readonly memory?: Reservation | undefined
+}
+
+/** Nobody takes it back: submissions go on without their client. */
+export const NEVER: AbortSignal = new AbortController().signal
+
+/** The way to the backends: tries one after the other until one answers, as far as the retry rule allows, and settles each try. */
+export class Upstream {
+  readonly #dispatcher: Dispatcher
+  readonly #transport: Transport
+
+  constructor(dispatcher: Dispatcher, transport: Transport) {
+    this.#dispatcher = dispatcher
+    this.#transport = transport
+  }
+
+  /** Sends an exchange. Never rejects: every failure is an outcome. */
+  send(exchange: Exchange, options?: Omit<SendOptions, 'sink'>): Promise<CollectedOutcome>
+  send(exchange: Exchange, options: SendOptions): Promise<Outcome>
+  async send(exchange: Exchange, options: SendOptions = {}): Promise<Outcome> {
+    const { state = this.begin(exchange), signal = NEVER } = options
+    let nodeName: string | undefined
+    try {
+      for (;;) {
+        const lease = await state.acquire(signal)
+        if (!lease) return this.#concluded(state, state.conclusion(), nodeName)
+        nodeName = lease.node.name
+        const outcome = await this.#try(exchange, state, lease, options)
+        if (outcome) return outcome
+      }
+    } catch (error) {
+      // The client left while a place was waited for.
+      if (!(error instanceof GatewayFault)) throw error
+      return { kind: 'fault', fault: error, nodeName, tries: state.tried.size, sent: false }
+    }
+  }
+
+  /** The state of an exchange that was not sent yet, for those who send by themselves, or in several calls. */
+  begin(exchange: Exchange): RetryState {
+    return new RetryState(exchange, this.#dispatcher)
+  }
+
+  /** One try at one backend; `undefined` where another is to follow. */
+  async #try(exchange: Exchange, state: RetryState, lease: Lease, options: SendOptions): Promise<Outcome | undefined> {
+    const { node } = lease
+    const startedAt = performance.now()
+    const attempt = new Attempt(options.sink?.(lease), options)
+    attempt.acceptsSecondRun = exchange.retry.mayRunTwice
+    options.onAttempt?.(attempt)
+    const start = attemptStart.hasSubscribers || attemptEnd.hasSubscribers ? startOf(state, lease) : undefined
+    let result: AttemptResult
+    try {
+      const request = exchange.requestFor(node)
+      this.#transport.dispatch(node, start ? announced(request, start) : request, attempt)
+      result = await attempt.result
+    } catch (cause) {
+      result = { kind: 'fault', fault: new GatewayFault('ERR_INTERNAL', undefined, { cause }), refused: false }
+    }
+    const firstByteSeconds = attempt.answeredAt > 0 ? (attempt.answeredAt - startedAt) / 1000 : 0
+    const end = endOf(exchange, state, lease, result, firstByteSeconds)
+    settle(lease, end)
+    if (start) attemptEnd.publish({ start, end, sent: attempt.sent })
+
+    const common = { nodeName: node.name, tries: state.tried.size }
+    if (result.kind === 'streamed') return { kind: 'streamed', lease, firstByteSeconds, ...common }
+    if (result.kind === 'fault') {
+      const { fault } = result
+      if (state.mayFollowFault(fault, attempt.isStreaming)) return undefined
+      const conclusion = state.conclusionAfter(fault, attempt.isStreaming)
+      if (conclusion === fault) return { kind: 'fault', fault, sent: attempt.sent, ...common }
+      return this.#concluded(state, conclusion, node.name)
+    }
+    const { step } = end as AttemptEnd & { kind: 'answer' }
+    if (step === 'pass') return { kind: 'answer', answer: result.answer, lease, firstByteSeconds, ...common }
+    return state.mayFollow(step) ? undefined : this.#concluded(state, state.conclusion(), node.name)
+  }
+
+  #concluded(state: RetryState, end: ReturnType<RetryState['conclusion']>, asked: string | undefined): Outcome {
+    const tries = state.tried.size
+    if (end instanceof GatewayFault) return { kind: 'fault', fault: end, nodeName: asked, tries, sent: false }
+    return { kind: 'refused', answer: end.answer, nodeName: end.node.name, tries }
+  }
+}
+
+/** Notes an outcome for logs and metrics. */
+export function noteOutcome(context: RequestContext, outcome: Outcome): void {
+  context.node = outcome.nodeName
+  context.tries = outcome.tries
+  if (outcome.kind === 'fault') context.fault = outcome.fault
+  else if (outcome.kind !== 'refused') context.firstByteSeconds = outcome.firstByteSeconds
+}
+
+function endOf(
+  { work, model }: Exchange,
+  state: RetryState,
+  { node }: Lease,
+  result: AttemptResult,
+  firstByteSeconds: number,
+): AttemptEnd {
+  if (result.kind === 'fault') return result
+  const isStreamed = result.kind === 'streamed'
+  const status = isStreamed ? result.status : result.answer.status
+  const step = isStreamed ? 'pass' : state.stepAfter(result.answer, node)
+  return { kind: 'answer', status, step, firstByteSeconds, work, model }
+}
+
+function startOf(state: RetryState, { node }: Lease): AttemptStart {
+  return { node, attempt: state.tried.size, caller: state.caller, kind: state.kind, traceparent: undefined }
+}
+
+function announced(request: BackendRequest, start: AttemptStart): BackendRequest {
+  const headers = tellStart(start, request.headers)
+  return headers === request.headers ? request : { ...request, headers }
+}
