@@ -9,11 +9,10 @@ import { memoryOf } from '../http/requestMemory.ts'
 import { arraySteps } from '../json/index.ts'
 import { isPushback } from '../dispatch/refusal.ts'
 import type { Answer, BackendRequest } from '../upstream/answer.ts'
-import { collect } from '../upstream/attempt.ts'
 import type { Exchange } from '../upstream/exchange.ts'
 import type { RetryState } from '../upstream/retryState.ts'
 import { NEVER } from '../upstream/send.ts'
-import { judgeCall, settleCall, settlePart, type AnswerEnd } from '../upstream/settle.ts'
+import { abandon, judgeCall, settlePart, type AnswerEnd } from '../upstream/settle.ts'
 import type { FlatHeaders } from '../upstream/headers.ts'
 import { inTurns, Slice } from '../base/turns.ts'
 import { acceptJob, idIn, isDuplicate, namesId, newRecord, type Submitter } from './accepted.ts'
@@ -158,28 +157,21 @@ export class BatchRun {
   /** Sends one group to its node; returns the items that have to go elsewhere. */
   async #sendGroup(group: readonly Travelling[]): Promise<readonly Waiting[]> {
     const { node } = group[0]!.lease
-    const startedAt = performance.now()
     const { body, length, copiedBytes } = batchBody(group.map(({ item }) => item.bytes))
     const headers = [...this.#headers, 'content-length', String(length)]
     const request: BackendRequest = { method: 'POST', path: node.spec.basePath + BATCH_PATH, headers, body }
     const memory = this.#memory
     memory.body.growAnyway(copiedBytes)
     const alwaysBytes = BATCH_ANSWER_BYTES + group.length * ITEM_ANSWER_BYTES
-    const result = await collect(this.#deps.transport, node, request, { memory: memory.answer, alwaysBytes })
-    memory.body.shrink(copiedBytes)
     const leases = group.map(({ lease }) => lease)
+    const result = await this.#deps.upstream.call(leases, request, { memory: memory.answer, alwaysBytes })
+    memory.body.shrink(copiedBytes)
     if (result.kind === 'fault') {
-      settleCall(leases, result)
-      for (const lease of leases) settlePart(lease, result)
+      for (const lease of leases) settlePart(lease, result.end)
       return group.filter((job) => mayFollowFault(job, result.fault))
     }
-    const { answer } = result
-    const step = isPushback(answer.status) ? 'pushback' : 'pass'
-    const firstByteSeconds = (performance.now() - startedAt) / 1000
-    const end: AnswerEnd = { kind: 'answer', status: answer.status, step, firstByteSeconds, work: 'goesOn' }
-    settleCall(leases, end)
     try {
-      return await this.#answered(group, answer, end)
+      return await this.#answered(group, result.answer, result.end)
     } catch (error) {
       const fault = toFault(error)
       for (const { item, lease } of group) {
@@ -194,7 +186,7 @@ export class BatchRun {
 
   async #answered(group: readonly Travelling[], answer: Answer, end: AnswerEnd): Promise<readonly Waiting[]> {
     const { status } = answer
-    if (end.step === 'pushback') return group.map((job) => pushedBack(job, answer, end))
+    if (isPushback(status)) return group.map((job) => pushedBack(job, answer, end))
     if (status >= 400)
       judgeCall(
         group.map(({ lease }) => lease),
@@ -259,7 +251,7 @@ export class BatchRun {
     try {
       recorded(job, await acceptJob(this.#deps.live, newJob, body))
     } catch (error) {
-      job.lease.workEnded('cancelled')
+      abandon(job.lease)
       conclude(job.item, toFault(error))
     }
   }

@@ -8,6 +8,7 @@ import { readBody } from '../http/readBody.ts'
 import type { Answer, BackendRequest } from '../upstream/answer.ts'
 import type { AcceptedWork, Exchange, RetryPolicy } from '../upstream/exchange.ts'
 import { noteOutcome } from '../upstream/send.ts'
+import { abandon } from '../upstream/settle.ts'
 import { writeAnswer } from '../upstream/writeAnswer.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import type { TrackedNode } from '../fleet/node.ts'
@@ -169,8 +170,7 @@ async function recordAccepted(
     if (kept) keeping?.isKept({ ...kept, body })
     return { ...answer, body }
   } catch (error) {
-    // It runs there all the same, unseen; how long it will take nobody hears.
-    lease.workEnded('cancelled')
+    abandon(lease)
     throw error
   }
 }

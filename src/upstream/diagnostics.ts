@@ -13,7 +13,7 @@ export interface AttemptStart {
   readonly node: TrackedNode
   /** 1 for the first try of a request. */
   readonly attempt: number
-  readonly caller: string
+  /** The kind of work, by which backends are compared. */
   readonly kind: string
   /** As the request has it so far. */
   traceparent: string | undefined

@@ -1,14 +1,16 @@
 import { GatewayFault } from '../faults.ts'
 import type { Dispatcher } from '../dispatch/dispatcher.ts'
 import type { Lease } from '../dispatch/lease.ts'
+import { isPushback } from '../dispatch/refusal.ts'
+import type { TrackedNode } from '../fleet/node.ts'
 import type { RequestContext } from '../http/context.ts'
 import type { Reservation } from '../memory/budget.ts'
 import type { Answer, AnswerSink, BackendRequest } from './answer.ts'
-import { Attempt, type AttemptResult } from './attempt.ts'
+import { Attempt, type AttemptOptions, type AttemptResult, type CollectResult } from './attempt.ts'
 import { attemptEnd, attemptStart, tellStart, type AttemptStart } from './diagnostics.ts'
 import type { Exchange } from './exchange.ts'
 import { RetryState } from './retryState.ts'
-import { settle, type AttemptEnd } from './settle.ts'
+import { settle, settleCall, type AnswerEnd, type AttemptEnd, type FaultEnd } from './settle.ts'
 import type { Transport } from './transport.ts'
 
 /** What came of an exchange. Every lease is settled; of work that goes on (`Exchange.work`) the end is for whoever has the answer. */
@@ -28,6 +30,11 @@ export type Outcome = {
 
 /** Without a sink nothing is streamed. */
 export type CollectedOutcome = Exclude<Outcome, { kind: 'streamed' }>
+
+/** What came of a call, and how it counted. */
+export type CallResult =
+  | { readonly kind: 'fault'; readonly fault: GatewayFault; readonly end: FaultEnd }
+  | { readonly kind: 'answer'; readonly answer: Answer; readonly end: AnswerEnd }
 
 export interface SendOptions {
   /** Aborts, with a fault as its reason, when nobody wants a place any more; default: never. */
@@ -81,6 +88,26 @@ export class Upstream {
     return new RetryState(exchange, this.#dispatcher)
   }
 
+  /**
+   * Sends one call that carries the work of several leases, all at one backend, and collects its answer. It is settled for the
+   * backend; what becomes of each lease says its holder, by `settlePart`. Never rejects.
+   */
+  async call(leases: readonly Lease[], request: BackendRequest, options: AttemptOptions): Promise<CallResult> {
+    const { node, kind = '' } = leases[0] as Lease
+    const attempt = new Attempt(undefined, options)
+    const start = isListenedTo() ? { node, attempt: 1, kind, traceparent: undefined } : undefined
+    const startedAt = performance.now()
+    const result = (await this.#dispatch({ requestFor: () => request }, node, attempt, start)) as CollectResult
+    const answered = (performance.now() - startedAt) / 1000
+    const told: CallResult =
+      result.kind === 'fault'
+        ? { kind: 'fault', fault: result.fault, end: result }
+        : { kind: 'answer', answer: result.answer, end: callEnd(result.answer.status, answered) }
+    settleCall(leases, told.end)
+    if (start) attemptEnd.publish({ start, end: told.end, sent: attempt.sent })
+    return told
+  }
+
   /** One try at one backend; `undefined` where another is to follow. */
   async #try(exchange: Exchange, state: RetryState, lease: Lease, options: SendOptions): Promise<Outcome | undefined> {
     const { node } = lease
@@ -88,15 +115,8 @@ export class Upstream {
     const attempt = new Attempt(options.sink?.(lease), options)
     attempt.acceptsSecondRun = exchange.retry.mayRunTwice
     options.onAttempt?.(attempt)
-    const start = attemptStart.hasSubscribers || attemptEnd.hasSubscribers ? startOf(state, lease) : undefined
-    let result: AttemptResult
-    try {
-      const request = exchange.requestFor(node)
-      this.#transport.dispatch(node, start ? announced(request, start) : request, attempt)
-      result = await attempt.result
-    } catch (cause) {
-      result = { kind: 'fault', fault: new GatewayFault('ERR_INTERNAL', undefined, { cause }), refused: false }
-    }
+    const start = isListenedTo() ? startOf(state, lease) : undefined
+    const result = await this.#dispatch(exchange, node, attempt, start)
     const firstByteSeconds = attempt.answeredAt > 0 ? (attempt.answeredAt - startedAt) / 1000 : 0
     const end = endOf(exchange, state, lease, result, firstByteSeconds)
     settle(lease, end)
@@ -111,9 +131,25 @@ export class Upstream {
       if (conclusion === fault) return { kind: 'fault', fault, sent: attempt.sent, ...common }
       return this.#concluded(state, conclusion, node.name)
     }
-    const { step } = end as AttemptEnd & { kind: 'answer' }
+    const { step } = end as AnswerEnd
     if (step === 'pass') return { kind: 'answer', answer: result.answer, lease, firstByteSeconds, ...common }
     return state.mayFollow(step) ? undefined : this.#concluded(state, state.conclusion(), node.name)
+  }
+
+  /** Every outcome is a result, so that no lease is lost. */
+  async #dispatch(
+    exchange: Pick<Exchange, 'requestFor'>,
+    node: TrackedNode,
+    attempt: Attempt,
+    start: AttemptStart | undefined,
+  ): Promise<AttemptResult> {
+    try {
+      const request = exchange.requestFor(node)
+      this.#transport.dispatch(node, start ? announced(request, start) : request, attempt)
+      return await attempt.result
+    } catch (cause) {
+      return { kind: 'fault', fault: new GatewayFault('ERR_INTERNAL', undefined, { cause }), refused: false }
+    }
   }
 
   #concluded(state: RetryState, end: ReturnType<RetryState['conclusion']>, asked: string | undefined): Outcome {
@@ -145,8 +181,17 @@ function endOf(
   return { kind: 'answer', status, step, firstByteSeconds, work, model }
 }
 
+function callEnd(status: number, firstByteSeconds: number): AnswerEnd {
+  const step = isPushback(status) ? 'pushback' : 'pass'
+  return { kind: 'answer', status, step, firstByteSeconds, work: 'goesOn' }
+}
+
+function isListenedTo(): boolean {
+  return attemptStart.hasSubscribers || attemptEnd.hasSubscribers
+}
+
 function startOf(state: RetryState, { node }: Lease): AttemptStart {
-  return { node, attempt: state.tried.size, caller: state.caller, kind: state.kind, traceparent: undefined }
+  return { node, attempt: state.tried.size, kind: state.kind, traceparent: undefined }
 }
 
 function announced(request: BackendRequest, start: AttemptStart): BackendRequest {

@@ -15,7 +15,7 @@ import type { AnswerStep } from './retryState.ts'
 /** How an attempt ended. */
 export type AttemptEnd = FaultEnd | AnswerEnd
 
-interface FaultEnd {
+export interface FaultEnd {
   readonly kind: 'fault'
   readonly fault: GatewayFault
   /** Nothing listens at the backend's address. */
@@ -49,7 +49,7 @@ export function settle(lease: Lease, end: AttemptEnd): void {
     const verdict = lease.verdict ?? judgeAnswer(lease, end)
     noteAnswer(fleet, node, end, verdict)
   }
-  release(lease, end)
+  settlePart(lease, end)
 }
 
 /**
@@ -66,7 +66,14 @@ export function settleCall(leases: readonly Lease[], end: AttemptEnd): void {
 
 /** What became of one of the leases of a call. */
 export function settlePart(lease: Lease, end: AttemptEnd): void {
-  release(lease, end)
+  lease.exchangeEnded()
+  if (end.kind === 'answer' && end.work === 'goesOn' && end.step === 'pass' && isAccepted(end.status)) return
+  lease.workEnded(outcomeOf(end))
+}
+
+/** Work that a backend has accepted, and that nobody here will follow: when it ends, nobody hears. */
+export function abandon(lease: Lease): void {
+  lease.workEnded('cancelled')
 }
 
 /**
@@ -116,12 +123,6 @@ function noteFault(fleet: Fleet, node: TrackedNode, { fault, refused }: FaultEnd
   if (fault.fault.source !== 'upstream') return
   node.counts.errors++
   fleet.failed(node, fault.message, { refused, lost: !HAS_BEGUN.includes(fault.code) })
-}
-
-function release(lease: Lease, end: AttemptEnd): void {
-  lease.exchangeEnded()
-  if (end.kind === 'answer' && end.work === 'goesOn' && end.step === 'pass' && isAccepted(end.status)) return
-  lease.workEnded(outcomeOf(end))
 }
 
 function outcomeOf(end: AttemptEnd): WorkOutcome {

@@ -3,6 +3,7 @@ import { Semaphore } from '../../base/semaphore.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { MemoryBudget, Reservation } from '../../memory/budget.ts'
 import type { Answer } from '../../upstream/attempt.ts'
+import { abandon } from '../../upstream/settle.ts'
 import { idIn } from '../accepted.ts'
 import type { Ledger } from '../../ledger/ledger.ts'
 import { isSeenElsewhere, type LiveJob, type LiveJobs } from '../liveJobs.ts'
@@ -150,9 +151,7 @@ export class Failover {
       live.moved(job, { lease, nodeJobId, localAddress: lease.node.localAddress ?? '' })
       const [from, to] = [job.node.name, lease.node.name]
       logger.info('job runs again', { job: job.record.id, from, node: to, run: job.record.runs + 1, why })
-    }
-    // It may run there, unseen.
-    else lease.workEnded('pushback')
+    } else abandon(lease)
     return nodeJobId !== undefined
   }
 }
