@@ -10,6 +10,8 @@ export default {
     // Tests and benchmarks start a gateway of their own.
     'src/main.ts!',
     'src/ledger/sqlite/worker.ts!',
+    // What the dashboard runs in the browser.
+    'src/dashboard/page/poll.ts!',
     'test/**/*.test.ts',
     // Commands of package.json and of pages.
     'test/{bench/forwarding,bench/routing,chaos/chaos,demo/demo,fuzz/fuzz}.ts',

@@ -210,7 +210,7 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
         '/services': servicesPage(watch),
         '/stats': statsPage(watch),
         '/metrics': metrics.page,
-        '/dashboard': dashboardPage,
+        '/dashboard': dashboardPage(),
       },
     },
     drain,

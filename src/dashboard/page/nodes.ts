@@ -1,28 +1,57 @@
 /** The table of nodes: what its columns show, mean and sort by. */
-export const NODES = String.raw`
+
+import type { NodeStats } from './answers.ts'
+import { byId, clock, count, duration, element, refresh, significant } from './format.ts'
+
 const MOST_NAMES = 4
 const MOST_AVOIDED = 3
 const FAILING = 0.1
 const SUSPECT = 1
 
-const part = (text, className = '') => ({ text, className })
-const numeric = (value) => (node) => [part(count(node[value]))]
-const timed = (value) => (node) => [part(duration(node[value]))]
+/** A piece of a cell: a text, a bar of this level (1 is full), or names. */
+type Part =
+  | { readonly text: string; readonly className: string }
+  | { readonly bar: number }
+  | { readonly names: readonly string[] }
+
+type Show = (node: NodeStats) => readonly Part[]
+
+interface Column {
+  readonly label: string
+  readonly about: string
+  readonly sortBy: (node: NodeStats) => string | number
+  readonly show: Show
+  readonly isNumber?: true
+}
+
+/** The members of a node that are numbers. */
+type Figure = { [K in keyof NodeStats]: NodeStats[K] extends number ? K : never }[keyof NodeStats] & string
+
+const part = (text: string, className = ''): Part => ({ text, className })
+const numeric =
+  (value: Figure): Show =>
+  (node) => [part(count(node[value]))]
+const timed =
+  (value: Figure): Show =>
+  (node) => [part(duration(node[value]))]
+
+const STATE: Column = {
+  label: 'State',
+  about:
+    'Whether it gets work. A node whose requests keep failing is ejected for a while; one that answers a kind of work worse than its siblings gets none of that kind.',
+  sortBy: (node) => (node.healthy ? 1 : 0),
+  show: stateParts,
+}
 
 /** What each column shows of a node, as parts; sorting is by a text or a number. */
-const COLUMNS = [
+const COLUMNS: readonly Column[] = [
   {
     label: 'Node',
     about: 'Its address or name as listed, and its kind.',
     sortBy: (node) => node.name,
     show: (node) => [part(node.name, 'name'), part(node.kind === 'openai' ? 'OpenAI-compatible' : 'Infernet', 'kind')],
   },
-  {
-    label: 'State',
-    about: 'Whether it gets work. A node whose requests keep failing is ejected for a while; one that answers a kind of work worse than its siblings gets none of that kind.',
-    sortBy: (node) => (node.healthy ? 1 : 0),
-    show: stateParts,
-  },
+  STATE,
   {
     label: 'Runs',
     about: 'Its containers or models.',
@@ -31,7 +60,8 @@ const COLUMNS = [
   },
   {
     label: 'Load',
-    about: 'Jobs thought to be there, also of others, against how many it runs at once. Where the bar is full, further jobs wait.',
+    about:
+      'Jobs thought to be there, also of others, against how many it runs at once. Where the bar is full, further jobs wait.',
     sortBy: (node) => node.load / node.concurrency,
     show: (node) => [
       { bar: node.load / node.concurrency },
@@ -97,9 +127,9 @@ const COLUMNS = [
   },
 ]
 
-const namesOf = (node) => node.containers ?? node.models ?? []
+const namesOf = (node: NodeStats): readonly string[] => node.containers ?? node.models ?? []
 
-function stateParts(node) {
+function stateParts(node: NodeStats): Part[] {
   const parts = [node.healthy ? part('healthy', 'state good') : part('unhealthy', 'state bad')]
   if (node.ejected_until) parts.push(part('ejected until ' + clock(node.ejected_until), 'why'))
   for (const { kind, reason, until } of node.avoided.slice(0, MOST_AVOIDED)) {
@@ -116,26 +146,26 @@ function stateParts(node) {
 }
 
 /** The state first, so that what needs care is on top; rows of like state stay where they are. */
-let order = { column: COLUMNS[1], direction: 1 }
+let order: { readonly column: Column; readonly direction: number } = { column: STATE, direction: 1 }
 const inNumbers = new Intl.Collator(undefined, { numeric: true })
 
-function compare(one, other) {
+function compare(one: NodeStats, other: NodeStats): number {
   const [a, b] = [order.column.sortBy(one), order.column.sortBy(other)]
-  const difference = typeof a === 'string' ? inNumbers.compare(a, b) : a - b
+  const difference = typeof a === 'number' && typeof b === 'number' ? a - b : inNumbers.compare(String(a), String(b))
   return order.direction * difference || inNumbers.compare(one.name, other.name)
 }
 
-let shownNodes = []
-const rows = new Map()
+let shownNodes: readonly NodeStats[] = []
+const rows = new Map<string, HTMLTableRowElement>()
 
-function showNodes(nodes) {
+export function showNodes(nodes: readonly NodeStats[]): void {
   shownNodes = nodes
-  const seen = new Map()
+  const seen = new Map<string, number>()
   const sorted = [...nodes].sort(compare).map((node) => {
     const name = node.kind + ' ' + node.name
     const times = (seen.get(name) ?? 0) + 1
     seen.set(name, times)
-    return [name + ' ' + times, node]
+    return [name + ' ' + times, node] as const
   })
   const kept = new Set(sorted.map(([key]) => key))
   for (const [key, row] of rows) {
@@ -148,21 +178,21 @@ function showNodes(nodes) {
   byId('scroll').hidden = nodes.length === 0
 }
 
-function place(row, node, position) {
+function place(row: HTMLTableRowElement, node: NodeStats, position: number): void {
   const body = byId('nodes')
   // A row that stays in its place is not touched: moving it would take away focus and selection.
   if (body.children[position] !== row) body.insertBefore(row, body.children[position] ?? null)
   row.classList.toggle('down', !node.healthy)
-  COLUMNS.forEach((column, index) => refresh(row.cells[index], column.show(node), partElement))
+  COLUMNS.forEach((column, index) => refresh(row.cells[index]!, column.show(node), partElement))
 }
 
-function rowOf(key) {
+function rowOf(key: string): HTMLTableRowElement {
   const known = rows.get(key)
   if (known) return known
   const cells = COLUMNS.map((column, index) => {
     const cell = element(index === 0 ? 'th' : 'td', column.isNumber ? 'number' : '', [])
     cell.setAttribute('role', index === 0 ? 'rowheader' : 'cell')
-    if (index === 0) cell.scope = 'row'
+    if (index === 0) cell.setAttribute('scope', 'row')
     cell.dataset.label = column.label
     return cell
   })
@@ -172,9 +202,10 @@ function rowOf(key) {
   return row
 }
 
-function partElement({ text, className, bar, names }) {
-  if (names) return nameList(names)
-  if (bar === undefined) return element('span', className, text)
+function partElement(shown: Part): HTMLElement {
+  if ('names' in shown) return nameList(shown.names)
+  if ('text' in shown) return element('span', shown.className, shown.text)
+  const { bar } = shown
   const level = element('span', bar > 1 ? 'level over' : 'level', '')
   level.style.width = Math.min(100, Math.round(bar * 100)) + '%'
   const frame = element('span', 'bar', [level])
@@ -182,7 +213,7 @@ function partElement({ text, className, bar, names }) {
   return frame
 }
 
-function nameList(names) {
+function nameList(names: readonly string[]): HTMLElement {
   const items = names.map((name) => element('span', 'chip', name))
   if (names.length <= MOST_NAMES) return element('span', 'chips', items)
   const rest = items.splice(MOST_NAMES - 1)
@@ -190,7 +221,7 @@ function nameList(names) {
   return element('span', 'chips', [...items, element('details', '', [summary, ...rest])])
 }
 
-function showHeads() {
+export function showHeads(): void {
   const heads = COLUMNS.map((column) => {
     const button = element('button', '', column.label)
     button.type = 'button'
@@ -206,17 +237,19 @@ function showHeads() {
   byId('meanings').replaceChildren(...meanings)
 }
 
-function sortBy(column) {
+function sortBy(column: Column): void {
   const first = column.isNumber ? -1 : 1
   order = { column, direction: order.column === column ? -order.direction : first }
   markOrder()
   showNodes(shownNodes)
 }
 
-function markOrder() {
+function markOrder(): void {
   COLUMNS.forEach((column, index) => {
     const direction = order.direction > 0 ? 'ascending' : 'descending'
-    byId('heads').cells[index].setAttribute('aria-sort', column === order.column ? direction : 'none')
+    byId<HTMLTableRowElement>('heads').cells[index]!.setAttribute(
+      'aria-sort',
+      column === order.column ? direction : 'none',
+    )
   })
 }
-`

@@ -1,25 +1,31 @@
 /** The banner, the tiles of figures and the warnings. */
-export const SUMMARY = String.raw`
+
+import type { Health, ImageConflict, Stats } from './answers.ts'
+import { byId, bytes, count, duration, element, longDuration, refresh, setText } from './format.ts'
+
 const banner = byId('banner')
 
-function showBanner(status, text) {
+export function showBanner(status: string, text: string): void {
   banner.dataset.status = status
   setText(banner, text)
 }
 
-function showHealth({ status, reason, healthy_services: healthy = '' }) {
+export function showHealth({ status, reason, healthy_services: healthy = '' }: Health): void {
   const [some, all] = healthy.split('/')
   const backends = some + ' of ' + all + ' backends'
-  const texts = {
+  const texts: Record<string, string> = {
     healthy: 'Healthy: ' + backends,
     unhealthy: 'Unhealthy: ' + (reason ?? backends),
     draining: 'Draining: running requests go on, new work is turned away',
   }
-  showBanner(status, texts[status] ?? String(status))
+  showBanner(status, texts[status] ?? status)
   document.title = status + ' ' + healthy + ' – Infernet Gateway'
 }
 
-function tilesOf(stats) {
+/** A figure with its name, perhaps a note and a class. */
+type Tile = readonly [name: string, value: string, note?: string, className?: string]
+
+function tilesOf(stats: Stats): Tile[] {
   const { jobs, fleet } = stats
   return [
     ['Healthy backends', count(stats.healthy_services) + ' of ' + count(stats.total_services)],
@@ -32,22 +38,21 @@ function tilesOf(stats) {
   ]
 }
 
-function showSummary(stats) {
+export function showSummary(stats: Stats): void {
   setText(byId('about'), 'version ' + stats.version + ', up for ' + longDuration(stats.uptime))
   refresh(byId('tiles'), tilesOf(stats), tile)
   byId('warnings').hidden = stats.image_conflicts.length === 0
   refresh(byId('conflicts'), stats.image_conflicts, conflictItem)
 }
 
-function tile([name, value, note = '', className = '']) {
-  const lines = [element('dt', '', name), element('dd', '', value)]
+function tile([name, value, note = '', className = '']: Tile): HTMLElement {
+  const lines: HTMLElement[] = [element('dt', '', name), element('dd', '', value)]
   if (note) lines.push(element('dd', 'note', note))
   return element('div', className, lines)
 }
 
-function conflictItem({ container, images }) {
+function conflictItem({ container, images }: ImageConflict): HTMLElement {
   const each = Object.entries(images).map(([image, nodes]) => element('li', '', image + ' on ' + nodes.join(', ')))
   const text = 'The container “' + container + '” stands for different images, so results depend on the node:'
   return element('li', '', [text, element('ul', '', each)])
 }
-`

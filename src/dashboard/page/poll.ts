@@ -1,5 +1,10 @@
 /** Asks the gateway again and again, and says so when it does not answer. */
-export const POLL = String.raw`
+
+import type { Health, Stats } from './answers.ts'
+import { byId, clock, setText } from './format.ts'
+import { showHeads, showNodes } from './nodes.ts'
+import { showBanner, showHealth, showSummary } from './summary.ts'
+
 const PERIOD_MS = 2000
 const TIMEOUT_MS = 5000
 const STORED = 'infernet-gateway ops key'
@@ -10,12 +15,12 @@ const IS_TOO_DEEP = /dashboard\/+$/.test(location.pathname)
 
 let key = readKey()
 let isRefused = false
-let heardAt
-let timer
+let heardAt: number | undefined
+let timer: ReturnType<typeof setTimeout> | undefined
 let isAsking = false
 
 /** Kept for this tab alone; a browser that allows no storage forgets it with the page. */
-function readKey() {
+function readKey(): string {
   try {
     return sessionStorage.getItem(STORED) ?? ''
   } catch {
@@ -23,7 +28,7 @@ function readKey() {
   }
 }
 
-function keepKey(given) {
+function keepKey(given: string): void {
   key = given
   try {
     if (key) sessionStorage.setItem(STORED, key)
@@ -33,26 +38,26 @@ function keepKey(given) {
   }
 }
 
-async function ask(path) {
+async function ask<T>(path: string): Promise<{ status: number; body: T }> {
   // Without a key of ours the browser sends the one that it opened the page with.
   const headers = { Accept: 'application/json', ...(key && { Authorization: 'Bearer ' + key }) }
-  const options = { headers, cache: 'no-store', signal: AbortSignal.timeout(TIMEOUT_MS) }
+  const options: RequestInit = { headers, cache: 'no-store', signal: AbortSignal.timeout(TIMEOUT_MS) }
   const answer = await fetch(HOME + path, options).catch(() => {
     throw new Error('No connection to the gateway')
   })
-  const body = await answer.json().catch(() => {
+  const body = (await answer.json().catch(() => {
     throw new Error('The gateway does not answer as it should')
-  })
+  })) as T
   return { status: answer.status, body }
 }
 
-async function poll() {
+async function poll(): Promise<void> {
   clearTimeout(timer)
   isAsking = true
   const used = key
   let waitMs = PERIOD_MS
   try {
-    const [health, stats] = await Promise.all([ask('health'), ask('stats')])
+    const [health, stats] = await Promise.all([ask<Health>('health'), ask<Stats & { error?: string }>('stats')])
     if (stats.status === 401) waitMs = refused(used)
     else if (stats.status === 200) showStats(stats.body)
     else throw new Error('The gateway answers: ' + stats.body.error)
@@ -63,10 +68,10 @@ async function poll() {
     showLoss(error)
   }
   isAsking = false
-  timer = setTimeout(poll, waitMs)
+  timer = setTimeout(() => void poll(), waitMs)
 }
 
-function showStats(stats) {
+function showStats(stats: Stats): void {
   byId('login').hidden = true
   byId('figures').hidden = false
   isRefused = false
@@ -75,7 +80,7 @@ function showStats(stats) {
 }
 
 /** A key that is not, or no longer, valid is dropped; then the browser's own gets its chance. Returns ms until the next try. */
-function refused(used) {
+function refused(used: string): number {
   if (used !== key) return 0
   if (key) {
     keepKey('')
@@ -89,20 +94,20 @@ function refused(used) {
   return PERIOD_MS
 }
 
-function showLoss(error) {
+function showLoss(error: unknown): void {
   const since = heardAt === undefined ? '' : ' since ' + clock(heardAt) + '; the figures are of that time'
-  showBanner('lost', error.message + since + '. Trying again…')
+  showBanner('lost', (error instanceof Error ? error.message : String(error)) + since + '. Trying again…')
   document.title = 'no connection – Infernet Gateway'
   document.body.classList.add('stale')
 }
 
 byId('login').addEventListener('submit', (event) => {
   event.preventDefault()
-  keepKey(byId('key').value.trim())
-  byId('key').value = ''
+  const field = byId<HTMLInputElement>('key')
+  keepKey(field.value.trim())
+  field.value = ''
   if (!isAsking) void poll()
 })
 
 showHeads()
 void poll()
-`
