@@ -1,8 +1,10 @@
 import type { NodeSpec } from './address.ts'
+import { retryAfterSeconds } from '../base/retryAfter.ts'
 import { Contact, Health } from './health.ts'
 import type { ContainerInfo, NodeInfo } from './info.ts'
 import type { NodeLoad } from './load/nodeLoad.ts'
 import type { EntryDefaults, ModelEntry } from './modelList.ts'
+import { Cooldowns, type RateLimitHeaders } from './politeness.ts'
 import { PrefixTrials } from './prefixTrials.ts'
 import { ServiceModels } from './serviceModels.ts'
 
@@ -17,8 +19,6 @@ export interface NodeCounts {
 }
 
 const RESPONSE_MEAN_WEIGHT = 0.1
-/** Rests kept per node; past this the ended ones are dropped. */
-const MAX_RESTS = 10_000
 
 const NO_MODELS = new ServiceModels({ models: [] }, { ownedBy: '', created: 0 })
 
@@ -60,7 +60,7 @@ export class TrackedNode {
   localAddress: string | undefined
   /** When any part of an answer to a request came from it last, monotonic ms. Polls are not counted. */
   heardAtMs = -Infinity
-  readonly #rests = new Map<string, number>()
+  readonly #cooldowns = new Cooldowns()
 
   constructor(spec: NodeSpec, load: NodeLoad) {
     this.spec = spec
@@ -111,21 +111,19 @@ export class TrackedNode {
 
   /** After a pushback: no more of this (endpoint and caller) until `until`, seconds. */
   rest(what: string, until: number, now: number): void {
-    if (this.#rests.size >= MAX_RESTS) {
-      for (const [key, end] of this.#rests) if (end <= now) this.#rests.delete(key)
-      if (this.#rests.size >= MAX_RESTS) return
-    }
-    this.#rests.set(what, until)
+    this.#cooldowns.set(what, until, now)
+  }
+
+  /** It answered 429: leaves `what` alone for as long as it asks. Returns that in seconds. */
+  pushedBack(what: string, headers: RateLimitHeaders, now: number): number {
+    const seconds = retryAfterSeconds(headers)
+    this.rest(what, now + seconds, now)
+    return seconds
   }
 
   /** Seconds that `what` still has to rest here; 0 when it may be tried. */
   restsFor(what: string, now: number): number {
-    if (this.#rests.size === 0) return 0
-    const until = this.#rests.get(what)
-    if (until === undefined) return 0
-    if (until > now) return until - now
-    this.#rests.delete(what)
-    return 0
+    return this.#cooldowns.secondsLeft(what, now)
   }
 
   responded(seconds: number): void {

@@ -2,14 +2,15 @@ import { jittered } from './jitter.ts'
 import { Semaphore } from '../base/semaphore.ts'
 import type { TrackedNode } from './node.ts'
 import { Pace } from './pace.ts'
+import { CallBudget } from './politeness.ts'
 import { isSilence, type Prober, type ProbeResult } from './probe.ts'
 
 /** A node that failed is asked again after this long, then twice as long, up to the interval. Seconds. */
 const FIRST_RETRY_SECONDS = 1
 /** Traffic that failed brings the next poll forward to this far after the last one, seconds. */
 const SOONEST_SECONDS = 0.5
-/** Below this many remaining calls no poll is made ahead of time. */
-const SPARE_CALLS = 3
+/** Calls that are left for others; below this no poll is made ahead of time. */
+const RESERVE_CALLS = 3
 /** A poll that nobody answers that soon stands in nobody's way any longer, seconds. */
 const HOLD_SECONDS = 1
 const MOST_AT_ONCE = 128
@@ -55,8 +56,7 @@ export class Poller {
   #isSilent = false
   #pollAgain = false
   #stopped = false
-  #notBefore = 0
-  #spareCalls = Infinity
+  #budget = new CallBudget(RESERVE_CALLS)
   /** Resolves when the next poll, or the one that runs, has ended; undefined where nobody waits for it. */
   #ended: PromiseWithResolvers<void> | undefined
 
@@ -88,8 +88,8 @@ export class Poller {
 
   /** Brings the next poll forward to `at` (monotonic seconds), unless the node wants to be left alone. */
   pollBy(at: number): void {
-    if (this.#polling || this.#stopped || at >= this.#dueAt || this.#spareCalls < SPARE_CALLS) return
-    this.#schedule(Math.max(at, this.#notBefore) - this.#options.now())
+    if (this.#polling || this.#stopped || at >= this.#dueAt || !this.#budget.hasSpareCalls) return
+    this.#schedule(Math.max(at, this.#budget.notBefore) - this.#options.now())
   }
 
   /** The end of a poll that shows how the node is now; undefined where one ended that lately, or the node wants to be left alone. */
@@ -97,7 +97,7 @@ export class Poller {
     const now = this.#options.now()
     if (!this.#polling) {
       if (this.#stopped || now - this.#lastEndedAt < maxAgeSeconds) return undefined
-      if (now < this.#notBefore || this.#spareCalls < SPARE_CALLS) return undefined
+      if (now < this.#budget.notBefore || !this.#budget.hasSpareCalls) return undefined
       this.pollBy(now)
     }
     this.#ended ??= Promise.withResolvers()
@@ -140,13 +140,15 @@ export class Poller {
 
   #delayAfter(result: ProbeResult): number {
     const { intervalSeconds } = this.#options
-    this.#spareCalls = result.outcome === 'info' ? (result.rateLimitRemaining ?? Infinity) : Infinity
-    this.#notBefore = 0
+    // What an earlier answer said does not outlast one that says nothing.
+    this.#budget = new CallBudget(RESERVE_CALLS)
+    if (result.outcome === 'info') this.#budget.observe(200, result.headers, this.#options.now())
     if (result.outcome === 'pushback') {
-      this.#notBefore = this.#options.now() + result.retryAfterSeconds
+      const now = this.#options.now()
+      this.#budget.observe(429, result.headers, now)
       // Of one that is not in use yet nothing is known before it answers: not a whole interval for that.
       const delay = this.#node.health.isHealthy ? jittered(intervalSeconds) : this.#nextRetryDelay()
-      return Math.max(result.retryAfterSeconds, delay)
+      return Math.max(this.#budget.notBefore - now, delay)
     }
     if (result.outcome === 'failed' || result.outcome === 'unasked') return this.#nextRetryDelay()
     this.#failures = 0

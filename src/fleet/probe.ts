@@ -1,12 +1,12 @@
 import axios, { type AxiosResponse } from 'axios'
 import type { Readable } from 'node:stream'
-import { retryAfterSeconds, type RetryAfterHeaders } from '../base/retryAfter.ts'
 import { urlOf } from './address.ts'
 import { isExhausted } from './exhausted.ts'
 import { InfoShapeError, infoSteps, type LeftOut, type NodeInfo } from './info.ts'
 import { modelSteps, type ModelEntry, type ModelList } from './modelList.ts'
 import type { TrackedNode } from './node.ts'
 import type { ForwardProxies } from './forwardProxies.ts'
+import type { RateLimitHeaders } from './politeness.ts'
 import { Polls } from './polls.ts'
 import { keyHeaderOf } from './serviceKey.ts'
 import type { MemoryBudget, Reservation } from '../memory/budget.ts'
@@ -24,7 +24,7 @@ const ANTHROPIC_VERSION = '2023-06-01'
 
 /** What one poll found. */
 export type ProbeResult =
-  | { readonly outcome: 'info'; readonly info: NodeInfo; readonly rateLimitRemaining: number | undefined }
+  | { readonly outcome: 'info'; readonly info: NodeInfo; readonly headers: RateLimitHeaders }
   | {
       readonly outcome: 'models'
       /** Missing where the service lists none, and its operator does. */
@@ -32,7 +32,7 @@ export type ProbeResult =
       readonly leftOut?: LeftOut | undefined
       readonly prefix: string
     }
-  | { readonly outcome: 'pushback'; readonly retryAfterSeconds: number }
+  | { readonly outcome: 'pushback'; readonly headers: RateLimitHeaders }
   /** Nobody could be asked, for want of something here; says nothing of the node. */
   | { readonly outcome: 'unasked'; readonly reason: string }
   | { readonly outcome: 'failed'; readonly reason: string; readonly refused: boolean; readonly answered: boolean }
@@ -98,7 +98,7 @@ export class Prober {
     const answer = await this.#get(node, '/info', memory)
     const common = commonResult(answer)
     if (common) return common
-    return { outcome: 'info', info: await read(answer, infoSteps), rateLimitRemaining: remaining(answer) }
+    return { outcome: 'info', info: await read(answer, infoSteps), headers: answer.headers as RateLimitHeaders }
   }
 
   async #askModels(node: TrackedNode, memory: Reservation | undefined): Promise<ProbeResult> {
@@ -203,9 +203,7 @@ async function collected({ data }: Opened, memory: Reservation | undefined): Pro
 }
 
 function commonResult(answer: Answer): ProbeResult | undefined {
-  if (answer.status === 429) {
-    return { outcome: 'pushback', retryAfterSeconds: retryAfterSeconds(answer.headers as RetryAfterHeaders) }
-  }
+  if (answer.status === 429) return { outcome: 'pushback', headers: answer.headers as RateLimitHeaders }
   if (answer.status === 200) return undefined
   return { outcome: 'failed', reason: `answered ${answer.status}`, refused: false, answered: true }
 }
@@ -231,11 +229,6 @@ async function readModels(answer: Answer, node: TrackedNode): Promise<ModelList 
     if (node.spec.models && error instanceof InfoShapeError) return undefined
     throw error
   }
-}
-
-function remaining(answer: Answer): number | undefined {
-  const value = Number(answer.headers['ratelimit-remaining'] ?? NaN)
-  return Number.isFinite(value) ? value : undefined
 }
 
 function reasonOf(error: unknown): string {

@@ -5,7 +5,6 @@ import type { MemoryBudget, Reservation } from '../memory/budget.ts'
 import { objectSteps, PLAIN_LIMITS } from '../json/index.ts'
 import { inTurns, Slice } from '../base/turns.ts'
 import { collect, type BackendRequest } from '../upstream/attempt.ts'
-import { retryAfterSeconds } from '../base/retryAfter.ts'
 import type { Transport } from '../upstream/transport.ts'
 
 /** A node that is slower than its asker waits still gets this long, so that the next asker has its answer. */
@@ -183,10 +182,7 @@ export class Resources {
     const now = (kept.at = this.#now())
     if (result.kind !== 'answer') return undefined
     const { status, headers, body } = result.answer
-    if (status === 429) {
-      const seconds = retryAfterSeconds(headers)
-      node.rest(RESOURCES_PATH, now + seconds, now)
-    }
+    if (status === 429) node.pushedBack(RESOURCES_PATH, headers, now)
     return status === 200 ? await read(body) : undefined
   }
 }

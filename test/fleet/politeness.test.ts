@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { CallBudget } from '../../../src/jobs/follow/budget.ts'
+import { CallBudget, Cooldowns } from '../../src/fleet/politeness.ts'
 
 /** What a node with 60 calls a minute says when so many are left. */
 const left = (remaining: number): Record<string, string> => ({
@@ -51,11 +51,40 @@ describe('calls to a node', () => {
     }
   })
 
+  test('that can wait are not made from the reserve, which a 429 does not change', () => {
+    const budget = new CallBudget(3)
+    assert.ok(budget.hasSpareCalls)
+    budget.observe(200, left(2), 0)
+    assert.ok(!budget.hasSpareCalls)
+    budget.observe(429, { ...left(0), 'retry-after': '7' }, 0)
+    assert.ok(budget.hasSpareCalls)
+    assert.equal(budget.notBefore, 7)
+  })
+
   test('are never put off beyond what a timer holds', () => {
     const budget = new CallBudget()
     budget.observe(200, { 'ratelimit-limit': '2', 'ratelimit-remaining': '1', 'ratelimit-reset': '99999999999' }, 0)
     assert.ok(budget.nextCallAt <= 3600)
     budget.observe(429, { 'retry-after': '99999999999' }, 0)
     assert.ok(budget.nextCallAt <= 3600)
+  })
+})
+
+describe('what a backend wants no more of', () => {
+  test('waits until its time is over, and nothing else does', () => {
+    const cooldowns = new Cooldowns()
+    cooldowns.set('jobs of one', 17, 10)
+    assert.equal(cooldowns.secondsLeft('jobs of one', 12), 5)
+    assert.equal(cooldowns.secondsLeft('jobs of another', 12), 0)
+    assert.equal(cooldowns.secondsLeft('jobs of one', 17), 0)
+  })
+
+  test('is kept in bounded memory, of which those that are over make room', () => {
+    const cooldowns = new Cooldowns()
+    for (let n = 0; n < 10_000; n++) cooldowns.set(`caller ${n}`, 20, 10)
+    cooldowns.set('one more', 20, 10)
+    assert.equal(cooldowns.secondsLeft('one more', 11), 0)
+    cooldowns.set('one more', 40, 30)
+    assert.equal(cooldowns.secondsLeft('one more', 31), 9)
   })
 })
