@@ -1,3 +1,4 @@
+import { withTimeout } from '../base/withTimeout.ts'
 import { Fifo } from '../base/fifo.ts'
 import type { TrackedNode } from './node.ts'
 import { Poller, type PollerOptions } from './poller.ts'
@@ -47,11 +48,7 @@ export class Pollers {
   async freshen(nodes: readonly TrackedNode[], seconds: number): Promise<void> {
     const maxAge = Math.max(FRESH_SECONDS, nodes.length / MOST_FRESH_POLLS_PER_SECOND)
     const polls = nodes.flatMap((node) => this.of(node)?.fresh(maxAge) ?? [])
-    if (polls.length === 0) return
-    const late = Promise.withResolvers<void>()
-    const timer = setTimeout(late.resolve, seconds * 1000)
-    await Promise.race([Promise.all(polls), late.promise])
-    clearTimeout(timer)
+    if (polls.length > 0) await withTimeout(Promise.all(polls), seconds)
   }
 
   #startSome(): void {

@@ -1,3 +1,4 @@
+import { withTimeout } from '../base/withTimeout.ts'
 import type { TrackedNode } from './node.ts'
 
 /** Whether anything is known of the fleet yet. Once ready, always ready: later on an empty fleet is an answer too. */
@@ -16,10 +17,7 @@ export class Readiness {
   /** Waits until `isReady`, but no longer than `seconds`. Returns whether it is. */
   async wait(seconds: number): Promise<boolean> {
     if (this.#isReady) return true
-    const timer = Promise.withResolvers<void>()
-    const handle = setTimeout(timer.resolve, seconds * 1000)
-    await Promise.race([this.#ready.promise, timer.promise])
-    clearTimeout(handle)
+    await withTimeout(this.#ready.promise, seconds)
     return this.#isReady
   }
 

@@ -1,4 +1,5 @@
 import type { Request, RequestHandler, Response } from 'express'
+import { withTimeout } from '../base/withTimeout.ts'
 import { GatewayFault } from '../faults.ts'
 
 /** Counts running requests, and turns new work away while the gateway shuts down. */
@@ -46,9 +47,7 @@ export class Drain {
     if (this.#isIdle) return
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#onIdle = resolve
-    const timer = setTimeout(resolve, timeoutSeconds * 1000)
-    await promise
-    clearTimeout(timer)
+    await withTimeout(promise, timeoutSeconds)
   }
 
   /** Refuses new work while draining; for routes that start something. */

@@ -1,9 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { Semaphore } from '../base/semaphore.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import type { MemoryBudget, Reservation } from '../memory/budget.ts'
 import { objectSteps, PLAIN_LIMITS } from '../json/index.ts'
 import { inTurns, Slice } from '../base/turns.ts'
+import { withTimeout } from '../base/withTimeout.ts'
 import { collect, type BackendRequest } from '../upstream/attempt.ts'
 import type { Transport } from '../upstream/transport.ts'
 
@@ -104,7 +104,7 @@ export class Resources {
       answers.push(new LazyAnswer(node, kept))
       if (slice.isOver) await slice.next()
     }
-    if (asked.length > 0) await atMost(Promise.all(asked), waitSeconds)
+    if (asked.length > 0) await withTimeout(Promise.all(asked), waitSeconds)
     return answers.filter(({ answer }) => answer !== undefined)
   }
 
@@ -189,13 +189,6 @@ export class Resources {
 
 function sizeOf(key: string, { answer }: Kept): number {
   return KEPT_OVERHEAD + 2 * key.length + (answer?.length ?? 0)
-}
-
-/** Waits for `work`, but no longer than `seconds`. */
-async function atMost(work: Promise<unknown>, seconds: number): Promise<void> {
-  const ended = new AbortController()
-  const late = sleep(seconds * 1000, undefined, { signal: ended.signal }).catch(() => undefined)
-  await Promise.race([work, late]).finally(() => ended.abort())
 }
 
 /** The answer, if it is an object of objects; a copy, which keeps nothing else in memory. */

@@ -2,6 +2,7 @@ import { Writable } from 'node:stream'
 import { styleText } from 'node:util'
 import winston from 'winston'
 import type { LogFields, Logger as LoggerPort } from '../base/logger.ts'
+import { withTimeout } from '../base/withTimeout.ts'
 import { bounded, shortLine, toJson } from './logText.ts'
 
 type LogLevel = 'error' | 'warn' | 'info' | 'debug'
@@ -17,7 +18,7 @@ export interface Logger extends LoggerPort {
 /** Bytes that may wait for a slow reader of the log; further lines are dropped and counted, for memory's sake. */
 const maxWaitingBytes = 8 * 1024 * 1024
 
-const flushTimeoutMs = 1000
+const flushTimeoutSeconds = 1
 
 /** Fields that are left of a line that was too long. */
 const MOST_ESSENTIALS = 20
@@ -100,11 +101,9 @@ class StandardOutput extends Writable {
   async flush(): Promise<void> {
     if (this.#isClosed || process.stdout.writableLength === 0) return
     const { promise, resolve } = Promise.withResolvers<void>()
-    const timer = setTimeout(resolve, flushTimeoutMs)
     process.stdout.once('error', () => resolve())
     process.stdout.write('', () => resolve())
-    await promise
-    clearTimeout(timer)
+    await withTimeout(promise, flushTimeoutSeconds)
   }
 }
 

@@ -1,4 +1,5 @@
-import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as turn } from 'node:timers/promises'
+import { withTimeout } from '../../base/withTimeout.ts'
 import { AddressError, parseAddressLine, withoutCredentials, type DnsName, type NodeSpec } from '../address.ts'
 import { DnsNodes } from './dnsNodes.ts'
 import type { Logger } from '../../base/logger.ts'
@@ -6,8 +7,8 @@ import type { NodeSource } from './source.ts'
 import { SteadyList } from './steadyList.ts'
 import { WatchedFile } from './watchedFile.ts'
 
-/** How long the first list waits for names to resolve, ms. */
-const FIRST_LOOKUP_MS = 3000
+/** How long the first list waits for names to resolve, seconds. */
+const FIRST_LOOKUP_SECONDS = 3
 /** Lines that are read in one turn of the event loop: a few milliseconds. */
 const LINES_A_TURN = 500
 /** Bad lines of one reading that are logged one by one. */
@@ -49,7 +50,7 @@ export class IpsFile implements NodeSource {
       onError: (error) => this.#logger.warn('addresses file cannot be read, keeping the last list', { file, error }),
       onRecovery: () => this.#logger.info('addresses file can be read again', { file }),
     })
-    await Promise.race([this.#names.whenTried(), sleep(FIRST_LOOKUP_MS, undefined, { ref: false })])
+    await withTimeout(this.#names.whenTried(), FIRST_LOOKUP_SECONDS)
   }
 
   reread(): void {

@@ -1,3 +1,4 @@
+import { withTimeout } from '../../base/withTimeout.ts'
 import { GatewayFault } from '../../faults.ts'
 import type { Fleet } from '../../fleet/fleet.ts'
 import { requireContainers, type Requirement } from '../../dispatch/requirement.ts'
@@ -12,7 +13,7 @@ import type { JobRecord } from '../../ledger/ledger.ts'
 import type { LiveJob } from '../liveJobs.ts'
 
 /** A node accepts a job at once, before it runs; one that is silent for longer hangs. */
-const ANSWER_TIMEOUT_MS = 10_000
+const ANSWER_TIMEOUT_SECONDS = 10
 
 export interface ResubmissionOptions {
   readonly fleet: Fleet
@@ -92,6 +93,7 @@ function whileHealthy(requirement: Requirement): Requirement {
 }
 
 function limitWait(attempt: Attempt): void {
-  const timer = setTimeout(() => attempt.abort(new GatewayFault('ERR_NODE_SILENT')), ANSWER_TIMEOUT_MS)
-  void attempt.result.then(() => clearTimeout(timer))
+  void withTimeout(attempt.result, ANSWER_TIMEOUT_SECONDS).then((isAnswered) => {
+    if (!isAnswered) attempt.abort(new GatewayFault('ERR_NODE_SILENT'))
+  })
 }
