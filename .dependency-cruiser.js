@@ -30,7 +30,7 @@ const LAYERS = {
   base: [],
   ids: ['faults'],
   faults: [],
-  config: [],
+  config: ['base'],
 }
 
 /**

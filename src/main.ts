@@ -25,6 +25,7 @@ import { Failover } from './jobs/follow/failover.ts'
 import { Follower } from './jobs/follow/follower.ts'
 import { Idempotency } from './jobs/idempotency.ts'
 import type { Ledger } from './ledger/ledger.ts'
+import { parseStateUrl } from './base/stateUrl.ts'
 import { openLedger } from './ledger/open.ts'
 import { LiveJobs } from './jobs/liveJobs.ts'
 import { RequestRoom } from './jobs/requestRoom.ts'
@@ -261,8 +262,8 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
 
 /** Beside the ledger, so that what workers fetched once stays valid. */
 function openKeys(stateUrl: string): Promise<TicketKeys> {
-  const file = stateUrl.startsWith('sqlite:') ? stateUrl.slice('sqlite:'.length) : undefined
-  return file === undefined ? ephemeralTicketKeys() : openTicketKeys(join(dirname(file), 'ticket-key.pem'))
+  const state = parseStateUrl(stateUrl)
+  return state.kind === 'sqlite' ? openTicketKeys(join(dirname(state.file), 'ticket-key.pem')) : ephemeralTicketKeys()
 }
 
 function sourcesOf(

@@ -1,5 +1,6 @@
 import convict from 'convict'
 import ipaddr from 'ipaddr.js'
+import { parseStateUrl, StateUrlError } from '../base/stateUrl.ts'
 
 /**
  * What a value may be, one convict format each. `coerce` reads text and leaves it alone where it is not understood, so
@@ -121,12 +122,16 @@ function coerceTrustProxy(text: string): unknown {
 }
 
 function validateStateUrl(value: unknown): void {
-  if (typeof value === 'string' && /^rediss?:/i.test(value)) {
-    throw new Error('must be memory: or sqlite:FILE; redis:// is not supported yet')
+  try {
+    parseStateUrl(String(value))
+  } catch (error) {
+    const isPlanned = error instanceof StateUrlError && error.isPlanned
+    const allowed = 'memory: or sqlite:FILE'
+    refuseUnless(
+      false,
+      isPlanned ? `${allowed}; redis:// is not supported yet` : `${allowed}, such as sqlite:data/gateway.db`,
+    )
   }
-  // `sqlite://data/x.db` would be the absolute path /data/x.db, which hardly anybody means.
-  const isFile = typeof value === 'string' && /^sqlite:(?!\/\/(?!\/))(?!:)./.test(value)
-  refuseUnless(value === 'memory:' || isFile, 'memory: or sqlite:FILE, such as sqlite:data/gateway.db')
 }
 
 type Format = { validate: (value: unknown, options: FormatOptions) => void; coerce?: (text: string) => unknown }

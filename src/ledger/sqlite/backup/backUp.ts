@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline'
 import { DatabaseSync } from 'node:sqlite'
 import { refuseForeignLog } from '../foreignLog.ts'
 import { LedgerOpenError } from '../../ledger.ts'
-import { sqlitePathOf } from '../../open.ts'
+import { stateOf } from '../../open.ts'
 import { lock, openError, refuseForeignFile } from '../file.ts'
 import { giveIdentity, logPathOf, refuseMissingLog, setMarksEqual } from '../log.ts'
 import { socketPathOf, WORDS } from './channel.ts'
@@ -33,10 +33,10 @@ class BackupError extends Error {
  * @throws BackupError, LedgerOpenError
  */
 export async function backUp(stateUrl: string, target: string): Promise<Backup> {
-  const source = sqlitePathOf(stateUrl)
-  if (source === undefined)
+  const state = stateOf(stateUrl)
+  if (state.kind !== 'sqlite')
     throw new BackupError('--backup needs STATE_URL=sqlite:FILE; other ledgers are not in a file')
-  const path = resolve(source)
+  const path = resolve(state.file)
   const file = resolve(target)
   refuseExisting(file)
   const part = `${file}.part-${process.pid}`
