@@ -61,7 +61,7 @@ export function judge(
 
 function hasSibling(fleet: Fleet, node: TrackedNode, requirement: Requirement): boolean {
   for (const other of fleet.nodes.values())
-    if (other !== node && other.health.isHealthy && requirement.fits(other)) return true
+    if (other !== node && other.isReachable && requirement.fits(other)) return true
   return false
 }
 

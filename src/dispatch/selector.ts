@@ -1,4 +1,5 @@
 import { preferredFor } from './affinity.ts'
+import { Eligibility, Fallback } from './eligibility.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import { comparedKindOf } from './judge.ts'
 import type { SelectionContext, SelectNode } from './policies/candidate.ts'
@@ -38,7 +39,8 @@ export class Selector {
   readonly #policy: SelectNode
   readonly #random: () => number
   #version = -1
-  readonly #healthy = new Map<string, readonly TrackedNode[]>()
+  /** Reachable nodes by requirement. */
+  readonly #reachable = new Map<string, readonly TrackedNode[]>()
 
   constructor(fleet: Fleet, policy: SelectNode = lowestScore, random: () => number = Math.random) {
     this.#fleet = fleet
@@ -49,41 +51,34 @@ export class Selector {
   /** The best node for a request. Takes nothing: see `Lease`. */
   pick(requirement: Requirement, options: PickOptions = {}): Choice {
     const now = this.#fleet.now()
-    const { except, restKey, cost, kind = comparedKindOf(requirement) } = options
-    let restsForSeconds = Infinity
-    const isFree = (node: TrackedNode): boolean => {
-      if (except?.has(node)) return false
-      const rests = restKey === undefined ? 0 : node.restsFor(restKey, now)
-      if (rests > 0) restsForSeconds = Math.min(restsForSeconds, rests)
-      return rests === 0
-    }
-    const context = this.#contextOf(requirement, now, cost)
-    const isTrusted = (node: TrackedNode): boolean => node.load.admits(now) && isFree(node)
+    const { session, cost, kind = comparedKindOf(requirement) } = options
     const outliers = this.#fleet.outliers.choice(kind, now)
-    // A retry is no trial: it goes to one that is set aside only where nobody else is left.
-    const isRetry = except !== undefined && except.size > 0
-    const allows =
-      outliers === undefined
-        ? isTrusted
-        : (node: TrackedNode): boolean => isTrusted(node) && outliers.admits(node, now, isRetry)
-    const healthy = this.candidates(requirement)
-    const node =
-      (options.session === undefined ? undefined : preferredFor(options.session, healthy, now, allows)) ??
-      this.#policy(healthy, { ...context, allows }) ??
-      // All are set aside for this kind of work: as if none were.
-      (outliers && this.#policy(healthy, { ...context, allows: isTrusted })) ??
-      // Where everybody is ejected for failing traffic, a try is still better than a refusal.
-      this.#policy(healthy, { ...context, allows: isFree }) ??
-      this.#policy(this.#whenNobodyIsHealthy(requirement, now), { ...context, allows: isFree })
-    return { node, restsForSeconds: node || restsForSeconds === Infinity ? 0 : restsForSeconds }
+    const eligibility = new Eligibility(now, outliers, options)
+    const allows = (node: TrackedNode): boolean => eligibility.allows(node)
+    const context = this.#contextOf(requirement, now, cost, allows)
+    const reachable = this.candidates(requirement)
+    let node = session === undefined ? undefined : preferredFor(session, reachable, now, allows)
+    node ??= this.#policy(reachable, context)
+    if (!node) {
+      if (outliers) {
+        eligibility.fallback = Fallback.setAside
+        node = this.#policy(reachable, context)
+      }
+      eligibility.fallback = Fallback.ejected
+      node ??= this.#policy(reachable, context)
+      eligibility.fallback = Fallback.unhealthy
+      node ??= this.#policy(this.#whenMostAreUnhealthy(requirement, now), context)
+    }
+    const { leastRestSeconds } = eligibility
+    return { node, restsForSeconds: node || leastRestSeconds === Infinity ? 0 : leastRestSeconds }
   }
 
   /** Best first, for look-ups: only nodes that may be shown as healthy, or where all are ejected those, as in `pick`. */
   rank(requirement: Requirement, n: number, offset: number): TrackedNode[] {
     const now = this.#fleet.now()
     const candidates = this.candidates(requirement)
-    const trusted = candidates.filter((node) => !node.load.isEjected(now))
-    const healthy = trusted.length > 0 ? trusted : candidates
+    const shown = candidates.filter((node) => node.isHealthy(now))
+    const healthy = shown.length > 0 ? shown : candidates
     const context = this.#contextOf(requirement, now)
     if (this.#policy === lowestScore) return this.#rankByScore(requirement, healthy, context, n, offset)
     // Another policy only knows how to choose one: the best, then the best of the others, and so on.
@@ -97,10 +92,15 @@ export class Selector {
     return [...ranked].slice(offset)
   }
 
-  #contextOf({ kind: nodeKind, workKind }: Requirement, now: number, cost?: number): SelectionContext<TrackedNode> {
+  #contextOf(
+    { kind: nodeKind, workKind }: Requirement,
+    now: number,
+    cost?: number,
+    allows?: (node: TrackedNode) => boolean,
+  ): SelectionContext<TrackedNode> {
     const fleet = this.#fleet.loads[nodeKind]
     const kind = fleet.kinds.find(workKind)
-    return { now, fleet, random: this.#random, costRatio: fleet.costRatioOf(cost, kind), kind }
+    return { now, fleet, random: this.#random, costRatio: fleet.costRatioOf(cost, kind), kind, allows }
   }
 
   /** Those that are set aside for this kind of work come last: of work that they get by look-ups no answer is seen. */
@@ -123,16 +123,16 @@ export class Selector {
     return ranked.slice(offset, offset + n)
   }
 
-  /** Healthy nodes that fit, ejected ones included, in the order of the lists; the same array until the fleet changes. */
+  /** Reachable nodes that fit, in the order of the lists; the same array until the fleet changes. */
   candidates(requirement: Requirement): readonly TrackedNode[] {
-    if (this.#version !== this.#fleet.version || this.#healthy.size > MAX_REMEMBERED_REQUIREMENTS) {
-      this.#healthy.clear()
+    if (this.#version !== this.#fleet.version || this.#reachable.size > MAX_REMEMBERED_REQUIREMENTS) {
+      this.#reachable.clear()
       this.#version = this.#fleet.version
     }
-    let found = this.#healthy.get(requirement.key)
+    let found = this.#reachable.get(requirement.key)
     if (!found) {
-      found = [...this.#fleet.nodes.values()].filter((node) => node.health.isHealthy && requirement.fits(node))
-      if (requirement.key.length <= MAX_REMEMBERED_KEY) this.#healthy.set(requirement.key, found)
+      found = [...this.#fleet.nodes.values()].filter((node) => node.isReachable && requirement.fits(node))
+      if (requirement.key.length <= MAX_REMEMBERED_KEY) this.#reachable.set(requirement.key, found)
     }
     return found
   }
@@ -141,7 +141,7 @@ export class Selector {
    * If most of the fleet looks unhealthy at once, our own network is the likelier culprit: whoever fits and
    * does not plainly refuse may be tried. Never for look-ups, and nobody is shown as healthy for it.
    */
-  #whenNobodyIsHealthy(requirement: Requirement, now: number): readonly TrackedNode[] {
+  #whenMostAreUnhealthy(requirement: Requirement, now: number): readonly TrackedNode[] {
     // A service's models are only promised while it is healthy.
     const all = [...this.#fleet.nodes.values()].filter((node) => node.isInfernet)
     const unhealthy = all.filter((node) => !node.isHealthy(now)).length

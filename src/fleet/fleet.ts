@@ -126,7 +126,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
 
   /** Nodes whose polls go well, those included that are set aside for failing traffic: what the fleet can do. */
   reachable(kind: NodeKind): TrackedNode[] {
-    return [...this.nodes.values()].filter((node) => node.health.isHealthy && node.spec.kind === kind)
+    return [...this.nodes.values()].filter((node) => node.isReachable && node.spec.kind === kind)
   }
 
   /** Origins of all nodes, those included that only have jobs left. */

@@ -84,9 +84,14 @@ export class TrackedNode {
     return this.spec.kind === 'infernet'
   }
 
-  /** True when it may be shown as healthy: by its polls, and not ejected for failing traffic. */
+  /** Its polls go well and it is listed: it may get work, or where it is ejected, trials. */
+  get isReachable(): boolean {
+    return this.health.isHealthy && !this.isRetired
+  }
+
+  /** True when it may be shown as healthy, and be named to those who look up: reachable, and not ejected for failing traffic. */
   isHealthy(now: number): boolean {
-    return this.health.isHealthy && !this.isRetired && !this.load.isEjected(now)
+    return this.isReachable && !this.load.isEjected(now)
   }
 
   get pending(): number {

@@ -88,7 +88,7 @@ function whileHealthy(requirement: Requirement): Requirement {
   return {
     ...requirement,
     key: `healthy ${requirement.key}`,
-    fits: (node) => node.health.isHealthy && requirement.fits(node),
+    fits: (node) => node.isReachable && requirement.fits(node),
   }
 }
 

@@ -1,0 +1,57 @@
+import type { KindOutliers } from '../fleet/load/outliers/kindOutliers.ts'
+import type { TrackedNode } from '../fleet/node.ts'
+
+/** Who may be chosen besides, once nobody else is left: each fallback includes those before it. */
+export const Fallback = {
+  none: 0,
+  /** Nodes that are set aside for this kind of work. */
+  setAside: 1,
+  /** Nodes that are ejected for failing traffic: a try is still better than a refusal. */
+  ejected: 2,
+  /** Nodes that look unhealthy, where most of the fleet does: see `Selector`. */
+  unhealthy: 3,
+} as const
+
+export type FallbackLevel = (typeof Fallback)[keyof typeof Fallback]
+
+/** What decides whether a node that fits may be chosen for one request. */
+export class Eligibility {
+  readonly now: number
+  /** Nodes that were tried already. */
+  readonly #except: ReadonlySet<TrackedNode> | undefined
+  readonly #restKey: string | undefined
+  /** A retry is no trial: it goes to one that is set aside only where nobody else is left. */
+  readonly #isRetry: boolean
+  /** Undefined where nobody is set aside for this kind of work. */
+  readonly #outliers: KindOutliers<TrackedNode> | undefined
+  fallback: FallbackLevel = Fallback.none
+  /** Least seconds until one of those that were refused because they rest may be asked again. */
+  leastRestSeconds = Infinity
+
+  constructor(
+    now: number,
+    outliers: KindOutliers<TrackedNode> | undefined,
+    { except, restKey }: { except?: ReadonlySet<TrackedNode> | undefined; restKey?: string | undefined },
+  ) {
+    this.now = now
+    this.#outliers = outliers
+    this.#except = except
+    this.#restKey = restKey
+    this.#isRetry = except !== undefined && except.size > 0
+  }
+
+  /** The one predicate: whether this node may be chosen now, as far as the fallback goes. */
+  allows(node: TrackedNode): boolean {
+    const { now, fallback } = this
+    if (fallback < Fallback.ejected && !node.load.admits(now)) return false
+    if (this.#except?.has(node)) return false
+    const rests = this.#restKey === undefined ? 0 : node.restsFor(this.#restKey, now)
+    if (rests > 0) {
+      this.leastRestSeconds = Math.min(this.leastRestSeconds, rests)
+      return false
+    }
+    return (
+      fallback >= Fallback.setAside || this.#outliers === undefined || this.#outliers.admits(node, now, this.#isRetry)
+    )
+  }
+}
