@@ -15,7 +15,8 @@ const LAYERS = {
   main: beneathMain,
   app: beneathApp,
   observability: beneathApp,
-  openapi: ['http', 'faults'],
+  // The table of paths is data alone, which imports nothing.
+  openapi: ['http', 'faults', 'openai/forwardedPaths'],
   dashboard: [],
   jobs: beneathFeatures,
   openai: beneathFeatures,

@@ -29,6 +29,7 @@ import {
 import { issueRoute, publicKey, readRouteBody, requireRouteKey, type RouteDeps } from './lookup/route.ts'
 import { forwardOpenAi, type OpenAiDeps } from './openai/forward.ts'
 import { modelPages } from './openai/models.ts'
+import { FORWARDED_ROUTES } from './openai/forwardedPaths.ts'
 import { readAzurePaths } from './openai/paths.ts'
 import { openRealtime } from './openai/realtime.ts'
 import { forwardResponse, type ResponsePart } from './openai/responses/byId.ts'
@@ -61,17 +62,6 @@ export interface AppDeps {
   readonly onClosed: (req: Request, res: Response) => void
   readonly onUntrustedForwarding: (peer: string) => void
 }
-
-/** What OpenAI-compatible services are asked for, with their prefix and without. Every other `POST /v1/…` is forwarded too. */
-const OPENAI_NAMES = [
-  ...['/chat/completions', '/completions', '/embeddings', '/responses'],
-  ...['/messages', '/rerank', '/score', '/tokenize'],
-]
-const OPENAI_PATHS = [
-  ...OPENAI_NAMES.flatMap((name) => [`/v1${name}`, name]),
-  ...['/v1/messages/count_tokens', '/v1/moderations', '/v1/audio/*path', '/v1/images/*path'],
-  '/openai/deployments/:model/*path',
-]
 
 /** All routes, in order. */
 export function createApp(deps: AppDeps): Express {
@@ -142,7 +132,7 @@ export function createApp(deps: AppDeps): Express {
   addPath(app, '/v1/responses/:id', { GET: response(''), DELETE: response(''), POST: [...work, openai] })
   addPath(app, '/v1/responses/:id/input_items', { GET: response('/input_items') })
   addPath(app, '/v1/responses/:id/cancel', { POST: response('/cancel') })
-  for (const path of OPENAI_PATHS) addPath(app, path, { POST: [...work, openai] })
+  for (const path of FORWARDED_ROUTES) addPath(app, path, { POST: [...work, openai] })
   const models = modelPages(deps.openai)
   for (const path of ['/v1/models', '/models']) {
     addPath(app, path, { GET: [...client, models.list] })

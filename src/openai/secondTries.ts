@@ -2,12 +2,10 @@ import { isPushback, isRefusal } from '../dispatch/refusal.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import type { Elsewhere } from '../upstream/exchange.ts'
 import type { RetryBudget } from '../upstream/retryBudget.ts'
+import { FORWARDED_PATHS } from './forwardedPaths.ts'
 
-/** What only generates: done twice it costs work, and changes nothing. */
-const GENERATING = new Set([
-  ...['/chat/completions', '/completions', '/embeddings', '/messages', '/messages/count_tokens'],
-  ...['/rerank', '/score', '/tokenize', '/responses'],
-])
+/** What may run twice, by path. */
+const GENERATING = new Set(FORWARDED_PATHS.filter((known) => known.onlyGenerates).map(({ path }) => path))
 
 /** OpenAI's own code for a `previous_response_id` that a service does not have. */
 const PREVIOUS_NOT_FOUND = 'previous_response_not_found'

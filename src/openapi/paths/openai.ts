@@ -1,4 +1,5 @@
 import { errorShapeAt } from '../../http/errorShapes.ts'
+import { FORWARDED_PATHS } from '../../openai/forwardedPaths.ts'
 import { CLIENT_FAULTS, OPENAI_FAULTS, REALTIME_FAULTS, shapedFaultAnswers } from '../faultAnswers.ts'
 import {
   json,
@@ -40,42 +41,24 @@ interface Forwarded {
   readonly answer?: Answer
 }
 
-/** Forwarded with and without `/v1`. What a path is for is said by the API that the services are compatible with. */
-const WITH_SHORT_FORM: Readonly<Record<string, Forwarded>> = {
-  '/chat/completions': { operationId: 'chat', summary: 'Chat' },
-  '/completions': { operationId: 'complete', summary: 'Completions' },
-  '/embeddings': { operationId: 'embed', summary: 'Embeddings' },
-  '/responses': { operationId: 'respond', summary: 'Responses' },
-  '/messages': { operationId: 'message', summary: 'Messages' },
-  '/rerank': { operationId: 'rerank', summary: 'Reranking' },
-  '/score': { operationId: 'score', summary: 'Scores of similarity' },
-  '/tokenize': { operationId: 'tokenize', summary: 'Tokens of a text' },
-}
-
-/** Operation by path. */
-const FORWARDED: Readonly<Record<string, Forwarded>> = {
-  ...Object.fromEntries(
-    Object.entries(WITH_SHORT_FORM).flatMap(([path, { operationId, summary }]): [string, Forwarded][] => [
-      [`/v1${path}`, { operationId, summary }],
-      [path, { operationId: `${operationId}Short`, summary: `The same as \`/v1${path}\`` }],
-    ]),
-  ),
-  '/v1/messages/count_tokens': { operationId: 'countTokens', summary: 'Number of tokens of messages' },
-  '/v1/moderations': { operationId: 'moderate', summary: 'Moderation' },
-  '/v1/audio/speech': { operationId: 'speak', summary: 'Text to speech', answer: FILE },
-  '/v1/audio/transcriptions': { operationId: 'transcribe', summary: 'Speech to text', isForm: true },
-  '/v1/audio/translations': { operationId: 'translate', summary: 'Speech to English text', isForm: true },
-  '/v1/images/generations': { operationId: 'generateImage', summary: 'Images' },
-  '/v1/images/edits': { operationId: 'editImage', summary: 'Images from images', isForm: true },
-  '/v1/images/variations': { operationId: 'varyImage', summary: 'Variations of an image', isForm: true },
-}
+/** Operation by path. What a path is for is said by the API that the services are compatible with. */
+const FORWARDED: Readonly<Record<string, Forwarded>> = Object.fromEntries(
+  FORWARDED_PATHS.flatMap((known): [string, Forwarded][] => {
+    const { path, operationId, summary, isForm, answersFile, hasShortForm } = known
+    const about = { operationId, summary, ...(isForm && { isForm }), ...(answersFile && { answer: FILE }) }
+    const whole: [string, Forwarded] = [`/v1${path}`, about]
+    if (!hasShortForm) return [whole]
+    return [whole, [path, { operationId: `${operationId}Short`, summary: `The same as \`/v1${path}\`` }]]
+  }),
+)
 
 /** For clients of Azure's SDKs, whose path names the model. */
-const DEPLOYMENTS: Readonly<Record<string, Forwarded>> = {
-  '/openai/deployments/{model}/chat/completions': { operationId: 'deploymentChat', summary: 'Chat' },
-  '/openai/deployments/{model}/completions': { operationId: 'deploymentComplete', summary: 'Completions' },
-  '/openai/deployments/{model}/embeddings': { operationId: 'deploymentEmbed', summary: 'Embeddings' },
-}
+const DEPLOYMENTS: Readonly<Record<string, Forwarded>> = Object.fromEntries(
+  FORWARDED_PATHS.filter((known) => known.hasDeploymentForm).map(({ path, operationId, summary }) => [
+    `/openai/deployments/{model}${path}`,
+    { operationId: `deployment${operationId[0]!.toUpperCase()}${operationId.slice(1)}`, summary },
+  ]),
+)
 
 const MODEL: Parameter = {
   ...{ name: 'model', in: 'path', required: true, schema: { type: 'string' } },
