@@ -26,9 +26,8 @@ function fail(line: string, exitCode: number): void {
 }
 
 async function printVersion(): Promise<void> {
-  const { readFileSync } = await import('node:fs')
-  const manifest = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
-  console.log((JSON.parse(manifest) as { version: string }).version)
+  const { packageVersion } = await import('./base/packageVersion.ts')
+  console.log(packageVersion())
 }
 
 /** One line for people; the stack too where `debug` asks for it. */

@@ -1,4 +1,4 @@
-import { closeSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, openSync } from 'node:fs'
 import type { Server } from 'node:http'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
@@ -25,6 +25,7 @@ import { Failover } from './jobs/follow/failover.ts'
 import { Follower } from './jobs/follow/follower.ts'
 import { Idempotency } from './jobs/idempotency.ts'
 import type { Ledger } from './ledger/ledger.ts'
+import { packageVersion } from './base/packageVersion.ts'
 import { parseStateUrl } from './base/stateUrl.ts'
 import { openLedger } from './ledger/open.ts'
 import { LiveJobs } from './jobs/liveJobs.ts'
@@ -294,9 +295,4 @@ async function waitUntilReady(fleet: Fleet): Promise<void> {
 async function listen(server: Server, { port, host }: Settings): Promise<void> {
   server.listen(port, host)
   await once(server, 'listening')
-}
-
-function packageVersion(): string {
-  const manifest = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
-  return (JSON.parse(manifest) as { version: string }).version
 }
