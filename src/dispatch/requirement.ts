@@ -6,8 +6,6 @@ import { GatewayFault } from '../faults.ts'
 /** What a fault repeats of a list of containers: a client may have named one by megabytes, or a hundred thousand. */
 const MOST_NAMED = 20
 const LONGEST_NAME = 100
-/** When to come back after "no healthy node", seconds: about as long as a node needs to be seen again. */
-const RETRY_AFTER_SECONDS = '5'
 
 /** What a request asks of a node. Those with the same key are the same requirement. */
 export interface Requirement {
@@ -77,10 +75,7 @@ export function nobodyRuns(containers: readonly string[]): GatewayFault {
 
 /** The fault where nobody is there who could take it. */
 export function noHealthyNode(message: string, params?: Readonly<Record<string, unknown>>): GatewayFault {
-  return new GatewayFault('ERR_NO_NODE', message, {
-    ...(params && { params }),
-    headers: { 'Retry-After': RETRY_AFTER_SECONDS },
-  })
+  return new GatewayFault('ERR_NO_NODE', message, params && { params })
 }
 
 /** A name that a client made up, within a message. */

@@ -13,7 +13,7 @@ export function toFault(error: unknown): GatewayFault {
   return new GatewayFault('ERR_INTERNAL', undefined, { cause: error })
 }
 
-/** `Retry-After` of a 429 or 503 whose fault has no better one, seconds. */
+/** `Retry-After` of a 429 or 503 whose fault has no better one, seconds: about as long as a node needs to be seen again. */
 export const RETRY_AFTER_SECONDS = '5'
 
 /** Answers with a fault, or cuts the connection where an answer has begun: a cut is the only honest signal left. */

@@ -132,7 +132,6 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
     if (this.#maxPerCaller > 0 && unfinished + count > this.#maxPerCaller) {
       throw new GatewayFault('ERR_TOO_MANY_JOBS', `At most ${this.#maxPerCaller} unfinished jobs are allowed`, {
         params: { limit: this.#maxPerCaller, unfinished },
-        headers: { 'Retry-After': '5' },
       })
     }
     this.#room.take(

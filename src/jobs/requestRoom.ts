@@ -4,7 +4,6 @@ import { JOB_OVERHEAD_BYTES } from '../ledger/ledger.ts'
 
 /** Part of the ledger that the unfinished requests of one caller may take. */
 const CALLERS_PART = 1 / 4
-const RETRY_SECONDS = '5'
 /** Longer lists of containers are not measured: they are no longer than the request that they are from. */
 const MOST_MEASURED = 16
 /** What JSON adds to an id in a list. */
@@ -57,11 +56,11 @@ export class RequestRoom {
       throw new GatewayFault(
         'ERR_TOO_MANY_BYTES',
         `The unfinished requests of one caller may take ${limit} bytes, a quarter of STATE_MAX_BYTES`,
-        { params: { limit, unfinished, requested: bytes }, headers: { 'Retry-After': RETRY_SECONDS } },
+        { params: { limit, unfinished, requested: bytes } },
       )
     }
     if (this.#bytes + bytes > this.#maxBytes) {
-      throw new GatewayFault('ERR_LEDGER_FULL', undefined, { headers: { 'Retry-After': RETRY_SECONDS } })
+      throw new GatewayFault('ERR_LEDGER_FULL')
     }
     this.add(caller, bytes)
   }

@@ -50,9 +50,7 @@ function modelNotFound(model: string): GatewayFault {
 export function noService(fleet: Fleet, model: string): GatewayFault {
   for (const { spec, models } of fleet.nodes.values()) {
     if (spec.kind !== 'openai' || (models.isComplete && models.nameFor(model) === undefined)) continue
-    return new GatewayFault('ERR_NO_SERVICE', `No healthy services available for model '${model.slice(0, 500)}'`, {
-      headers: { 'Retry-After': '5' },
-    })
+    return new GatewayFault('ERR_NO_SERVICE', `No healthy services available for model '${model.slice(0, 500)}'`)
   }
   return modelNotFound(model)
 }

@@ -46,7 +46,5 @@ export async function atHome<T>(home: Home, forwarding: Promise<T>): Promise<T> 
 
 /** The fault where the service that has a response is down: no other has it. */
 export function homeIsDown({ id }: Home): GatewayFault {
-  return new GatewayFault('ERR_NO_SERVICE', `The service that has response '${shortened(id)}' is not available`, {
-    headers: { 'Retry-After': '5' },
-  })
+  return new GatewayFault('ERR_NO_SERVICE', `The service that has response '${shortened(id)}' is not available`)
 }
