@@ -8,13 +8,14 @@ import { joinArray } from '../json/index.ts'
 import { writeAnswer } from '../upstream/writeAnswer.ts'
 import { inTurns } from '../base/turns.ts'
 import type { Submitter } from './accepted.ts'
-import { BatchRun, faultResult, type BatchItem, type Refusal } from './batchRun.ts'
+import { faultResult, type BatchItem, type Refusal } from './batchItems.ts'
+import { BatchRun } from './batchRun.ts'
 import { BATCH_PATH, type JobDeps } from './deps.ts'
 import { hashBody } from './idempotency.ts'
 import { readJobOptions } from './jobOptions.ts'
 import { roomFor } from './requestRoom.ts'
 import { batchSteps, type ReadItem } from './shape.ts'
-import { keptAnswerOf, writeKept } from './submit.ts'
+import { keptAnswerOf, writeKept } from './keptAnswers.ts'
 
 /** Nodes that an answer names. */
 const MOST_NAMED = 20

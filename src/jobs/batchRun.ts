@@ -3,7 +3,6 @@ import type { Lease } from '../dispatch/lease.ts'
 import { Semaphore } from '../base/semaphore.ts'
 import { GatewayFault } from '../faults.ts'
 import { toFault } from '../http/errors.ts'
-import { errorBody } from '../http/errorShapes.ts'
 import type { RequestMemory } from '../http/context.ts'
 import { memoryOf } from '../http/requestMemory.ts'
 import { arraySteps } from '../json/index.ts'
@@ -17,32 +16,12 @@ import type { FlatHeaders } from '../upstream/headers.ts'
 import { inTurns, Slice } from '../base/turns.ts'
 import { acceptJob, idIn, isDuplicate, namesId, newRecord, type Submitter } from './accepted.ts'
 import { batchBody } from './batchBody.ts'
+import { conclude, faultResult, itemBody, resultOf, type BatchItem } from './batchItems.ts'
 import { BATCH_PATH, JOBS_PATH, type JobDeps } from './deps.ts'
 import type { AcceptedJob } from './liveJobs.ts'
 import { isNodeSpecificRefusal, requirementOf } from './requirements.ts'
 import type { Submission } from './shape.ts'
-import { jobHeaders, SubmissionExchange } from './submit.ts'
-
-/** One item of a batch, as the bytes that came, and what became of it. */
-export interface BatchItem {
-  readonly bytes: Buffer
-  /** The room that it takes in the ledger until its end, bytes; 0 where it is no job. */
-  readonly room: number
-  /** Missing where the item was refused before anything was sent. */
-  readonly submission?: Submission
-  result?: { readonly body: Buffer; readonly fault?: GatewayFault; readonly refusal?: Refusal }
-  node?: string
-  /** A node has taken it. */
-  isAccepted?: boolean
-  /** It is a job in the ledger. */
-  isOurs?: boolean
-}
-
-/** A node's answer to all that it was sent, no item apart, by which none of it was taken. */
-export interface Refusal {
-  readonly answer: Answer
-  readonly nodeName: string
-}
+import { jobHeaders, SubmissionExchange } from './submissionExchange.ts'
 
 /** An item on its way. */
 interface Travelling {
@@ -281,31 +260,6 @@ function passOn({ item, lease }: Travelling, result: NonNullable<BatchItem['resu
   settlePart(lease, { ...end, work: 'unmeasured' })
   item.result = result
   item.node = lease.node.name
-}
-
-function conclude(item: BatchItem, fault: GatewayFault): void {
-  item.result = faultResult(fault)
-}
-
-/** A fault as the answer to one item. */
-export function faultResult(fault: GatewayFault): { body: Buffer; fault: GatewayFault } {
-  return { body: Buffer.from(errorBody(fault)), fault }
-}
-
-function resultOf(answer: Answer, nodeName: string | undefined): NonNullable<BatchItem['result']> {
-  return { body: itemBody(answer), ...(nodeName !== undefined && { refusal: { answer, nodeName } }) }
-}
-
-/** A node's answer to the whole, as the answer to one item: its own JSON error where it is one. */
-function itemBody(answer: Answer): Buffer {
-  if (answer.status === 200 || answer.body[0] === 0x7b) return trimmed(answer.body)
-  return Buffer.from(errorBody(new GatewayFault('ERR_NODE_NONSENSE', `The node answered ${answer.status}`)))
-}
-
-function trimmed(body: Buffer): Buffer {
-  let end = body.length
-  while (end > 0 && (body[end - 1] as number) <= 0x20) end--
-  return body.subarray(0, end)
 }
 
 async function partsOf(body: Buffer): Promise<Buffer[] | undefined> {

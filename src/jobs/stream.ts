@@ -14,7 +14,7 @@ import type { LiveJob } from './liveJobs.ts'
 import { roomFor } from './requestRoom.ts'
 import { submissionSteps } from './shape.ts'
 import { requirementOf } from './requirements.ts'
-import { jobHeaders, SubmissionExchange, type Outgoing } from './submit.ts'
+import { jobHeaders, SubmissionExchange, type Outgoing } from './submissionExchange.ts'
 
 const NEWLINE = 0x0a
 /** A first line longer than this is no id. */

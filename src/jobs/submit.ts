@@ -1,28 +1,24 @@
 import type { Request, Response } from 'express'
 import type { Lease } from '../dispatch/lease.ts'
-import type { Requirement } from '../dispatch/requirement.ts'
 import { GatewayFault } from '../faults.ts'
 import { contextOf } from '../http/context.ts'
-import { memoryOf, replayRefused } from '../http/requestMemory.ts'
+import { memoryOf } from '../http/requestMemory.ts'
 import { readBody } from '../http/readBody.ts'
-import type { Answer, BackendRequest } from '../upstream/answer.ts'
-import type { AcceptedWork, Exchange, RetryPolicy } from '../upstream/exchange.ts'
+import type { Answer } from '../upstream/answer.ts'
 import { noteOutcome } from '../upstream/send.ts'
 import { abandon } from '../upstream/settle.ts'
 import { writeAnswer } from '../upstream/writeAnswer.ts'
-import type { Fleet } from '../fleet/fleet.ts'
-import type { TrackedNode } from '../fleet/node.ts'
-import { headersForBackend, type FlatHeaders } from '../upstream/headers.ts'
 import { inTurns } from '../base/turns.ts'
 import { acceptJob, idIn, newRecord, type Submitter } from './accepted.ts'
-import { JOBS_PATH, STREAM_PATH, type JobDeps } from './deps.ts'
+import { JOBS_PATH, type JobDeps } from './deps.ts'
 import { hashBody } from './idempotency.ts'
+import { keptAnswerOf, writeKept } from './keptAnswers.ts'
 import { readJobOptions } from './jobOptions.ts'
 import type { KeptAnswer } from '../ledger/ledger.ts'
-import { isNodeSpecificRefusal, requirementOf, noNodeFor } from './requirements.ts'
+import { requirementOf } from './requirements.ts'
 import { submissionSteps, type Submission } from './shape.ts'
+import { jobHeaders, SubmissionExchange } from './submissionExchange.ts'
 import { roomFor } from './requestRoom.ts'
-import { steadyClock } from '../base/steadyClock.ts'
 
 /** How an accepted answer is kept for the Idempotency-Key of its request. */
 interface Keeping {
@@ -86,64 +82,6 @@ async function sendSubmission(deps: JobDeps, request: SubmissionRequest, keeping
   }
 }
 
-/** The headers that go to a node with any of a request's submissions. Made once a request: a client may send many. */
-export function jobHeaders({ via }: JobDeps, req: Request): FlatHeaders {
-  return headersForBackend(req, { via, contentType: 'application/json' })
-}
-
-/** A submission that is about to go to a node. */
-export interface Outgoing {
-  readonly path: string
-  readonly headers: FlatHeaders
-  readonly body: Buffer
-  readonly submission: Submission
-  readonly requirement: Requirement
-  readonly by: Submitter
-}
-
-/** How a submission travels, alone, in a batch or as a stream. */
-export class SubmissionExchange implements Exchange {
-  readonly requirement: Requirement
-  readonly cost: number | undefined
-  readonly caller: string
-  readonly restKey: string
-  readonly retry: RetryPolicy
-  readonly work: AcceptedWork | undefined
-  readonly #outgoing: Outgoing
-  readonly #fleet: Fleet
-
-  constructor({ fleet }: JobDeps, outgoing: Outgoing) {
-    const { path, submission, requirement, by } = outgoing
-    const isStream = path === STREAM_PATH
-    this.#outgoing = outgoing
-    this.#fleet = fleet
-    this.requirement = requirement
-    this.cost = by.options.cost
-    this.caller = by.caller
-    this.restKey = `${path} ${by.caller}`
-    if (submission.kind === 'subscription') this.retry = SENT_ONCE
-    else this.retry = by.options.idempotencyKey === undefined ? RUN_ONCE : MAY_RUN_TWICE
-    this.work = submission.kind === 'subscription' ? 'unmeasured' : isStream ? undefined : 'goesOn'
-  }
-
-  requestFor(node: TrackedNode): BackendRequest {
-    const { path, headers, body } = this.#outgoing
-    return { method: 'POST', path: node.spec.basePath + path, headers, body }
-  }
-
-  noNode(): GatewayFault {
-    return noNodeFor(this.#outgoing.submission, this.#fleet)
-  }
-}
-
-const isPushback = ({ status, body }: Answer): boolean => isNodeSpecificRefusal(status, body)
-/** A node runs what it was sent: another gets the job only while nothing was sent, or after words that it will not. */
-const RUN_ONCE: RetryPolicy = { mayRunTwice: false, followsPushback: true, isPushback }
-/** The client has said by its Idempotency-Key that a second run is no harm. */
-const MAY_RUN_TWICE: RetryPolicy = { mayRunTwice: true, followsPushback: true, isPushback }
-/** Whatever a node says, it may have taken the subscription. */
-const SENT_ONCE: RetryPolicy = { mayRunTwice: false, followsPushback: false }
-
 function isAccepting({ status }: Answer): boolean {
   return status >= 200 && status <= 299
 }
@@ -173,32 +111,4 @@ async function recordAccepted(
     abandon(lease)
     throw error
   }
-}
-
-export function keptAnswerOf(
-  answer: Answer,
-  use: { caller: string; path: string; key: string; bodyHash: Buffer },
-  node: string | undefined,
-): KeptAnswer {
-  return {
-    ...use,
-    status: answer.status,
-    contentType: String(answer.headers['content-type'] ?? 'application/json'),
-    body: answer.body,
-    ...(node !== undefined && { node }),
-    createdAt: steadyClock.stampMs(),
-  }
-}
-
-/**
- * Gives the first accepted answer again.
- *
- * @throws GatewayFault ERR_MEMORY_BUDGET; it stays kept
- */
-export function writeKept(req: Request, res: Response, kept: KeptAnswer): void {
-  const refusal = memoryOf(req).answer.grow(kept.body.length)
-  if (refusal) throw replayRefused(refusal)
-  res.setHeader('Idempotent-Replayed', 'true')
-  const headers = { 'content-type': kept.contentType }
-  writeAnswer(res, { status: kept.status, headers, body: kept.body }, kept.node)
 }

@@ -1,0 +1,70 @@
+import type { Request } from 'express'
+import type { Requirement } from '../dispatch/requirement.ts'
+import type { GatewayFault } from '../faults.ts'
+import type { Fleet } from '../fleet/fleet.ts'
+import type { TrackedNode } from '../fleet/node.ts'
+import type { Answer, BackendRequest } from '../upstream/answer.ts'
+import type { AcceptedWork, Exchange, RetryPolicy } from '../upstream/exchange.ts'
+import { headersForBackend, type FlatHeaders } from '../upstream/headers.ts'
+import type { Submitter } from './accepted.ts'
+import { STREAM_PATH, type JobDeps } from './deps.ts'
+import { isNodeSpecificRefusal, noNodeFor } from './requirements.ts'
+import type { Submission } from './shape.ts'
+
+/** The headers that go to a node with any of a request's submissions. Made once a request: a client may send many. */
+export function jobHeaders({ via }: JobDeps, req: Request): FlatHeaders {
+  return headersForBackend(req, { via, contentType: 'application/json' })
+}
+
+/** A submission that is about to go to a node. */
+export interface Outgoing {
+  readonly path: string
+  readonly headers: FlatHeaders
+  readonly body: Buffer
+  readonly submission: Submission
+  readonly requirement: Requirement
+  readonly by: Submitter
+}
+
+/** How a submission travels, alone, in a batch or as a stream. */
+export class SubmissionExchange implements Exchange {
+  readonly requirement: Requirement
+  readonly cost: number | undefined
+  readonly caller: string
+  readonly restKey: string
+  readonly retry: RetryPolicy
+  readonly work: AcceptedWork | undefined
+  readonly #outgoing: Outgoing
+  readonly #fleet: Fleet
+
+  constructor({ fleet }: JobDeps, outgoing: Outgoing) {
+    const { path, submission, requirement, by } = outgoing
+    const isStream = path === STREAM_PATH
+    this.#outgoing = outgoing
+    this.#fleet = fleet
+    this.requirement = requirement
+    this.cost = by.options.cost
+    this.caller = by.caller
+    this.restKey = `${path} ${by.caller}`
+    if (submission.kind === 'subscription') this.retry = SENT_ONCE
+    else this.retry = by.options.idempotencyKey === undefined ? RUN_ONCE : MAY_RUN_TWICE
+    this.work = submission.kind === 'subscription' ? 'unmeasured' : isStream ? undefined : 'goesOn'
+  }
+
+  requestFor(node: TrackedNode): BackendRequest {
+    const { path, headers, body } = this.#outgoing
+    return { method: 'POST', path: node.spec.basePath + path, headers, body }
+  }
+
+  noNode(): GatewayFault {
+    return noNodeFor(this.#outgoing.submission, this.#fleet)
+  }
+}
+
+const isPushback = ({ status, body }: Answer): boolean => isNodeSpecificRefusal(status, body)
+/** A node runs what it was sent: another gets the job only while nothing was sent, or after words that it will not. */
+const RUN_ONCE: RetryPolicy = { mayRunTwice: false, followsPushback: true, isPushback }
+/** The client has said by its Idempotency-Key that a second run is no harm. */
+const MAY_RUN_TWICE: RetryPolicy = { mayRunTwice: true, followsPushback: true, isPushback }
+/** Whatever a node says, it may have taken the subscription. */
+const SENT_ONCE: RetryPolicy = { mayRunTwice: false, followsPushback: false }
