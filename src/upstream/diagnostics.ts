@@ -28,9 +28,9 @@ export interface AttemptSettled {
 }
 
 /** Messages are `AttemptStart`. */
-export const attemptStart = channel('infernet-gateway:attempt:start')
+const attemptStart = channel('infernet-gateway:attempt:start')
 /** Messages are `AttemptSettled`. */
-export const attemptEnd = channel('infernet-gateway:attempt:end')
+const attemptEnd = channel('infernet-gateway:attempt:end')
 
 /** Tells of an attempt's start; returns the headers that go out, which may name the attempt as parent. */
 export function tellStart(start: AttemptStart, headers: FlatHeaders): FlatHeaders {
@@ -42,4 +42,14 @@ export function tellStart(start: AttemptStart, headers: FlatHeaders): FlatHeader
   // Other tries share the list.
   if (at < 0) return [...headers, 'traceparent', traceparent]
   return headers.with(at + 1, traceparent)
+}
+
+/** Tells of its end. */
+export function tellEnd(settled: AttemptSettled): void {
+  attemptEnd.publish(settled)
+}
+
+/** Whether anybody hears of attempts. */
+export function isListenedTo(): boolean {
+  return attemptStart.hasSubscribers || attemptEnd.hasSubscribers
 }

@@ -1,5 +1,4 @@
 import { GatewayFault, type FaultCode } from '../faults.ts'
-import { retryAfterSeconds } from '../base/retryAfter.ts'
 import { NobodyFree, type Dispatcher, type WorkRequest } from '../dispatch/dispatcher.ts'
 import { comparedKindOf } from '../dispatch/judge.ts'
 import type { Lease } from '../dispatch/lease.ts'
@@ -145,9 +144,7 @@ export class RetryState implements WorkRequest {
   }
 
   #rest(answer: Answer, node: TrackedNode): void {
-    const seconds = retryAfterSeconds(answer.headers)
-    const now = this.#dispatcher.fleet.now()
-    node.rest(this.restKey, now + seconds, now)
+    const seconds = node.pushedBack(this.restKey, answer.headers, this.#dispatcher.fleet.now())
     if (this.#exchange.retry.elsewhere && seconds < this.#leastRetrySeconds) {
       const headers = { ...answer.headers, 'retry-after': String(seconds) }
       this.#soonestPushback = { answer: { ...answer, headers }, node, seconds }

@@ -7,7 +7,7 @@ import type { RequestContext } from '../http/context.ts'
 import type { Reservation } from '../memory/budget.ts'
 import type { Answer, AnswerSink, BackendRequest } from './answer.ts'
 import { Attempt, type AttemptOptions, type AttemptResult, type CollectResult } from './attempt.ts'
-import { attemptEnd, attemptStart, tellStart, type AttemptStart } from './diagnostics.ts'
+import { isListenedTo, tellEnd, tellStart, type AttemptStart } from './diagnostics.ts'
 import type { Exchange } from './exchange.ts'
 import { RetryState } from './retryState.ts'
 import { settle, settleCall, type AnswerEnd, type AttemptEnd, type FaultEnd } from './settle.ts'
@@ -104,7 +104,7 @@ export class Upstream {
         ? { kind: 'fault', fault: result.fault, end: result }
         : { kind: 'answer', answer: result.answer, end: callEnd(result.answer.status, answered) }
     settleCall(leases, told.end)
-    if (start) attemptEnd.publish({ start, end: told.end, sent: attempt.sent })
+    if (start) tellEnd({ start, end: told.end, sent: attempt.sent })
     return told
   }
 
@@ -120,7 +120,7 @@ export class Upstream {
     const firstByteSeconds = attempt.answeredAt > 0 ? (attempt.answeredAt - startedAt) / 1000 : 0
     const end = endOf(exchange, state, lease, result, firstByteSeconds)
     settle(lease, end)
-    if (start) attemptEnd.publish({ start, end, sent: attempt.sent })
+    if (start) tellEnd({ start, end, sent: attempt.sent })
 
     const common = { nodeName: node.name, tries: state.tried.size }
     if (result.kind === 'streamed') return { kind: 'streamed', lease, firstByteSeconds, ...common }
@@ -184,10 +184,6 @@ function endOf(
 function callEnd(status: number, firstByteSeconds: number): AnswerEnd {
   const step = isPushback(status) ? 'pushback' : 'pass'
   return { kind: 'answer', status, step, firstByteSeconds, work: 'goesOn' }
-}
-
-function isListenedTo(): boolean {
-  return attemptStart.hasSubscribers || attemptEnd.hasSubscribers
 }
 
 function startOf(state: RetryState, { node }: Lease): AttemptStart {
