@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { after, test } from 'node:test'
 import { Script } from 'node:vm'
-import { spawnGateway } from './kit/gateway.ts'
+import { startGateway } from './kit/builders/gateways.ts'
 import { request } from './kit/http.ts'
 import { startFakeNode } from './kit/fakeNode/index.ts'
 import { startFakeOpenAi } from './kit/fakeOpenAi/index.ts'
@@ -11,11 +11,11 @@ import { freePort } from './kit/wait.ts'
 const file = { after }
 const node = await startFakeNode({ rateLimit: 0 }, file)
 const service = await startFakeOpenAi({}, file)
-const gateway = await spawnGateway(file, {
-  nodes: [node.address, `127.0.0.1:${await freePort()}`],
+const gateway = await startGateway(file, {
+  nodes: [node, `127.0.0.1:${await freePort()}`],
   services: [{ name: 'service', url: service.url }],
+  healthy: 2,
 })
-await gateway.ready(2)
 
 const page = await request(`${gateway.url}/dashboard`)
 const script = inline('script')

@@ -1,6 +1,7 @@
 /** A client that submits jobs, one after the other or in batches, and now and then asks what became of them. */
 import { Agent } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { jobOf } from '../kit/builders/jobs.ts'
 import { request } from '../kit/http.ts'
 import type { Answer, RequestOptions } from '../kit/http.ts'
 import { exponential } from '../kit/routingSimulation/random.ts'
@@ -105,7 +106,7 @@ export class Caller {
 
   async #submit(size: number): Promise<void> {
     const tokens = Array.from({ length: size }, () => `${this.address}/${this.#submitted++}`)
-    const jobs = tokens.map((token) => ({ containers: [CONTAINER], data: { token } }))
+    const jobs = tokens.map((token) => jobOf({ token }, [CONTAINER]))
     const headers = this.#hasKeys ? { 'Idempotency-Key': tokens[0]! } : undefined
     const path = size === 1 ? '/api/jobs' : '/api/jobs/batch'
     const options = { method: 'POST', body: size === 1 ? jobs[0]! : jobs, ...(headers && { headers }) }

@@ -1,5 +1,5 @@
 /** The processes that chaos befalls: nodes whose finished jobs survive them, and one gateway with a ledger on disk. */
-import { spawnGateway } from '../kit/gateway.ts'
+import { gatewayFor } from '../kit/builders/gateways.ts'
 import type { Gateway } from '../kit/gateway.ts'
 import { spawnFakeNode } from '../kit/fakeNode/index.ts'
 import type { SpawnedFakeNode } from '../kit/fakeNode/index.ts'
@@ -20,7 +20,6 @@ const ENV = {
   LOG_LEVEL: 'info',
   // A submission to a node that hangs is given up soon, so that its caller goes on.
   PROXY_TIMEOUT: '4',
-  PROXY_RATELIMIT_REQS_PER_MIN: '0',
   MAX_JOBS_PER_CALLER: '0',
 }
 
@@ -41,7 +40,5 @@ export async function createWorld(t: Cleanup, nodeCount: number): Promise<World>
       ),
     ),
   )
-  const gateway = await spawnGateway(t, { nodes: nodes.map(({ address }) => address), env: ENV })
-  await gateway.ready(nodeCount)
-  return { nodes, gateway }
+  return { nodes, gateway: await gatewayFor(t, nodes, ENV) }
 }

@@ -3,7 +3,8 @@ import { test } from 'node:test'
 import { preferredFor } from '../../src/dispatch/affinity.ts'
 import { FleetLoad } from '../../src/fleet/load/fleetLoad.ts'
 import { NodeLoad } from '../../src/fleet/load/nodeLoad.ts'
-import { TrackedNode } from '../../src/fleet/node.ts'
+import type { TrackedNode } from '../../src/fleet/node.ts'
+import { trackedNode } from '../kit/builders/fleets.ts'
 
 const SESSIONS = Array.from({ length: 2000 }, (_, i) => `session-${i}`)
 const everybody = (): boolean => true
@@ -13,7 +14,7 @@ function servicesOf(count: number, concurrency = 4): TrackedNode[] {
   return Array.from({ length: count }, (_, i) => {
     const address = `127.0.0.1:${4000 + i}`
     const spec = { key: `openai:s${i}@${address}`, kind: 'openai', name: `s${i}`, origin: `http://${address}` } as const
-    return new TrackedNode({ ...spec, basePath: '' }, new NodeLoad(fleet, { concurrency }))
+    return trackedNode({ ...spec, basePath: '' }, new NodeLoad(fleet, { concurrency }))
   })
 }
 

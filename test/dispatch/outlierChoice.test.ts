@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import { parseAddress, type NodeSpec } from '../../src/fleet/address.ts'
-import { Fleet } from '../../src/fleet/fleet.ts'
+import type { Fleet } from '../../src/fleet/fleet.ts'
 import { describeKind, comparedKindOf, type AskedOfNodes } from '../../src/dispatch/judge.ts'
 import { Lease } from '../../src/dispatch/lease.ts'
 import { CHAIN_NODE, requireContainers, requireModel } from '../../src/dispatch/requirement.ts'
 import type { TrackedNode } from '../../src/fleet/node.ts'
 import { Selector } from '../../src/dispatch/selector.ts'
-import type { NodeSource } from '../../src/fleet/sources/source.ts'
+import { ListedNodes, newFleet, setContainers } from '../kit/builders/fleets.ts'
+import { containerOf } from '../kit/builders/infos.ts'
 
 const NEED = requireContainers(['echo'])
 
@@ -30,25 +30,16 @@ interface Site {
 /** Nodes that run `echo` and are healthy, a clock that stands still, and one caller for each request. */
 async function siteOf(t: TestContext, count: number): Promise<Site> {
   const clock = { now: 1000 }
-  const specs: NodeSpec[] = Array.from({ length: count }, (_, n) => parseAddress(`127.0.0.1:${n + 1}`))
-  let list: (specs: readonly NodeSpec[]) => void = () => undefined
-  const source: NodeSource = {
-    name: 'test',
-    start: async (onList) => (list = onList)(specs),
-    stop: () => undefined,
-  }
-  const fleet = new Fleet({
-    sources: [source],
-    ...{ refreshIntervalSeconds: 3600, via: '1.1 test', now: () => clock.now },
-  })
+  const addresses = Array.from({ length: count }, (_, n) => `127.0.0.1:${n + 1}`)
+  const source = new ListedNodes(...addresses)
+  const fleet = newFleet(t, [source], { now: () => clock.now })
   // Nobody is to be polled: what they are is said here.
   const started = fleet.start()
   fleet.stop()
   await started
-  t.after(() => fleet.stop())
   for (const node of fleet.nodes.values()) {
     node.health.observe(true)
-    node.containers = new Map([['echo', { id: 'echo', description: '', external: true, image: '' }]])
+    setContainers(node, [containerOf()])
   }
   fleet.version++
   let callers = 0
@@ -65,7 +56,7 @@ async function siteOf(t: TestContext, count: number): Promise<Site> {
   const setAside = (node: TrackedNode): void => {
     for (let n = 0; n < 3; n++) answer(node, 500)
   }
-  const dropFirst = (): void => list(specs.slice(1))
+  const dropFirst = (): void => source.list(...addresses.slice(1))
   return { clock, fleet, dropFirst, nodes: [...fleet.nodes.values()], asked, answer, selector, picks, setAside }
 }
 

@@ -1,18 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { parseAddress } from '../../src/fleet/address.ts'
-import { DEFAULT_CONSTANTS } from '../../src/fleet/load/constants.ts'
-import { FleetLoad } from '../../src/fleet/load/fleetLoad.ts'
-import { NodeLoad } from '../../src/fleet/load/nodeLoad.ts'
-import { TrackedNode } from '../../src/fleet/node.ts'
+import type { TrackedNode } from '../../src/fleet/node.ts'
 import { isRefusal } from '../../src/dispatch/refusal.ts'
+import { trackedService } from '../kit/builders/fleets.ts'
 
-function service(more: { apiKey?: string } = {}): TrackedNode {
-  const spec = { ...parseAddress('127.0.0.1:1'), kind: 'openai' as const, ...more }
-  const node = new TrackedNode(spec, new NodeLoad(new FleetLoad(DEFAULT_CONSTANTS)))
-  node.learnModels([{ id: 'm', json: '{}' }], '/v1')
-  return node
-}
+const service = (more: { apiKey?: string } = {}): TrackedNode => trackedService(['m'], more)
 
 const refusalsAmong = (statuses: number[], node: TrackedNode): number[] =>
   statuses.filter((status) => isRefusal(status, node, 'm'))

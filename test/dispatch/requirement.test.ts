@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { parseAddress } from '../../src/fleet/address.ts'
 import {
   ANY_NODE,
   CHAIN_NODE,
@@ -8,29 +7,20 @@ import {
   requireModel,
   type Requirement,
 } from '../../src/dispatch/requirement.ts'
-import { FleetLoad } from '../../src/fleet/load/fleetLoad.ts'
-import { NodeLoad } from '../../src/fleet/load/nodeLoad.ts'
-import { TrackedNode } from '../../src/fleet/node.ts'
-import { readInfo } from '../fleet/readInfo.ts'
+import type { TrackedNode } from '../../src/fleet/node.ts'
+import { setContainers, trackedNode, trackedService } from '../kit/builders/fleets.ts'
+import { containerOf, infoOf } from '../kit/builders/infos.ts'
 
 /** A node that runs these; a `*` before the name makes the container an inner one. */
 function node(names: readonly string[], { chain = false } = {}): TrackedNode {
-  const tracked = new TrackedNode(parseAddress('10.0.0.1:4000'), new NodeLoad(new FleetLoad()))
-  const containers = names.map((name) => ({ id: name.replace('*', ''), external: !name.startsWith('*') }))
-  tracked.info = readInfo({ containers, pending: { offchain: 0, onchain: 0 }, chain: { enabled: chain } })
-  tracked.containers = new Map(tracked.info.containers.map((container) => [container.id, container]))
+  const tracked = trackedNode('10.0.0.1:4000')
+  const containers = names.map((name) => containerOf({ id: name.replace('*', ''), external: !name.startsWith('*') }))
+  tracked.info = infoOf({ containers, chain: { enabled: chain, address: '' } })
+  setContainers(tracked, containers)
   return tracked
 }
 
-function service(...models: string[]): TrackedNode {
-  const spec = parseAddress('10.0.0.1:4000', { kind: 'openai' })
-  const tracked = new TrackedNode(spec, new NodeLoad(new FleetLoad()))
-  tracked.learnModels(
-    models.map((id) => ({ id, json: '{}' })),
-    '/v1',
-  )
-  return tracked
-}
+const service = (...models: string[]): TrackedNode => trackedService(models)
 
 describe('a node fits', () => {
   for (const [wanted, names, fits] of [

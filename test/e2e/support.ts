@@ -1,32 +1,13 @@
-/** What the tests from outside share: a gateway in front of nodes, and a node whose streams a test writes by hand. */
+/** What the tests from outside share: how they read answers, figures and logs, and a node whose streams a test writes by hand. */
 import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import type { ServerResponse } from 'node:http'
-import { spawnGateway } from '../kit/gateway.ts'
 import type { Gateway, LogLine } from '../kit/gateway.ts'
+import { infoText } from '../kit/builders/infos.ts'
 import { request } from '../kit/http.ts'
 import type { Answer } from '../kit/http.ts'
 import { freePort } from '../kit/wait.ts'
 import type { Cleanup } from '../kit/wait.ts'
-
-/** A gateway that knows these nodes and has found them healthy. Its limits are off, unless `env` sets them. */
-export async function gatewayFor(
-  t: Cleanup,
-  nodes: readonly { address: string }[],
-  env: Record<string, string> = {},
-): Promise<Gateway> {
-  const gateway = await spawnGateway(t, {
-    nodes: nodes.map((node) => node.address),
-    env: { PROXY_RATELIMIT_REQS_PER_MIN: '0', RATELIMIT_REQS_PER_MIN: '0', ...env },
-  })
-  await gateway.ready(nodes.length)
-  return gateway
-}
-
-/** A job for the container `echo`; of its `data` the fake node reads what the container is to do. */
-export function job(data: object = {}): { containers: string[]; data: object } {
-  return { containers: ['echo'], data }
-}
 
 /** Fails unless the answer is an error of that status in the shape of its path, and of that code where one is given. Returns its text. */
 export function assertError(answer: Answer, status: number, code?: string): string {
@@ -107,9 +88,7 @@ export interface HandNode {
 export async function startHandNode(t: Cleanup): Promise<HandNode> {
   const arrived: ServerResponse[] = []
   const wanted: ((response: ServerResponse) => void)[] = []
-  const info =
-    '{"version":"1.4.0","containers":[{"id":"echo","description":"","external":true,"image":"example/echo:1"}],' +
-    '"pending":{"offchain":0,"onchain":0},"chain":{"enabled":false,"address":""}}'
+  const info = infoText()
   const server = createServer((incoming, response) => {
     incoming.resume()
     if (incoming.method !== 'POST') return void response.end(incoming.url === '/info' ? info : '[]')

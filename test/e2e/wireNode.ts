@@ -1,6 +1,7 @@
 /** A node that a test answers for byte by byte, over bare TCP. */
 import { createServer } from 'node:net'
 import type { Server, Socket } from 'node:net'
+import { infoText } from '../kit/builders/infos.ts'
 import { freePort } from '../kit/wait.ts'
 import type { Cleanup } from '../kit/wait.ts'
 
@@ -14,10 +15,6 @@ export interface WireNode {
   /** How POSTs are answered from now on. */
   answers(answer: WireAnswer): void
 }
-
-const INFO =
-  '{"version":"1.4.0","containers":[{"id":"echo","description":"","external":true,"image":"example/echo:1"}],' +
-  '"pending":{"offchain":0,"onchain":0},"chain":{"enabled":false,"address":""}}'
 
 /** A whole answer with this body. */
 export function answerOf(body: string, head = 'HTTP/1.1 200 OK'): string {
@@ -47,7 +44,7 @@ export async function startWireNode(t: Cleanup): Promise<WireNode> {
         if (head.startsWith('POST')) {
           posts.push(body)
           answer(socket, body)
-        } else if (head.startsWith('GET /info')) socket.write(answerOf(INFO))
+        } else if (head.startsWith('GET /info')) socket.write(answerOf(infoText()))
         else if (head.startsWith('GET /v1/models')) socket.write(answerOf('{"data":[{"id":"small-model"}]}'))
         else socket.write(answerOf('[]'))
       }

@@ -1,14 +1,11 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { describe, test } from 'node:test'
-import { parseAddress } from '../../src/fleet/address.ts'
 import { ConflictWatch, type ImageConflict } from '../../src/fleet/conflicts.ts'
-import { Fleet } from '../../src/fleet/fleet.ts'
-import { FleetLoad } from '../../src/fleet/load/fleetLoad.ts'
-import { NodeLoad } from '../../src/fleet/load/nodeLoad.ts'
-import { TrackedNode } from '../../src/fleet/node.ts'
+import type { TrackedNode } from '../../src/fleet/node.ts'
+import { ListedNodes, newFleet, setContainers, trackedNode } from '../kit/builders/fleets.ts'
+import { containerOf, infoText } from '../kit/builders/infos.ts'
+import { serve } from '../kit/serve.ts'
 import { eventually } from '../kit/wait.ts'
 
 const NODES = 30
@@ -16,14 +13,11 @@ const NODES = 30
 describe('a container id with different images', () => {
   test('is told, but of very many only ten are told one by one, and all are counted', async () => {
     const listed = (name: string): TrackedNode => {
-      const node = new TrackedNode(parseAddress(name), new NodeLoad(new FleetLoad()))
-      const containers = Array.from({ length: 5000 }, (_, n) => ({
-        id: `c${n}`,
-        image: name,
-        description: '',
-        external: true,
-      }))
-      node.containers = new Map(containers.map((container) => [container.id, container]))
+      const node = trackedNode(name)
+      setContainers(
+        node,
+        Array.from({ length: 5000 }, (_, n) => containerOf({ id: `c${n}`, image: name })),
+      )
       return node
     }
     const nodes = [listed('a:1'), listed('b:1')]
@@ -48,21 +42,13 @@ describe('a container id with different images', () => {
     /** The image of the n-th node's container. */
     let imageOf = (n: number): string => `image:${n % 2}`
     let polls = 0
-    const server = createServer((incoming, response) => {
+    const address = await serve(t, (incoming, response) => {
       polls++
       const image = imageOf(Number(/\d+/.exec(incoming.url ?? '')?.[0]))
-      response.end(JSON.stringify({ containers: [{ id: 'c', image }], pending: { offchain: 0, onchain: 0 } }))
-    }).listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    t.after(() => server.close())
-    const { port } = server.address() as AddressInfo
-    const specs = Array.from({ length: NODES }, (_, n) => parseAddress(`http://127.0.0.1:${port}/${n}`))
-    const fleet = new Fleet({
-      sources: [{ name: 'test', start: async (onList) => onList(specs), stop: () => undefined }],
-      refreshIntervalSeconds: 0.1,
-      via: '1.1 test',
+      response.end(infoText({ containers: [containerOf({ id: 'c', image })] }))
     })
-    t.after(() => fleet.stop())
+    const names = Array.from({ length: NODES }, (_, n) => `http://${address}/${n}`)
+    const fleet = newFleet(t, [new ListedNodes(...names)], { refreshIntervalSeconds: 0.1 })
     const told: ImageConflict[] = []
     fleet.on('image:conflict', (conflict) => told.push(conflict))
     const first = once(fleet, 'image:conflict')

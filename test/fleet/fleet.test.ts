@@ -2,50 +2,23 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
-import { parseAddress, type NodeSpec } from '../../src/fleet/address.ts'
-import { Fleet } from '../../src/fleet/fleet.ts'
+import { parseAddress } from '../../src/fleet/address.ts'
+import type { Fleet } from '../../src/fleet/fleet.ts'
 import { Lease } from '../../src/dispatch/lease.ts'
 import { requireContainers } from '../../src/dispatch/requirement.ts'
 import type { TrackedNode } from '../../src/fleet/node.ts'
 import { Selector } from '../../src/dispatch/selector.ts'
-import type { NodeSource } from '../../src/fleet/sources/source.ts'
+import { ListedNodes, newFleet, startFleet } from '../kit/builders/fleets.ts'
 import { startFakeNode } from '../kit/fakeNode/index.ts'
 import { startFakeOpenAi } from '../kit/fakeOpenAi/index.ts'
 import { eventually } from '../kit/wait.ts'
 
-/** A source whose list a test writes. */
-class Listed implements NodeSource {
-  readonly name = 'test'
-  #onList: (specs: readonly NodeSpec[]) => void = () => undefined
-  #names: readonly string[]
-
-  constructor(...names: string[]) {
-    this.#names = names
-  }
-
-  async start(onList: (specs: readonly NodeSpec[]) => void): Promise<void> {
-    this.#onList = onList
-    this.list(...this.#names)
-  }
-
-  stop(): void {
-    // Nothing runs.
-  }
-
-  list(...names: string[]): void {
-    this.#names = names
-    this.#onList(names.map((name) => parseAddress(name)))
-  }
-}
-
 async function fleetOf(
   t: TestContext,
-  sources: Listed[],
+  sources: ListedNodes[],
   refreshIntervalSeconds = 3600,
 ): Promise<{ fleet: Fleet; node: (name: string) => TrackedNode }> {
-  const fleet = new Fleet({ sources, refreshIntervalSeconds, via: '1.1 test' })
-  t.after(() => fleet.stop())
-  await fleet.start()
+  const fleet = await startFleet(t, sources, { refreshIntervalSeconds })
   const node = (name: string): TrackedNode => {
     const found = fleet.nodes.get(parseAddress(name).key)
     assert.ok(found, name)
@@ -58,10 +31,9 @@ const isUp = (node: TrackedNode): Promise<unknown> => eventually(() => node.heal
 
 describe('a fleet', () => {
   test('lists what its sources list, those of the first source first, each node once', async (t) => {
-    const first = new Listed('10.255.255.1:4000', 'http://10.255.255.2:4000/')
-    const second = new Listed('10.255.255.2:4000', '10.255.255.3:4000')
-    const fleet = new Fleet({ sources: [second, first].reverse(), refreshIntervalSeconds: 3600, via: '1.1 test' })
-    t.after(() => fleet.stop())
+    const first = new ListedNodes('10.255.255.1:4000', 'http://10.255.255.2:4000/')
+    const second = new ListedNodes('10.255.255.2:4000', '10.255.255.3:4000')
+    const fleet = newFleet(t, [second, first].reverse())
     // Stopped at once: nobody is to be asked.
     void fleet.start()
     fleet.stop()
@@ -72,7 +44,7 @@ describe('a fleet', () => {
   test('keeps what it knows of a node through changes of the list', async (t) => {
     const stays = await startFakeNode({}, t)
     const goes = await startFakeNode({}, t)
-    const source = new Listed(stays.address, goes.address)
+    const source = new ListedNodes(stays.address, goes.address)
     const { fleet, node } = await fleetOf(t, [source])
     const known = node(stays.address)
     await isUp(known)
@@ -86,7 +58,7 @@ describe('a fleet', () => {
 
   test('gives a removed node no more work, and polls it no more', async (t) => {
     const sim = await startFakeNode({}, t)
-    const source = new Listed(sim.address)
+    const source = new ListedNodes(sim.address)
     const { fleet, node } = await fleetOf(t, [source], 0.05)
     const selector = new Selector(fleet)
     const removed = node(sim.address)
@@ -104,7 +76,7 @@ describe('a fleet', () => {
   test('pays no heed to a poll that ends after its node was removed', async (t) => {
     const sim = await startFakeNode({}, t)
     await sim.late(0.3, 'info')
-    const source = new Listed(sim.address)
+    const source = new ListedNodes(sim.address)
     const { node } = await fleetOf(t, [source])
     const removed = node(sim.address)
     await sim.waitFor('info')
@@ -116,7 +88,7 @@ describe('a fleet', () => {
 
   test('finds a removed node as long as it is not released, and takes it up again when it is listed', async (t) => {
     const sim = await startFakeNode({}, t)
-    const source = new Listed(sim.address)
+    const source = new ListedNodes(sim.address)
     const { fleet, node } = await fleetOf(t, [source])
     const known = node(sim.address)
     await isUp(known)
@@ -138,7 +110,7 @@ describe('a fleet', () => {
   })
 
   test('adopts a node that no list names, and lists it as the same when one does', async (t) => {
-    const source = new Listed()
+    const source = new ListedNodes()
     const { fleet, node } = await fleetOf(t, [source])
     const sim = await startFakeNode({}, t)
     const adopted = fleet.adopt(parseAddress(sim.url))
@@ -153,7 +125,7 @@ describe('a fleet', () => {
 
   test('starts a node that comes back from the mean of the fleet', async (t) => {
     const sim = await startFakeNode({ rateLimit: 0 }, t)
-    const { fleet, node } = await fleetOf(t, [new Listed(sim.address)], 0.05)
+    const { fleet, node } = await fleetOf(t, [new ListedNodes(sim.address)], 0.05)
     const known = node(sim.address)
     await isUp(known)
     // It looks a thousand times as fast as it will be thought of.
@@ -175,7 +147,7 @@ describe('a fleet', () => {
 
   test('takes a node down for three refused requests at once, before any poll, and not for two', async (t) => {
     const sim = await startFakeNode({}, t)
-    const { fleet, node } = await fleetOf(t, [new Listed(sim.address)])
+    const { fleet, node } = await fleetOf(t, [new ListedNodes(sim.address)])
     const known = node(sim.address)
     await isUp(known)
     const refuse = (): void => fleet.failed(known, 'connection refused', { refused: true, lost: true })
@@ -189,7 +161,7 @@ describe('a fleet', () => {
 
   test('sets a node aside for three failed requests in a row, and an answer ends that', async (t) => {
     const sim = await startFakeNode({}, t)
-    const { fleet, node } = await fleetOf(t, [new Listed(sim.address)])
+    const { fleet, node } = await fleetOf(t, [new ListedNodes(sim.address)])
     const known = node(sim.address)
     await isUp(known)
     const ejected: string[] = []
@@ -214,7 +186,7 @@ describe('a fleet', () => {
   test('is ready once somebody is healthy, or nobody is left to hear of, and stays so', async (t) => {
     const sim = await startFakeNode({}, t)
     await sim.late(0.2, 'info', { times: 1 })
-    const source = new Listed(sim.address)
+    const source = new ListedNodes(sim.address)
     const { fleet } = await fleetOf(t, [source])
     assert.equal(fleet.isReady, false)
     assert.equal(await fleet.whenReady(0.01), false)
@@ -226,7 +198,7 @@ describe('a fleet', () => {
   })
 
   test('without any node is ready as soon as its sources have spoken', async (t) => {
-    const { fleet } = await fleetOf(t, [new Listed()])
+    const { fleet } = await fleetOf(t, [new ListedNodes()])
     assert.equal(await fleet.whenReady(20), true)
   })
 })
@@ -234,7 +206,7 @@ describe('a fleet', () => {
 describe('the candidates for a need', () => {
   test('are found once for as long as nothing changes', async (t) => {
     const sim = await startFakeNode({}, t)
-    const source = new Listed(sim.address)
+    const source = new ListedNodes(sim.address)
     const { fleet, node } = await fleetOf(t, [source])
     await isUp(node(sim.address))
     const selector = new Selector(fleet)
@@ -248,10 +220,7 @@ describe('the candidates for a need', () => {
   test('stay found through polls of a service that tell nothing new', async (t) => {
     const service = await startFakeOpenAi({ models: ['m'] }, t)
     const spec = { ...parseAddress(service.address), kind: 'openai' as const }
-    const source = { name: 'test', start: async (on: (specs: NodeSpec[]) => void) => on([spec]), stop: () => undefined }
-    const fleet = new Fleet({ sources: [source], refreshIntervalSeconds: 0.05, via: '1.1 test' })
-    t.after(() => fleet.stop())
-    await fleet.start()
+    const fleet = await startFleet(t, [new ListedNodes(spec)], { refreshIntervalSeconds: 0.05 })
     await eventually(() => fleet.healthy().length === 1, { withinMs: 20_000 })
     const { version } = fleet
     const polls = service.requests.length
@@ -260,7 +229,7 @@ describe('the candidates for a need', () => {
   })
 
   test('are not remembered under names that only a client can have made up', async (t) => {
-    const { fleet } = await fleetOf(t, [new Listed()])
+    const { fleet } = await fleetOf(t, [new ListedNodes()])
     const selector = new Selector(fleet)
     const long = requireContainers(['x'.repeat(100_000)])
     assert.notEqual(selector.candidates(long), selector.candidates(long))

@@ -1,15 +1,14 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { InfoShapeError } from '../../src/fleet/info.ts'
-import { readInfo } from './readInfo.ts'
+import { containerOf, infoOf, readInfo } from '../kit/builders/infos.ts'
 
-const container = { id: 'echo', description: 'says it again', external: true, image: 'example/echo:1' }
-const info = {
-  version: '1.4.0',
-  containers: [container, { id: 'inner', description: '', external: false, image: 'example/inner:2' }],
+const container = containerOf({ description: 'says it again' })
+const info = infoOf({
+  containers: [container, containerOf({ id: 'inner', external: false, image: 'example/inner:2' })],
   pending: { offchain: 3, onchain: 1 },
   chain: { enabled: true, address: '0xabc' },
-}
+})
 
 describe('/info', () => {
   test("of a node is read as it is, and what is not a node's is dropped", () => {
@@ -19,10 +18,7 @@ describe('/info', () => {
   test('may leave out, or set to null, what routing does not rest on', () => {
     const bare = { containers: [{ id: 'echo', image: null }], pending: { offchain: 0, onchain: 0 } }
     assert.deepEqual(readInfo(bare), {
-      version: '',
-      containers: [{ id: 'echo', description: '', external: true, image: '' }],
-      pending: { offchain: 0, onchain: 0 },
-      chain: { enabled: false, address: '' },
+      ...infoOf({ version: '', containers: [containerOf({ image: '' })] }),
     })
   })
 

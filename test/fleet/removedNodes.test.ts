@@ -7,6 +7,7 @@ import { loadSettings } from '../../src/config/settings.ts'
 import { start } from '../../src/main.ts'
 import type { Gateway } from '../../src/main.ts'
 import { createLogger } from '../../src/observability/logger.ts'
+import { jobOf } from '../kit/builders/jobs.ts'
 import { post, request } from '../kit/http.ts'
 import { startFakeNode } from '../kit/fakeNode/index.ts'
 import { eventually, tempDir } from '../kit/wait.ts'
@@ -49,7 +50,7 @@ test('a node that is taken out of the list is forgotten', async (t) => {
 test('one that has jobs is followed to their end first, though it gets no new ones', async (t) => {
   const sim = await startFakeNode({}, t)
   const { fleet, list, url } = await gatewayHere(t, sim.address)
-  const job = { containers: ['echo'], data: { seconds: 3 } }
+  const job = jobOf({ seconds: 3 })
   const { id } = (await post(`${url}/api/jobs`, job)).json<{ id: string }>()
   await list('')
   await eventually(() => fleet.nodes.size === 0, SOON)

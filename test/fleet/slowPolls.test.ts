@@ -2,11 +2,10 @@ import assert from 'node:assert/strict'
 import { createServer, type ServerResponse } from 'node:http'
 import { test, type TestContext } from 'node:test'
 import { parseAddress } from '../../src/fleet/address.ts'
-import { Fleet } from '../../src/fleet/fleet.ts'
 import type { TrackedNode } from '../../src/fleet/node.ts'
-import type { NodeSource } from '../../src/fleet/sources/source.ts'
 import { Attempt } from '../../src/upstream/attempt.ts'
 import { Transport } from '../../src/upstream/transport.ts'
+import { ListedNodes, startFleet } from '../kit/builders/fleets.ts'
 import { eventually, freePort } from '../kit/wait.ts'
 
 const POLL_TIMEOUT_SECONDS = 0.2
@@ -43,17 +42,8 @@ class BusyService {
 
 async function healthyNode(t: TestContext, service: BusyService): Promise<TrackedNode> {
   const spec = { ...parseAddress(`127.0.0.1:${service.port}`), kind: 'openai' as const }
-  const source: NodeSource = {
-    name: 'test',
-    start: async (onList) => onList([spec]),
-    stop: () => undefined,
-  }
-  const fleet = new Fleet({
-    ...{ sources: [source], refreshIntervalSeconds: 0.05, via: '1.1 test' },
-    pollTimeoutSeconds: POLL_TIMEOUT_SECONDS,
-  })
-  t.after(() => fleet.stop())
-  await fleet.start()
+  const over = { refreshIntervalSeconds: 0.05, pollTimeoutSeconds: POLL_TIMEOUT_SECONDS }
+  const fleet = await startFleet(t, [new ListedNodes(spec)], over)
   const [node] = fleet.nodes.values()
   await eventually(() => node!.health.isHealthy)
   return node!

@@ -1,6 +1,7 @@
 /** A node and a service in one, on a port of its own, that now and then answers as nobody should. */
 import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { containerOf, infoText } from '../kit/builders/infos.ts'
 import type { Cleanup } from '../kit/wait.ts'
 import { Chance } from './chance.ts'
 import { hostileBytes, wellFormed, type Hostility } from './hostility.ts'
@@ -63,12 +64,7 @@ function goodAnswer(method: string, url: string, body: string, chance: Chance): 
   return JSON.stringify({ id: 'x', object: 'chat.completion', model: MODEL, usage: { prompt_tokens: 1 } })
 }
 
-const INFO = JSON.stringify({
-  version: '1.4.0',
-  containers: [{ id: CONTAINER, description: '', external: true, image: 'a/b:1' }],
-  pending: { offchain: 0, onchain: 0 },
-  chain: { enabled: true, address: '0x0' },
-})
+const INFO = infoText({ containers: [containerOf({ id: CONTAINER })], chain: { enabled: true, address: '0x0' } })
 
 function newId(chance: Chance): string {
   return `${chance.below(1e9)}-${chance.below(1e9)}`

@@ -1,4 +1,5 @@
 /** Valid requests to begin with: every endpoint that the gateway has, with a body where it takes one. */
+import { jobOf } from '../kit/builders/jobs.ts'
 import type { Chance } from './chance.ts'
 
 export interface Seed {
@@ -11,7 +12,7 @@ export interface Seed {
 export const MODEL = 'fuzzed-model'
 export const CONTAINER = 'fuzzed'
 
-const job = JSON.stringify({ containers: [CONTAINER], data: { prompt: 'hello' } })
+const job = JSON.stringify(jobOf({ prompt: 'hello' }, [CONTAINER]))
 const subscription = JSON.stringify({
   subscription: { containers: `0x${'ab'.repeat(32)}`, owner: '0x0', interval: 1 },
   signature: { nonce: 1, expiry: 2, v: 27, r: 3, s: 4 },

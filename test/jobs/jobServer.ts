@@ -2,11 +2,9 @@
 import express from 'express'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
-import { parseAddress } from '../../src/fleet/address.ts'
-import { Fleet } from '../../src/fleet/fleet.ts'
+import type { Fleet } from '../../src/fleet/fleet.ts'
 import { Selector } from '../../src/dispatch/selector.ts'
 import type { Logger } from '../../src/base/logger.ts'
-import type { NodeSource } from '../../src/fleet/sources/source.ts'
 import { errorHandler } from '../../src/http/errors.ts'
 import { MemoryBudget } from '../../src/memory/budget.ts'
 import { countMemory } from '../../src/http/requestMemory.ts'
@@ -25,6 +23,7 @@ import { Dispatcher } from '../../src/dispatch/dispatcher.ts'
 import { Upstream } from '../../src/upstream/send.ts'
 import { Forwarder } from '../../src/upstream/forwarder.ts'
 import { Transport } from '../../src/upstream/transport.ts'
+import { ListedNodes, startFleet } from '../kit/builders/fleets.ts'
 import type { Cleanup } from '../kit/wait.ts'
 
 const VIA = '1.1 test'
@@ -43,20 +42,6 @@ export interface JobServer {
   readonly live: LiveJobs
 }
 
-/** A fleet of these nodes, all polled once, stopped after the test. */
-async function fleetOf(t: Cleanup, nodes: readonly { address: string }[]): Promise<Fleet> {
-  const source: NodeSource = {
-    name: 'test',
-    start: async (onList) => onList(nodes.map(({ address }) => parseAddress(address))),
-    stop: () => undefined,
-  }
-  const fleet = new Fleet({ sources: [source], refreshIntervalSeconds: 60, via: VIA })
-  t.after(() => fleet.stop())
-  await fleet.start()
-  await fleet.whenReady(10)
-  return fleet
-}
-
 /** Serves the job calls; nobody follows the jobs. */
 export async function startJobServer(
   t: Cleanup,
@@ -64,7 +49,9 @@ export async function startJobServer(
   ledger: Ledger = new MemoryLedger({ maxBytes: 1e9, ttlMs: 1e9 }),
   stallSeconds = 10,
 ): Promise<JobServer> {
-  const fleet = await fleetOf(t, nodes)
+  const source = new ListedNodes(...nodes.map(({ address }) => address))
+  const fleet = await startFleet(t, [source], { refreshIntervalSeconds: 60, via: VIA })
+  await fleet.whenReady(10)
   const selector = new Selector(fleet)
   const transport = new Transport({ connectTimeoutSeconds: 1, answerTimeoutSeconds: 10, idleTimeoutSeconds: 10 })
   const dispatcher = new Dispatcher(fleet, selector)

@@ -1,14 +1,15 @@
 /** What is kept of jobs while they run. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { runningJob, setUpFollowing } from './follow/following.ts'
+import { aJob } from '../kit/builders/jobs.ts'
+import { setUpFollowing } from './follow/following.ts'
 
 const NODE = 'http://127.0.0.1:1'
 const LONGEST = Buffer.alloc(64_000, ' ')
 
 test('intermediate results of running jobs are kept up to 64 kB a job and 64 MB in all, ended jobs aside', async (t) => {
   const { live, restored } = await setUpFollowing(t)
-  const records = Array.from({ length: 1002 }, (_, n) => runningJob(NODE, { id: `${n}`, nodeJobId: `${n}` }))
+  const records = Array.from({ length: 1002 }, (_, n) => aJob({ node: NODE, id: `${n}` }))
   const [first, ...others] = await restored(...records)
   live.runs(first!, Buffer.alloc(LONGEST.length + 1))
   assert.equal(first!.intermediate, undefined)

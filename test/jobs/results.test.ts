@@ -6,10 +6,11 @@ import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { SqliteLedger, SqliteLedgerOptions } from '../../src/ledger/sqlite/ledger.ts'
 import { MemoryLedger } from '../../src/ledger/memory/ledger.ts'
+import { aJob, anEnd } from '../kit/builders/jobs.ts'
 import { request } from '../kit/http.ts'
 import { eventually, type Cleanup } from '../kit/wait.ts'
 import { startJobServer } from './jobServer.ts'
-import { aJob, anEnd, ledgerPath, sqliteAt } from '../ledger/ledgerKit.ts'
+import { ledgerPath, sqliteAt } from '../ledger/ledgerKit.ts'
 
 const CALLER = '127.0.0.1'
 

@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ledgerFault } from '../../src/ledger/ledger.ts'
 import { MemoryLedger } from '../../src/ledger/memory/ledger.ts'
+import { jobOf } from '../kit/builders/jobs.ts'
 import { post } from '../kit/http.ts'
 import type { Answer } from '../kit/http.ts'
 import { spawnFakeNode } from '../kit/fakeNode/index.ts'
@@ -25,7 +26,7 @@ function assertNotRecorded(answer: Answer): void {
   assert.ok(Number(answer.headers['retry-after']) >= 1)
 }
 
-const JOB = { containers: ['echo'], data: {} }
+const JOB = jobOf()
 
 test('a job that cannot be recorded is 503, and its place at the node is given back', async (t) => {
   const node = await spawnFakeNode({ rateLimit: 0 }, t)
@@ -63,7 +64,7 @@ test('a stream whose id cannot be recorded is 503, with nothing of it, however f
   const node = await spawnFakeNode({ rateLimit: 0 }, t)
   const { url, fleet } = await startJobServer(t, [node], full())
   for (const data of [{ pieces: 1 }, { pieces: 3, pieceMs: 0 }, { pieces: 5, pieceMs: 100 }, { pieces: 0 }]) {
-    assertNotRecorded(await post(`${url}/api/jobs/stream`, { containers: ['echo'], data }))
+    assertNotRecorded(await post(`${url}/api/jobs/stream`, jobOf(data)))
   }
   const [tracked] = fleet.nodes.values()
   assert.equal(tracked!.inFlight, 0)

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { jobOf, statusReport } from '../kit/builders/jobs.ts'
 import { post, request } from '../kit/http.ts'
 import type { RequestOptions } from '../kit/http.ts'
 import { startFakeNode } from '../kit/fakeNode/index.ts'
@@ -183,7 +184,7 @@ test('a record expires while its job still runs; when the job ends, it is known 
 
 test('a status may be set from loopback and home networks only', async (t) => {
   const node = await startFakeNode({ rateLimit: 0 }, t)
-  const body = { id: 's', status: 'failed', containers: ['echo'] }
+  const body = statusReport('s', 'failed')
   const put = (localAddress: string): Promise<{ status: number; text: string }> =>
     request(`${node.url}/api/status`, { method: 'PUT', body, localAddress })
   const refused = await put('127.0.0.2')
@@ -204,7 +205,7 @@ test('a node whose store is gone takes jobs and loses them', async (t) => {
 
 test('a body over the limit is a 500', async (t) => {
   const node = await startFakeNode({ maxBody: 1000, rateLimit: 0 }, t)
-  const answer = await post(`${node.url}/api/jobs`, { containers: ['echo'], data: { pad: 'x'.repeat(1000) } })
+  const answer = await post(`${node.url}/api/jobs`, jobOf({ pad: 'x'.repeat(1000) }))
   assert.equal(answer.status, 500)
   assert.match(answer.text, /413 Request Entity Too Large/)
 })

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { jobOf } from '../kit/builders/jobs.ts'
 import { request } from '../kit/http.ts'
 import type { Answer } from '../kit/http.ts'
 import { startFakeNode } from '../kit/fakeNode/index.ts'
@@ -80,7 +81,7 @@ test('without X-Forwarded-For the TCP peer counts', async (t) => {
 
 test('refusals of the guardian count, those of the limiter do not', async (t) => {
   const node = await startFakeNode({ rateLimit: 2 }, t)
-  const body = { containers: [], data: {} }
+  const body = jobOf({}, [])
   const answers = await times(5, () => request(`${node.url}/api/jobs`, { method: 'POST', body }))
   assert.deepEqual(
     answers.map(({ status }) => status),

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { Agent } from 'node:http'
 import { describe, test } from 'node:test'
+import { jobOf } from '../kit/builders/jobs.ts'
 import { openRaw, post, request } from '../kit/http.ts'
 import { BAD_INFO, startFakeNode } from '../kit/fakeNode/index.ts'
 import type { LocalFakeNode } from '../kit/fakeNode/index.ts'
 
-const JOB = { containers: ['echo'], data: {} }
+const JOB = jobOf()
 const GET_HEALTH = 'GET /health HTTP/1.1\r\nHost: x\r\n\r\n'
 
 const submit = (node: LocalFakeNode): ReturnType<typeof post> => post(`${node.url}/api/jobs`, JOB)

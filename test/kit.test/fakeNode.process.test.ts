@@ -2,12 +2,13 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { test } from 'node:test'
+import { jobOf } from '../kit/builders/jobs.ts'
 import { openStream, post, request } from '../kit/http.ts'
 import { spawnFakeNode } from '../kit/fakeNode/index.ts'
 import { eventually } from '../kit/wait.ts'
 
 const MAIN = new URL('../kit/fakeNode/main.ts', import.meta.url).pathname
-const JOB = { containers: ['a'], data: {} }
+const JOB = jobOf({}, ['a'])
 
 test('a node of its own process takes commands and tells what it saw', async (t) => {
   const node = await spawnFakeNode({ containers: ['a'], rateLimit: 0 }, t)

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { jobOf } from '../kit/builders/jobs.ts'
 import { spawnGateway } from '../kit/gateway.ts'
 import { post, request } from '../kit/http.ts'
 import { startFakeNode } from '../kit/fakeNode/index.ts'
@@ -18,7 +19,7 @@ test('a gateway of its own process serves the nodes and services given, and ends
   })
   await gateway.ready(2)
   assert.equal((await request(`${gateway.url}/livez`)).status, 200)
-  assert.equal((await post(`${gateway.url}/api/jobs`, { containers: ['echo'], data: {} })).status, 200)
+  assert.equal((await post(`${gateway.url}/api/jobs`, jobOf())).status, 200)
   assert.match(await readFile(join(gateway.cwd, 'ips.txt'), 'utf8'), /# a comment/)
   assert.deepEqual(await gateway.stop(), { code: 0, signal: null })
 })
@@ -28,7 +29,7 @@ test('it starts again on the same port, with the state of its directory', async 
   const cwd = await tempDir(t)
   const gateway = await spawnGateway(t, { nodes: [node.address], cwd, env: { STATE_URL: 'sqlite:data/jobs.db' } })
   await gateway.ready(1)
-  const { id } = (await post(`${gateway.url}/api/jobs`, { containers: ['echo'], data: {} })).json<{ id: string }>()
+  const { id } = (await post(`${gateway.url}/api/jobs`, jobOf())).json<{ id: string }>()
   const { port } = gateway
   assert.deepEqual(await gateway.kill(), { code: null, signal: 'SIGKILL' })
   await gateway.restart()

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { connect } from 'node:net'
 import { describe, test } from 'node:test'
+import { jobOf } from '../kit/builders/jobs.ts'
 import { openRaw, openStream, request } from '../kit/http.ts'
 import { startFakeNode } from '../kit/fakeNode/index.ts'
 import { unconnectable } from '../kit/unconnectable.ts'
@@ -52,7 +53,7 @@ test('an answer that breaks off is an error, never a shorter answer', async (t) 
   await node.break('health', { when: 'body' })
   await assert.rejects(request(`${node.url}/health`))
   await node.dieAmidStream(1)
-  const open = await openStream(`${node.url}/api/jobs/stream`, { body: { containers: ['echo'], data: { pieces: 3 } } })
+  const open = await openStream(`${node.url}/api/jobs/stream`, { body: jobOf({ pieces: 3 }) })
   await assert.rejects(async () => {
     while (await open.next());
   }, /broke off/)

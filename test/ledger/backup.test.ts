@@ -11,8 +11,9 @@ import { createInterface, type Interface } from 'node:readline'
 import { DatabaseSync } from 'node:sqlite'
 import { suite, test } from 'node:test'
 import { runCli, type Ended } from '../config/processes.ts'
+import { aJob } from '../kit/builders/jobs.ts'
 import { eventually, tempDir, type Cleanup } from '../kit/wait.ts'
-import { aJob, finishedJobs, ledgerPath, LogLines, sqliteAt } from './ledgerKit.ts'
+import { finishedJobs, ledgerPath, LogLines, sqliteAt } from './ledgerKit.ts'
 import { MIGRATIONS } from '../../src/ledger/sqlite/schema.ts'
 
 suite('--backup', () => {

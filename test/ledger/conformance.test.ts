@@ -4,8 +4,9 @@ import { suite, test } from 'node:test'
 import { PIECE_BYTES, type Ledger } from '../../src/ledger/ledger.ts'
 import { LongBytes } from '../../src/ledger/longBytes.ts'
 import type { LedgerSettings } from '../../src/ledger/open.ts'
+import { aJob, anAnswer, anEnd } from '../kit/builders/jobs.ts'
 import { eventually, type Cleanup } from '../kit/wait.ts'
-import { aJob, anAnswer, anEnd, DAY_MS, finishedJobs, HOUR_MS, ledgerAt, ledgerPath, wholeOf } from './ledgerKit.ts'
+import { DAY_MS, finishedJobs, HOUR_MS, ledgerAt, ledgerPath, wholeOf } from './ledgerKit.ts'
 
 type Open = (t: Cleanup, over?: Partial<LedgerSettings>) => Promise<Ledger>
 

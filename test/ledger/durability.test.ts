@@ -8,8 +8,9 @@ import { createInterface } from 'node:readline'
 import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
 import { PIECE_BYTES } from '../../src/ledger/ledger.ts'
+import { aJob, anAnswer, anEnd } from '../kit/builders/jobs.ts'
 import { eventually, tempDir, within, type Cleanup } from '../kit/wait.ts'
-import { aJob, anAnswer, anEnd, finishedJobs, ledgerPath, sqliteAt, wholeOf } from './ledgerKit.ts'
+import { finishedJobs, ledgerPath, sqliteAt, wholeOf } from './ledgerKit.ts'
 
 test('a killed process loses nothing that was acknowledged', async (t) => {
   const path = await ledgerPath(t)

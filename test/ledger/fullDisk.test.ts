@@ -6,8 +6,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import type { Ledger } from '../../src/ledger/ledger.ts'
+import { aJob, anEnd } from '../kit/builders/jobs.ts'
 import { eventually } from '../kit/wait.ts'
-import { aJob, anEnd, ledgerPath, LogLines, sqliteAt, wholeOf } from './ledgerKit.ts'
+import { ledgerPath, LogLines, sqliteAt, wholeOf } from './ledgerKit.ts'
 
 const PAGES = 200
 

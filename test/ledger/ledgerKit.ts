@@ -1,10 +1,10 @@
-/** Jobs, ledgers and logs for the tests of the ledger. */
-import { randomUUID } from 'node:crypto'
+/** Ledgers and logs for the tests of the ledger. */
 import { join } from 'node:path'
-import type { JobEnd, JobRecord, JobStatus, KeptAnswer, Ledger } from '../../src/ledger/ledger.ts'
+import type { JobEnd, JobStatus, Ledger } from '../../src/ledger/ledger.ts'
 import { LongBytes } from '../../src/ledger/longBytes.ts'
 import { openLedger, type LedgerSettings } from '../../src/ledger/open.ts'
 import { SqliteLedger, type SqliteLedgerOptions } from '../../src/ledger/sqlite/ledger.ts'
+import { aJob, anEnd } from '../kit/builders/jobs.ts'
 import { tempDir, type Cleanup } from '../kit/wait.ts'
 
 export const HOUR_MS = 3_600_000
@@ -20,45 +20,6 @@ export class LogLines {
 
   #add(level: string, message: string): void {
     this.lines.push(`${level} ${message}`)
-  }
-}
-
-export function aJob(over: Partial<JobRecord> = {}): JobRecord {
-  const id = over.id ?? randomUUID()
-  const now = Date.now()
-  return {
-    id,
-    caller: '10.0.0.1',
-    clientAddress: '10.0.0.1',
-    kind: 'job',
-    containers: ['first', 'second'],
-    node: 'http://10.1.0.1:4000',
-    nodeJobId: id,
-    localAddress: '10.1.0.99',
-    runs: 1,
-    runStartedAt: now,
-    createdAt: now,
-    state: 'running',
-    failover: true,
-    ...over,
-  }
-}
-
-export function anEnd(over: Partial<JobEnd> = {}): JobEnd {
-  return { state: 'success', finishedAt: Date.now(), result: Buffer.from('{"output": 1}'), ...over }
-}
-
-export function anAnswer(over: Partial<KeptAnswer> = {}): KeptAnswer {
-  return {
-    caller: '10.0.0.1',
-    path: '/api/jobs',
-    key: 'once',
-    bodyHash: Buffer.alloc(32, 7),
-    status: 200,
-    contentType: 'application/json',
-    body: Buffer.from('{"id": "a"}'),
-    createdAt: Date.now(),
-    ...over,
   }
 }
 

@@ -8,8 +8,9 @@ import { createInterface } from 'node:readline'
 import { DatabaseSync } from 'node:sqlite'
 import { suite, test } from 'node:test'
 import { runCli } from '../config/processes.ts'
+import { aJob, anEnd } from '../kit/builders/jobs.ts'
 import { eventually, type Cleanup } from '../kit/wait.ts'
-import { aJob, anEnd, finishedJobs, ledgerPath, LogLines, sqliteAt } from './ledgerKit.ts'
+import { finishedJobs, ledgerPath, LogLines, sqliteAt } from './ledgerKit.ts'
 
 const GONE = 'its file was deleted or replaced'
 

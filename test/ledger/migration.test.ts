@@ -4,7 +4,8 @@ import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
 import { answerBytes } from '../../src/ledger/ledger.ts'
 import { SCHEMA_VERSION } from '../../src/ledger/sqlite/schema.ts'
-import { aJob, anEnd, ledgerPath, sqliteAt, wholeOf } from './ledgerKit.ts'
+import { ledgerPath, sqliteAt, wholeOf } from './ledgerKit.ts'
+import { aJob, anEnd } from '../kit/builders/jobs.ts'
 import { writeVersion1 } from './version1.ts'
 
 const versionOf = (path: string): unknown => {

@@ -6,8 +6,9 @@ import { DatabaseSync } from 'node:sqlite'
 import { suite, test } from 'node:test'
 import { openLedger } from '../../src/ledger/open.ts'
 import { SCHEMA_VERSION } from '../../src/ledger/sqlite/schema.ts'
+import { aJob } from '../kit/builders/jobs.ts'
 import { type Cleanup } from '../kit/wait.ts'
-import { aJob, finishedJobs, ledgerAt, ledgerPath, LogLines, sqliteAt } from './ledgerKit.ts'
+import { finishedJobs, ledgerAt, ledgerPath, LogLines, sqliteAt } from './ledgerKit.ts'
 
 const PAGE_BYTES = 4096
 

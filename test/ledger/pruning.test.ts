@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import type { SqliteLedger } from '../../src/ledger/sqlite/ledger.ts'
+import { aJob, anEnd } from '../kit/builders/jobs.ts'
 import { eventually } from '../kit/wait.ts'
-import { aJob, anEnd, finishedJobs, ledgerPath, sqliteAt } from './ledgerKit.ts'
+import { finishedJobs, ledgerPath, sqliteAt } from './ledgerKit.ts'
 
 suite('group commit', () => {
   test('what is asked for in one turn is committed together', async (t) => {

@@ -3,7 +3,8 @@
  * says how many bytes their requests have at least. Writes `opened`, then `inserted ID` and `finished ID` once the ledger has acknowledged it; or `refused MESSAGE`.
  */
 import { SqliteLedger } from '../../src/ledger/sqlite/ledger.ts'
-import { aJob, anEnd, DAY_MS, LogLines } from './ledgerKit.ts'
+import { aJob, anEnd } from '../kit/builders/jobs.ts'
+import { DAY_MS, LogLines } from './ledgerKit.ts'
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
 

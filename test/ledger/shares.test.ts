@@ -4,8 +4,9 @@ import { DatabaseSync } from 'node:sqlite'
 import { suite, test } from 'node:test'
 import { answerBytes, type Ledger } from '../../src/ledger/ledger.ts'
 import type { LedgerSettings } from '../../src/ledger/open.ts'
+import { aJob, anAnswer, anEnd } from '../kit/builders/jobs.ts'
 import { eventually, type Cleanup } from '../kit/wait.ts'
-import { aJob, anAnswer, anEnd, ledgerAt, ledgerPath, sqliteAt } from './ledgerKit.ts'
+import { ledgerAt, ledgerPath, sqliteAt } from './ledgerKit.ts'
 
 type Open = (t: Cleanup, over?: Partial<LedgerSettings>) => Promise<Ledger>
 

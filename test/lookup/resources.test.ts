@@ -1,17 +1,15 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import { createServer } from 'node:http'
 import type { RequestListener } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
-import { parseAddress } from '../../src/fleet/address.ts'
 import { FleetLoad } from '../../src/fleet/load/fleetLoad.ts'
 import { NodeLoad } from '../../src/fleet/load/nodeLoad.ts'
-import { TrackedNode } from '../../src/fleet/node.ts'
+import type { TrackedNode } from '../../src/fleet/node.ts'
 import { MemoryBudget } from '../../src/memory/budget.ts'
 import { Resources, type NodeAnswer } from '../../src/lookup/resources.ts'
 import { Transport } from '../../src/upstream/transport.ts'
+import { trackedNode } from '../kit/builders/fleets.ts'
+import { serve } from '../kit/serve.ts'
 
 interface Kit {
   resources: Resources
@@ -22,20 +20,11 @@ interface Kit {
 
 /** So many nodes, all at one server. */
 async function startNodes(t: TestContext, count: number, listener: RequestListener): Promise<Kit> {
-  const server = createServer(listener).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
+  const address = await serve(t, listener)
   const transport = new Transport({ connectTimeoutSeconds: 5, answerTimeoutSeconds: 60, idleTimeoutSeconds: 60 })
-  t.after(async () => {
-    await transport.close()
-    server.closeAllConnections()
-    server.close()
-  })
+  t.after(() => transport.close())
   const fleet = new FleetLoad()
-  const nodes = Array.from(
-    { length: count },
-    (_, i) => new TrackedNode(parseAddress(`http://127.0.0.1:${port}/n${i}`), new NodeLoad(fleet)),
-  )
+  const nodes = Array.from({ length: count }, (_, i) => trackedNode(`http://${address}/n${i}`, new NodeLoad(fleet)))
   let now = 0
   return {
     nodes,

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
+import { startGateway } from '../kit/builders/gateways.ts'
+import { jobOf, statusReport } from '../kit/builders/jobs.ts'
 import { spawnGateway } from '../kit/gateway.ts'
 import { request, type Answer } from '../kit/http.ts'
 import { startFakeNode } from '../kit/fakeNode/index.ts'
@@ -15,12 +17,12 @@ const nodes = await Promise.all([
   startFakeNode({ containers: [{ id: 'echo', image: 'example/other:1' }, 'slow'], rateLimit: 0 }, file),
 ])
 const service = await startFakeOpenAi({ models: ['small-model'] }, file)
-const gateway = await spawnGateway(file, {
-  nodes: [...nodes.map(({ address }) => address), `127.0.0.1:${await freePort()}`],
+const gateway = await startGateway(file, {
+  nodes: [...nodes, `127.0.0.1:${await freePort()}`],
   services: [{ name: 'service', url: service.url }],
-  env: { RATELIMIT_REQS_PER_MIN: '0', PROXY_RATELIMIT_REQS_PER_MIN: '0', OPS_KEY: 'ops' },
+  env: { OPS_KEY: 'ops' },
+  healthy: 3,
 })
-await gateway.ready(3)
 
 interface Call {
   status: number
@@ -31,7 +33,7 @@ interface Call {
   headers?: Record<string, string>
 }
 
-const job = { containers: ['echo'], data: {} }
+const job = jobOf()
 const OPS = { Authorization: 'Bearer ops' }
 const chat = { model: 'small-model', messages: [] }
 const prompt = {
@@ -57,7 +59,7 @@ const forDeployment = (call: Omit<Call, 'status'>): Call[] => [
 const guarded: Call[] = [{ status: 200, headers: OPS }, { status: 401 }]
 
 async function submit(data: object): Promise<string> {
-  const answer = await request(`${gateway.url}/api/jobs`, { method: 'POST', body: { containers: ['echo'], data } })
+  const answer = await request(`${gateway.url}/api/jobs`, { method: 'POST', body: jobOf(data) })
   return answer.json<{ id: string }>().id
 }
 
@@ -85,7 +87,7 @@ const CALLS: Record<string, Call[]> = {
     { status: 200, query: `?id=${finished}&id=${running}&intermediate=true` },
   ],
   submitBatch: [
-    { status: 200, body: [job, { containers: 1 }, { containers: ['nobody-has-it'], data: {} }] },
+    { status: 200, body: [job, { containers: 1 }, jobOf({}, ['nobody-has-it'])] },
     { status: 400, body: {} },
   ],
   streamJob: [
@@ -94,8 +96,8 @@ const CALLS: Record<string, Call[]> = {
     { status: 405, body: SUBSCRIPTION },
   ],
   reportStatus: [
-    { status: 200, body: { id: running, status: 'running', containers: ['echo'] } },
-    { status: 404, body: { id: 'unknown', status: 'running', containers: ['echo'] } },
+    { status: 200, body: statusReport(running, 'running') },
+    { status: 404, body: statusReport('unknown', 'running') },
   ],
   readInfo: [{ status: 200 }],
   readResources: [{ status: 200 }, { status: 200, query: '?model_id=small-model' }],

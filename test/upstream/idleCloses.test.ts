@@ -5,14 +5,11 @@ import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { describe, test } from 'node:test'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { GatewayFault } from '../../src/faults.ts'
-import { parseAddress } from '../../src/fleet/address.ts'
-import { DEFAULT_CONSTANTS } from '../../src/fleet/load/constants.ts'
-import { FleetLoad } from '../../src/fleet/load/fleetLoad.ts'
-import { NodeLoad } from '../../src/fleet/load/nodeLoad.ts'
-import { TrackedNode } from '../../src/fleet/node.ts'
+import type { TrackedNode } from '../../src/fleet/node.ts'
 import { Attempt, collect, type BackendRequest } from '../../src/upstream/attempt.ts'
 import { IdleLimit } from '../../src/upstream/idleCloses.ts'
 import { Transport } from '../../src/upstream/transport.ts'
+import { trackedNode } from '../kit/builders/fleets.ts'
 import { eventually, type Cleanup } from '../kit/wait.ts'
 
 const GET: BackendRequest = { method: 'GET', path: '/', headers: [], body: null }
@@ -43,14 +40,13 @@ async function backend(t: Cleanup, serve: Serve): Promise<Backend> {
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  const spec = parseAddress(`127.0.0.1:${(server.address() as AddressInfo).port}`)
   const transport = new Transport({ connectTimeoutSeconds: 60, answerTimeoutSeconds: 60, idleTimeoutSeconds: 60 })
   t.after(async () => {
     await transport.close()
     server.close()
     for (const socket of sockets) socket.destroy()
   })
-  const node = new TrackedNode(spec, new NodeLoad(new FleetLoad(DEFAULT_CONSTANTS), {}))
+  const node = trackedNode(`127.0.0.1:${(server.address() as AddressInfo).port}`)
   return { node, transport, requests, sockets }
 }
 

@@ -1,14 +1,10 @@
 /** How long a try waits: for a connection, for the first byte of an answer, and between two pieces of it. */
 import assert from 'node:assert/strict'
-import { createServer, type RequestListener } from 'node:http'
-import { createServer as createTcpServer, type AddressInfo } from 'node:net'
+import type { RequestListener } from 'node:http'
+import { createServer, type AddressInfo } from 'node:net'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { parseAddress } from '../../src/fleet/address.ts'
-import { DEFAULT_CONSTANTS } from '../../src/fleet/load/constants.ts'
-import { FleetLoad } from '../../src/fleet/load/fleetLoad.ts'
-import { NodeLoad } from '../../src/fleet/load/nodeLoad.ts'
-import { TrackedNode } from '../../src/fleet/node.ts'
+import type { TrackedNode } from '../../src/fleet/node.ts'
 import { GatewayFault, type FaultCode } from '../../src/faults.ts'
 import {
   Attempt,
@@ -19,6 +15,8 @@ import {
   type Flow,
 } from '../../src/upstream/attempt.ts'
 import { Transport } from '../../src/upstream/transport.ts'
+import { trackedNode } from '../kit/builders/fleets.ts'
+import { serve } from '../kit/serve.ts'
 import { unconnectable } from '../kit/unconnectable.ts'
 import { freePort, type Cleanup } from '../kit/wait.ts'
 
@@ -47,18 +45,8 @@ function transportWith(t: Cleanup, { connect, answer, idle }: Limits): Transport
   return transport
 }
 
-function nodeAt(address: string): TrackedNode {
-  return new TrackedNode(parseAddress(address), new NodeLoad(new FleetLoad(DEFAULT_CONSTANTS), {}))
-}
-
 async function serving(t: Cleanup, listener: RequestListener): Promise<TrackedNode> {
-  const server = createServer(listener)
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  t.after(() => {
-    server.close()
-    server.closeAllConnections()
-  })
-  return nodeAt(`127.0.0.1:${(server.address() as AddressInfo).port}`)
+  return trackedNode(await serve(t, listener))
 }
 
 /** A node that sends a byte of its body long before any limit, again and again. */
@@ -103,7 +91,7 @@ describe('a time-out below a second acts at its time, never before', () => {
   })
 
   test('for a connection', async (t) => {
-    const node = nodeAt(await unconnectable(t))
+    const node = trackedNode(await unconnectable(t))
     const transport = transportWith(t, { connect: LIMIT_MS })
     const startedAt = performance.now()
     const result = await Promise.race([collect(transport, node, request), sleep(LONGER_MS)])
@@ -176,10 +164,10 @@ describe('the time to the first byte of an answer', () => {
 })
 
 test('the time to connect covers an exchange of keys that never ends', async (t) => {
-  const silent = createTcpServer((socket) => socket.on('error', () => undefined).resume())
+  const silent = createServer((socket) => socket.on('error', () => undefined).resume())
   await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))
   t.after(() => silent.close())
-  const node = nodeAt(`https://127.0.0.1:${(silent.address() as AddressInfo).port}`)
+  const node = trackedNode(`https://127.0.0.1:${(silent.address() as AddressInfo).port}`)
   assertFault(await collect(transportWith(t, { connect: LIMIT_MS }), node, request), 'ERR_NODE_REFUSED')
 })
 
@@ -228,7 +216,7 @@ describe('no timer is left after a try that ended with', () => {
 
   test('a refused connection', async (t) => {
     const transport = transportWith(t, {})
-    const node = nodeAt(`127.0.0.1:${await freePort()}`)
+    const node = trackedNode(`127.0.0.1:${await freePort()}`)
     const before = timers()
     assertFault(await collect(transport, node, request), 'ERR_NODE_REFUSED')
     assert.equal(timers(), before)
@@ -256,7 +244,7 @@ describe('no timer is left after a try that ended with', () => {
   })
 
   test('its client gone while a connection was made', async (t) => {
-    const node = nodeAt(await unconnectable(t))
+    const node = trackedNode(await unconnectable(t))
     const transport = transportWith(t, { connect: LIMIT_MS })
     const before = timers()
     const attempt = new Attempt()

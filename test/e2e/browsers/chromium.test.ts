@@ -5,10 +5,11 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import { chromium, type Browser, type Page } from 'playwright-core'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
+import { jobOf } from '../../kit/builders/jobs.ts'
 import type { Gateway } from '../../kit/gateway.ts'
 import { post } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
-import { gatewayFor, job } from '../support.ts'
 
 const CHROMIUM = '/usr/bin/chromium'
 /** Why the tests are skipped; `false` where they are not. */
@@ -92,7 +93,7 @@ async function openPage(t: { after(fn: () => unknown): void }, url: string): Pro
 
 /** A job whose container writes a page with this script. */
 const scriptedJob = (script: string): object =>
-  job({ pieces: [`<!doctype html><script>${script}</script>`], note: '=' })
+  jobOf({ pieces: [`<!doctype html><script>${script}</script>`], note: '=' })
 
 /** What would run in the gateway's origin: it shows that it does, and sends the gateway's figures to the site. */
 const theft = (site: Site): string =>
@@ -147,9 +148,9 @@ describe('in Chromium, a page of another origin', { skip }, () => {
 
     test(`${what} gets no job to run by fetch, and reads neither jobs nor figures`, async (t) => {
       const submitted = node.seen('submit').length
-      const { id } = (await post(`${closed.url}/api/jobs`, job({ output: 'secret' }))).json<{ id: string }>()
+      const { id } = (await post(`${closed.url}/api/jobs`, jobOf({ output: 'secret' }))).json<{ id: string }>()
       const page = await openPage(t, site.origin)
-      const body = JSON.stringify(job())
+      const body = JSON.stringify(jobOf())
       for (const init of [
         { ...FORM, body },
         { method: 'POST', headers: { 'Content-Type': 'application/json' }, body },
@@ -177,7 +178,7 @@ describe('in Chromium, a page of an allowed origin', { skip }, () => {
     const sent = await fetchFrom(page, `${sharing.url}/api/jobs`, {
       method: 'POST',
       headers,
-      body: JSON.stringify(job()),
+      body: JSON.stringify(jobOf()),
     })
     assert.equal(sent.status, 200, JSON.stringify(sent))
     const { id } = JSON.parse(sent.text!) as { id: string }
@@ -185,7 +186,7 @@ describe('in Chromium, a page of an allowed origin', { skip }, () => {
     assert.ok(sent.headers!['x-request-id'])
     const read = await fetchFrom(page, `${sharing.url}/api/jobs?id=${id}`, { headers })
     assert.match(read.text!, new RegExp(id))
-    const stream = { method: 'POST', headers, body: JSON.stringify(job({ pieces: ['a', 'b'] })) }
+    const stream = { method: 'POST', headers, body: JSON.stringify(jobOf({ pieces: ['a', 'b'] })) }
     assert.match((await fetchFrom(page, `${sharing.url}//api/jobs/stream`, stream)).text!, /\nab$/)
     const refused = await fetchFrom(page, `${sharing.url}/api/jobs`, { headers: { 'X-API-Key': 'wrong' } })
     assert.equal(refused.status, 401)
@@ -201,7 +202,7 @@ describe('in Chromium, a page of an allowed origin', { skip }, () => {
 
   test('is the only one that does', async (t) => {
     const page = await openPage(t, hostile.origin)
-    const init = { method: 'POST', headers, body: JSON.stringify(job()) }
+    const init = { method: 'POST', headers, body: JSON.stringify(jobOf()) }
     assert.deepEqual(await fetchFrom(page, `${sharing.url}/api/jobs`, init), { error: 'TypeError' })
     assert.deepEqual(await fetchFrom(page, `${sharing.url}/info`, { headers }), { error: 'TypeError' })
   })

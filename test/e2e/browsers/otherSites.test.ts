@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
-import { spawnGateway } from '../../kit/gateway.ts'
+import { startGateway } from '../../kit/builders/gateways.ts'
+import { jobOf, statusReport } from '../../kit/builders/jobs.ts'
 import type { Gateway } from '../../kit/gateway.ts'
 import { openRaw, post, request } from '../../kit/http.ts'
 import type { Answer } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
-import { assertError, job } from '../support.ts'
+import { assertError } from '../support.ts'
 
 const APP = 'https://app.example'
 
@@ -15,13 +16,11 @@ const node = await startFakeNode({ rateLimit: 0 }, file)
 const service = await startFakeOpenAi({ models: ['small-model'] }, file)
 
 async function gatewayWith(env: Record<string, string> = {}): Promise<Gateway> {
-  const gateway = await spawnGateway(file, {
-    nodes: [node.address],
+  return startGateway(file, {
+    nodes: [node],
     services: [{ name: 'service', url: service.url }],
-    env: { PROXY_RATELIMIT_REQS_PER_MIN: '0', RATELIMIT_REQS_PER_MIN: '0', ...env },
+    env,
   })
-  await gateway.ready(2)
-  return gateway
 }
 
 const [closed, sharing, open] = await Promise.all([
@@ -35,9 +34,9 @@ const chat = { model: 'small-model', messages: [{ role: 'user', content: 'hello'
 
 /** What may change something, on all kinds of paths. */
 const WRITES: [method: string, path: string, body: object][] = [
-  ['POST', '/api/jobs', job()],
-  ['POST', '/api/jobs/stream', job()],
-  ['POST', '/api/jobs/batch', [job()]],
+  ['POST', '/api/jobs', jobOf()],
+  ['POST', '/api/jobs/stream', jobOf()],
+  ['POST', '/api/jobs/batch', [jobOf()]],
   ['PUT', '/api/status', {}],
   ['POST', '/route/', { endpoint: 'echo' }],
   ['POST', '/v1/chat/completions', chat],
@@ -270,13 +269,13 @@ describe('whatever a backend writes', () => {
 
   test('is data, as which it is marked, on every path', async () => {
     const at = closed.url
-    const { id } = (await post(`${at}/api/jobs`, job())).json<{ id: string }>()
+    const { id } = (await post(`${at}/api/jobs`, jobOf())).json<{ id: string }>()
     const kept = { headers: { 'Idempotency-Key': 'kept' } }
     const answers: [string, Promise<Answer>][] = [
-      ['job', post(`${at}/api/jobs`, job())],
-      ['stream', post(`${at}/api/jobs/stream`, job())],
-      ['batch', post(`${at}/api/jobs/batch`, [job()])],
-      ['kept', post(`${at}/api/jobs`, job(), kept).then(() => post(`${at}/api/jobs`, job(), kept))],
+      ['job', post(`${at}/api/jobs`, jobOf())],
+      ['stream', post(`${at}/api/jobs/stream`, jobOf())],
+      ['batch', post(`${at}/api/jobs/batch`, [jobOf()])],
+      ['kept', post(`${at}/api/jobs`, jobOf(), kept).then(() => post(`${at}/api/jobs`, jobOf(), kept))],
       ['result', request(`${at}/api/jobs?id=${id}`)],
       ['many results', request(`${at}/api/jobs?${Array.from({ length: 20 }, (_, i) => `id=${i}`).join('&')}&id=${id}`)],
       ['info', request(`${at}/info`)],
@@ -288,7 +287,7 @@ describe('whatever a backend writes', () => {
       ['chat', post(`${at}/v1/chat/completions`, chat)],
       ['events', post(`${at}/v1/chat/completions`, { ...chat, stream: true })],
       ['error of ours', post(`${at}/v1/chat/completions`, { ...chat, model: '<script>' })],
-      ['status', request(`${at}/api/status`, { method: 'PUT', body: { id, status: 'running', containers: ['echo'] } })],
+      ['status', request(`${at}/api/status`, { method: 'PUT', body: statusReport(id, 'running') })],
     ]
     for (const [what, answer] of answers) assertData(await answer, what)
   })
@@ -296,11 +295,11 @@ describe('whatever a backend writes', () => {
   test('acts for the gateway’s origin by none of its headers', async () => {
     for (const status of [200, 302, 307, 401, 500, 503]) {
       await node.answer(status, 'submit', { times: 1, headers: hostile, body: '{"id":"<script>"}' })
-      assertData(await post(`${closed.url}/api/jobs`, job()), `job ${status}`)
+      assertData(await post(`${closed.url}/api/jobs`, jobOf()), `job ${status}`)
       await node.answer(status, 'stream', { times: 1, headers: hostile, body: '<script>\n<script>alert(1)</script>' })
-      assertData(await post(`${closed.url}/api/jobs/stream`, job()), `stream ${status}`)
+      assertData(await post(`${closed.url}/api/jobs/stream`, jobOf()), `stream ${status}`)
       await node.answer(status, 'batch', { times: 1, headers: hostile, body: '[{"error":"<script>"}]' })
-      assertData(await post(`${closed.url}/api/jobs/batch`, [job()]), `batch ${status}`)
+      assertData(await post(`${closed.url}/api/jobs/batch`, [jobOf()]), `batch ${status}`)
       await service.answer(status, 'chat', { times: 1, headers: hostile, body: '<script>alert(1)</script>' })
       assertData(await post(`${closed.url}/v1/chat/completions`, chat), `chat ${status}`)
     }

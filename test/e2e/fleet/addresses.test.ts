@@ -2,12 +2,14 @@ import assert from 'node:assert/strict'
 import { rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
+import { jobOf } from '../../kit/builders/jobs.ts'
+import { infoText } from '../../kit/builders/infos.ts'
+import { serve } from '../../kit/serve.ts'
 import { spawnGateway } from '../../kit/gateway.ts'
 import { post, request } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { eventually } from '../../kit/wait.ts'
-import { job, statsOf } from '../support.ts'
-import { infoText, serve } from './infoServer.ts'
+import { statsOf } from '../support.ts'
 
 const file = { after }
 const [plain, withScheme, sized, byName] = await Promise.all([1, 2, 3, 4].map(() => startFakeNode({}, file)))
@@ -109,7 +111,7 @@ describe('a change of the addresses file counts without a restart', () => {
   test('what is known of a node that stays is kept', async () => {
     await gateway.setNodes([first.address])
     await becomes(first.address)
-    await post(`${gateway.url}/api/jobs`, job())
+    await post(`${gateway.url}/api/jobs`, jobOf())
     assert.equal((await statsOf(gateway, first)).request_count, 1)
     const since = performance.now()
     const polls = first.seen('info').length

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
+import { jobOf } from '../../kit/builders/jobs.ts'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
 import { post, request } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { eventually } from '../../kit/wait.ts'
-import { gatewayFor, statsOf } from '../support.ts'
+import { statsOf } from '../support.ts'
 
 const file = { after }
 const [only, one, other] = await Promise.all([
@@ -18,7 +20,7 @@ const lookUp = (container: string): Promise<string[]> => get(`/api/v1/ips?contai
 async function eject(node: typeof only, container: string): Promise<void> {
   await node.break('submit')
   const isEjected = async (): Promise<boolean> => {
-    await post(`${gateway.url}/api/jobs`, { containers: [container], data: {} })
+    await post(`${gateway.url}/api/jobs`, jobOf({}, [container]))
     return !(await statsOf(gateway, node)).healthy
   }
   await eventually(isEjected, { withinMs: 20_000 })

@@ -5,7 +5,7 @@ import { readdirSync } from 'node:fs'
 import { truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
-import { spawnGateway } from '../../kit/gateway.ts'
+import { startGateway } from '../../kit/builders/gateways.ts'
 import { request } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
@@ -16,8 +16,7 @@ const nodes = await Promise.all([1, 2, 3].map(() => startFakeNode({}, file)))
 const services = await Promise.all([1, 2, 3].map(() => startFakeOpenAi({}, file)))
 const addresses = nodes.map(({ address }) => address)
 const entries = services.map(({ url }, n) => ({ name: `service-${n}`, url }))
-const gateway = await spawnGateway(file, { nodes: addresses, services: entries })
-await gateway.ready(6)
+const gateway = await startGateway(file, { nodes: addresses, services: entries })
 const everybody = [...addresses, ...entries.map(({ name }) => name)]
 
 async function listed(): Promise<string[]> {

@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
+import { jobOf } from '../../kit/builders/jobs.ts'
+import { infoText } from '../../kit/builders/infos.ts'
+import { serve } from '../../kit/serve.ts'
 import { spawnGateway } from '../../kit/gateway.ts'
 import type { Gateway } from '../../kit/gateway.ts'
 import { post, request } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import type { LocalFakeNode } from '../../kit/fakeNode/index.ts'
 import { eventually } from '../../kit/wait.ts'
-import { infoText, serve } from './infoServer.ts'
 
 const file = { after }
 
@@ -81,7 +83,7 @@ async function lookUp(gateway: Gateway, container: string): Promise<string[]> {
 }
 
 function submit(gateway: Gateway, container: string): ReturnType<typeof post> {
-  return post(`${gateway.url}/api/jobs`, { containers: [container], data: {} })
+  return post(`${gateway.url}/api/jobs`, jobOf({}, [container]))
 }
 
 describe('a gateway', { concurrency: true }, () => {

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
 import type { ServerResponse } from 'node:http'
 import { after, test } from 'node:test'
+import { jobOf } from '../../kit/builders/jobs.ts'
+import { infoText } from '../../kit/builders/infos.ts'
+import { serve } from '../../kit/serve.ts'
 import { spawnGateway } from '../../kit/gateway.ts'
 import { post, request } from '../../kit/http.ts'
 import { eventually } from '../../kit/wait.ts'
-import { assertError, job } from '../support.ts'
-import { infoText, serve } from './infoServer.ts'
+import { assertError } from '../support.ts'
 
 const NODES = 800
 /** New nodes that fall silent hold their places for a second of three, and so do those that are asked again. */
@@ -35,7 +37,7 @@ test('before the first poll has ended requests wait for three seconds, then they
   const startedAt = performance.now()
   const answers = await Promise.all([
     ...PATHS.map((path) => request(gateway.url + path)),
-    post(`${gateway.url}/api/jobs`, job()),
+    post(`${gateway.url}/api/jobs`, jobOf()),
   ])
   const seconds = (performance.now() - startedAt) / 1000
   for (const answer of answers) {

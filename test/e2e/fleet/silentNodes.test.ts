@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
+import { serve } from '../../kit/serve.ts'
 import { spawnGateway } from '../../kit/gateway.ts'
 import { request } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { eventually } from '../../kit/wait.ts'
-import { serve } from './infoServer.ts'
 
 const SILENT = 600
 const file = { after }

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
-import { spawnGateway } from '../../kit/gateway.ts'
+import { startGateway } from '../../kit/builders/gateways.ts'
+import { infoText } from '../../kit/builders/infos.ts'
+import { serve } from '../../kit/serve.ts'
 import { request } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import type { LocalFakeNode } from '../../kit/fakeNode/index.ts'
-import { infoText, serve } from './infoServer.ts'
 
 const file = { after }
 
@@ -58,11 +59,11 @@ for (const [name, { does }] of Object.entries(STRANGE)) {
   strange.set(name, node)
 }
 const startedAt = Date.now()
-const gateway = await spawnGateway(file, {
-  nodes: [...[...strange.values()].map((node) => node.address), honest.address, bare],
-  env: { REFRESH_INTERVAL: '30', RATELIMIT_REQS_PER_MIN: '0' },
+const gateway = await startGateway(file, {
+  nodes: [...strange.values(), honest, bare],
+  env: { REFRESH_INTERVAL: '30' },
+  healthy: 2,
 })
-await gateway.ready(2)
 
 describe('a node is unhealthy, and the log says why, whose /info is', () => {
   for (const [name, { says }] of Object.entries(STRANGE)) {

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
+import { jobOf, statusReport } from '../../kit/builders/jobs.ts'
 import { openStream, post, request } from '../../kit/http.ts'
 import type { Answer } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { eventually } from '../../kit/wait.ts'
-import { assertError, gatewayFor, job } from '../support.ts'
+import { assertError } from '../support.ts'
 
 const file = { after }
 const node = await startFakeNode({ rateLimit: 0 }, file)
@@ -15,9 +17,9 @@ describe('with API_KEYS', async () => {
   const two = { headers: { 'X-API-Key': 'key-of-two' } }
 
   const FORWARDED: [method: string, path: string, body?: object][] = [
-    ['POST', '/api/jobs', job()],
-    ['POST', '/api/jobs/stream', job()],
-    ['POST', '/api/jobs/batch', [job()]],
+    ['POST', '/api/jobs', jobOf()],
+    ['POST', '/api/jobs/stream', jobOf()],
+    ['POST', '/api/jobs/batch', [jobOf()]],
     ['GET', '/api/jobs'],
     ['GET', '/api/jobs?id=x'],
     ['PUT', '/api/status', { id: 'x', status: 'success', containers: [] }],
@@ -75,7 +77,7 @@ describe('with API_KEYS', async () => {
   })
 
   test('jobs belong to the key, wherever it is shown', async () => {
-    const { id } = (await post(`${gateway.url}/api/jobs`, job(), one)).json<{ id: string }>()
+    const { id } = (await post(`${gateway.url}/api/jobs`, jobOf(), one)).json<{ id: string }>()
     const url = `${gateway.url}/api/jobs?id=${id}`
     assert.equal((await request(url, { ...one, localAddress: '127.0.0.41' })).json<unknown[]>().length, 1)
     assert.equal((await request(url, two)).text, '[]')
@@ -93,7 +95,7 @@ describe('a caller’s limits', async () => {
     const from = newCaller()
     const send = (i: number): Promise<Answer> =>
       i % 3 === 0
-        ? post(`${gateway.url}/api/jobs`, { containers: [], data: {} }, from)
+        ? post(`${gateway.url}/api/jobs`, jobOf({}, []), from)
         : request(`${gateway.url}${i % 3 === 1 ? '/api/jobs' : '/info'}`, from)
     for (let i = 0; i < 12; i++) assert.notEqual((await send(i)).status, 429)
     for (let i = 0; i < 3; i++) {
@@ -110,7 +112,7 @@ describe('a caller’s limits', async () => {
 
   test('MAX_JOBS_PER_CALLER counts what is unfinished: one more is a 429, until one has ended', async () => {
     const from = newCaller()
-    const submit = (data: object): Promise<Answer> => post(`${gateway.url}/api/jobs`, job(data), from)
+    const submit = (data: object): Promise<Answer> => post(`${gateway.url}/api/jobs`, jobOf(data), from)
     assert.equal((await submit({ seconds: 600 })).status, 200)
     const { id } = (await submit({ seconds: 1.5 })).json<{ id: string }>()
     const seen = node.seen('submit').length
@@ -118,7 +120,7 @@ describe('a caller’s limits', async () => {
     assertError(refused, 429)
     assert.ok(Number(refused.headers['retry-after']) >= 1)
     assert.equal(node.seen('submit').length, seen)
-    assert.equal((await post(`${gateway.url}/api/jobs`, job(), newCaller())).status, 200)
+    assert.equal((await post(`${gateway.url}/api/jobs`, jobOf(), newCaller())).status, 200)
     const hasEnded = async (): Promise<boolean> =>
       (await request(`${gateway.url}/api/jobs?id=${id}`, from)).text.includes('success')
     await eventually(hasEnded, { everyMs: 1000, withinMs: 10_000 })
@@ -129,25 +131,27 @@ describe('a caller’s limits', async () => {
     const from = newCaller()
     const url = `${gateway.url}/api/jobs/stream`
     const open = async (): Promise<Awaited<ReturnType<typeof openStream>>> => {
-      const stream = await openStream(url, { body: job({ pieces: 1000, pieceMs: 50 }), ...from })
+      const stream = await openStream(url, { body: jobOf({ pieces: 1000, pieceMs: 50 }), ...from })
       assert.equal(stream.status, 200)
       return stream
     }
     const [first] = [await open(), await open()]
-    assertError(await post(url, job(), from), 429)
-    assertError(await post(`${gateway.url}/api/jobs`, job(), from), 429)
+    assertError(await post(url, jobOf(), from), 429)
+    assertError(await post(`${gateway.url}/api/jobs`, jobOf(), from), 429)
     first.destroy()
-    await eventually(async () => (await post(`${gateway.url}/api/jobs`, job(), from)).status === 200, { everyMs: 700 })
+    await eventually(async () => (await post(`${gateway.url}/api/jobs`, jobOf(), from)).status === 200, {
+      everyMs: 700,
+    })
   })
 
   test('a job that was refused, or went nowhere, counts for nothing', async () => {
     const from = newCaller()
     for (let i = 0; i < 3; i++) {
       await node.answer(500, 'submit', { times: 1 })
-      assert.equal((await post(`${gateway.url}/api/jobs`, job(), from)).status, 500)
-      assert.equal((await post(`${gateway.url}/api/jobs`, { containers: ['none'], data: {} }, from)).status, 503)
+      assert.equal((await post(`${gateway.url}/api/jobs`, jobOf(), from)).status, 500)
+      assert.equal((await post(`${gateway.url}/api/jobs`, jobOf({}, ['none']), from)).status, 503)
     }
-    assert.equal((await post(`${gateway.url}/api/jobs`, job(), from)).status, 200)
+    assert.equal((await post(`${gateway.url}/api/jobs`, jobOf(), from)).status, 200)
   })
 })
 
@@ -159,9 +163,9 @@ describe('PUT /api/status', async () => {
     request(`${gateway.url}/api/status`, { method: 'PUT', body, headers, ...from })
 
   test('from anyone not in STATUS_ALLOWED_IPS is a 403 in a node’s words, forged addresses or not', async () => {
-    const { id } = (await post(`${gateway.url}/api/jobs`, job({ seconds: 600 }))).json<{ id: string }>()
+    const { id } = (await post(`${gateway.url}/api/jobs`, jobOf({ seconds: 600 }))).json<{ id: string }>()
     for (const headers of [{}, { 'X-Forwarded-For': '127.0.0.51' }, { 'X-Real-IP': '127.0.0.51' }]) {
-      const answer = await put({ id, status: 'success', containers: ['echo'] }, stranger, headers)
+      const answer = await put(statusReport(id, 'success'), stranger, headers)
       assert.deepEqual([answer.status, answer.text], [403, '{"error":"Unauthorized"}'])
     }
     assert.deepEqual(node.seen('status'), [])
@@ -169,33 +173,33 @@ describe('PUT /api/status', async () => {
   })
 
   test('for an unknown id is a 404', async () => {
-    assertError(await put({ id: 'nobodys', status: 'success', containers: ['echo'] }, allowed), 404)
+    assertError(await put(statusReport('nobodys', 'success'), allowed), 404)
     assert.deepEqual(node.seen('status'), [])
   })
 
   test('that is not of the shape is a 400', async () => {
-    const { id } = (await post(`${gateway.url}/api/jobs`, job())).json<{ id: string }>()
+    const { id } = (await post(`${gateway.url}/api/jobs`, jobOf())).json<{ id: string }>()
     const wrong = ['', '[]', '{}', '{"id":1,"status":"success","containers":[]}', `{"id":"${id}","status":"success"}`]
     for (const body of wrong) assertError(await put(body, allowed), 400)
   })
 
   test('goes to the job’s node, and its client hears of it', async () => {
-    const { id } = (await post(`${gateway.url}/api/jobs`, job({ seconds: 600 }))).json<{ id: string }>()
-    const answer = await put({ id, status: 'failed', containers: ['echo'] }, allowed)
+    const { id } = (await post(`${gateway.url}/api/jobs`, jobOf({ seconds: 600 }))).json<{ id: string }>()
+    const answer = await put(statusReport(id, 'failed'), allowed)
     assert.deepEqual([answer.status, answer.text], [200, 'null\n'])
     assert.equal(node.seen('status').at(-1)!.json<{ id: string }>().id, id)
     await eventually(async () => (await request(`${gateway.url}/api/jobs?id=${id}`)).text.includes('"failed"'))
   })
 
   test('with a state that no node knows passes on what the node says', async () => {
-    const { id } = (await post(`${gateway.url}/api/jobs`, job())).json<{ id: string }>()
-    assert.equal(assertError(await put({ id, status: 'odd', containers: ['echo'] }, allowed), 400), 'Status is invalid')
+    const { id } = (await post(`${gateway.url}/api/jobs`, jobOf())).json<{ id: string }>()
+    assert.equal(assertError(await put(statusReport(id, 'odd'), allowed), 400), 'Status is invalid')
   })
 })
 
 test('by default PUT /api/status is for the gateway’s own host', async (t) => {
   const gateway = await gatewayFor(t, [node])
-  const body = { id: 'nobodys', status: 'success', containers: ['echo'] }
+  const body = statusReport('nobodys', 'success')
   const put = (localAddress: string): Promise<Answer> =>
     request(`${gateway.url}/api/status`, { method: 'PUT', body, localAddress })
   assertError(await put('127.0.0.1'), 404)

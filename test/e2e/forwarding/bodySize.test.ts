@@ -3,9 +3,11 @@ import { once } from 'node:events'
 import { request as httpRequest } from 'node:http'
 import type { IncomingMessage } from 'node:http'
 import { after, describe, test } from 'node:test'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
+import { jobOf } from '../../kit/builders/jobs.ts'
 import { openRaw, post } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
-import { assertError, gatewayFor, job } from '../support.ts'
+import { assertError } from '../support.ts'
 
 const MAX_BODY = 100_000
 
@@ -16,8 +18,8 @@ const KEY = { Authorization: 'Bearer the-key' }
 const AUTHORIZATION = 'Authorization: Bearer the-key'
 
 /** A job of so many bytes. */
-function jobOf(bytes: number): string {
-  const text = JSON.stringify(job({ blob: '' }))
+function jobOfBytes(bytes: number): string {
+  const text = JSON.stringify(jobOf({ blob: '' }))
   return text.replace('""', `"${'x'.repeat(bytes - text.length)}"`)
 }
 
@@ -41,7 +43,7 @@ describe('a body larger than MAX_BODY is a 413, and nothing is asked of a node',
       ['POST', '/api/jobs/batch'],
       ['PUT', '/api/status'],
     ] as const) {
-      const answer = await post(`${gateway.url}${path}`, jobOf(MAX_BODY + 1), { method, headers: KEY })
+      const answer = await post(`${gateway.url}${path}`, jobOfBytes(MAX_BODY + 1), { method, headers: KEY })
       assertError(answer, 413)
     }
     assert.equal(node.requests.filter(({ method }) => method !== 'GET').length, seen)
@@ -49,27 +51,27 @@ describe('a body larger than MAX_BODY is a 413, and nothing is asked of a node',
 
   test('also where its length is not announced', async () => {
     for (const path of ['/api/jobs', '/api/jobs/stream', '/api/jobs/batch']) {
-      assert.equal((await postChunked(path, jobOf(MAX_BODY * 2))).statusCode, 413)
+      assert.equal((await postChunked(path, jobOfBytes(MAX_BODY * 2))).statusCode, 413)
     }
   })
 
   test('however small that is: for tickets too, and seen by a client that sends far more', async (t) => {
     const narrow = await gatewayFor(t, [node], { MAX_BODY: '2kb' })
     assertError(await post(`${narrow.url}/route/`, { endpoint: 'echo', filler: 'x'.repeat(3000) }), 413)
-    assertError(await post(`${narrow.url}/api/jobs`, jobOf(10_000_000)), 413)
+    assertError(await post(`${narrow.url}/api/jobs`, jobOfBytes(10_000_000)), 413)
   })
 
   test('to the byte: one of just that size is taken', async () => {
-    assert.equal((await post(`${gateway.url}/api/jobs`, jobOf(MAX_BODY), { headers: KEY })).status, 200)
+    assert.equal((await post(`${gateway.url}/api/jobs`, jobOfBytes(MAX_BODY), { headers: KEY })).status, 200)
     assert.equal(node.seen('submit').at(-1)!.bodyLength, MAX_BODY)
-    assert.equal((await postChunked('/api/jobs', jobOf(MAX_BODY))).statusCode, 200)
+    assert.equal((await postChunked('/api/jobs', jobOfBytes(MAX_BODY))).statusCode, 200)
   })
 })
 
 describe('a client that is still busy sending', () => {
   test('sees the answer after it has sent all', async (t) => {
     const client = await openRaw(gateway.url, { t })
-    const body = jobOf(MAX_BODY * 3)
+    const body = jobOfBytes(MAX_BODY * 3)
     client.send(
       `POST /api/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer the-key\r\nContent-Length: ${body.length}\r\n\r\n`,
     )

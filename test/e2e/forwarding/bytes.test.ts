@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { after, describe, test } from 'node:test'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
+import { jobOf } from '../../kit/builders/jobs.ts'
 import { openStream, post, request } from '../../kit/http.ts'
 import { pipelineHash, startFakeNode } from '../../kit/fakeNode/index.ts'
 import type { Endpoint, RecordedRequest } from '../../kit/fakeNode/index.ts'
 import { eventually } from '../../kit/wait.ts'
-import { gatewayFor, job } from '../support.ts'
 
 const file = { after }
 const containers = ['echo', { id: 'inner', external: false }]
@@ -117,12 +118,12 @@ describe('a result reaches the client byte for byte', () => {
 test('the answer to a submission is the node’s own, to the last byte', async () => {
   const body = ' {"more": 1.0, "id" :  "the-nodes-own" }\n\n'
   await node.answer(200, 'submit', { times: 1, body })
-  assert.equal((await post(`${gateway.url}/api/jobs`, job())).text, body)
+  assert.equal((await post(`${gateway.url}/api/jobs`, jobOf())).text, body)
 })
 
 test('one result that cannot be read spoils no other', async () => {
   await node.answer(200, 'jobs', { body: '[]' })
-  const make = async (): Promise<string> => (await post(`${gateway.url}/api/jobs`, job())).json<{ id: string }>().id
+  const make = async (): Promise<string> => (await post(`${gateway.url}/api/jobs`, jobOf())).json<{ id: string }>().id
   const [odd, fine] = [await make(), await make()]
   const body = `[{"id":"${odd}","status":7},{"id":5},null,{"id":"${fine}","result":{"n":NaN},"status":"success"}]`
   await node.answer(200, 'jobs', { body })

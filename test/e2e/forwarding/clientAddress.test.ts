@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
+import { jobOf } from '../../kit/builders/jobs.ts'
 import type { Gateway } from '../../kit/gateway.ts'
 import { openStream, post, request } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import type { Endpoint, RecordedRequest } from '../../kit/fakeNode/index.ts'
 import { eventually } from '../../kit/wait.ts'
-import { gatewayFor, job } from '../support.ts'
 
 const file = { after }
 const node = await startFakeNode({ rateLimit: 0 }, file)
@@ -23,7 +24,7 @@ interface From {
 /** What the node is sent when a client with that address and those headers submits a job. */
 async function sentBy(at: Gateway, from: From): Promise<RecordedRequest> {
   const after = node.requests.at(-1)?.n ?? 0
-  assert.equal((await post(`${at.url}/api/jobs`, job(), from)).status, 200)
+  assert.equal((await post(`${at.url}/api/jobs`, jobOf(), from)).status, 200)
   return node.waitFor((seen) => seen.endpoint === 'submit', { after })
 }
 
@@ -45,8 +46,11 @@ describe('by default nobody’s X-Forwarded-For is believed', () => {
   test('on every call that goes to a node', async () => {
     const from = { headers: { 'X-Forwarded-For': '198.51.100.7' }, localAddress: '127.0.0.10' }
     const sent: [Endpoint, () => Promise<unknown>][] = [
-      ['stream', async () => (await openStream(`${distrustful.url}/api/jobs/stream`, { body: job(), ...from })).ended],
-      ['batch', () => post(`${distrustful.url}/api/jobs/batch`, [job()], from)],
+      [
+        'stream',
+        async () => (await openStream(`${distrustful.url}/api/jobs/stream`, { body: jobOf(), ...from })).ended,
+      ],
+      ['batch', () => post(`${distrustful.url}/api/jobs/batch`, [jobOf()], from)],
     ]
     for (const [endpoint, send] of sent) {
       const after = node.requests.at(-1)!.n
@@ -74,7 +78,7 @@ describe('by default nobody’s X-Forwarded-For is believed', () => {
   })
 
   test('nobody gets at another’s jobs by a forged address', async () => {
-    const made = await post(`${distrustful.url}/api/jobs`, job(), { localAddress: '127.0.0.12' })
+    const made = await post(`${distrustful.url}/api/jobs`, jobOf(), { localAddress: '127.0.0.12' })
     const { id } = made.json<{ id: string }>()
     const forged = { headers: { 'X-Forwarded-For': '127.0.0.12' }, localAddress: '127.0.0.13' }
     assert.equal((await request(`${distrustful.url}/api/jobs`, forged)).text, '[]')
@@ -143,7 +147,7 @@ describe('with TRUST_PROXY', () => {
 
   test('jobs belong to the client behind the proxy', async () => {
     const as = (client: string): From => ({ headers: { 'X-Forwarded-For': client } })
-    const made = await post(`${trusting.url}/api/jobs`, job(), as('198.51.100.20'))
+    const made = await post(`${trusting.url}/api/jobs`, jobOf(), as('198.51.100.20'))
     const { id } = made.json<{ id: string }>()
     await eventually(async () => (await request(`${trusting.url}/api/jobs`, as('198.51.100.20'))).text === `["${id}"]`)
     assert.equal((await request(`${trusting.url}/api/jobs`, as('198.51.100.21'))).text, '[]')

@@ -2,13 +2,14 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { after, describe, test } from 'node:test'
 import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib'
+import { startGateway } from '../../kit/builders/gateways.ts'
+import { jobOf, statusReport } from '../../kit/builders/jobs.ts'
 import { openRaw, post, request } from '../../kit/http.ts'
 import type { Answer } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
-import { spawnGateway } from '../../kit/gateway.ts'
 import { eventually } from '../../kit/wait.ts'
-import { assertError, job } from '../support.ts'
+import { assertError } from '../support.ts'
 import { chat, lastCall } from '../openai/support.ts'
 
 const MAX_BODY = 1_000_000
@@ -16,12 +17,11 @@ const MAX_BODY = 1_000_000
 const file = { after }
 const node = await startFakeNode({ rateLimit: 0 }, file)
 const service = await startFakeOpenAi({ models: ['small-model'] }, file)
-const gateway = await spawnGateway(file, {
-  nodes: [node.address],
+const gateway = await startGateway(file, {
+  nodes: [node],
   services: [{ name: 'service', url: service.url }],
-  env: { MAX_BODY: String(MAX_BODY), PROXY_RATELIMIT_REQS_PER_MIN: '0', RATELIMIT_REQS_PER_MIN: '0' },
+  env: { MAX_BODY: String(MAX_BODY) },
 })
-await gateway.ready(2)
 
 const PACK: Record<string, (bytes: Buffer) => Buffer> = {
   gzip: gzipSync,
@@ -58,13 +58,13 @@ describe('a compressed body', () => {
   }
 
   test('is read on every path that takes one', async () => {
-    const accepted = await send('/api/jobs', 'zstd', packed('zstd', job()))
+    const accepted = await send('/api/jobs', 'zstd', packed('zstd', jobOf()))
     const { id } = accepted.json<{ id: string }>()
     assert.equal(accepted.status, 200)
     for (const [path, body, method] of [
-      ['/api/jobs/stream', job(), 'POST'],
-      ['/api/jobs/batch', [job(), job()], 'POST'],
-      ['/api/status', { id, status: 'running', containers: ['echo'] }, 'PUT'],
+      ['/api/jobs/stream', jobOf(), 'POST'],
+      ['/api/jobs/batch', [jobOf(), jobOf()], 'POST'],
+      ['/api/status', statusReport(id, 'running'), 'PUT'],
       ['/route/', { endpoint: 'echo' }, 'POST'],
       ['/chat/completions', chat(), 'POST'],
     ] as const) {

@@ -3,9 +3,11 @@ import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
+import { jobOf } from '../../kit/builders/jobs.ts'
 import { openRaw } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
-import { gatewayFor, job, statsOf } from '../support.ts'
+import { statsOf } from '../support.ts'
 
 const skip = spawnSync('prlimit', ['--version']).status === 0 ? false : 'prlimit is not installed'
 
@@ -17,7 +19,7 @@ test('a shortage of descriptors is a 503 of the gateway and no failure of the no
   const node = await startFakeNode({ rateLimit: 0, requestsPerConnection: 1 }, t)
   const gateway = await gatewayFor(t, [node], { REFRESH_INTERVAL: '0.2' })
   const client = await openRaw(gateway.url, { t })
-  const body = JSON.stringify(job())
+  const body = JSON.stringify(jobOf())
   const ask = (path: string, id: string, text: string): void => {
     const head = `POST ${path} HTTP/1.1\r\nHost: x\r\nX-Request-Id: ${id}\r\nContent-Length: ${text.length}`
     client.send(`${head}\r\n\r\n${text}`)

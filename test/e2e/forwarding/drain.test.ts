@@ -3,13 +3,15 @@ import { once } from 'node:events'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
+import { jobOf, statusReport } from '../../kit/builders/jobs.ts'
 import type { Exit, Gateway } from '../../kit/gateway.ts'
 import { openRaw, openStream, post, request } from '../../kit/http.ts'
 import type { OpenStream } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import type { LocalFakeNode } from '../../kit/fakeNode/index.ts'
 import { within } from '../../kit/wait.ts'
-import { assertError, gatewayFor, job, startHandNode } from '../support.ts'
+import { assertError, startHandNode } from '../support.ts'
 
 /** A node and a gateway of the test's own, since the gateway will not outlive it. */
 async function startPair(t: TestContext, env: Record<string, string> = {}): Promise<[Gateway, LocalFakeNode]> {
@@ -19,7 +21,7 @@ async function startPair(t: TestContext, env: Record<string, string> = {}): Prom
 
 /** A stream through the gateway that has begun. */
 async function openRunning(gateway: Gateway, data: object): Promise<OpenStream> {
-  const open = await openStream(`${gateway.url}/api/jobs/stream`, { body: job(data) })
+  const open = await openStream(`${gateway.url}/api/jobs/stream`, { body: jobOf(data) })
   await open.until((text) => text.includes('piece0'))
   return open
 }
@@ -37,7 +39,7 @@ describe('a gateway that is told to stop', { concurrency: 2 }, () => {
   test('while draining, what runs goes on to its end, new work is turned away, and then the exit code is 0', async (t) => {
     const byHand = await startHandNode(t)
     const gateway = await gatewayFor(t, [byHand])
-    const opening = openStream(`${gateway.url}/api/jobs/stream`, { body: job() })
+    const opening = openStream(`${gateway.url}/api/jobs/stream`, { body: jobOf() })
     const answer = await byHand.next()
     answer.write('the-id\nbefore, ')
     const stream = await opening
@@ -47,9 +49,9 @@ describe('a gateway that is told to stop', { concurrency: 2 }, () => {
     await drain(gateway)
 
     for (const [path, body] of [
-      ['/api/jobs', job()],
-      ['/api/jobs/stream', job()],
-      ['/api/jobs/batch', [job()]],
+      ['/api/jobs', jobOf()],
+      ['/api/jobs/stream', jobOf()],
+      ['/api/jobs/batch', [jobOf()]],
     ] as const) {
       const refusal = await post(`${gateway.url}${path}`, body)
       assertError(refusal, 503)
@@ -96,7 +98,7 @@ describe('a gateway that is told to stop', { concurrency: 2 }, () => {
     const [gateway, node] = await startPair(t)
     await node.late(0.6, 'submit', { times: 1 })
     const { n } = node.requests.at(-1)!
-    const answer = post(`${gateway.url}/api/jobs`, job())
+    const answer = post(`${gateway.url}/api/jobs`, jobOf())
     await node.waitFor('submit', { after: n })
     await drain(gateway)
     assert.equal((await answer).status, 200)
@@ -105,10 +107,10 @@ describe('a gateway that is told to stop', { concurrency: 2 }, () => {
 
   test('what a container tells of a job that runs still goes to its node', async (t) => {
     const [gateway, node] = await startPair(t)
-    const { id } = (await post(`${gateway.url}/api/jobs`, job({ seconds: 60 }))).json<{ id: string }>()
+    const { id } = (await post(`${gateway.url}/api/jobs`, jobOf({ seconds: 60 }))).json<{ id: string }>()
     const stream = await openRunning(gateway, { pieces: 100_000, pieceMs: 20 })
     await drain(gateway)
-    const body = { id, status: 'success', containers: ['echo'], data: {} }
+    const body = statusReport(id, 'success')
     assert.equal((await request(`${gateway.url}/api/status`, { method: 'PUT', body })).status, 200)
     assert.equal(node.seen('status').length, 1)
     stream.destroy()
@@ -119,7 +121,7 @@ describe('a gateway that is told to stop', { concurrency: 2 }, () => {
     const [gateway, node] = await startPair(t, { STATE_URL: 'sqlite:jobs.db' })
     await node.late(1, 'submit', { times: 1 })
     const client = await openRaw(gateway.url, { t })
-    const body = JSON.stringify(job())
+    const body = JSON.stringify(jobOf())
     client.send(`POST /api/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
     await node.waitFor('submit')
     client.socket.destroy()

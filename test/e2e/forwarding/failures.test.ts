@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { after, describe, test } from 'node:test'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
+import { jobOf } from '../../kit/builders/jobs.ts'
 import { openRaw, openStream, post } from '../../kit/http.ts'
 import type { OpenStream } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import type { FakeNode } from '../../kit/fakeNode/index.ts'
-import { assertError, gatewayFor, job, linesOf, statsOf } from '../support.ts'
+import { assertError, linesOf, statsOf } from '../support.ts'
 
 const file = { after }
 const node = await startFakeNode({ rateLimit: 0 }, file)
@@ -21,7 +23,7 @@ async function assertLogged(requestId: string, fault: string): Promise<void> {
   assert.equal(line.level, 'warn')
   assert.equal(typeof line['reason'], 'string')
   // Whatever is said of the request has been said when it was given up.
-  await post(`${gateway.url}/api/jobs`, job(), { headers: { 'X-Request-Id': `after-${requestId}` } })
+  await post(`${gateway.url}/api/jobs`, jobOf(), { headers: { 'X-Request-Id': `after-${requestId}` } })
   await gateway.waitForLog((one) => one['requestId'] === `after-${requestId}`)
   assert.equal(linesOf(gateway, requestId).length, 1)
 }
@@ -29,7 +31,7 @@ async function assertLogged(requestId: string, fault: string): Promise<void> {
 async function assertJobFails(status: number, fault: string): Promise<void> {
   const requestId = `job-${++requests}`
   const before = node.seen('submit').length
-  const answer = await post(`${gateway.url}/api/jobs`, job(), { headers: { 'X-Request-Id': requestId } })
+  const answer = await post(`${gateway.url}/api/jobs`, jobOf(), { headers: { 'X-Request-Id': requestId } })
   assertError(answer, status)
   assert.equal(answer.headers['x-infernet-node'], node.address)
   // Once, and never a second time: nobody can say whether the job runs.
@@ -80,7 +82,7 @@ describe('a job whose node answers with', () => {
 
 test('an answer that is late, but in time, is the answer', async () => {
   await node.late(0.3, 'submit', { times: 1 })
-  assert.equal((await post(`${gateway.url}/api/jobs`, job())).status, 200)
+  assert.equal((await post(`${gateway.url}/api/jobs`, jobOf())).status, 200)
 })
 
 interface Broken extends OpenStream {
@@ -90,7 +92,7 @@ interface Broken extends OpenStream {
 async function openStreamed(data: object): Promise<Broken> {
   const requestId = `stream-${++requests}`
   const headers = { 'X-Request-Id': requestId }
-  const open = await openStream(`${gateway.url}/api/jobs/stream`, { body: job(data), headers })
+  const open = await openStream(`${gateway.url}/api/jobs/stream`, { body: jobOf(data), headers })
   return Object.assign(open, { requestId })
 }
 
@@ -108,7 +110,7 @@ describe('a stream that breaks off at the node', () => {
 
   test('is never ended as if it were complete', async (t) => {
     const client = await openRaw(gateway.url, { t })
-    const body = JSON.stringify(job({ pieces: 9, pieceMs: 5, dieAfter: 2 }))
+    const body = JSON.stringify(jobOf({ pieces: 9, pieceMs: 5, dieAfter: 2 }))
     client.send(`POST /api/jobs/stream HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
     const received = await client.closed()
     assert.match(received, /^HTTP\/1\.1 200 [\s\S]+piece1 \r\n$/)
@@ -117,7 +119,7 @@ describe('a stream that breaks off at the node', () => {
   test('is a reset for an HTTP/1.0 client, to whom an end would be the end of the answer', async (t) => {
     const client = await openRaw(gateway.url, { t })
     const fault = once(client.socket, 'error')
-    const body = JSON.stringify(job({ pieces: 9, pieceMs: 50, dieAfter: 2 }))
+    const body = JSON.stringify(jobOf({ pieces: 9, pieceMs: 50, dieAfter: 2 }))
     client.send(`POST /api/jobs/stream HTTP/1.0\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
     assert.match(await client.until((received) => received.includes('piece0')), /^HTTP\/1\.1 200 /)
     assert.equal(((await fault) as [NodeJS.ErrnoException])[0].code, 'ECONNRESET')
@@ -158,7 +160,7 @@ describe('a stream whose node', () => {
       await misbehave(node)
       const requestId = `stream-${++requests}`
       const headers = { 'X-Request-Id': requestId }
-      assertError(await post(`${gateway.url}/api/jobs/stream`, job(), { headers }), status)
+      assertError(await post(`${gateway.url}/api/jobs/stream`, jobOf(), { headers }), status)
       await assertLogged(requestId, fault)
     })
   }
@@ -166,7 +168,7 @@ describe('a stream whose node', () => {
   test('refuses it passes its refusal on', async () => {
     const body = '{"error": "told so",\n "params": {}}'
     await node.answer(405, 'stream', { times: 1, body })
-    const answer = await post(`${gateway.url}/api/jobs/stream`, job())
+    const answer = await post(`${gateway.url}/api/jobs/stream`, jobOf())
     assert.equal(answer.status, 405)
     assert.equal(answer.text, body)
   })

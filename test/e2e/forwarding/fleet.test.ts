@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
+import { jobOf } from '../../kit/builders/jobs.ts'
 import { post, request } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { eventually } from '../../kit/wait.ts'
-import { gatewayFor, job } from '../support.ts'
 
 const file = { after }
 const [one, two] = await Promise.all([
@@ -104,14 +105,14 @@ describe('/resources is the union of all nodes’', () => {
 describe('GET /api/jobs', () => {
   const from = { localAddress: '127.0.0.71' }
   const submit = async (containers: string[], data = {}): Promise<string> =>
-    (await post(`${gateway.url}/api/jobs`, { containers, data }, from)).json<{ id: string }>().id
+    (await post(`${gateway.url}/api/jobs`, jobOf(data, containers), from)).json<{ id: string }>().id
   const get = async (query: string, who = from): Promise<unknown> =>
     (await request(`${gateway.url}/api/jobs${query}`, who)).json()
 
   test('lists the caller’s own jobs, and nobody else’s, nor those that another gives the node', async () => {
     const ids = [await submit(['echo']), await submit(['llm']), await submit(['echo'], { seconds: 600 })]
-    await post(`${one.url}/api/jobs`, job())
-    await post(`${gateway.url}/api/jobs`, job(), { localAddress: '127.0.0.72' })
+    await post(`${one.url}/api/jobs`, jobOf())
+    await post(`${gateway.url}/api/jobs`, jobOf(), { localAddress: '127.0.0.72' })
     assert.deepEqual(((await get('')) as string[]).sort(), [...ids].sort())
     await eventually(async () => ((await get('?pending=false')) as string[]).length === 2)
     assert.deepEqual(await get('?pending=true'), [ids[2]])

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
+import { jobOf } from '../../kit/builders/jobs.ts'
 import { openRaw, openStream, post, request } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import type { RecordedRequest } from '../../kit/fakeNode/index.ts'
-import { gatewayFor, job } from '../support.ts'
 
 const file = { after }
 const node = await startFakeNode({ rateLimit: 0 }, file)
@@ -14,7 +15,7 @@ type Headers = Record<string, string | string[]>
 /** What the node is sent when a client sends these headers with a job. */
 async function sentWith(headers: Headers, at = gateway): Promise<RecordedRequest> {
   const after = node.requests.at(-1)?.n ?? 0
-  assert.equal((await post(`${at.url}/api/jobs`, job(), { headers })).status, 200)
+  assert.equal((await post(`${at.url}/api/jobs`, jobOf(), { headers })).status, 200)
   return node.waitFor((seen) => seen.endpoint === 'submit', { after })
 }
 
@@ -25,7 +26,7 @@ function namesOf(seen: RecordedRequest): string[] {
 describe('the request id', () => {
   test('is the client’s own where that is plausible', async () => {
     for (const id of ['a', 'A-z_0.9', 'x'.repeat(128), '6f1eb0c7-9c38-4724-9277-c9ac0e972c1a']) {
-      const answer = await post(`${gateway.url}/api/jobs`, job(), { headers: { 'X-Request-Id': id } })
+      const answer = await post(`${gateway.url}/api/jobs`, jobOf(), { headers: { 'X-Request-Id': id } })
       assert.equal(answer.headers['x-request-id'], id)
       assert.equal(node.seen('submit').at(-1)!.header('x-request-id'), id)
     }
@@ -43,7 +44,7 @@ describe('the request id', () => {
       '{"level":"error"}',
     ]) {
       const headers: Headers = id === undefined ? {} : { 'X-Request-Id': id }
-      const answer = await post(`${gateway.url}/api/jobs`, job(), { headers })
+      const answer = await post(`${gateway.url}/api/jobs`, jobOf(), { headers })
       const given = answer.headers['x-request-id'] as string
       assert.match(given, /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/)
       assert.equal(node.seen('submit').at(-1)!.header('x-request-id'), given)
@@ -63,7 +64,7 @@ describe('the request id', () => {
       const answer = await request(`${gateway.url}${path}`, { method, headers, body })
       assert.equal(answer.headers['x-request-id'], 'mine', `${method} ${path}`)
     }
-    const open = await openStream(`${gateway.url}/api/jobs/stream`, { body: job(), headers })
+    const open = await openStream(`${gateway.url}/api/jobs/stream`, { body: jobOf(), headers })
     await open.ended
     assert.equal(open.headers['x-request-id'], 'mine')
   })
@@ -92,7 +93,7 @@ describe('the trace', () => {
 describe('towards the node', () => {
   test('headers of the client’s connection, and those it names, stay behind', async (t) => {
     const raw = await openRaw(gateway.url, { t })
-    const body = JSON.stringify(job())
+    const body = JSON.stringify(jobOf())
     const after = node.requests.at(-1)?.n ?? 0
     raw.send(
       'POST /api/jobs HTTP/1.1\r\nHost: gateway.example\r\n' +
@@ -118,7 +119,7 @@ describe('towards the node', () => {
 
   test('Expect never goes on', async (t) => {
     const raw = await openRaw(gateway.url, { t })
-    const body = JSON.stringify(job())
+    const body = JSON.stringify(jobOf())
     const after = node.requests.at(-1)?.n ?? 0
     raw.send(`POST /api/jobs HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: ${body.length}\r\n\r\n`)
     await raw.until((received) => received === 'HTTP/1.1 100 Continue\r\n\r\n')
@@ -132,7 +133,11 @@ describe('towards the node', () => {
     for (const type of types) {
       const headers: Headers = type === undefined ? {} : { 'Content-Type': type }
       const after = node.requests.at(-1)!.n
-      const answer = await request(`${gateway.url}/api/jobs`, { method: 'POST', headers, body: JSON.stringify(job()) })
+      const answer = await request(`${gateway.url}/api/jobs`, {
+        method: 'POST',
+        headers,
+        body: JSON.stringify(jobOf()),
+      })
       assert.equal(answer.status, 200, type)
       assert.deepEqual((await node.waitFor('submit', { after })).headerLines('content-type'), ['application/json'])
     }
@@ -140,10 +145,10 @@ describe('towards the node', () => {
 
   test('streams and batches are application/json too', async () => {
     const headers = { 'Content-Type': 'text/plain' }
-    const open = await openStream(`${gateway.url}/api/jobs/stream`, { body: job(), headers })
+    const open = await openStream(`${gateway.url}/api/jobs/stream`, { body: jobOf(), headers })
     await open.ended
     assert.equal(node.seen('stream').at(-1)!.header('content-type'), 'application/json')
-    await post(`${gateway.url}/api/jobs/batch`, [job()], { headers })
+    await post(`${gateway.url}/api/jobs/batch`, [jobOf()], { headers })
     assert.equal(node.seen('batch').at(-1)!.header('content-type'), 'application/json')
   })
 
@@ -181,7 +186,7 @@ describe('towards the client', () => {
         'X-Infernet-Node': 'somebody-else',
       },
     })
-    const { headers } = await post(`${gateway.url}/api/jobs`, job(), { headers: { 'X-Request-Id': 'mine' } })
+    const { headers } = await post(`${gateway.url}/api/jobs`, jobOf(), { headers: { 'X-Request-Id': 'mine' } })
     const names = Object.keys(headers).filter((name) => /hop|keep-alive|proxy|ratelimit/.test(name))
     assert.deepEqual(names, [])
     assert.equal(headers['x-kept'], '2')
@@ -192,7 +197,7 @@ describe('towards the client', () => {
   test('a node’s own limits are no client’s business, on any call', async (t) => {
     const limited = await startFakeNode({ rateLimit: 60 }, t)
     const other = await gatewayFor(t, [limited])
-    const body = job()
+    const body = jobOf()
     const answers = [
       await post(`${other.url}/api/jobs`, body),
       await openStream(`${other.url}/api/jobs/stream`, { body }),
@@ -215,7 +220,7 @@ describe('towards the client', () => {
     const headers = { 'X-A': large, 'X-B': large, 'X-C': large }
     await node.answer(400, 'submit', { times: 1, headers, body: '{"error":"no"}' })
     const client = await openRaw(gateway.url, { t })
-    const body = JSON.stringify(job())
+    const body = JSON.stringify(jobOf())
     client.send(`POST /api/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
     const received = await client.until((text) => /\r\n\r\n.*\}$/s.test(text))
     assert.match(received, /^HTTP\/1\.1 400 /)
@@ -223,7 +228,7 @@ describe('towards the client', () => {
   })
 
   test('every forwarded answer names the node that gave it', async () => {
-    const body = job()
+    const body = jobOf()
     const open = await openStream(`${gateway.url}/api/jobs/stream`, { body })
     await open.ended
     assert.equal(open.headers['x-infernet-node'], node.address)

@@ -1,17 +1,19 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
+import { jobOf } from '../../kit/builders/jobs.ts'
 import { openRaw, openStream, post, request } from '../../kit/http.ts'
 import type { OpenStream, RawConnection } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { eventually } from '../../kit/wait.ts'
-import { gatewayFor, job, linesOf, statsOf } from '../support.ts'
+import { linesOf, statsOf } from '../support.ts'
 
 const file = { after }
 const node = await startFakeNode({ rateLimit: 0 }, file)
 const gateway = await gatewayFor(file, [node])
 
 /** A stream that would go on for minutes. */
-const ENDLESS = job({ pieces: 100_000, pieceMs: 20 })
+const ENDLESS = jobOf({ pieces: 100_000, pieceMs: 20 })
 /** What the contract calls "at once", in milliseconds, and some more for a busy machine. */
 const AT_ONCE_MS = 2000
 
@@ -73,7 +75,7 @@ describe('a client that leaves a stream', () => {
   })
 
   test('while the node is silent in mid-stream does so too', async () => {
-    const body = job({ pieces: 5, pieceMs: 1, stallAfter: 2 })
+    const body = jobOf({ pieces: 5, pieceMs: 1, stallAfter: 2 })
     const open = await openStream(`${gateway.url}/api/jobs/stream`, { body })
     await open.until((text) => text.includes('piece1'))
     const left = node.next('clientLeft', ({ endpoint }) => endpoint === 'stream', AT_ONCE_MS)
@@ -98,7 +100,7 @@ describe('a client that leaves a stream', () => {
   })
 
   test('without having read what is there does so too', async (t) => {
-    const big = job({ pieces: 2000, pieceBytes: 65_536 })
+    const big = jobOf({ pieces: 2000, pieceBytes: 65_536 })
     const client = await openSubmission(t, '/api/jobs/stream', big, '127.0.0.1')
     client.socket.pause()
     await node.next('jobStarted')
@@ -151,7 +153,7 @@ describe('a client that leaves its submission', () => {
     const localAddress = '127.0.0.21'
     await node.late(0.3, 'submit', { times: 1 })
     const { n } = node.requests.at(-1)!
-    const client = await openSubmission(t, '/api/jobs', job({ output: 'done' }), localAddress)
+    const client = await openSubmission(t, '/api/jobs', jobOf({ output: 'done' }), localAddress)
     await node.waitFor('submit', { after: n })
     client.socket.destroy()
     const list = (): Promise<string[]> =>
@@ -168,7 +170,7 @@ describe('a client that leaves its submission', () => {
     const localAddress = '127.0.0.22'
     await node.late(0.3, 'batch', { times: 1 })
     const { n } = node.requests.at(-1)!
-    const client = await openSubmission(t, '/api/jobs/batch', [job(), job()], localAddress)
+    const client = await openSubmission(t, '/api/jobs/batch', [jobOf(), jobOf()], localAddress)
     await node.waitFor('batch', { after: n })
     client.socket.destroy()
     const look = async (): Promise<boolean> =>
@@ -179,7 +181,7 @@ describe('a client that leaves its submission', () => {
   test('gives its place back', async (t) => {
     await node.late(1, 'submit', { times: 1 })
     const { n } = node.requests.at(-1)!
-    const client = await openSubmission(t, '/api/jobs', job(), '127.0.0.23')
+    const client = await openSubmission(t, '/api/jobs', jobOf(), '127.0.0.23')
     await node.waitFor('submit', { after: n })
     await inFlightIs(1)
     client.socket.destroy()
@@ -195,7 +197,7 @@ describe('a client that leaves its submission', () => {
     )
     client.socket.destroy()
     await gateway.waitForLog((line) => line['requestId'] === 'half')
-    assert.equal((await post(`${gateway.url}/api/jobs`, job())).status, 200)
+    assert.equal((await post(`${gateway.url}/api/jobs`, jobOf())).status, 200)
     assert.equal(node.seen('submit').length, seen + 1)
   })
 })

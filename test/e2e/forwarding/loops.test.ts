@@ -1,22 +1,23 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { spawnGateway } from '../../kit/gateway.ts'
+import { gatewayFor, startGateway } from '../../kit/builders/gateways.ts'
+import { jobOf } from '../../kit/builders/jobs.ts'
 import { post, request } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { eventually, freePort } from '../../kit/wait.ts'
-import { assertError, gatewayFor, job, statsOf } from '../support.ts'
+import { assertError, statsOf } from '../support.ts'
 
 describe('gateways in a row', { concurrency: 2 }, () => {
   test('what already passed through this gateway is a 508', async (t) => {
     const node = await startFakeNode({ rateLimit: 0 }, t)
     const gateway = await gatewayFor(t, [node])
-    await post(`${gateway.url}/api/jobs`, job())
+    await post(`${gateway.url}/api/jobs`, jobOf())
     const via = node.seen('submit').at(-1)!.header('via')!
     for (const passed of [via, `1.0 before, ${via}`, `${via}, 1.1 after`, `1.1 a,${via},1.1 b`]) {
       for (const [method, path, body] of [
-        ['POST', '/api/jobs', job()],
-        ['POST', '/api/jobs/stream', job()],
-        ['POST', '/api/jobs/batch', [job()]],
+        ['POST', '/api/jobs', jobOf()],
+        ['POST', '/api/jobs/stream', jobOf()],
+        ['POST', '/api/jobs/batch', [jobOf()]],
         ['GET', '/api/jobs'],
         ['GET', '/info'],
         ['GET', '/resources'],
@@ -27,7 +28,7 @@ describe('gateways in a row', { concurrency: 2 }, () => {
     }
     assert.equal(node.seen('submit').length, 1)
     // Another gateway's name is no loop.
-    const answer = await post(`${gateway.url}/api/jobs`, job(), { headers: { Via: `${via}0, ${via.slice(0, -1)}` } })
+    const answer = await post(`${gateway.url}/api/jobs`, jobOf(), { headers: { Via: `${via}0, ${via.slice(0, -1)}` } })
     assert.equal(answer.status, 200)
   })
 
@@ -35,14 +36,14 @@ describe('gateways in a row', { concurrency: 2 }, () => {
     const node = await startFakeNode({ rateLimit: 0 }, t)
     const port = await freePort()
     const own = [`127.0.0.1:${port}`, `http://localhost:${port}`]
-    const gateway = await spawnGateway(t, {
-      nodes: [...own, node.address],
-      env: { PORT: String(port), REFRESH_INTERVAL: '0.2', PROXY_RATELIMIT_REQS_PER_MIN: '0' },
+    const gateway = await startGateway(t, {
+      nodes: [...own, node],
+      env: { PORT: String(port), REFRESH_INTERVAL: '0.2' },
+      healthy: 1,
     })
-    await gateway.ready(1)
     for (const name of own) await gateway.waitForLog((line) => line.message === 'node down' && line['node'] === name)
     for (let i = 0; i < 10; i++) {
-      const answer = await post(`${gateway.url}/api/jobs`, job())
+      const answer = await post(`${gateway.url}/api/jobs`, jobOf())
       assert.equal(answer.status, 200)
       assert.equal(answer.headers['x-infernet-node'], node.address)
     }
@@ -58,7 +59,7 @@ describe('gateways in a row', { concurrency: 2 }, () => {
     const inner = await gatewayFor(t, [node])
     const outer = await gatewayFor(t, [{ address: `127.0.0.1:${inner.port}` }])
     const from = { localAddress: '127.0.0.61' }
-    const answer = await post(`${outer.url}/api/jobs`, job({ output: 'chained' }), from)
+    const answer = await post(`${outer.url}/api/jobs`, jobOf({ output: 'chained' }), from)
     assert.equal(answer.status, 200)
     const { id } = answer.json<{ id: string }>()
     const seen = node.seen('submit').at(-1)!

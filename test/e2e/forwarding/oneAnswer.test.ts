@@ -1,25 +1,24 @@
 /** One request gets exactly one answer, whatever follows it on its connection: the end of the client's bytes, or nonsense. */
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
-import { spawnGateway } from '../../kit/gateway.ts'
+import { entryOf, startGateway } from '../../kit/builders/gateways.ts'
+import { jobOf } from '../../kit/builders/jobs.ts'
 import { openRaw, request } from '../../kit/http.ts'
 import type { RawConnection } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import { eventually } from '../../kit/wait.ts'
 import type { Cleanup } from '../../kit/wait.ts'
-import { chat, entryOf } from '../openai/support.ts'
-import { job, statsOf } from '../support.ts'
+import { chat } from '../openai/support.ts'
+import { statsOf } from '../support.ts'
 
 const file = { after }
 const node = await startFakeNode({ rateLimit: 0 }, file)
 const service = await startFakeOpenAi({}, file)
-const gateway = await spawnGateway(file, {
-  nodes: [node.address],
+const gateway = await startGateway(file, {
+  nodes: [node],
   services: [entryOf(service)],
-  env: { PROXY_RATELIMIT_REQS_PER_MIN: '0', RATELIMIT_REQS_PER_MIN: '0' },
 })
-await gateway.ready(2)
 
 interface Asked {
   /** The head without its end and length. */
@@ -33,15 +32,15 @@ const UUID = '[0-9a-f-]{36}'
 /** Long enough to be asked while they run. */
 const STREAMED = { pieces: 6, pieceMs: 80 }
 const REQUESTS: Record<string, Asked> = {
-  'a job': { head: 'POST /api/jobs', body: JSON.stringify(job()), answer: new RegExp(`^{"id":"${UUID}"}\\s*$`) },
+  'a job': { head: 'POST /api/jobs', body: JSON.stringify(jobOf()), answer: new RegExp(`^{"id":"${UUID}"}\\s*$`) },
   'a batch': {
     head: 'POST /api/jobs/batch',
-    body: JSON.stringify([job(), job()]),
+    body: JSON.stringify([jobOf(), jobOf()]),
     answer: new RegExp(`^\\[{"id":"${UUID}"},{"id":"${UUID}"}\\]\\s*$`),
   },
   'a job that streams': {
     head: 'POST /api/jobs/stream',
-    body: JSON.stringify(job(STREAMED)),
+    body: JSON.stringify(jobOf(STREAMED)),
     answer: new RegExp(`^${UUID}\\npiece0 piece1 piece2 piece3 piece4 piece5 $`),
   },
   'a chat': { head: 'POST /v1/chat/completions', body: JSON.stringify(chat({ seconds: 0.4 })), answer: /^\{.*\}\s*$/s },

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
+import { jobOf } from '../../kit/builders/jobs.ts'
 import { openStream, post } from '../../kit/http.ts'
 import type { Answer } from '../../kit/http.ts'
 import { pipelineHash, startFakeNode } from '../../kit/fakeNode/index.ts'
 import type { Endpoint } from '../../kit/fakeNode/index.ts'
-import { assertError, gatewayFor, job } from '../support.ts'
+import { assertError } from '../support.ts'
 
 const file = { after }
 const nodes = await Promise.all([0, 1, 2].map(() => startFakeNode({ rateLimit: 0, chain: true }, file)))
@@ -53,7 +55,9 @@ describe('without an Idempotency-Key, what may have been taken is never sent aga
     await whileAll(
       (node) => node.break('submit'),
       async () => {
-        const count = await asked('submit', async () => assertError(await post(`${gateway.url}/api/jobs`, job()), 502))
+        const count = await asked('submit', async () =>
+          assertError(await post(`${gateway.url}/api/jobs`, jobOf()), 502),
+        )
         assert.equal(count, 1)
       },
     )
@@ -63,7 +67,9 @@ describe('without an Idempotency-Key, what may have been taken is never sent aga
     await whileAll(
       (node) => node.hang('submit'),
       async () => {
-        const count = await asked('submit', async () => assertError(await post(`${gateway.url}/api/jobs`, job()), 504))
+        const count = await asked('submit', async () =>
+          assertError(await post(`${gateway.url}/api/jobs`, jobOf()), 504),
+        )
         assert.equal(count, 1)
       },
     )
@@ -73,7 +79,9 @@ describe('without an Idempotency-Key, what may have been taken is never sent aga
     await whileAll(
       (node) => node.garbage('submit'),
       async () => {
-        const count = await asked('submit', async () => assertError(await post(`${gateway.url}/api/jobs`, job()), 502))
+        const count = await asked('submit', async () =>
+          assertError(await post(`${gateway.url}/api/jobs`, jobOf()), 502),
+        )
         assert.equal(count, 1)
       },
     )
@@ -84,7 +92,7 @@ describe('without an Idempotency-Key, what may have been taken is never sent aga
       (node) => node.break('stream'),
       async () => {
         const url = `${gateway.url}/api/jobs/stream`
-        assert.equal(await asked('stream', async () => assertError(await post(url, job()), 502)), 1)
+        assert.equal(await asked('stream', async () => assertError(await post(url, jobOf()), 502)), 1)
       },
     )
   })
@@ -95,7 +103,7 @@ describe('with an Idempotency-Key, which accepts a second run, a job goes on', a
   const toFour = await gatewayFor(file, four)
   let keys = 0
   const send = (path: string): Promise<Answer> =>
-    post(`${toFour.url}${path}`, path === '/api/jobs' ? job() : [job()], {
+    post(`${toFour.url}${path}`, path === '/api/jobs' ? jobOf() : [jobOf()], {
       headers: { 'Idempotency-Key': `key-${++keys}` },
     })
 
@@ -128,7 +136,7 @@ describe('with an Idempotency-Key, which accepts a second run, a job goes on', a
 
 test('a stream that has begun is cut, never retried', async () => {
   const count = await asked('stream', async () => {
-    const body = job({ pieces: 9, dieAfter: 1, dieHow: 'reset' })
+    const body = jobOf({ pieces: 9, dieAfter: 1, dieHow: 'reset' })
     const open = await openStream(`${gateway.url}/api/jobs/stream`, { body })
     assert.equal((await open.ended).complete, false)
   })
@@ -192,7 +200,7 @@ test('each node is asked at most once', async () => {
     (node) => node.answer(503, 'submit'),
     async () => {
       const before = nodes.map((node) => node.seen('submit').length)
-      assertError(await post(`${gateway.url}/api/jobs`, job()), 503)
+      assertError(await post(`${gateway.url}/api/jobs`, jobOf()), 503)
       const seen = nodes.map((node, i) => node.seen('submit').length - before[i]!)
       assert.deepEqual(seen, [1, 1, 1])
     },

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
+import { startGateway } from '../../kit/builders/gateways.ts'
+import { jobOf, statusReport } from '../../kit/builders/jobs.ts'
 import type { Gateway } from '../../kit/gateway.ts'
 import { openRaw, openStream, post, request } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import { eventually } from '../../kit/wait.ts'
-import { spawnGateway } from '../../kit/gateway.ts'
-import { job } from '../support.ts'
 
 const OPS_KEY = 'ops-key-4711'
 const API_KEY = 'api-key-4711'
@@ -19,16 +19,14 @@ const locked = await startFakeOpenAi({ models: ['locked'], apiKey: SERVICE_KEY }
 const backends = [node, open, locked]
 
 async function gatewayWith(env: Record<string, string>): Promise<Gateway> {
-  const gateway = await spawnGateway(file, {
-    nodes: [node.address],
+  return startGateway(file, {
+    nodes: [node],
     services: [
       { name: 'open', url: open.url },
       { name: 'locked', url: locked.url, api_key: SERVICE_KEY },
     ],
-    env: { PROXY_RATELIMIT_REQS_PER_MIN: '0', RATELIMIT_REQS_PER_MIN: '0', ...env },
+    env,
   })
-  await gateway.ready(3)
-  return gateway
 }
 
 const basic = (credentials: string): string => `Basic ${Buffer.from(credentials).toString('base64')}`
@@ -55,14 +53,14 @@ const formsOf = (key: string): Record<string, string>[] => [
 /** Sends something on every path that forwards. */
 async function sendOnEveryPath(url: string, headers: Record<string, string>): Promise<void> {
   const chat = (model: string): object => ({ model, messages: [{ role: 'user', content: 'hello' }] })
-  const { id } = (await post(`${url}/api/jobs`, job(), { headers })).json<{ id: string }>()
-  await post(`${url}/api/jobs/batch`, [job(), job()], { headers })
+  const { id } = (await post(`${url}/api/jobs`, jobOf(), { headers })).json<{ id: string }>()
+  await post(`${url}/api/jobs/batch`, [jobOf(), jobOf()], { headers })
   await (
-    await openStream(`${url}/api/jobs/stream`, { body: job(), headers })
+    await openStream(`${url}/api/jobs/stream`, { body: jobOf(), headers })
   ).ended
   await request(`${url}/api/status`, {
     method: 'PUT',
-    body: { id, status: 'running', containers: ['echo'] },
+    body: statusReport(id, 'running'),
     headers,
   })
   for (const model of ['open', 'locked']) {
@@ -119,7 +117,7 @@ describe('with an OPS_KEY alone', async () => {
 
   test('a header with more words than anybody reads stays behind, and costs no time', async () => {
     const headers = { 'X-Auth-Token': Array.from({ length: 10_000 }, (_, i) => `w${i}`).join(' ') }
-    assert.equal((await post(`${gateway.url}/api/jobs`, job(), { headers })).status, 200)
+    assert.equal((await post(`${gateway.url}/api/jobs`, jobOf(), { headers })).status, 200)
     assert.equal(node.seen('submit').at(-1)!.header('x-auth-token'), undefined)
   })
 })
@@ -150,7 +148,7 @@ test('cookies and header names with an underscore go to no backend', async (t) =
     for (const name of Object.keys(headers)) assert.equal(seen.header(name), undefined, name)
   }
   const raw = await openRaw(gateway.url, { t })
-  const body = JSON.stringify(job())
+  const body = JSON.stringify(jobOf())
   raw.send(
     `POST /api/jobs HTTP/1.1\r\nHost: x\r\nCookie: a=1\r\ncookie: b=2\r\nx_real_ip: 9.9.9.9\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
   )

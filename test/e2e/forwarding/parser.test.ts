@@ -2,10 +2,10 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { after, describe, test } from 'node:test'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
 import { openRaw, request } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { eventually } from '../../kit/wait.ts'
-import { gatewayFor } from '../support.ts'
 
 const file = { after }
 const node = await startFakeNode({ rateLimit: 0 }, file)

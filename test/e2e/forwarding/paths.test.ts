@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
+import { jobOf } from '../../kit/builders/jobs.ts'
 import { openRaw, post, request } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
-import { assertError, gatewayFor, job } from '../support.ts'
+import { assertError } from '../support.ts'
 
 const file = { after }
 const node = await startFakeNode({ rateLimit: 0 }, file)
@@ -125,9 +127,9 @@ test('a trailing slash makes no difference', async () => {
     assert.equal((await request(`${gateway.url}${path}/`)).status, 200, path)
   }
   assert.equal((await request(`${gateway.url}/api/v1/ips/?container=echo`)).text, `["${node.address}"]`)
-  assert.equal((await post(`${gateway.url}/api/jobs/`, job())).status, 200)
-  assert.equal((await post(`${gateway.url}/api/jobs/batch/`, [job()])).status, 200)
-  assert.equal((await post(`${gateway.url}/api/jobs/stream/`, job())).status, 200)
+  assert.equal((await post(`${gateway.url}/api/jobs/`, jobOf())).status, 200)
+  assert.equal((await post(`${gateway.url}/api/jobs/batch/`, [jobOf()])).status, 200)
+  assert.equal((await post(`${gateway.url}/api/jobs/stream/`, jobOf())).status, 200)
   assertError(await request(`${gateway.url}/api/status/`, { method: 'PUT', body: '{}' }), 400)
 })
 
@@ -151,14 +153,14 @@ describe('a doubled slash at the start, as of a base URL that ends in one,', () 
   })
 
   test('makes no difference to work', async () => {
-    const { status, text } = await post(`${gateway.url}//api/jobs`, job())
+    const { status, text } = await post(`${gateway.url}//api/jobs`, jobOf())
     assert.equal(status, 200)
     const { id } = JSON.parse(text) as { id: string }
     assert.equal(node.seen('submit').at(-1)!.url, '/api/jobs')
     const read = await request(`${gateway.url}//api/jobs?id=${id}`)
     assert.equal(read.json<{ id: string }[]>()[0]!.id, id)
-    assert.equal((await post(`${gateway.url}//api/jobs/batch`, [job()])).status, 200)
-    assert.equal((await post(`${gateway.url}//api/jobs/stream`, job())).status, 200)
+    assert.equal((await post(`${gateway.url}//api/jobs/batch`, [jobOf()])).status, 200)
+    assert.equal((await post(`${gateway.url}//api/jobs/stream`, jobOf())).status, 200)
     assert.equal((await post(`${gateway.url}//route/`, { endpoint: 'echo' })).status, 200)
     assertError(await post(`${gateway.url}//v1/chat/completions`, { model: 'none' }), 404, 'model_not_found')
   })
@@ -190,7 +192,7 @@ describe('a body of another coding', () => {
   test('is a 415 that names those allowed, and nothing is asked of a node', async () => {
     const seen = node.seen('submit').length
     for (const coding of ['compress', 'x-unknown', 'gzip, x-unknown', 'gzip, br, zstd', 'constructor']) {
-      const answer = await post(`${gateway.url}/api/jobs`, job(), { headers: { 'Content-Encoding': coding } })
+      const answer = await post(`${gateway.url}/api/jobs`, jobOf(), { headers: { 'Content-Encoding': coding } })
       assertError(answer, 415)
       assert.equal(answer.headers['accept-encoding'], 'gzip, deflate, br, zstd')
     }
@@ -198,7 +200,7 @@ describe('a body of another coding', () => {
   })
 
   test('that says it is none is read', async () => {
-    const answer = await post(`${gateway.url}/api/jobs`, job(), { headers: { 'Content-Encoding': 'identity' } })
+    const answer = await post(`${gateway.url}/api/jobs`, jobOf(), { headers: { 'Content-Encoding': 'identity' } })
     assert.equal(answer.status, 200)
     assert.equal(node.seen('submit').at(-1)!.header('content-encoding'), undefined)
   })

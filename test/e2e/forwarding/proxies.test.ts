@@ -6,17 +6,16 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
-import { startForwardProxy } from '../../kit/forwardProxy.ts'
+import { jobOf } from '../../kit/builders/jobs.ts'
 import { spawnGateway } from '../../kit/gateway.ts'
+import { entryOf, startGateway } from '../../kit/builders/gateways.ts'
+import { startForwardProxy } from '../../kit/forwardProxy.ts'
 import { openStream, post, request } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import { TLS_CERTIFICATE, TLS_KEY } from '../../kit/tls.ts'
 import { tempDir } from '../../kit/wait.ts'
-import { job } from '../support.ts'
-import { chat, entryOf } from '../openai/support.ts'
-
-const NO_LIMITS = { PROXY_RATELIMIT_REQS_PER_MIN: '0', RATELIMIT_REQS_PER_MIN: '0' }
+import { chat } from '../openai/support.ts'
 
 /** A service over TLS that has `small-model`. */
 async function startSecureService(t: TestContext): Promise<{ address: string; url: string }> {
@@ -44,13 +43,12 @@ describe('backends with http:// addresses', () => {
   test('are polled, asked and streamed from through HTTP_PROXY, with the whole URL', async (t) => {
     const proxy = await startForwardProxy(t)
     const [node, service] = await Promise.all([startFakeNode({ rateLimit: 0 }, t), startFakeOpenAi({}, t)])
-    const gateway = await spawnGateway(t, {
-      nodes: [node.address],
+    const gateway = await startGateway(t, {
+      nodes: [node],
       services: [entryOf(service)],
-      env: { ...NO_LIMITS, HTTP_PROXY: proxy.url },
+      env: { HTTP_PROXY: proxy.url },
     })
-    await gateway.ready(2)
-    assert.equal((await post(`${gateway.url}/api/jobs`, job())).status, 200)
+    assert.equal((await post(`${gateway.url}/api/jobs`, jobOf())).status, 200)
     assert.equal((await post(`${gateway.url}/v1/chat/completions?x=1`, chat())).status, 200)
     const stream = await openStream(`${gateway.url}/v1/chat/completions`, { body: chat({}, { stream: true }) })
     assert.equal(stream.status, 200)
@@ -75,11 +73,10 @@ describe('backends with http:// addresses', () => {
       startFakeOpenAi({ models: ['through'] }, t),
       startFakeOpenAi({ models: ['direct'] }, t),
     ])
-    const gateway = await spawnGateway(t, {
+    const gateway = await startGateway(t, {
       services: [entryOf(through), entryOf(direct)],
-      env: { ...NO_LIMITS, http_proxy: `127.0.0.1:${proxy.port}`, no_proxy: `.example, ${direct.address}` },
+      env: { http_proxy: `127.0.0.1:${proxy.port}`, no_proxy: `.example, ${direct.address}` },
     })
-    await gateway.ready(2)
     for (const model of ['through', 'direct']) {
       assert.equal((await post(`${gateway.url}/v1/chat/completions`, chat({}, { model }))).status, 200)
     }
@@ -91,15 +88,13 @@ describe('backends with http:// addresses', () => {
   test('the credentials of the proxy are shown to it alone, and are in no log and on no page', async (t) => {
     const proxy = await startForwardProxy(t, { credentials: 'user:pass word' })
     const service = await startFakeOpenAi({}, t)
-    const gateway = await spawnGateway(t, {
+    const gateway = await startGateway(t, {
       services: [entryOf(service)],
       env: {
-        ...NO_LIMITS,
         HTTP_PROXY: `http://user:pass%20word@127.0.0.1:${proxy.port}`,
         API_URL: 'http://127.0.0.1:9',
       },
     })
-    await gateway.ready(1)
     assert.equal((await post(`${gateway.url}/v1/chat/completions`, chat())).status, 200)
     assert.equal(proxy.refused, 0)
     await gateway.waitForLog(({ message }) => message?.startsWith('explorer gave no usable list') === true)
@@ -116,11 +111,10 @@ describe('backends with https:// addresses', () => {
   test('are polled and asked through tunnels of HTTPS_PROXY', async (t) => {
     const proxy = await startForwardProxy(t, { credentials: 'user:secret' })
     const service = await startSecureService(t)
-    const gateway = await spawnGateway(t, {
+    const gateway = await startGateway(t, {
       services: [entryOf(service)],
-      env: { ...NO_LIMITS, ...(await trusting(t)), HTTPS_PROXY: `http://user:secret@127.0.0.1:${proxy.port}` },
+      env: { ...(await trusting(t)), HTTPS_PROXY: `http://user:secret@127.0.0.1:${proxy.port}` },
     })
-    await gateway.ready(1)
     const answer = await post(`${gateway.url}/v1/chat/completions`, chat())
     assert.equal(answer.text, '{"id":"over-tls"}')
     assert.ok(proxy.asked.length >= 2)
@@ -133,7 +127,7 @@ describe('backends with https:// addresses', () => {
     const service = await startSecureService(t)
     const gateway = await spawnGateway(t, {
       services: [entryOf(service)],
-      env: { ...NO_LIMITS, ...(await trusting(t)), HTTPS_PROXY: proxy.url },
+      env: { ...(await trusting(t)), HTTPS_PROXY: proxy.url },
     })
     await gateway.waitForLog(({ message }) => message === 'node down')
     assert.equal((await post(`${gateway.url}/v1/chat/completions`, chat())).status, 503)

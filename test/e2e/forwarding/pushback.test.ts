@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
+import { jobOf } from '../../kit/builders/jobs.ts'
 import { post } from '../../kit/http.ts'
 import type { Answer } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import type { Endpoint, FakeNode } from '../../kit/fakeNode/index.ts'
 import { eventually } from '../../kit/wait.ts'
-import { assertError, gatewayFor, job, statsOf } from '../support.ts'
+import { assertError, statsOf } from '../support.ts'
 
 const file = { after }
 /** A container for each case: one that is refused several times in a row would go elsewhere, as it should. */
@@ -26,7 +28,7 @@ function newCaller(): { localAddress: string } {
 }
 
 function submitFrom(from: { localAddress: string }, path = '/api/jobs', container = 'echo'): Promise<Answer> {
-  return post(`${gateway.url}${path}`, { ...job(), containers: [container] }, from)
+  return post(`${gateway.url}${path}`, jobOf({}, [container]), from)
 }
 
 function servedBy(answer: Answer, node: FakeNode): void {

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
+import { entryOf, gatewayFor, gatewayForServices } from '../../kit/builders/gateways.ts'
+import { jobOf } from '../../kit/builders/jobs.ts'
 import type { Gateway } from '../../kit/gateway.ts'
 import { openStream, post, request } from '../../kit/http.ts'
 import type { Answer, RequestOptions } from '../../kit/http.ts'
@@ -8,8 +10,8 @@ import { shiftedClock } from '../../kit/shiftedClock.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import { eventually } from '../../kit/wait.ts'
-import { askChat, entryOf, gatewayForServices } from '../openai/support.ts'
-import { assertError, gatewayFor, job } from '../support.ts'
+import { askChat } from '../openai/support.ts'
+import { assertError } from '../support.ts'
 
 const file = { after }
 /** Soon reached, and refilled by one in six seconds only: not while a test sends a dozen requests. */
@@ -23,11 +25,11 @@ function as(address: string): RequestOptions {
 }
 
 function submit(address: string, at: Gateway = gateway): Promise<Answer> {
-  return post(`${at.url}/api/jobs`, job(), as(address))
+  return post(`${at.url}/api/jobs`, jobOf(), as(address))
 }
 
 function batch(address: string, items: number | object[]): Promise<Answer> {
-  const body = typeof items === 'number' ? Array.from({ length: items }, () => job()) : items
+  const body = typeof items === 'number' ? Array.from({ length: items }, () => jobOf()) : items
   return post(`${gateway.url}/api/jobs/batch`, body, as(address))
 }
 
@@ -53,7 +55,7 @@ describe('forwarded calls', () => {
     assert.equal(remainingOf(first), 9)
     const read = await request(`${gateway.url}/api/jobs`, as('192.0.2.1'))
     assert.equal(remainingOf(read), 8)
-    const stream = await openStream(`${gateway.url}/api/jobs/stream`, { body: job(), ...as('192.0.2.1') })
+    const stream = await openStream(`${gateway.url}/api/jobs/stream`, { body: jobOf(), ...as('192.0.2.1') })
     assert.equal(stream.headers['ratelimit-remaining'], '7')
     await stream.ended
     assert.equal(remainingOf(await batch('192.0.2.1', 2)), 5)
@@ -62,7 +64,7 @@ describe('forwarded calls', () => {
 
   test('show nothing where there is no limit', async (t) => {
     const unlimited = await gatewayFor(t, [node])
-    const { headers } = await post(`${unlimited.url}/api/jobs`, job())
+    const { headers } = await post(`${unlimited.url}/api/jobs`, jobOf())
     assert.deepEqual(
       Object.keys(headers).filter((name) => name.includes('ratelimit')),
       [],
@@ -79,11 +81,11 @@ describe('forwarded calls', () => {
 
   test('pass again when the refusal said so', async (t) => {
     const quick = await gatewayFor(t, [node], { PROXY_RATELIMIT_REQS_PER_MIN: '60' })
-    let answer = await post(`${quick.url}/api/jobs`, job())
-    for (let i = 0; answer.status === 200 && i < 1000; i++) answer = await post(`${quick.url}/api/jobs`, job())
+    let answer = await post(`${quick.url}/api/jobs`, jobOf())
+    for (let i = 0; answer.status === 200 && i < 1000; i++) answer = await post(`${quick.url}/api/jobs`, jobOf())
     assertError(answer, 429)
     assert.equal(answer.headers['retry-after'], '1')
-    await eventually(async () => (await post(`${quick.url}/api/jobs`, job())).status === 200, { everyMs: 250 })
+    await eventually(async () => (await post(`${quick.url}/api/jobs`, jobOf())).status === 200, { everyMs: 250 })
   })
 
   test('of an OpenAI client count and show the same', async (t) => {
@@ -122,7 +124,7 @@ describe('callers with IPv6 addresses and no key', () => {
 
 describe('a batch', () => {
   test('counts as many requests as it has items, bad ones too, and nothing for itself', async () => {
-    assert.equal(remainingOf(await batch('192.0.2.10', [job(), { containers: [] }, job()])), 7)
+    assert.equal(remainingOf(await batch('192.0.2.10', [jobOf(), { containers: [] }, jobOf()])), 7)
     assert.equal(remainingOf(await batch('192.0.2.10', 7)), 0)
     assertRefused(await batch('192.0.2.10', 1), 6)
   })

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
+import { jobOf } from '../../kit/builders/jobs.ts'
 import { post } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
-import { assertError, gatewayFor, job } from '../support.ts'
+import { assertError } from '../support.ts'
 
 const file = { after }
 const [node, other] = await Promise.all([
@@ -70,7 +72,7 @@ describe('members by which a body would pass for somebody else’s are a 400', (
     })
 
     test(`${name} is no fault within data`, async () => {
-      assert.equal((await post(`${gateway.url}/api/jobs`, job({ [name]: 'x' }))).status, 200)
+      assert.equal((await post(`${gateway.url}/api/jobs`, jobOf({ [name]: 'x' }))).status, 200)
     })
   }
 })
@@ -118,9 +120,9 @@ describe('a body of another shape is a 400 that names the fault', () => {
 describe('containers that nobody runs', () => {
   async function answerTo(containers: string[]): Promise<{ status: number; text: string; retryAfter: number }> {
     const before = seen()
-    const answer = await post(`${gateway.url}/api/jobs`, { containers, data: {} })
+    const answer = await post(`${gateway.url}/api/jobs`, jobOf({}, containers))
     assert.equal(seen(), before)
-    assertError(await post(`${gateway.url}/api/jobs/stream`, { containers, data: {} }), answer.status)
+    assertError(await post(`${gateway.url}/api/jobs/stream`, jobOf({}, containers)), answer.status)
     assert.equal(seen(), before)
     return { status: answer.status, text: answer.text, retryAfter: Number(answer.headers['retry-after']) }
   }
@@ -162,7 +164,7 @@ describe('containers that nobody runs', () => {
   })
 
   test('while a pipeline that one node runs is taken, an inner one behind an outer one', async () => {
-    const answer = await post(`${gateway.url}/api/jobs`, { containers: ['echo', 'inner'], data: {} })
+    const answer = await post(`${gateway.url}/api/jobs`, jobOf({}, ['echo', 'inner']))
     assert.equal(answer.status, 200)
     assert.equal(answer.headers['x-infernet-node'], node.address)
   })
@@ -177,11 +179,11 @@ test('a subscription that no chain-enabled node can take is a 503', async () => 
 describe('X-Infernet-Cost', () => {
   test('is a number > 0, and anything else a 400', async () => {
     for (const cost of ['1', '0.5', '1e3', '1000000']) {
-      const answer = await post(`${gateway.url}/api/jobs`, job(), { headers: { 'X-Infernet-Cost': cost } })
+      const answer = await post(`${gateway.url}/api/jobs`, jobOf(), { headers: { 'X-Infernet-Cost': cost } })
       assert.equal(answer.status, 200, cost)
     }
     for (const cost of ['0', '-1', 'NaN', 'Infinity', 'much', '', '1,2', '1e999']) {
-      const answer = await post(`${gateway.url}/api/jobs`, job(), { headers: { 'X-Infernet-Cost': cost } })
+      const answer = await post(`${gateway.url}/api/jobs`, jobOf(), { headers: { 'X-Infernet-Cost': cost } })
       assert.match(assertError(answer, 400), /X-Infernet-Cost/, cost)
     }
   })

@@ -8,18 +8,19 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
+import { jobOf } from '../../kit/builders/jobs.ts'
 import { openStream, request } from '../../kit/http.ts'
 import type { OpenStream } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { eventually, freePort, tempDir, within } from '../../kit/wait.ts'
-import { gatewayFor, job } from '../support.ts'
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 /** A stream of about two seconds. */
 const STREAM = { pieces: 20, pieceMs: 100 }
 
 async function openRunning(url: string): Promise<OpenStream> {
-  const stream = await openStream(`${url}/api/jobs/stream`, { body: job(STREAM) })
+  const stream = await openStream(`${url}/api/jobs/stream`, { body: jobOf(STREAM) })
   await stream.until((text) => text.includes('piece0'))
   return stream
 }

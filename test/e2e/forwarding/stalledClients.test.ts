@@ -6,9 +6,10 @@ import type { IncomingMessage } from 'node:http'
 import { after, describe, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { startJobServer } from '../../jobs/jobServer.ts'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
+import { jobOf } from '../../kit/builders/jobs.ts'
 import { openRaw } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
-import { gatewayFor, job } from '../support.ts'
 
 const file = { after }
 const node = await startFakeNode({ rateLimit: 0 }, file)
@@ -35,13 +36,13 @@ async function unread(url: string, path: string, body: object): Promise<Incoming
 }
 
 function unreadStream(url: string, more: object = {}): Promise<IncomingMessage> {
-  return unread(url, '/api/jobs/stream', job({ pieces: PIECES, pieceBytes: PIECE_BYTES, ...more }))
+  return unread(url, '/api/jobs/stream', jobOf({ pieces: PIECES, pieceBytes: PIECE_BYTES, ...more }))
 }
 
 /** An answer that the gateway has as a whole. */
 async function unreadRefusal(url: string): Promise<IncomingMessage> {
   await node.answer(400, 'submit', { body: JSON.stringify({ error: 'x'.repeat(LARGE) }), times: 1 })
-  return unread(url, '/api/jobs', job())
+  return unread(url, '/api/jobs', jobOf())
 }
 
 describe('a client that takes nothing for as long as the gateway is patient', () => {

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { jobOf } from '../../kit/builders/jobs.ts'
 import { spawnGateway } from '../../kit/gateway.ts'
 import { openStream, post, request } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
-import { assertError, job } from '../support.ts'
+import { assertError } from '../support.ts'
 
 describe('before the first poll of any node has ended', { concurrency: 2 }, () => {
   test('requests wait for it', async (t) => {
@@ -11,9 +12,9 @@ describe('before the first poll of any node has ended', { concurrency: 2 }, () =
     await node.late(0.8, 'info')
     const gateway = await spawnGateway(t, { nodes: [node.address] })
     const [submitted, streamed, batch, info] = await Promise.all([
-      post(`${gateway.url}/api/jobs`, job()),
-      openStream(`${gateway.url}/api/jobs/stream`, { body: job() }),
-      post(`${gateway.url}/api/jobs/batch`, [job()]),
+      post(`${gateway.url}/api/jobs`, jobOf()),
+      openStream(`${gateway.url}/api/jobs/stream`, { body: jobOf() }),
+      post(`${gateway.url}/api/jobs/batch`, [jobOf()]),
       request(`${gateway.url}/info`),
     ])
     for (const { status } of [submitted, streamed, batch, info]) assert.equal(status, 200)
@@ -26,8 +27,8 @@ describe('before the first poll of any node has ended', { concurrency: 2 }, () =
     const gateway = await spawnGateway(t, { nodes: [node.address] })
     const startMs = performance.now()
     const answers = await Promise.all([
-      post(`${gateway.url}/api/jobs`, job()),
-      post(`${gateway.url}/api/jobs/stream`, job()),
+      post(`${gateway.url}/api/jobs`, jobOf()),
+      post(`${gateway.url}/api/jobs/stream`, jobOf()),
     ])
     const tookMs = performance.now() - startMs
     for (const answer of answers) {
@@ -44,7 +45,7 @@ describe('nobody waits', { concurrency: 2 }, () => {
     const [node, silent] = await Promise.all([startFakeNode({ rateLimit: 0 }, t), startFakeNode({ rateLimit: 0 }, t)])
     await silent.hang('info')
     const gateway = await spawnGateway(t, { nodes: [silent.address, node.address] })
-    const answer = await post(`${gateway.url}/api/jobs`, job())
+    const answer = await post(`${gateway.url}/api/jobs`, jobOf())
     assert.equal(answer.status, 200)
     assert.equal(answer.headers['x-infernet-node'], node.address)
   })
@@ -54,7 +55,7 @@ describe('nobody waits', { concurrency: 2 }, () => {
     // The list itself has to be read first.
     await gateway.waitForLog((line) => line.message === 'addresses file read')
     const startMs = performance.now()
-    assertError(await post(`${gateway.url}/api/jobs`, job()), 503)
+    assertError(await post(`${gateway.url}/api/jobs`, jobOf()), 503)
     assert.ok(performance.now() - startMs < 2500)
   })
 })

@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { after, describe, test } from 'node:test'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
+import { jobOf } from '../../kit/builders/jobs.ts'
 import { post } from '../../kit/http.ts'
 import { eventually } from '../../kit/wait.ts'
-import { assertError, gatewayFor, job, statsOf } from '../support.ts'
+import { assertError, statsOf } from '../support.ts'
 import { answerOf, startWireNode, type WireAnswer } from '../wireNode.ts'
 
 const file = { after }
@@ -55,9 +57,9 @@ describe('a node that answers a job with', () => {
   for (const [what, [error, bytes, closes = false]] of Object.entries(REFUSED)) {
     test(`${what}: 502, "${error}", and the next job is served`, async () => {
       node.answers(saying(bytes, closes))
-      assert.equal(assertError(await post(`${gateway.url}/api/jobs`, job()), 502), error)
+      assert.equal(assertError(await post(`${gateway.url}/api/jobs`, jobOf()), 502), error)
       node.answers((socket) => socket.write(accepted()))
-      assert.equal((await post(`${gateway.url}/api/jobs`, job())).status, 200)
+      assert.equal((await post(`${gateway.url}/api/jobs`, jobOf())).status, 200)
       assert.equal((await statsOf(gateway, node)).in_flight, 0)
     })
   }
@@ -87,7 +89,7 @@ describe('a node may answer with', () => {
           }
           writeFrom(0)
         })
-        const got = await post(`${gateway.url}/api/jobs`, job())
+        const got = await post(`${gateway.url}/api/jobs`, jobOf())
         assert.equal(got.status, 200, got.text)
         assert.equal(got.text, body)
       })
@@ -96,7 +98,7 @@ describe('a node may answer with', () => {
 
   test('an unusual status, which passes through', async () => {
     node.answers(saying(answerOf('{"error":"odd"}', 'HTTP/1.1 599 Odd')))
-    const got = await post(`${gateway.url}/api/jobs`, job())
+    const got = await post(`${gateway.url}/api/jobs`, jobOf())
     assert.equal(got.status, 599)
     assert.equal(got.text, '{"error":"odd"}')
   })
@@ -108,7 +110,7 @@ describe('a node may answer with', () => {
       socket.write(`HTTP/1.0 200 OK\r\n\r\n${line}`)
       setTimeout(() => socket.end(fake), 50)
     })
-    const got = await post(`${gateway.url}/api/jobs/stream`, job())
+    const got = await post(`${gateway.url}/api/jobs/stream`, jobOf())
     assert.equal(got.text, line + fake)
   })
 })
@@ -131,7 +133,7 @@ describe('more than one answer to a request', () => {
       })
       for (let i = 0; i < 10; i++) {
         const n = randomUUID()
-        const got = await post(`${gateway.url}/api/jobs`, job({ n }))
+        const got = await post(`${gateway.url}/api/jobs`, jobOf({ n }))
         assert.equal(got.status, 200, got.text)
         assert.equal(got.json<{ id: string }>().id, n)
       }
@@ -145,10 +147,10 @@ describe('more than one answer to a request', () => {
       setTimeout(() => socket.write(answerOf('{"id":"surplus"}')), 100)
       socket.on('close', () => (closed = true))
     })
-    assert.equal((await post(`${gateway.url}/api/jobs`, job())).status, 200)
+    assert.equal((await post(`${gateway.url}/api/jobs`, jobOf())).status, 200)
     await eventually(() => closed)
     node.answers((socket) => socket.write(accepted()))
-    const got = await post(`${gateway.url}/api/jobs`, job())
+    const got = await post(`${gateway.url}/api/jobs`, jobOf())
     assert.equal(got.status, 200)
     assert.notEqual(got.json<{ id: string }>().id, 'surplus')
   })
@@ -157,6 +159,6 @@ describe('more than one answer to a request', () => {
 test('an answer that comes before the body was read is the answer', async () => {
   const body = `{"id":"${randomUUID()}"}`
   node.answers(saying(answerOf(body)))
-  const got = await post(`${gateway.url}/api/jobs`, job({ long: 'x'.repeat(3_000_000) }))
+  const got = await post(`${gateway.url}/api/jobs`, jobOf({ long: 'x'.repeat(3_000_000) }))
   assert.equal(got.text, body)
 })

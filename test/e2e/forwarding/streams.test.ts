@@ -5,11 +5,13 @@ import { readFile } from 'node:fs/promises'
 import { request as httpRequest } from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { after, describe, test } from 'node:test'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
+import { jobOf } from '../../kit/builders/jobs.ts'
 import { openRaw, openStream, post, request } from '../../kit/http.ts'
 import type { RawConnection } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { eventually, within } from '../../kit/wait.ts'
-import { assertError, gatewayFor, job, linesOf, startHandNode } from '../support.ts'
+import { assertError, linesOf, startHandNode } from '../support.ts'
 
 const file = { after }
 const [byHand, node] = await Promise.all([startHandNode(file), startFakeNode({ rateLimit: 0 }, file)])
@@ -21,7 +23,7 @@ const STREAM = '/api/jobs/stream'
 /** Opens a stream through the gateway; its other end is the answer that the test writes as the node. */
 async function openPair(t: { after(fn: () => void): void }): Promise<[RawConnection, ServerResponse]> {
   const client = await openRaw(handGateway.url, { t })
-  const body = JSON.stringify(job())
+  const body = JSON.stringify(jobOf())
   client.send(`POST ${STREAM} HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
   return [client, await within(byHand.next(), 10_000, () => 'the stream at the node')]
 }
@@ -94,7 +96,7 @@ describe('pieces', () => {
   })
 
   test('the id line waits for nothing: not for output, not for the end', async () => {
-    const open = await openStream(`${gateway.url}${STREAM}`, { body: job({ pieces: 1, firstMs: 60_000 }) })
+    const open = await openStream(`${gateway.url}${STREAM}`, { body: jobOf({ pieces: 1, firstMs: 60_000 }) })
     const line = await within(open.next(), 10_000, () => 'the id line')
     assert.match(line!.bytes.toString(), /^[0-9a-f-]{36}\n$/)
     open.destroy()
@@ -118,13 +120,13 @@ describe('pieces', () => {
 
   test('an HTTP/1.0 client gets them without chunks', async (t) => {
     const client = await openRaw(gateway.url, { t })
-    const body = JSON.stringify(job({ pieces: ['a', 'b'] }))
+    const body = JSON.stringify(jobOf({ pieces: ['a', 'b'] }))
     client.send(`POST ${STREAM} HTTP/1.0\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
     assert.match(await client.closed(), /\r\n\r\n[0-9a-f-]{36}\nab$/)
   })
 
   test('all are there though the node sends them at once, says how many bytes they are, and closes', async () => {
-    const opening = openStream(`${handGateway.url}${STREAM}`, { body: job() })
+    const opening = openStream(`${handGateway.url}${STREAM}`, { body: jobOf() })
     const { socket } = await within(byHand.next(), 10_000, () => 'the stream at the node')
     const body = `${randomUUID()}\nall of it`
     socket!.end(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
@@ -135,7 +137,7 @@ describe('pieces', () => {
 
   test('bytes of all kinds arrive as they were sent', async () => {
     const pieces = ['é', '日本語', '🙂🙃', '\u0000\u0001', 'data: {"a": 1}\n\n', '\r\n0\r\n\r\n', 'ÿþ']
-    const open = await openStream(`${gateway.url}${STREAM}`, { body: job({ pieces }) })
+    const open = await openStream(`${gateway.url}${STREAM}`, { body: jobOf({ pieces }) })
     assert.equal((await open.ended).complete, true)
     assert.equal(open.text.slice(37), pieces.join(''))
   })
@@ -155,7 +157,7 @@ describe('pieces', () => {
 
 describe('a stream that is long', () => {
   test('arrives whole', async () => {
-    const body = job({ pieces: 200, pieceBytes: 65_536, text: 'large ', failAfter: 200 })
+    const body = jobOf({ pieces: 200, pieceBytes: 65_536, text: 'large ', failAfter: 200 })
     const open = await openStream(`${gateway.url}${STREAM}`, { body })
     assert.equal((await open.ended).complete, true)
     const output = Buffer.concat(open.pieces.map(({ bytes }) => bytes)).subarray(37)
@@ -168,7 +170,7 @@ describe('a stream that is long', () => {
     const size = pieces * 65_536
     const before = await residentBytes(gateway.pid)
     const accepted = node.next('jobAccepted')
-    const response = await unread(t, job({ pieces, pieceBytes: 65_536, failAfter: pieces }))
+    const response = await unread(t, jobOf({ pieces, pieceBytes: 65_536, failAfter: pieces }))
     const trace = await accepted
     const written = await settled(() => trace.pieces ?? 0)
     assert.ok(written < pieces * 0.8, `the node has written ${written} of ${pieces} pieces`)
@@ -193,12 +195,12 @@ describe('what a stream may not be', () => {
 
   test('a stream with an Idempotency-Key is a 400', async () => {
     const headers = { 'Idempotency-Key': 'k' }
-    assert.match(assertError(await post(`${gateway.url}${STREAM}`, job(), { headers }), 400), /Idempotency-Key/)
+    assert.match(assertError(await post(`${gateway.url}${STREAM}`, jobOf(), { headers }), 400), /Idempotency-Key/)
   })
 })
 
 test('a stream’s job is among its caller’s jobs, with its whole output as the result', async () => {
-  const open = await openStream(`${gateway.url}${STREAM}`, { body: job({ pieces: ['a', 'é'] }) })
+  const open = await openStream(`${gateway.url}${STREAM}`, { body: jobOf({ pieces: ['a', 'é'] }) })
   await open.ended
   const id = open.text.slice(0, 36)
   const wanted = `[{"id":"${id}","result":{"container":"echo","output":{"output":"a\\u00e9"}},"status":"success"}]`
@@ -208,7 +210,7 @@ test('a stream’s job is among its caller’s jobs, with its whole output as th
 test('a stream that went well is logged once, with its node', async () => {
   const headers = { 'X-Request-Id': 'well' }
   await (
-    await openStream(`${gateway.url}${STREAM}`, { body: job(), headers })
+    await openStream(`${gateway.url}${STREAM}`, { body: jobOf(), headers })
   ).ended
   await gateway.waitForLog((line) => line['requestId'] === 'well')
   const [line, ...more] = linesOf(gateway, 'well')

@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { after, describe, test } from 'node:test'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
+import { jobOf } from '../../kit/builders/jobs.ts'
 import { openRaw, post } from '../../kit/http.ts'
 import { eventually } from '../../kit/wait.ts'
-import { assertError, gatewayFor, job, statsOf } from '../support.ts'
+import { assertError, statsOf } from '../support.ts'
 import { answerOf, drip, startWireNode, type WireAnswer } from '../wireNode.ts'
 
 const file = { after }
@@ -32,7 +34,7 @@ describe('a node that sends', () => {
   for (const [what, [error, answer]] of Object.entries(SLOW)) {
     test(`${what} is given up after PROXY_TIMEOUT`, async () => {
       node.answers(answer)
-      assert.equal(assertError(await post(`${gateway.url}/api/jobs`, job()), 504), error)
+      assert.equal(assertError(await post(`${gateway.url}/api/jobs`, jobOf()), 504), error)
       assert.ok(await idle())
     })
 
@@ -40,7 +42,7 @@ describe('a node that sends', () => {
       node.answers(answer)
       const asked = node.posts.length
       const client = await openRaw(gateway.url, { t })
-      const text = JSON.stringify(job())
+      const text = JSON.stringify(jobOf())
       client.send(`POST /api/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: ${text.length}\r\n\r\n${text}`)
       await eventually(() => node.posts.length > asked)
       client.socket.destroy()
@@ -50,14 +52,14 @@ describe('a node that sends', () => {
 
   test('a batch’s answer byte by byte is given up too', async () => {
     node.answers((socket) => drip(socket, answerOf(`[{"id":"${'a'.repeat(400)}"}]`), 5))
-    const got = await post(`${gateway.url}/api/jobs/batch`, [job()])
+    const got = await post(`${gateway.url}/api/jobs/batch`, [jobOf()])
     assert.equal(assertError(got, 504), 'The node did not complete its response in time')
   })
 
   test('an answer slowly, but within the time, is waited for', async () => {
     const body = JSON.stringify({ id: randomUUID() })
     node.answers((socket) => drip(socket, answerOf(body), 2))
-    assert.equal((await post(`${gateway.url}/api/jobs`, job())).text, body)
+    assert.equal((await post(`${gateway.url}/api/jobs`, jobOf())).text, body)
   })
 })
 
@@ -68,5 +70,5 @@ test('a stream may take longer than PROXY_TIMEOUT, as long as its pieces come', 
     drip(socket, '123456789012', 150)
     setTimeout(() => socket.end(), 2500)
   })
-  assert.equal((await post(`${gateway.url}/api/jobs/stream`, job())).text, `${line}123456789012`)
+  assert.equal((await post(`${gateway.url}/api/jobs/stream`, jobOf())).text, `${line}123456789012`)
 })

@@ -1,19 +1,21 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
+import { jobOf } from '../../kit/builders/jobs.ts'
 import type { Gateway } from '../../kit/gateway.ts'
 import { openStream, post, request } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import type { LocalFakeNode } from '../../kit/fakeNode/index.ts'
 import { unconnectable } from '../../kit/unconnectable.ts'
-import { assertError, gatewayFor, job, linesOf, statsOf } from '../support.ts'
+import { assertError, linesOf, statsOf } from '../support.ts'
 
 /** Two nodes of which `first` is preferred, and a gateway that will not poll them again during the test. */
 async function preferring(t: TestContext): Promise<{ gateway: Gateway; first: LocalFakeNode; second: LocalFakeNode }> {
   const [first, second] = await Promise.all([startFakeNode({ rateLimit: 0 }, t), startFakeNode({ rateLimit: 0 }, t)])
   await second.set({ shownPending: { offchain: 1000 } })
   const gateway = await gatewayFor(t, [first, second], { REFRESH_INTERVAL: '60', CONNECT_TIMEOUT: '0.3' })
-  assert.equal((await post(`${gateway.url}/api/jobs`, job())).headers['x-infernet-node'], first.address)
+  assert.equal((await post(`${gateway.url}/api/jobs`, jobOf())).headers['x-infernet-node'], first.address)
   return { gateway, first, second }
 }
 
@@ -22,7 +24,7 @@ describe('a node that refuses connections', { concurrency: 2 }, () => {
     const { gateway, first, second } = await preferring(t)
     await Promise.all([first.set({ chain: true }), second.set({ chain: true })])
     await first.refuse()
-    const answer = await post(`${gateway.url}/api/jobs`, job(), { headers: { 'X-Request-Id': 'passed-over' } })
+    const answer = await post(`${gateway.url}/api/jobs`, jobOf(), { headers: { 'X-Request-Id': 'passed-over' } })
     assert.equal(answer.status, 200)
     assert.equal(answer.headers['x-infernet-node'], second.address)
     assert.equal((await statsOf(gateway, first)).error_count, 1)
@@ -32,8 +34,8 @@ describe('a node that refuses connections', { concurrency: 2 }, () => {
       linesOf(gateway, 'passed-over').map((line) => [line.level, line['tries'], line['node']]),
       [['debug', 2, second.address]],
     )
-    assert.equal((await post(`${gateway.url}/api/jobs/batch`, [job()])).headers['x-infernet-node'], second.address)
-    const open = await openStream(`${gateway.url}/api/jobs/stream`, { body: job() })
+    assert.equal((await post(`${gateway.url}/api/jobs/batch`, [jobOf()])).headers['x-infernet-node'], second.address)
+    const open = await openStream(`${gateway.url}/api/jobs/stream`, { body: jobOf() })
     assert.equal(open.headers['x-infernet-node'], second.address)
     assert.equal((await open.ended).complete, true)
     assert.equal((await statsOf(gateway, first)).in_flight, 0)
@@ -46,7 +48,7 @@ describe('a node that refuses connections', { concurrency: 2 }, () => {
       await last.set({ shownPending: { offchain: 1000 } })
       const gateway = await gatewayFor(t, [...dead, last], { REFRESH_INTERVAL: '60' })
       await Promise.all(dead.map((node) => node.refuse()))
-      const answer = await post(gateway.url + path, path.endsWith('batch') ? [job()] : job())
+      const answer = await post(gateway.url + path, path.endsWith('batch') ? [jobOf()] : jobOf())
       assert.equal(answer.status, 200, answer.text)
       assert.equal(answer.headers['x-infernet-node'], last.address)
       const tried = await Promise.all(dead.map(async (node) => (await statsOf(gateway, node)).error_count))
@@ -58,12 +60,12 @@ describe('a node that refuses connections', { concurrency: 2 }, () => {
     const { gateway, first, second } = await preferring(t)
     await Promise.all([first.refuse(), second.refuse()])
     const headers = { 'X-Request-Id': 'nobody' }
-    assertError(await post(`${gateway.url}/api/jobs`, job(), { headers }), 502)
+    assertError(await post(`${gateway.url}/api/jobs`, jobOf(), { headers }), 502)
     const line = await gateway.waitForLog((one) => one['requestId'] === 'nobody')
     assert.equal(line['fault'], 'ERR_NODE_REFUSED')
     assert.equal(line['tries'], 2)
     assert.ok([first.address, second.address].includes(line['node'] as string))
-    assertError(await post(`${gateway.url}/api/jobs/stream`, job()), 502)
+    assertError(await post(`${gateway.url}/api/jobs/stream`, jobOf()), 502)
     for (const node of [first, second]) assert.equal((await statsOf(gateway, node)).in_flight, 0)
   })
 
@@ -72,13 +74,13 @@ describe('a node that refuses connections', { concurrency: 2 }, () => {
     const gateway = await gatewayFor(t, [node], { REFRESH_INTERVAL: '0.2' })
     await node.refuse()
     await gateway.waitForLog((line) => line.message === 'node down')
-    const answer = await post(`${gateway.url}/api/jobs`, job())
+    const answer = await post(`${gateway.url}/api/jobs`, jobOf())
     assert.equal(assertError(answer, 503), 'No healthy node runs echo')
     assert.ok(Number(answer.headers['retry-after']) >= 1)
     assert.equal((await request(`${gateway.url}/health`)).status, 503)
     await node.comeBack()
     await gateway.ready(1)
-    assert.equal((await post(`${gateway.url}/api/jobs`, job())).status, 200)
+    assert.equal((await post(`${gateway.url}/api/jobs`, jobOf())).status, 200)
   })
 })
 
@@ -88,7 +90,7 @@ describe('a node that takes no connection', { concurrency: 2 }, () => {
     await first.refuse()
     await unconnectable(t, first.port)
     const startMs = performance.now()
-    const answer = await post(`${gateway.url}/api/jobs`, job())
+    const answer = await post(`${gateway.url}/api/jobs`, jobOf())
     assert.equal(answer.status, 200)
     assert.equal(answer.headers['x-infernet-node'], second.address)
     const tookMs = performance.now() - startMs
@@ -101,7 +103,7 @@ describe('a node that takes no connection', { concurrency: 2 }, () => {
     await Promise.all([first.refuse(), second.refuse()])
     await unconnectable(t, first.port)
     const headers = { 'X-Request-Id': 'hole' }
-    assertError(await post(`${gateway.url}/api/jobs`, job(), { headers }), 502)
+    assertError(await post(`${gateway.url}/api/jobs`, jobOf(), { headers }), 502)
     const line = await gateway.waitForLog((one) => one['requestId'] === 'hole')
     assert.equal(line['fault'], 'ERR_NODE_REFUSED')
     assert.equal((await statsOf(gateway, first)).in_flight, 0)

@@ -1,13 +1,14 @@
 /** MAX_JOBS_PER_CALLER: how many unfinished jobs one caller may have. */
 import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'
-import { assertError, gatewayFor } from '../support.ts'
+import { assertError } from '../support.ts'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
+import { jobOf, subscriptionFor } from '../../kit/builders/jobs.ts'
 import { openStream, post } from '../../kit/http.ts'
 import type { Gateway } from '../../kit/gateway.ts'
 import type { LocalFakeNode } from '../../kit/fakeNode/index.ts'
 import { eventually } from '../../kit/wait.ts'
-import { subscriptionFor } from './subscriptionKit.ts'
-import { afterSuite, ask, ended, jobOf, startNodes, submitMany, submitted, submitTo } from './support.ts'
+import { afterSuite, ask, ended, startNodes, submitMany, submitted, submitTo } from './support.ts'
 
 const LIMIT = 3
 const LONG = { seconds: 60 }

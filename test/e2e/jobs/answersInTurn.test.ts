@@ -1,9 +1,10 @@
 /** One address behind which several nodes answer in turn: unknown is not lost there. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
 import { startRoundRobin } from '../../kit/roundRobin.ts'
 import { eventually } from '../../kit/wait.ts'
-import { gatewayFor, statsOf } from '../support.ts'
+import { statsOf } from '../support.ts'
 import { assertEchoed, ended, entriesOf, runsOn, startNodes, submitMany, submitted } from './support.ts'
 
 interface SeveralStats {

@@ -1,11 +1,12 @@
 /** Nodes whose ids cannot travel on: they are no ids, and harm nobody but their own jobs. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { finishedEntry, jobOf } from '../../kit/builders/jobs.ts'
 import { openStream, post } from '../../kit/http.ts'
 import { assertError } from '../support.ts'
-import { finishedEntry, startScriptedNode } from './scriptedNode.ts'
+import { startScriptedNode } from './scriptedNode.ts'
 import { SharedGateway } from './site.ts'
-import { ended, jobOf, listed, optionsOf, submitTo, submitted } from './support.ts'
+import { ended, listed, optionsOf, submitTo, submitted } from './support.ts'
 
 const UNUSABLE = {
   'a line break': 'a\nb',

@@ -1,15 +1,16 @@
 /** Batches: checked, split and sent side by side, answered in order; no item spoils another. */
 import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'
-import { assertError, gatewayFor } from '../support.ts'
+import { assertError } from '../support.ts'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
+import { jobOf, subscriptionFor } from '../../kit/builders/jobs.ts'
 import { post } from '../../kit/http.ts'
 import type { Answer } from '../../kit/http.ts'
 import type { Gateway } from '../../kit/gateway.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import type { LocalFakeNode } from '../../kit/fakeNode/index.ts'
 import { SharedGateway } from './site.ts'
-import { subscriptionFor } from './subscriptionKit.ts'
-import { afterSuite, assertEchoed, ended, jobOf, optionsOf, runsOn, type From, type Target } from './support.ts'
+import { afterSuite, assertEchoed, ended, optionsOf, runsOn, type From, type Target } from './support.ts'
 
 type ItemAnswer = { id?: string; error?: string; params?: object }
 

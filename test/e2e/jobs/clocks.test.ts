@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
+import { jobOf } from '../../kit/builders/jobs.ts'
 import { post, request } from '../../kit/http.ts'
 import { shiftedClock } from '../../kit/shiftedClock.ts'
 import { eventually } from '../../kit/wait.ts'
-import { gatewayFor } from '../support.ts'
-import { assertEchoed, ended, entriesOf, jobOf, runsOn, startNodes, submitMany, submitted } from './support.ts'
+import { assertEchoed, ended, entriesOf, runsOn, startNodes, submitMany, submitted } from './support.ts'
 
 const HOUR_MS = 3_600_000
 /** Longer than a ledger takes to notice what has expired. */

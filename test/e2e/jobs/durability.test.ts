@@ -1,7 +1,7 @@
 /** What was acknowledged is kept: across kill -9, in one file that belongs to one gateway. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { gatewayFor } from '../support.ts'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
 import { spawnGateway } from '../../kit/gateway.ts'
 import type { Gateway } from '../../kit/gateway.ts'
 import { within } from '../../kit/wait.ts'

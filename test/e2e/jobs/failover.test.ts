@@ -1,9 +1,10 @@
 /** Jobs outlive their node: what it loses runs again elsewhere, under the same id. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { jobOf } from '../../kit/builders/jobs.ts'
 import { post } from '../../kit/http.ts'
 import { SharedGateway } from './site.ts'
-import { assertEchoed, ended, entriesOf, jobOf, listed, optionsOf, runsOn, submitMany, submitTo } from './support.ts'
+import { assertEchoed, ended, entriesOf, listed, optionsOf, runsOn, submitMany, submitTo } from './support.ts'
 
 describe('failover', { concurrency: 4 }, () => {
   const shared = new SharedGateway()

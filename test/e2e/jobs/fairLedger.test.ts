@@ -1,12 +1,14 @@
 /** One ledger for everybody: nobody's jobs take the results of others from it, or the room for their requests. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
+import { jobOf } from '../../kit/builders/jobs.ts'
 import type { Gateway } from '../../kit/gateway.ts'
 import { post, request } from '../../kit/http.ts'
 import type { Answer } from '../../kit/http.ts'
 import { eventually } from '../../kit/wait.ts'
-import { assertError, gatewayFor } from '../support.ts'
-import { ended, entriesOf, jobOf, runsOn, startNodes, submitMany, submitted, submitTo } from './support.ts'
+import { assertError } from '../support.ts'
+import { ended, entriesOf, runsOn, startNodes, submitMany, submitted, submitTo } from './support.ts'
 
 const CAP = { STATE_MAX_BYTES: '5mb', MAX_JOBS_PER_CALLER: '0' }
 const MEGABYTE = 'x'.repeat(1_000_000)

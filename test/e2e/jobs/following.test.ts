@@ -3,10 +3,11 @@ import assert from 'node:assert/strict'
 import { Agent } from 'node:http'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { jobOf } from '../../kit/builders/jobs.ts'
 import { post, request } from '../../kit/http.ts'
 import type { RecordedRequest } from '../../kit/fakeServer/records.ts'
 import { SharedGateway } from './site.ts'
-import { ask, assertEchoed, ended, entriesOf, jobOf, optionsOf, runsOn, submitMany, submitted } from './support.ts'
+import { ask, assertEchoed, ended, entriesOf, optionsOf, runsOn, submitMany, submitted } from './support.ts'
 
 /** Seconds between requests, one after the other. */
 function gaps(requests: readonly { at: number }[]): number[] {

@@ -1,13 +1,15 @@
 /** Idempotency-Key: the same key is the same job. */
 import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'
-import { assertError, gatewayFor } from '../support.ts'
+import { assertError } from '../support.ts'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
+import { jobOf } from '../../kit/builders/jobs.ts'
 import { post } from '../../kit/http.ts'
 import type { Answer } from '../../kit/http.ts'
 import type { Gateway } from '../../kit/gateway.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import type { LocalFakeNode } from '../../kit/fakeNode/index.ts'
-import { afterSuite, assertEchoed, ended, jobOf, listed, runsOn, startNodes, submitTo } from './support.ts'
+import { afterSuite, assertEchoed, ended, listed, runsOn, startNodes, submitTo } from './support.ts'
 
 let lastKey = 0
 function newKey(): Record<string, string> {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { before, describe, test } from 'node:test'
-import { gatewayFor } from '../support.ts'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
 import { openStream } from '../../kit/http.ts'
 import type { Gateway } from '../../kit/gateway.ts'
 import { afterSuite, ask, ended, startNodes, submitted } from './support.ts'

@@ -4,11 +4,13 @@ import { copyFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { runCli } from '../../config/processes.ts'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
+import { jobOf } from '../../kit/builders/jobs.ts'
 import { spawnGateway } from '../../kit/gateway.ts'
 import { request } from '../../kit/http.ts'
 import { eventually, within } from '../../kit/wait.ts'
-import { assertError, gatewayFor } from '../support.ts'
-import { assertEchoed, ended, jobOf, startNodes, submitMany, submitted, submitTo } from './support.ts'
+import { assertError } from '../support.ts'
+import { assertEchoed, ended, startNodes, submitMany, submitted, submitTo } from './support.ts'
 
 const SQLITE = { STATE_URL: 'sqlite:data/gateway.db' }
 

@@ -8,7 +8,8 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { spawnGateway, type Gateway } from '../../kit/gateway.ts'
+import { startGateway } from '../../kit/builders/gateways.ts'
+import { type Gateway } from '../../kit/gateway.ts'
 import { eventually, type Cleanup } from '../../kit/wait.ts'
 import { startScriptedNode, type AnswerQuestion, type ScriptedNode } from './scriptedNode.ts'
 import { ask, ended, submitted } from './support.ts'
@@ -56,12 +57,10 @@ async function start(
   env: Record<string, string> = {},
 ): Promise<[Gateway, ScriptedNode]> {
   const node = await startScriptedNode(t, 'echo', answer)
-  const limits = { PROXY_RATELIMIT_REQS_PER_MIN: '0', RATELIMIT_REQS_PER_MIN: '0' }
-  const gateway = await spawnGateway(t, {
-    nodes: [node.address],
-    env: { STATE_URL: 'sqlite:gateway.db', ...limits, ...env },
+  const gateway = await startGateway(t, {
+    nodes: [node],
+    env: { STATE_URL: 'sqlite:gateway.db', ...env },
   })
-  await gateway.ready(1)
   return [gateway, node]
 }
 

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
+import { jobOf } from '../../kit/builders/jobs.ts'
 import type { Gateway } from '../../kit/gateway.ts'
 import { post, request } from '../../kit/http.ts'
 import { eventually } from '../../kit/wait.ts'
 import type { LocalFakeNode } from '../../kit/fakeNode/index.ts'
-import { gatewayFor } from '../support.ts'
-import { jobOf, startNodes, submitTo } from './support.ts'
+import { startNodes, submitTo } from './support.ts'
 
 interface Avoided {
   kind: string

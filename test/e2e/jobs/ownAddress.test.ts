@@ -1,7 +1,7 @@
 /** Nodes know jobs by the address of whoever sent them: where that changes, unknown is not lost. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { gatewayFor } from '../support.ts'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
 import { assertEchoed, ended, entriesOf, runsOn, startNodes, submitMany } from './support.ts'
 
 const PRELOADED = new URL('otherAddress.ts', import.meta.url).href

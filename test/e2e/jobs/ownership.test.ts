@@ -1,11 +1,12 @@
 /** Whose job it is: every caller sees their own jobs, wherever those ran, and nobody else's. */
 import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'
-import { gatewayFor } from '../support.ts'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
+import { jobOf } from '../../kit/builders/jobs.ts'
 import { openStream, post } from '../../kit/http.ts'
 import type { Gateway } from '../../kit/gateway.ts'
 import type { LocalFakeNode } from '../../kit/fakeNode/index.ts'
-import { afterSuite, ask, assertEchoed, ended, entriesOf, jobOf, listed, runsOn, startNodes } from './support.ts'
+import { afterSuite, ask, assertEchoed, ended, entriesOf, listed, runsOn, startNodes } from './support.ts'
 import { submitMany, submitted, submitTo } from './support.ts'
 
 const A = { from: '127.0.0.5' }

@@ -4,7 +4,8 @@ import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { assertError } from '../support.ts'
 import { SharedGateway } from './site.ts'
-import { ended, jobOf, runsOn, submitMany, submitted, submitTo } from './support.ts'
+import { jobOf } from '../../kit/builders/jobs.ts'
+import { ended, runsOn, submitMany, submitted, submitTo } from './support.ts'
 
 describe('pushback', () => {
   const shared = new SharedGateway()

@@ -2,12 +2,9 @@
 import { randomUUID } from 'node:crypto'
 import { createServer } from 'node:http'
 import type { ServerResponse } from 'node:http'
+import { containerOf, infoText } from '../../kit/builders/infos.ts'
 import { freePort } from '../../kit/wait.ts'
 import type { Cleanup } from '../../kit/wait.ts'
-
-const info = (container: string): string =>
-  `{"version":"1.4.0","containers":[{"id":"${container}","description":"","external":true,"image":"example:1"}],` +
-  '"pending":{"offchain":0,"onchain":0},"chain":{"enabled":false,"address":""}}'
 
 export interface ScriptedNode {
   readonly address: string
@@ -32,7 +29,7 @@ export async function startScriptedNode(
   const server = createServer((incoming, response) => {
     const { pathname, searchParams } = new URL(incoming.url ?? '/', 'http://node')
     incoming.resume().on('end', () => {
-      if (pathname === '/info') return void response.end(info(container))
+      if (pathname === '/info') return void response.end(infoText({ containers: [containerOf({ id: container })] }))
       if (incoming.method === 'POST') {
         const id = newId()
         ids.push(id)
@@ -52,14 +49,4 @@ export async function startScriptedNode(
   })
   const node = { address: `127.0.0.1:${port}`, ids, questions }
   return node
-}
-
-/** A running job, as a node tells it. */
-export function runningEntry(id: string, intermediate = '[]'): string {
-  return `{"id":"${id}","intermediate_results":${intermediate},"result":null,"status":"running"}`
-}
-
-/** A finished one, its output as JSON text, sound or not. */
-export function finishedEntry(id: string, output: string): string {
-  return `{"id":"${id}","intermediate_results":[],"result":{"container":"echo","output":${output}},"status":"success"}`
 }

@@ -1,7 +1,9 @@
 /** `PUT /api/status`: for the few who may, to the node that has the job, under that node's own id for it. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { assertError, gatewayFor } from '../support.ts'
+import { assertError } from '../support.ts'
+import { statusReport } from '../../kit/builders/jobs.ts'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
 import { request } from '../../kit/http.ts'
 import type { Answer } from '../../kit/http.ts'
 import { SharedGateway } from './site.ts'
@@ -12,10 +14,6 @@ function put(target: Target, body: object | string, from?: string): Promise<Answ
   return request(`${target.url}/api/status`, options)
 }
 
-function statusOf(id: string, status = 'success'): object {
-  return { id, status, containers: ['echo'], data: {} }
-}
-
 describe('PUT /api/status', () => {
   const shared = new SharedGateway()
 
@@ -23,21 +21,21 @@ describe('PUT /api/status', () => {
     const site = shared.site(t)
     const nodes = await site.nodes(2)
     const id = await submitted(site, { seconds: 30 }, { from: '127.0.0.5' })
-    const stranger = await put(site, statusOf(id), '127.0.0.5')
+    const stranger = await put(site, statusReport(id), '127.0.0.5')
     assert.equal(stranger.status, 403)
     assert.deepEqual(stranger.json(), { error: 'Unauthorized' })
     // What it says of itself changes nothing.
     const forged = await request(`${site.url}/api/status`, {
       method: 'PUT',
-      body: statusOf(id),
+      body: statusReport(id),
       localAddress: '127.0.0.5',
       headers: { 'X-Forwarded-For': '127.0.0.1', 'X-Real-IP': '127.0.0.1' },
     })
     assert.equal(forged.status, 403)
-    assert.equal(assertError(await put(site, statusOf('no-such-job')), 404), 'No such job')
+    assert.equal(assertError(await put(site, statusReport('no-such-job')), 404), 'No such job')
     for (const node of nodes) assert.deepEqual(node.seen('status'), [])
 
-    const answer = await put(site, statusOf(id))
+    const answer = await put(site, statusReport(id))
     assert.equal(answer.status, 200, answer.text)
     assert.equal(answer.text.trim(), 'null')
     const owner = nodes.find((node) => node.address === answer.headers['x-infernet-node'])!
@@ -49,7 +47,7 @@ describe('PUT /api/status', () => {
 
   test('answers 404 for an unknown id, whatever else the body holds', async (t) => {
     const site = shared.site(t)
-    for (const body of ['{"id":"nope"}', { ...statusOf('nope'), ip: '127.0.0.5' }, { id: 'nope', containers: 7 }]) {
+    for (const body of ['{"id":"nope"}', { ...statusReport('nope'), ip: '127.0.0.5' }, { id: 'nope', containers: 7 }]) {
       assert.equal(assertError(await put(site, body), 404), 'No such job')
     }
     assertError(await put(site, '{"id":"nope"}', '127.0.0.5'), 403)
@@ -60,9 +58,10 @@ describe('PUT /api/status', () => {
     const gateway = await gatewayFor(t, nodes, { STATUS_ALLOWED_IPS: '127.0.0.7,127.0.3.0/24' })
     const id = await submitted(gateway, { seconds: 30 })
     for (const from of ['127.0.0.7', '127.0.3.99']) {
-      assert.equal((await put(gateway, statusOf(id), from)).status, 200, from)
+      assert.equal((await put(gateway, statusReport(id), from)).status, 200, from)
     }
-    for (const from of ['127.0.0.1', '127.0.0.8', '127.0.4.1']) assertError(await put(gateway, statusOf(id), from), 403)
+    for (const from of ['127.0.0.1', '127.0.0.8', '127.0.4.1'])
+      assertError(await put(gateway, statusReport(id), from), 403)
   })
 
   test('reaches a job that was moved, under the id that its node gave it', async (t) => {
@@ -92,15 +91,15 @@ describe('PUT /api/status', () => {
       '[]',
       '{',
       '{}',
-      { ...statusOf(id), id: 7 },
+      { ...statusReport(id), id: 7 },
       { id, status: 'success' },
-      { ...statusOf(id), ip: '127.0.0.5' },
+      { ...statusReport(id), ip: '127.0.0.5' },
       `{"id":"${id}","id":"other","status":"success","containers":[]}`,
     ]) {
       assertError(await put(site, body), 400)
     }
     // The node's own refusal passes through.
-    const answer = await put(site, statusOf(id, 'nonsense'))
+    const answer = await put(site, statusReport(id, 'nonsense'))
     assert.equal(answer.status, 400)
     assert.deepEqual(answer.json(), { error: 'Status is invalid' })
   })

@@ -1,7 +1,8 @@
 /** Streams as jobs: their id is on record before the client sees it, and their end is what the node says. */
 import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'
-import { gatewayFor } from '../support.ts'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
+import { jobOf } from '../../kit/builders/jobs.ts'
 import { openStream } from '../../kit/http.ts'
 import type { OpenStream } from '../../kit/http.ts'
 import type { Gateway } from '../../kit/gateway.ts'
@@ -12,7 +13,6 @@ import {
   assertFailed,
   ended,
   entriesOf,
-  jobOf,
   listed,
   optionsOf,
   runsOn,

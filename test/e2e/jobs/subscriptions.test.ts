@@ -1,13 +1,14 @@
 /** Delegated subscriptions: to a chain-enabled node that runs what they name by hash; sent once. */
 import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'
-import { assertError, gatewayFor } from '../support.ts'
+import { assertError } from '../support.ts'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
+import { BIG, subscriptionFor } from '../../kit/builders/jobs.ts'
 import { request } from '../../kit/http.ts'
 import type { Gateway } from '../../kit/gateway.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import type { LocalFakeNode } from '../../kit/fakeNode/index.ts'
 import { SharedGateway } from './site.ts'
-import { BIG, subscriptionFor } from './subscriptionKit.ts'
 import { afterSuite, listed, submitTo } from './support.ts'
 
 describe('delegated subscriptions', () => {

@@ -1,6 +1,7 @@
 /** What the tests of jobs share: callers that submit, ask and wait. */
 import assert from 'node:assert/strict'
 import { after } from 'node:test'
+import { jobOf } from '../../kit/builders/jobs.ts'
 import { post, request } from '../../kit/http.ts'
 import type { Answer, RequestOptions } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
@@ -47,11 +48,6 @@ export function startNodes(t: Cleanup, count: number, options: FakeNodeOptions =
 
 export function optionsOf(target: Target, { from = target.from, headers }: From = {}): RequestOptions {
   return { ...(from !== undefined && { localAddress: from }), ...(headers && { headers }) }
-}
-
-/** A job for `containers`; of its `data` the fake node reads what they are to do. */
-export function jobOf(data: object, containers: readonly string[] = ['echo']): object {
-  return { containers, data }
 }
 
 export function submitTo(target: Target, body: object | string, from: From = {}): Promise<Answer> {

@@ -3,11 +3,10 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
-import { spawnGateway } from '../../kit/gateway.ts'
+import { gatewayFor, startGateway } from '../../kit/builders/gateways.ts'
 import { post, request } from '../../kit/http.ts'
 import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import type { Cleanup } from '../../kit/wait.ts'
-import { gatewayFor } from '../support.ts'
 
 /** A node at which `/info` and `/resources` are as given. */
 async function startNode(t: Cleanup, info: string, resources = '{}'): Promise<{ address: string }> {
@@ -60,11 +59,9 @@ test('two nodes that disagree on every image cost some lines of the log, of some
 test('labels of /metrics are bounded in number and length', async (t) => {
   const models = Array.from({ length: 230 }, (_, n) => `${n}-${'x'.repeat(240)}`)
   const service = await startFakeOpenAi({ models }, t)
-  const gateway = await spawnGateway(t, {
+  const gateway = await startGateway(t, {
     services: [{ name: 's'.repeat(150), url: service.url }],
-    env: { PROXY_RATELIMIT_REQS_PER_MIN: '0' },
   })
-  await gateway.ready(1)
   for (const model of models) {
     const answer = await post(`${gateway.url}/v1/chat/completions`, { model, messages: [] })
     assert.equal(answer.status, 200, answer.text)

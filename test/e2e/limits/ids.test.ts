@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict'
-import { createServer } from 'node:http'
-import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
 import { describe, test } from 'node:test'
+import { entryOf, gatewayFor, gatewayForServices } from '../../kit/builders/gateways.ts'
+import { jobOf } from '../../kit/builders/jobs.ts'
+import { containerOf, infoText } from '../../kit/builders/infos.ts'
+import { serve } from '../../kit/serve.ts'
 import { post, request, type Answer } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import type { Cleanup } from '../../kit/wait.ts'
 import { eventually } from '../../kit/wait.ts'
 import { spawnGateway, type Gateway } from '../../kit/gateway.ts'
-import { assertError, gatewayFor, job } from '../support.ts'
+import { assertError } from '../support.ts'
 import { startExplorer } from '../../fleet/sources/fakeExplorer.ts'
 
 /** The longest id that is taken, 256 bytes of UTF-8 in fewer characters, and one that is a byte longer. */
@@ -22,27 +23,15 @@ function assertNamesLimit(answer: Answer): void {
 }
 
 /** A backend that answers these paths with these bodies. */
-async function startBackend(t: Cleanup, answers: Record<string, string>): Promise<string> {
-  const server = createServer((incoming, response) => {
+function startBackend(t: Cleanup, answers: Record<string, string>): Promise<string> {
+  return serve(t, (incoming, response) => {
     const body = answers[incoming.url ?? '']
     if (body === undefined) response.statusCode = 404
     response.end(body ?? '{}')
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.after(() => {
-    server.close()
-    server.closeAllConnections()
   })
-  return `127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
-const infoWith = (ids: readonly string[]): string =>
-  JSON.stringify({
-    version: '1.4.0',
-    containers: ids.map((id) => ({ id, description: '', external: true, image: '' })),
-    pending: { offchain: 0, onchain: 0 },
-    chain: { enabled: false, address: '' },
-  })
+const infoWith = (ids: readonly string[]): string => infoText({ containers: ids.map((id) => containerOf({ id })) })
 
 const containersOf = async (gateway: Gateway): Promise<string[]> =>
   (await request(`${gateway.url}/api/v1/containers`)).json<{ id: string }[]>().map(({ id }) => id)
@@ -52,7 +41,7 @@ describe('an id of more than 256 bytes is a 400 that names the limit', () => {
     const node = await startFakeNode({ containers: ['echo', LONGEST] }, t)
     const gateway = await gatewayFor(t, [node])
     const { url } = gateway
-    const named = (id: string): object => ({ ...job(), containers: ['echo', id] })
+    const named = (id: string): object => jobOf({}, ['echo', id])
     assertNamesLimit(await post(`${url}/api/jobs`, named(TOO_LONG)))
     assertNamesLimit(await post(`${url}/api/jobs`, named('x'.repeat(2_000_000))))
     assertNamesLimit(await post(`${url}/api/jobs/stream`, named(TOO_LONG)))
@@ -69,11 +58,11 @@ describe('an id of more than 256 bytes is a 400 that names the limit', () => {
     const headers = { 'content-type': 'multipart/form-data; boundary=X' }
     assertNamesLimit(await post(`${url}/v1/audio/transcriptions`, form, { headers }))
 
-    const batch = await post(`${url}/api/jobs/batch`, [named(TOO_LONG), job()])
+    const batch = await post(`${url}/api/jobs/batch`, [named(TOO_LONG), jobOf()])
     const [refused, taken] = batch.json<[{ error?: string }, { id?: string }]>()
     assert.match(refused.error ?? '', /256/)
     assert.equal(typeof taken.id, 'string')
-    assert.equal((await post(`${url}/api/jobs`, { ...job(), containers: [LONGEST] })).status, 200)
+    assert.equal((await post(`${url}/api/jobs`, jobOf({}, [LONGEST]))).status, 200)
     assert.equal((await request(`${url}/api/v1/ip?container=${encodeURIComponent(LONGEST)}`)).status, 200)
   })
 
@@ -81,7 +70,7 @@ describe('an id of more than 256 bytes is a 400 that names the limit', () => {
     const node = await startFakeNode({ containers: ['echo'] }, t)
     const gateway = await gatewayFor(t, [node])
     const many = Array.from({ length: 20_000 }, (_, n) => `container-${n}`)
-    assert.ok(assertError(await post(`${gateway.url}/api/jobs`, { containers: many, data: {} }), 503).length < 2000)
+    assert.ok(assertError(await post(`${gateway.url}/api/jobs`, jobOf({}, many)), 503).length < 2000)
     await request(`${gateway.url}/${'x'.repeat(50_000)}`, { headers: { 'x-request-id': 'long-path' } })
     await gateway.waitForLog((line) => line['requestId'] === 'long-path')
     for (const line of gateway.output.split('\n')) assert.ok(line.length < 20_000, line.slice(0, 200))
@@ -115,8 +104,7 @@ describe('what a node lists beyond the limits is left out, and the log says so o
   test('models of a service with long ids', async (t) => {
     const data = [{ id: 'm' }, { id: TOO_LONG }, { id: 'x'.repeat(100_000) }, { id: LONGEST }]
     const address = await startBackend(t, { '/v1/models': JSON.stringify({ data }) })
-    const gateway = await spawnGateway(t, { services: [{ name: 's', url: `http://${address}` }] })
-    await gateway.ready(1)
+    const gateway = await gatewayForServices(t, [entryOf({ address, url: `http://${address}` })])
     const list = (await request(`${gateway.url}/v1/models`)).json<{ data: { id: string }[] }>()
     assert.deepEqual(list.data.map(({ id }) => id).sort(), ['m', LONGEST])
     assert.equal((await gateway.waitForLog(({ message }) => /left out/.test(message ?? '')))['tooLong'], 2)

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import http, { Agent } from 'node:http'
 import { describe, test } from 'node:test'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
 import { request } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import type { Cleanup } from '../../kit/wait.ts'
-import { gatewayFor } from '../support.ts'
 
 /**
  * Sends a request but for its last byte, then this, and asks `/livez` again and again until the answer begins; returns how

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
-import { spawnGateway } from '../../kit/gateway.ts'
+import { startGateway } from '../../kit/builders/gateways.ts'
 import { request } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import type { LocalFakeNode } from '../../kit/fakeNode/index.ts'
@@ -26,12 +26,12 @@ const busiest = await nodeWith(['ranked', { id: 'inner', external: false, descri
 const dead = await nodeWith(['ranked', 'a', 'lost'])
 await dead.refuse()
 const byAge = [free, busy, busier, busiest, dead]
-const gateway = await spawnGateway(file, {
+const gateway = await startGateway(file, {
   // Listed the other way round: the order is of the score, not of the list.
-  nodes: byAge.map((node) => node.address).reverse(),
-  env: { RATELIMIT_REQS_PER_MIN: '0', REFRESH_INTERVAL: '0.5' },
+  nodes: [...byAge].reverse(),
+  env: { REFRESH_INTERVAL: '0.5' },
+  healthy: 4,
 })
-await gateway.ready(4)
 
 const addresses = (...nodes: LocalFakeNode[]): string[] => nodes.map((node) => node.address)
 

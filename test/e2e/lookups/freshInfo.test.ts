@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
 import { request } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { eventually } from '../../kit/wait.ts'
-import { gatewayFor } from '../support.ts'
 
 const RARE_POLLS = { REFRESH_INTERVAL: '3600' }
 

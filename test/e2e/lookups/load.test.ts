@@ -1,25 +1,25 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
-import { spawnGateway } from '../../kit/gateway.ts'
+import { jobOf } from '../../kit/builders/jobs.ts'
+import { gatewayFor, startGateway } from '../../kit/builders/gateways.ts'
 import { post, request } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
-import { gatewayFor } from '../support.ts'
 
 const file = { after }
 const nodes = await Promise.all([1, 2, 3, 4].map(() => startFakeNode({ containers: ['herd'] }, file)))
 const pair = await Promise.all([1, 2].map(() => startFakeNode({ containers: ['pair'] }, file)))
 const alone = await startFakeNode({ containers: ['alone'] }, file)
 const [best, ...others] = nodes.map((node) => node.address) as [string, ...string[]]
-const gateway = await spawnGateway(file, {
+const gateway = await startGateway(file, {
   // It alone can run two jobs at once, so without any load it is everybody's first choice.
   ipsLines: [
     `${best} concurrency=2`,
     ...[...others, ...pair.map((node) => node.address)].map((address) => `${address} concurrency=1`),
     alone.address,
   ],
-  env: { REFRESH_INTERVAL: '3600', RATELIMIT_REQS_PER_MIN: '0' },
+  env: { REFRESH_INTERVAL: '3600' },
+  healthy: 7,
 })
-await gateway.ready(7)
 
 interface Stats {
   name: string
@@ -60,7 +60,7 @@ test('only the first address of an answer is thought to get the job', async () =
 
 test('jobs keep away from where a look-up has just sent a client', async () => {
   const { ip } = (await request(`${gateway.url}/api/v1/ip?container=pair`)).json<{ ip: string }>()
-  const answer = await post(`${gateway.url}/api/jobs`, { containers: ['pair'], data: {} })
+  const answer = await post(`${gateway.url}/api/jobs`, jobOf({}, ['pair']))
   assert.equal(answer.status, 200)
   assert.notEqual(answer.headers['x-infernet-node'], ip)
 })

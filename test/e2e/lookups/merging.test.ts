@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
+import { infoText } from '../../kit/builders/infos.ts'
+import { serve } from '../../kit/serve.ts'
 import { request } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { eventually } from '../../kit/wait.ts'
-import { assertError, gatewayFor } from '../support.ts'
-import { infoText, serve } from '../fleet/infoServer.ts'
+import { assertError } from '../support.ts'
 
 const file = { after }
 const first = await startFakeNode(

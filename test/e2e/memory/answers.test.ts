@@ -1,15 +1,16 @@
 /** Collected answers are bounded until their clients have taken them; streamed ones wait at the backend and take no memory. */
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
+import { entryOf, gatewayFor, gatewayForServices } from '../../kit/builders/gateways.ts'
+import { finishedEntry, jobOf, subscriptionFor } from '../../kit/builders/jobs.ts'
 import { openRaw, post, request } from '../../kit/http.ts'
 import type { RawConnection } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { eventually } from '../../kit/wait.ts'
 import type { Cleanup } from '../../kit/wait.ts'
-import { askChat, chat, entryOf, gatewayForServices, startHandService } from '../openai/support.ts'
-import { finishedEntry, startScriptedNode } from '../jobs/scriptedNode.ts'
-import { subscriptionFor } from '../jobs/subscriptionKit.ts'
-import { gatewayFor, job, statsOf } from '../support.ts'
+import { askChat, chat, startHandService } from '../openai/support.ts'
+import { startScriptedNode } from '../jobs/scriptedNode.ts'
+import { statsOf } from '../support.ts'
 import {
   allIsGivenBack,
   announced,
@@ -54,16 +55,19 @@ describe('answers of a node that their client does not read', () => {
 
   test('count until they are read; one without room is 503, its node stays healthy, and others are served', async (t) => {
     await node.answer(400, 'submit', { ...large, times: 3 })
-    const clients = [await unread(gateway.url, '/api/jobs', job(), t), await unread(gateway.url, '/api/jobs', job(), t)]
+    const clients = [
+      await unread(gateway.url, '/api/jobs', jobOf(), t),
+      await unread(gateway.url, '/api/jobs', jobOf(), t),
+    ]
     await holdsExactly(gateway, 2 * size)
 
-    const refused = await post(`${gateway.url}/api/jobs`, job())
+    const refused = await post(`${gateway.url}/api/jobs`, jobOf())
     assert.match(assertNoRoom(refused), /may have been carried out/)
     assert.equal(refused.headers['x-infernet-node'], node.address)
     const { healthy, error_count, in_flight } = await statsOf(gateway, node)
     assert.deepEqual({ healthy, error_count, in_flight }, { healthy: true, error_count: 0, in_flight: 0 })
 
-    const other = await post(`${gateway.url}/api/jobs`, job(), { localAddress: OTHER })
+    const other = await post(`${gateway.url}/api/jobs`, jobOf(), { localAddress: OTHER })
     assert.equal(other.status, 200, other.text)
 
     clients[0]?.socket.resume()
@@ -74,14 +78,14 @@ describe('answers of a node that their client does not read', () => {
 
   test('of a caller who has no room left still tell the id of a job that was accepted', async (t) => {
     await node.answer(400, 'submit', { ...large, times: 2 })
-    for (let i = 1; i <= 2; i++) await unread(gateway.url, '/api/jobs', job(), t)
+    for (let i = 1; i <= 2; i++) await unread(gateway.url, '/api/jobs', jobOf(), t)
     await holdsExactly(gateway, 2 * size)
     const room = 25 * MB - 2 * size
     const filler = await stalledUpload(gateway, t, { headers: [announced(room - 400)] })
     await holdsExactly(gateway, 25 * MB - 400)
-    const jobs = await Promise.all(Array.from({ length: 3 }, () => post(`${gateway.url}/api/jobs`, job())))
+    const jobs = await Promise.all(Array.from({ length: 3 }, () => post(`${gateway.url}/api/jobs`, jobOf())))
     for (const { status, text } of jobs) assert.equal(status, 200, text)
-    const batch = await post(`${gateway.url}/api/jobs/batch`, [job(), job()])
+    const batch = await post(`${gateway.url}/api/jobs/batch`, [jobOf(), jobOf()])
     assert.equal(batch.status, 200, batch.text)
     filler.socket.destroy()
   })
@@ -89,9 +93,9 @@ describe('answers of a node that their client does not read', () => {
 
 test('answers of nodes to batches count too', async (t) => {
   await node.answer(400, 'batch', { body: JSON.stringify({ error: 'x'.repeat(LARGE) }), times: 3 })
-  for (let i = 1; i <= 2; i++) await unread(gateway.url, '/api/jobs/batch', [job()], t)
+  for (let i = 1; i <= 2; i++) await unread(gateway.url, '/api/jobs/batch', [jobOf()], t)
   await eventually(async () => (await callersHold(gateway)) >= 2 * LARGE, { what: 'two answers in memory' })
-  assertNoRoom(await post(`${gateway.url}/api/jobs/batch`, [job()]))
+  assertNoRoom(await post(`${gateway.url}/api/jobs/batch`, [jobOf()]))
 })
 
 test('kept answers that are given again count until they are read, and stay kept where there is no room', async (t) => {
@@ -126,7 +130,7 @@ test('results count by what is in memory of them while they are unread; one with
   // Room for two parts of a result, and a little more.
   const gateway = await gatewayFor(t, [scripted], { ...SMALL_BUDGET, MEMORY_BUDGET: '9mb' })
   const jobs = `${gateway.url}/api/jobs`
-  const { id } = (await post(jobs, job())).json<{ id: string }>()
+  const { id } = (await post(jobs, jobOf())).json<{ id: string }>()
   const isEnded = async (): Promise<boolean> => (await request(`${jobs}?pending=true`)).text === '[]'
   await eventually(isEnded, { withinMs: 30_000, what: 'the end of the job' })
   await allIsGivenBack(gateway)
@@ -193,7 +197,7 @@ test('results that are larger than the whole budget are fetched all the same, fr
     ),
   )
   const gateway = await gatewayFor(t, nodes, SMALL_BUDGET)
-  const submitted = await Promise.all(nodes.map(() => post(`${gateway.url}/api/jobs`, job())))
+  const submitted = await Promise.all(nodes.map(() => post(`${gateway.url}/api/jobs`, jobOf())))
   const ids = submitted.map((answer) => answer.json<{ id: string }>().id)
   const haveEnded = async (): Promise<boolean> => (await request(`${gateway.url}/api/jobs?pending=true`)).text === '[]'
   await eventually(haveEnded, { withinMs: 30_000, what: 'the results' })

@@ -3,12 +3,12 @@ import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import type { ServerResponse } from 'node:http'
 import { test } from 'node:test'
+import { jobOf } from '../../kit/builders/jobs.ts'
 import { spawnGateway } from '../../kit/gateway.ts'
 import { post } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { eventually, freePort } from '../../kit/wait.ts'
 import type { Cleanup } from '../../kit/wait.ts'
-import { job } from '../support.ts'
 import { allIsGivenBack, MB, memoryStats, SMALL_BUDGET } from './support.ts'
 
 /** A node whose answer to a poll stops short of its end. */
@@ -36,7 +36,7 @@ test('nodes whose answers to polls are long and never end hold a bounded part of
   const gateway = await spawnGateway(t, { nodes, env: SMALL_BUDGET })
   await eventually(async () => (await memoryStats(gateway)).own_bytes >= MB, { what: 'answers in memory' })
   await gateway.ready(1)
-  assert.equal((await post(`${gateway.url}/api/jobs`, job())).status, 200)
+  assert.equal((await post(`${gateway.url}/api/jobs`, jobOf())).status, 200)
   const { own_bytes, refused } = await memoryStats(gateway)
   // A quarter of the budget, what the oldest has beyond that, and 16 kB of each.
   assert.ok(own_bytes < 3.5 * MB, `${own_bytes} bytes in use`)

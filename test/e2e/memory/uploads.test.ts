@@ -1,11 +1,13 @@
 /** Request bodies in memory are bounded, in all and for each caller, whatever their senders do. */
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
+import { jobOf } from '../../kit/builders/jobs.ts'
 import { post, request } from '../../kit/http.ts'
 import type { RawConnection } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import type { Cleanup } from '../../kit/wait.ts'
-import { assertError, gatewayFor, job } from '../support.ts'
+import { assertError } from '../support.ts'
 import {
   allIsGivenBack,
   announced,
@@ -25,8 +27,8 @@ const node = await startFakeNode({ rateLimit: 0 }, file)
 const gateway = await gatewayFor(file, [node], SMALL_BUDGET)
 
 /** A job with a body of about so many bytes. */
-function jobOf(bytes: number): object {
-  return job({ filler: 'x'.repeat(bytes) })
+function jobOfBytes(bytes: number): object {
+  return jobOf({ filler: 'x'.repeat(bytes) })
 }
 
 /** Fills a caller's share by two uploads that stall. */
@@ -49,17 +51,17 @@ describe('a caller whose stalled uploads hold a quarter of the budget', () => {
     const uploads = closedByHand()
     await fillShare(uploads)
 
-    const refused = await post(`${gateway.url}/api/jobs`, jobOf(100))
+    const refused = await post(`${gateway.url}/api/jobs`, jobOfBytes(100))
     assert.match(assertNoRoom(refused), /in flight/)
     assert.equal(refused.headers.connection, 'close')
     assert.deepEqual(refused.json<{ params: object }>().params, { max_bytes: 2 * MB })
 
-    const served = await post(`${gateway.url}/api/jobs`, jobOf(MB), { localAddress: OTHER })
+    const served = await post(`${gateway.url}/api/jobs`, jobOfBytes(MB), { localAddress: OTHER })
     assert.equal(served.status, 200, served.text)
 
     uploads.closeAll()
     await allIsGivenBack(gateway)
-    assert.equal((await post(`${gateway.url}/api/jobs`, jobOf(MB))).status, 200)
+    assert.equal((await post(`${gateway.url}/api/jobs`, jobOfBytes(MB))).status, 200)
     assert.ok((await memoryStats(gateway)).refused.caller > 0)
     assert.ok((await metric(gateway, 'infernet_gateway_memory_refusals_total{scope="caller"}')) > 0)
   })
@@ -98,7 +100,7 @@ describe('a caller whose stalled uploads hold a quarter of the budget', () => {
 test('bodies of all callers together stay within the budget; then everybody is told so, and the pages answer', async () => {
   const uploads = closedByHand()
   for (const caller of ['127.0.0.1', '127.0.0.2', '127.0.0.3', '127.0.0.4']) await fillShare(uploads, caller)
-  const refused = await post(`${gateway.url}/api/jobs`, jobOf(100), { localAddress: '127.0.0.5' })
+  const refused = await post(`${gateway.url}/api/jobs`, jobOfBytes(100), { localAddress: '127.0.0.5' })
   assert.match(assertNoRoom(refused), /as many request bodies and answers as it may/)
   for (const path of ['/livez', '/readyz', '/health', '/metrics', '/stats'])
     assert.equal((await request(gateway.url + path)).status, 200, path)
@@ -130,7 +132,7 @@ describe('bodies of unknown length', () => {
   })
 
   test('that come byte by byte arrive as they were', async (t) => {
-    const text = JSON.stringify(jobOf(20_000))
+    const text = JSON.stringify(jobOfBytes(20_000))
     const upload = await stalledUpload(gateway, t, { headers: ['Transfer-Encoding: chunked', 'Connection: close'] })
     upload.send([...text].map((byte) => `1\r\n${byte}\r\n`).join('') + '0\r\n\r\n')
     assert.match(await upload.closed(), /^HTTP\/1\.1 200 /)
@@ -140,11 +142,11 @@ describe('bodies of unknown length', () => {
 })
 
 test('a body as large as MAX_BODY passes though it is a quarter of the budget, with a length and without', async () => {
-  const body = Buffer.from(JSON.stringify(jobOf(2 * MB - 100)))
+  const body = Buffer.from(JSON.stringify(jobOfBytes(2 * MB - 100)))
   assert.equal((await post(`${gateway.url}/api/jobs`, body)).status, 200)
   const chunked = { headers: { 'Transfer-Encoding': 'chunked' } }
   assert.equal((await post(`${gateway.url}/api/jobs`, body, chunked)).status, 200)
-  const batch = Buffer.from(JSON.stringify(Array.from({ length: 10 }, () => jobOf(200_000))))
+  const batch = Buffer.from(JSON.stringify(Array.from({ length: 10 }, () => jobOfBytes(200_000))))
   assert.equal((await post(`${gateway.url}/api/jobs/batch`, batch)).status, 200)
   await allIsGivenBack(gateway)
 })
@@ -158,12 +160,12 @@ test('several hundred slow uploads of several callers hold no more than the budg
   }
   // Three quarters, in whole uploads.
   await holdsExactly(gateway, 3 * size * Math.floor((2 * MB) / size))
-  assert.equal((await post(`${gateway.url}/api/jobs`, jobOf(MB))).status, 200)
+  assert.equal((await post(`${gateway.url}/api/jobs`, jobOfBytes(MB))).status, 200)
   uploads.closeAll()
   await allIsGivenBack(gateway)
 })
 
 test('a body larger than MAX_BODY is still 413, and takes no room', async () => {
-  assertError(await post(`${gateway.url}/api/jobs`, jobOf(3 * MB)), 413)
+  assertError(await post(`${gateway.url}/api/jobs`, jobOfBytes(3 * MB)), 413)
   await allIsGivenBack(gateway)
 })

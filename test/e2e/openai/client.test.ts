@@ -8,9 +8,10 @@ import OpenAI, {
 } from 'openai'
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
+import { entryOf, gatewayForServices } from '../../kit/builders/gateways.ts'
 import type { Gateway } from '../../kit/gateway.ts'
 import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
-import { entryOf, gatewayForServices, inFlightIs } from './support.ts'
+import { inFlightIs } from './support.ts'
 
 const file = { after }
 const service = await startFakeOpenAi({ models: ['small-model', 'other-model'] }, file)

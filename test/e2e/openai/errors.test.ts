@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
+import { entryOf, gatewayForServices } from '../../kit/builders/gateways.ts'
 import { openRaw, post, request } from '../../kit/http.ts'
 import type { Answer } from '../../kit/http.ts'
 import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import { assertError } from '../support.ts'
-import { chat, entryOf, gatewayForServices, lastCall, startHandService } from './support.ts'
+import { chat, lastCall, startHandService } from './support.ts'
 
 const file = { after }
 const service = await startFakeOpenAi({ models: ['small-model'] }, file)

@@ -2,13 +2,14 @@ import assert from 'node:assert/strict'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
+import { entryOf, gatewayForServices } from '../../kit/builders/gateways.ts'
 import type { Gateway } from '../../kit/gateway.ts'
 import { openStream, request } from '../../kit/http.ts'
 import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import type { FakeOpenAiOptions } from '../../kit/fakeOpenAi/index.ts'
 import { eventually, freePort } from '../../kit/wait.ts'
 import { assertError, statsOf } from '../support.ts'
-import { askChat, chat, entryOf, gatewayForServices, inFlightIs, lastCall, openChat } from './support.ts'
+import { askChat, chat, inFlightIs, lastCall, openChat } from './support.ts'
 
 const file = { after }
 /** Polls come often, so that health changes soon. */

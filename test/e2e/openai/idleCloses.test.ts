@@ -4,10 +4,10 @@ import { createServer } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
+import { entryOf, gatewayFor, gatewayForServices } from '../../kit/builders/gateways.ts'
+import { jobOf } from '../../kit/builders/jobs.ts'
 import { post } from '../../kit/http.ts'
 import { answerOf, startWireNode } from '../wireNode.ts'
-import { gatewayFor, job } from '../support.ts'
-import { entryOf, gatewayForServices } from './support.ts'
 
 interface Closing {
   readonly address: string
@@ -89,7 +89,7 @@ describe('a node that closes idle connections', () => {
       socket.write(answerOf('{"id":"1b4e28ba-2fa1-11d2-883f-0016d3cca427"}'))
     })
     const submit = async (headers: Record<string, string>): Promise<number> =>
-      (await post(`${gateway.url}/api/jobs`, job(), { headers })).status
+      (await post(`${gateway.url}/api/jobs`, jobOf(), { headers })).status
     for (let i = 0; i < 6; i++) assert.equal(await submit({ 'Idempotency-Key': `key-${i}` }), 200)
     assert.ok(met > 0)
     const before = met

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
+import { jobOf } from '../../kit/builders/jobs.ts'
+import { entryOf, gatewayForServices } from '../../kit/builders/gateways.ts'
 import { post, request } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import type { FakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
-import { assertError, job } from '../support.ts'
-import { chat, entryOf, gatewayForServices } from './support.ts'
+import { assertError } from '../support.ts'
+import { chat } from './support.ts'
 
 const file = { after }
 const OWN_KEY = 'sk-of-the-service'
@@ -132,7 +134,7 @@ describe('the key is the caller', async () => {
     await guarded.setNodes([node.address])
     await guarded.ready(3)
     const submit = async (headers: Record<string, string>, localAddress: string): Promise<string> =>
-      (await post(`${url}/api/jobs`, job(), { headers, localAddress })).json<{ id: string }>().id
+      (await post(`${url}/api/jobs`, jobOf(), { headers, localAddress })).json<{ id: string }>().id
     const list = async (headers: Record<string, string>, localAddress: string): Promise<string[]> =>
       (await request(`${url}/api/jobs`, { headers, localAddress })).json<string[]>().sort()
     const ofOne = [await submit(one, '127.0.0.1'), await submit(one, '127.0.0.2')].sort()

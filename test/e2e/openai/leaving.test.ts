@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
+import { entryOf, gatewayForServices } from '../../kit/builders/gateways.ts'
 import { openRaw } from '../../kit/http.ts'
 import type { RawConnection } from '../../kit/http.ts'
 import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import { unconnectable } from '../../kit/unconnectable.ts'
 import type { Cleanup } from '../../kit/wait.ts'
 import { statsOf } from '../support.ts'
-import { askChat, AT_ONCE_MS, chat, entryOf, gatewayForServices, inFlightIs } from './support.ts'
+import { askChat, AT_ONCE_MS, chat, inFlightIs } from './support.ts'
 
 const file = { after }
 const service = await startFakeOpenAi({ concurrency: 1 }, file)

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
+import { entryOf, gatewayForServices } from '../../kit/builders/gateways.ts'
 import { openStream, post, request } from '../../kit/http.ts'
 import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import { eventually } from '../../kit/wait.ts'
-import { askChat, chat, entryOf, gatewayForServices, inFlightIs, startHandService } from './support.ts'
+import { askChat, chat, inFlightIs, startHandService } from './support.ts'
 
 const file = { after }
 const MODELS = ['unary', 'streamed', 'untold', 'responses', 'messages', 'embedded', 'failing', 'left']

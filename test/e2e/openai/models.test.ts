@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
+import { entryOf, gatewayForServices } from '../../kit/builders/gateways.ts'
 import { post, request } from '../../kit/http.ts'
 import type { Answer } from '../../kit/http.ts'
 import type { Gateway } from '../../kit/gateway.ts'
@@ -7,7 +8,7 @@ import { spawnGateway } from '../../kit/gateway.ts'
 import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import { eventually, freePort } from '../../kit/wait.ts'
 import { assertError } from '../support.ts'
-import { askChat, chat, entryOf, gatewayForServices, lastCall } from './support.ts'
+import { askChat, chat, lastCall } from './support.ts'
 
 const file = { after }
 

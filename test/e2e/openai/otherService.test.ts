@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { after, describe, test } from 'node:test'
+import { entryOf, gatewayForServices } from '../../kit/builders/gateways.ts'
 import type { Gateway } from '../../kit/gateway.ts'
 import { openRaw, post } from '../../kit/http.ts'
 import type { Answer } from '../../kit/http.ts'
@@ -10,16 +11,7 @@ import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import type { FakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import { freePort } from '../../kit/wait.ts'
 import { assertError } from '../support.ts'
-import {
-  askChat,
-  chat,
-  entryOf,
-  gatewayForServices,
-  inFlightIs,
-  lastCall,
-  openChat,
-  startHandService,
-} from './support.ts'
+import { askChat, chat, inFlightIs, lastCall, openChat, startHandService } from './support.ts'
 
 const file = { after }
 const OWN_KEY = 'sk-of-the-service'

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
+import { entryOf, gatewayForServices } from '../../kit/builders/gateways.ts'
 import { request } from '../../kit/http.ts'
 import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
-import { askChat, chat, entryOf, gatewayForServices } from './support.ts'
+import { askChat, chat } from './support.ts'
 
 const STATUSES = [401, 402, 404, 500, 502, 504, 529]
 

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { entryOf, gatewayForServices } from '../../kit/builders/gateways.ts'
 import { spawnGateway } from '../../kit/gateway.ts'
 import { request } from '../../kit/http.ts'
 import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import { eventually } from '../../kit/wait.ts'
-import { askChat, chat, entryOf, gatewayForServices } from './support.ts'
+import { askChat, chat } from './support.ts'
 
 /** No poll comes by itself after the first. */
 const SELDOM = { REFRESH_INTERVAL: '3600' }

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
+import { entryOf, gatewayForServices } from '../../kit/builders/gateways.ts'
 import { openRaw, post, request } from '../../kit/http.ts'
 import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import { assertError } from '../support.ts'
-import { askChat, chat, entryOf, gatewayForServices, lastCall } from './support.ts'
+import { askChat, chat, lastCall } from './support.ts'
 
 const file = { after }
 const [small, large] = await Promise.all([

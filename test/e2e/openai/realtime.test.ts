@@ -10,6 +10,7 @@ import OpenAI from 'openai'
 import { OpenAIRealtimeWS } from 'openai/realtime/ws'
 import { WebSocket } from 'ws'
 import type { ClientOptions } from 'ws'
+import { entryOf, gatewayForServices } from '../../kit/builders/gateways.ts'
 import { startForwardProxy } from '../../kit/forwardProxy.ts'
 import { spawnGateway } from '../../kit/gateway.ts'
 import { request } from '../../kit/http.ts'
@@ -17,7 +18,7 @@ import { startRealtimeService } from '../../kit/realtimeService.ts'
 import { TLS_CERTIFICATE, TLS_KEY } from '../../kit/tls.ts'
 import { eventually, within } from '../../kit/wait.ts'
 import { statsOf } from '../support.ts'
-import { entryOf, gatewayForServices, inFlightIs } from './support.ts'
+import { inFlightIs } from './support.ts'
 
 const file = { after }
 const WAIT_MS = 10_000

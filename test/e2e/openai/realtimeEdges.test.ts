@@ -4,10 +4,10 @@ import { connect } from 'node:net'
 import type { Socket } from 'node:net'
 import { after, describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
+import { entryOf, gatewayForServices } from '../../kit/builders/gateways.ts'
 import { startRealtimeService } from '../../kit/realtimeService.ts'
 import { eventually } from '../../kit/wait.ts'
 import { statsOf } from '../support.ts'
-import { entryOf, gatewayForServices } from './support.ts'
 
 const file = { after }
 const WAIT_MS = 10_000

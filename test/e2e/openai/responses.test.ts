@@ -1,13 +1,13 @@
 import OpenAI from 'openai'
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
+import { entryOf, gatewayForServices } from '../../kit/builders/gateways.ts'
 import type { Gateway } from '../../kit/gateway.ts'
 import { post, request } from '../../kit/http.ts'
 import type { Cleanup } from '../../kit/wait.ts'
 import { assertError } from '../support.ts'
 import { startResponsesService } from './responsesService.ts'
 import type { LacksPrevious, ResponsesService } from './responsesService.ts'
-import { entryOf, gatewayForServices } from './support.ts'
 
 const file = { after }
 const SELDOM = { REFRESH_INTERVAL: '60' }

@@ -4,9 +4,10 @@ import OpenAI, { AzureOpenAI } from 'openai'
 import PreviousOpenAI, { AzureOpenAI as PreviousAzureOpenAI } from 'openai-previous'
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
+import { entryOf, gatewayForServices } from '../../kit/builders/gateways.ts'
 import { request } from '../../kit/http.ts'
 import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
-import { entryOf, gatewayForServices, lastCall } from './support.ts'
+import { lastCall } from './support.ts'
 
 const file = { after }
 const model = 'org/small:7b'

@@ -5,10 +5,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
-import { spawnGateway } from '../../kit/gateway.ts'
+import { entryOf, gatewayForServices, startGateway } from '../../kit/builders/gateways.ts'
 import { post, request } from '../../kit/http.ts'
 import { eventually } from '../../kit/wait.ts'
-import { chat, entryOf, gatewayForServices } from './support.ts'
+import { chat } from './support.ts'
 
 interface Scripted {
   readonly address: string
@@ -189,7 +189,7 @@ describe('the key of a service', () => {
 
   test('may come from the environment or .env; where it is missing, the entry is skipped and the log says why', async (t) => {
     const service = await startService(t, ({ headers }) => (headers.authorization === 'Bearer sk-env' ? 200 : 401))
-    const gateway = await spawnGateway(t, {
+    const gateway = await startGateway(t, {
       services: [
         { name: 'from-env', url: service.url, api_key: '${SERVICE_KEY}' },
         { name: 'from-file', url: service.url, api_key: '${FILE_KEY}' },
@@ -197,8 +197,8 @@ describe('the key of a service', () => {
       ],
       cwdFiles: { '.env': 'FILE_KEY=sk-env\n' },
       env: { SERVICE_KEY: 'sk-env' },
+      healthy: 2,
     })
-    await gateway.ready(2)
     const { services } = (await request(`${gateway.url}/services`)).json<{ services: { name: string }[] }>()
     assert.deepEqual(
       services.map(({ name }) => name),

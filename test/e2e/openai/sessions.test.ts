@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
+import { entryOf, gatewayForServices } from '../../kit/builders/gateways.ts'
 import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
-import { askChat, chat, entryOf, gatewayForServices, openChat } from './support.ts'
+import { askChat, chat, openChat } from './support.ts'
 
 const file = { after }
 const services = await Promise.all(

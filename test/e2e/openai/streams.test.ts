@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
+import { entryOf, gatewayForServices } from '../../kit/builders/gateways.ts'
 import { openRaw, request } from '../../kit/http.ts'
 import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import { eventually } from '../../kit/wait.ts'
 import { assertError, statsOf } from '../support.ts'
-import { askChat, chat, entryOf, gatewayForServices, inFlightIs, openChat, startHandService } from './support.ts'
+import { askChat, chat, inFlightIs, openChat, startHandService } from './support.ts'
 
 const file = { after }
 const hand = await startHandService(file)

@@ -1,7 +1,6 @@
-/** What the tests of the OpenAI-compatible API share: a gateway in front of services, and a service written by hand. */
+/** What the tests of the OpenAI-compatible API share: chats, and a service written by hand. */
 import { createServer } from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { spawnGateway } from '../../kit/gateway.ts'
 import type { Gateway } from '../../kit/gateway.ts'
 import { openStream, post } from '../../kit/http.ts'
 import type { Answer, OpenStream, RequestOptions } from '../../kit/http.ts'
@@ -13,31 +12,6 @@ import { statsOf } from '../support.ts'
 
 /** What the contract calls "at once", in milliseconds: the bound within which a service must notice, and some more for a busy machine. */
 export const AT_ONCE_MS = 2000
-
-interface Listed {
-  address: string
-  url: string
-}
-
-/** An entry of the services file. Named by its address, so that `X-Infernet-Node` and `/stats` speak of it by that. */
-export function entryOf({ address, url }: Listed, more: object = {}): object {
-  return { name: address, url, ...more }
-}
-
-/** A gateway that knows these services and has found them healthy. Its limits are off, unless `env` sets them. */
-export async function gatewayForServices(
-  t: Cleanup,
-  entries: readonly object[],
-  env: Record<string, string> = {},
-  healthy = entries.length,
-): Promise<Gateway> {
-  const gateway = await spawnGateway(t, {
-    services: entries,
-    env: { PROXY_RATELIMIT_REQS_PER_MIN: '0', RATELIMIT_REQS_PER_MIN: '0', ...env },
-  })
-  await gateway.ready(healthy)
-  return gateway
-}
 
 /** A chat request; `sim` tells a fake service what to do. */
 export function chat(sim: object = {}, more: object = {}): Record<string, unknown> {
@@ -72,7 +46,9 @@ interface Asked {
 }
 
 /** A service whose answers are left to the test. */
-export interface HandService extends Listed {
+export interface HandService {
+  readonly address: string
+  readonly url: string
   next(): Promise<Asked>
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
-import { spawnGateway } from '../../kit/gateway.ts'
+import { startGateway } from '../../kit/builders/gateways.ts'
 import { post, request } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
@@ -16,12 +16,11 @@ const [both, one, service] = await Promise.all([
   startFakeOpenAi({ models: [MODEL, 'plain'] }, file),
 ])
 const dead = `127.0.0.1:${await freePort()}`
-const gateway = await spawnGateway(file, {
-  nodes: [both.address, `http://${one.address}/`, dead],
+const gateway = await startGateway(file, {
+  nodes: [both, `http://${one.address}/`, dead],
   services: [{ name: 'service', url: `${service.url}/v1` }],
-  env: { RATELIMIT_REQS_PER_MIN: '0' },
+  healthy: 3,
 })
-await gateway.ready(3)
 
 interface Ticket {
   url: string

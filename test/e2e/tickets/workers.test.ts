@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
-import { spawnGateway } from '../../kit/gateway.ts'
+import { startGateway } from '../../kit/builders/gateways.ts'
 import type { Gateway } from '../../kit/gateway.ts'
 import { post, request } from '../../kit/http.ts'
 import type { RequestOptions } from '../../kit/http.ts'
@@ -24,11 +24,10 @@ async function ticketOf(gateway: Gateway, more: object = {}): Promise<{ url: str
 }
 
 describe('over a restart', async () => {
-  const gateway = await spawnGateway(file, {
+  const gateway = await startGateway(file, {
     nodes: [addresses[0]!],
-    env: { STATE_URL: 'sqlite:data/gateway.db', RATELIMIT_REQS_PER_MIN: '0' },
+    env: { STATE_URL: 'sqlite:data/gateway.db' },
   })
-  await gateway.ready(1)
 
   test(
     'numbers go on, the key stays, its file is for its owner alone, and old tickets hold',
@@ -55,11 +54,10 @@ describe('a ticket counts as load at once', async () => {
   // After the first poll two calls are left: too few for one ahead of time, which would show that nothing arrived.
   const nodes = await Promise.all([1, 2].map(() => startFakeNode({ rateLimit: { info: 3 } }, file)))
   const addresses = nodes.map(({ address }) => address)
-  const gateway = await spawnGateway(file, {
+  const gateway = await startGateway(file, {
     nodes: addresses,
-    env: { REFRESH_INTERVAL: '600', RATELIMIT_REQS_PER_MIN: '0' },
+    env: { REFRESH_INTERVAL: '600' },
   })
-  await gateway.ready(2)
 
   const unseen = async (): Promise<number[]> => {
     const { services } = (await request(`${gateway.url}/stats`)).json<{
@@ -91,11 +89,10 @@ describe('a ticket counts as load at once', async () => {
 })
 
 describe('the key to tickets', async () => {
-  const gateway = await spawnGateway(file, {
+  const gateway = await startGateway(file, {
     nodes: [addresses[0]!],
     env: { API_KEYS: 'key-of-one,key-of-two', RATELIMIT_REQS_PER_MIN: '4' },
   })
-  await gateway.ready(1)
 
   test('is needed, else it is a 401 with WWW-Authenticate', async () => {
     for (const [more, headers] of [
@@ -137,8 +134,7 @@ describe('the key to tickets', async () => {
 })
 
 test('without keys each address has a limit of its own', async (t) => {
-  const gateway = await spawnGateway(t, { nodes: [addresses[0]!], env: { RATELIMIT_REQS_PER_MIN: '1' } })
-  await gateway.ready(1)
+  const gateway = await startGateway(t, { nodes: [addresses[0]!], env: { RATELIMIT_REQS_PER_MIN: '1' } })
   assert.equal((await ask(gateway, { api_key: 'any' }, { localAddress: '127.0.0.1' })).status, 200)
   assert.equal((await ask(gateway, { api_key: 'any' }, { localAddress: '127.0.0.2' })).status, 200)
   assertError(await ask(gateway, { api_key: 'other' }, { localAddress: '127.0.0.1' }), 429)

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
+import { jobOf } from '../../kit/builders/jobs.ts'
 import { spawnGateway } from '../../kit/gateway.ts'
 import { openStream, post, request } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
@@ -72,7 +73,7 @@ describe('/health, /livez and /readyz', () => {
 
   test('say while draining that it drains; no new work is taken, what runs goes on, then the process ends', async () => {
     const stream = await openStream(`${gateway.url}/api/jobs/stream`, {
-      body: { containers: ['echo'], data: { pieces: 4, pieceMs: 1500, text: 'x' } },
+      body: jobOf({ pieces: 4, pieceMs: 1500, text: 'x' }),
     })
     await stream.until((text) => text.includes('x'))
     gateway.signal('SIGTERM')
@@ -82,7 +83,7 @@ describe('/health, /livez and /readyz', () => {
     assert.deepEqual([await codeOf('/livez'), await codeOf('/readyz')], [200, 503])
     const refused = [
       await request(`${gateway.url}/api/v1/ips?container=echo`),
-      await post(`${gateway.url}/api/jobs`, { containers: ['echo'], data: {} }),
+      await post(`${gateway.url}/api/jobs`, jobOf()),
     ]
     for (const answer of refused) {
       assertError(answer, 503)

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
+import { gatewayFor } from '../../kit/builders/gateways.ts'
 import { request } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
-import { assertError, gatewayFor } from '../support.ts'
+import { assertError } from '../support.ts'
 
 const file = { after }
 const node = await startFakeNode({}, file)

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
-import { spawnGateway, type Gateway } from '../../kit/gateway.ts'
+import { jobOf } from '../../kit/builders/jobs.ts'
+import { entryOf, gatewayFor, startGateway } from '../../kit/builders/gateways.ts'
+import { type Gateway } from '../../kit/gateway.ts'
 import { post, request } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
-import { askChat, chat, entryOf } from '../openai/support.ts'
-import { gatewayFor } from '../support.ts'
+import { askChat, chat } from '../openai/support.ts'
 
 interface Stats {
   fleet: { kinds: { kind: string; weight: number; jobs: number }[] }
@@ -17,7 +18,7 @@ async function statsOf({ url }: Gateway): Promise<Stats> {
 }
 
 const stream = ({ url }: Gateway, containers: string[], data: object) =>
-  post(`${url}/api/jobs/stream`, { containers, data })
+  post(`${url}/api/jobs/stream`, jobOf(data, containers))
 
 async function repeat(times: number, act: () => Promise<unknown>): Promise<void> {
   for (let i = 0; i < times; i++) await act()
@@ -26,8 +27,7 @@ async function repeat(times: number, act: () => Promise<unknown>): Promise<void>
 test('/stats shows what each kind of work costs: a set of containers, or a model', async () => {
   const node = await startFakeNode({ containers: ['small', 'large', 'other'], concurrency: 4, rateLimit: 0 }, { after })
   const service = await startFakeOpenAi({ models: ['m'] }, { after })
-  const gateway = await spawnGateway({ after }, { nodes: [node.address], services: [entryOf(service)] })
-  await gateway.ready(2)
+  const gateway = await startGateway({ after }, { nodes: [node], services: [entryOf(service)] })
   assert.deepEqual((await statsOf(gateway)).fleet.kinds, [])
 
   await repeat(30, () => stream(gateway, ['small'], { seconds: 0.005 }))
@@ -56,9 +56,7 @@ test('jobs that fail or are refused teach nothing of their kind', async () => {
   const node = await startFakeNode({ containers: ['echo'] }, { after })
   const gateway = await gatewayFor({ after }, [node])
   await stream(gateway, ['echo'], {})
-  await post(`${gateway.url}/api/jobs/stream`, { containers: ['echo'], data: { pieces: 3, dieAfter: 1 } }).catch(
-    () => 0,
-  )
+  await post(`${gateway.url}/api/jobs/stream`, jobOf({ pieces: 3, dieAfter: 1 })).catch(() => 0)
   await node.answer(500, 'stream')
   await stream(gateway, ['echo'], {})
   const { fleet } = await statsOf(gateway)

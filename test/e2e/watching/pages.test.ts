@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
-import { spawnGateway } from '../../kit/gateway.ts'
+import { startGateway } from '../../kit/builders/gateways.ts'
+import { jobOf } from '../../kit/builders/jobs.ts'
+import { infoText } from '../../kit/builders/infos.ts'
+import { serve } from '../../kit/serve.ts'
 import { post, request } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { eventually } from '../../kit/wait.ts'
-import { infoText, serve } from '../fleet/infoServer.ts'
 
 const file = { after }
 const node = await startFakeNode(
@@ -16,12 +18,12 @@ const dead = await startFakeNode({}, file)
 await dead.refuse()
 const openai = await serve(file, (_request, response) => response.end('{"data":[{"id":"m1"},{"id":"m2"}]}'))
 const named = `http://${node.address}/`
-const gateway = await spawnGateway(file, {
+const gateway = await startGateway(file, {
   nodes: [named, rival.address, dead.address],
   services: [{ name: 'chat', url: `http://${openai}/v1/`, api_key: 'never-shown', concurrency: 9 }],
   env: { REFRESH_INTERVAL: '0.5' },
+  healthy: 3,
 })
-await gateway.ready(3)
 
 interface Stats {
   name: string
@@ -75,7 +77,7 @@ describe('/stats', () => {
     const before = await statsOf(named)
     assert.deepEqual([before.request_count, before.error_count, before.in_flight], [0, 0, 0])
     await node.late(1, 'submit', { times: 1 })
-    const running = post(`${gateway.url}/api/jobs`, { containers: ['echo'], data: {} })
+    const running = post(`${gateway.url}/api/jobs`, jobOf())
     await eventually(async () => (await statsOf(named)).in_flight === 1)
     await running
     await eventually(async () => (await statsOf(named)).in_flight === 0)
@@ -86,7 +88,7 @@ describe('/stats', () => {
 
   test('counts what fails at a node', async () => {
     await node.break('submit', { times: 1 })
-    assert.equal((await post(`${gateway.url}/api/jobs`, { containers: ['echo'], data: {} })).status, 502)
+    assert.equal((await post(`${gateway.url}/api/jobs`, jobOf())).status, 502)
     assert.equal((await statsOf(named)).error_count, 1)
   })
 
@@ -179,7 +181,7 @@ describe('/metrics', () => {
       request(`${gateway.url}/api/v1/ips?container=${made}`),
       request(`${gateway.url}/api/v1/resources?model_id=${made}`),
       request(`${gateway.url}/livez`, { method: 'PROPFIND', headers: { 'X-Request-Id': made, 'User-Agent': made } }),
-      post(`${gateway.url}/api/jobs`, { containers: [made], data: {} }),
+      post(`${gateway.url}/api/jobs`, jobOf({}, [made])),
       post(`${gateway.url}/v1/chat/completions`, { model: made, messages: [] }),
       post(`${gateway.url}/v1/audio/${made}`, { model: made }),
       post(`${gateway.url}/route/`, { endpoint: made }),

@@ -6,7 +6,8 @@ import { parseAddress } from '../../../src/fleet/address.ts'
 import { Lease } from '../../../src/dispatch/lease.ts'
 import { newRecord } from '../../../src/jobs/accepted.ts'
 import { freePort } from '../../kit/wait.ts'
-import { runningJob, setUpFollowing } from './following.ts'
+import { aJob } from '../../kit/builders/jobs.ts'
+import { setUpFollowing } from './following.ts'
 
 const END = { state: 'success' as const, result: Buffer.from('1'), intermediate: undefined }
 const OPTIONS = { cost: undefined, failover: true, idempotencyKey: undefined }
@@ -38,7 +39,7 @@ test('a node that comes back into the list is the same one, with its jobs', asyn
   const address = `127.0.0.1:${await freePort()}`
   const { key } = parseAddress(address)
   // As after a restart: the jobs come first, the lists after them.
-  const [job] = await restored(runningJob(key))
+  const [job] = await restored(aJob({ node: key }))
   const adopted = fleet.find(key)!
   assert.ok(adopted.isRetired)
   const added = once(fleet, 'node:added')

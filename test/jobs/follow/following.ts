@@ -1,8 +1,6 @@
 /** Jobs that are followed, in a fleet whose list the test writes; at its addresses nobody listens. */
-import { Fleet } from '../../../src/fleet/fleet.ts'
-import { parseAddress } from '../../../src/fleet/address.ts'
+import type { Fleet } from '../../../src/fleet/fleet.ts'
 import { Selector } from '../../../src/dispatch/selector.ts'
-import type { NodeSource } from '../../../src/fleet/sources/source.ts'
 import { Failover } from '../../../src/jobs/follow/failover.ts'
 import { Follower, type FollowerOptions } from '../../../src/jobs/follow/follower.ts'
 import type { JobRecord, Ledger } from '../../../src/ledger/ledger.ts'
@@ -12,6 +10,7 @@ import { Dispatcher } from '../../../src/dispatch/dispatcher.ts'
 import { Upstream } from '../../../src/upstream/send.ts'
 import { LiveJobs, type LiveJob } from '../../../src/jobs/liveJobs.ts'
 import { Transport } from '../../../src/upstream/transport.ts'
+import { ListedNodes, newFleet } from '../../kit/builders/fleets.ts'
 import type { Cleanup } from '../../kit/wait.ts'
 import { silentLogger as logger } from '../jobServer.ts'
 
@@ -34,14 +33,8 @@ export async function setUpFollowing(
   now?: () => number,
   over: Partial<FollowerOptions> = {},
 ): Promise<Following> {
-  let onList: Parameters<NodeSource['start']>[0] = () => undefined
-  const source: NodeSource = {
-    name: 'test',
-    start: async (tell) => void (onList = tell),
-    stop: () => undefined,
-  }
-  const options = { refreshIntervalSeconds: 60, via: '1.1 test', ...(now && { now }) }
-  const fleet = new Fleet({ sources: [source], ...options })
+  const source = new ListedNodes()
+  const fleet = newFleet(t, [source], { refreshIntervalSeconds: 60, ...(now && { now }) })
   const ledger = over.ledger ?? new MemoryLedger({ maxBytes: 1e9, ttlMs: 1e9 })
   const transport = new Transport({ connectTimeoutSeconds: 1, answerTimeoutSeconds: 1, idleTimeoutSeconds: 1 })
   const selector = new Selector(fleet)
@@ -54,36 +47,17 @@ export async function setUpFollowing(
   const follower = new Follower({ ...common, failover, periodSeconds: 60, maxResultBytes: 1e9, ...over })
   t.after(async () => {
     follower.stop()
-    fleet.stop()
     await transport.close()
     await ledger.close()
   })
   await fleet.start()
   return {
     ...{ fleet, ledger, live, failover },
-    list: (addresses) => onList(addresses.map((address) => parseAddress(address))),
+    list: (addresses) => source.list(...addresses),
     restored: async (...records) => {
       await ledger.insert(records.map((record) => ({ record, request: Buffer.from('{}') })))
       await live.restore()
       return records.map(({ id }) => live.find(id)!)
     },
-  }
-}
-
-/** A running job at this node. */
-export function runningJob(node: string, more: Partial<JobRecord> = {}): JobRecord {
-  const now = Date.now()
-  return {
-    ...{ id: '1', nodeJobId: '1', kind: 'job', containers: ['echo'], caller: 'a', clientAddress: '127.0.0.1' },
-    ...{
-      node,
-      localAddress: '127.0.0.1',
-      runs: 1,
-      runStartedAt: now,
-      createdAt: now,
-      state: 'running',
-      failover: true,
-    },
-    ...more,
   }
 }

@@ -1,15 +1,17 @@
 /** Results that are long, slow or broken: each is read by itself, and holds up no other job. */
 import assert from 'node:assert/strict'
-import { createServer, type ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseAddress } from '../../../src/fleet/address.ts'
 import type { FollowerOptions } from '../../../src/jobs/follow/follower.ts'
 import type { JobStatus } from '../../../src/ledger/ledger.ts'
 import { MemoryLedger } from '../../../src/ledger/memory/ledger.ts'
-import { eventually, freePort, type Cleanup } from '../../kit/wait.ts'
+import { serve } from '../../kit/serve.ts'
+import { eventually, type Cleanup } from '../../kit/wait.ts'
 import { wholeOf } from '../../ledger/ledgerKit.ts'
-import { runningJob, setUpFollowing, type Following } from './following.ts'
+import { aJob, entryText } from '../../kit/builders/jobs.ts'
+import { setUpFollowing, type Following } from './following.ts'
 
 const CALLER = 'a'
 const MEGABYTE = 1024 * 1024
@@ -31,7 +33,7 @@ type AnswerTo = (response: ServerResponse, question: Question) => void | Promise
 /** A node that answers as the test writes it, and jobs of these ids that run there. */
 async function siteOf(t: Cleanup, ids: string[], answer: AnswerTo, over: Partial<FollowerOptions> = {}): Promise<Site> {
   const questions: Question[] = []
-  const server = createServer((request, response) => {
+  const address = await serve(t, (request, response) => {
     const { searchParams } = new URL(request.url ?? '/', 'http://node')
     const question = {
       ids: searchParams.getAll('id'),
@@ -43,15 +45,9 @@ async function siteOf(t: Cleanup, ids: string[], answer: AnswerTo, over: Partial
     questions.push(question)
     void answer(response, question)
   })
-  const port = await freePort()
-  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
-  t.after(() => {
-    server.close()
-    server.closeAllConnections()
-  })
   const following = await setUpFollowing(t, undefined, { periodSeconds: 0.1, shortSeconds: 0.2, ...over })
-  const { key } = parseAddress(`127.0.0.1:${port}`)
-  await following.restored(...ids.map((id) => runningJob(key, { id, nodeJobId: id, caller: CALLER })))
+  const { key } = parseAddress(address)
+  await following.restored(...ids.map((id) => aJob({ node: key, id, caller: CALLER })))
   const status = async (id: string): Promise<JobStatus | undefined> => (await following.ledger.read(CALLER, [id]))[0]
   const ended = async (id: string): Promise<JobStatus> => {
     await eventually(async () => (await status(id))?.state !== 'running', { withinMs: 20_000 })
@@ -60,8 +56,8 @@ async function siteOf(t: Cleanup, ids: string[], answer: AnswerTo, over: Partial
   return { ...following, questions, status, ended }
 }
 
-const entryOf = (id: string, result: string, status = 'success', intermediate = '[]'): string =>
-  `{"id":"${id}","intermediate_results":${intermediate},"result":${result},"status":"${status}"}`
+const finished = (id: string, result: string, more: Parameters<typeof entryText>[1] = {}): string =>
+  entryText(id, { status: 'success', result, ...more })
 
 const textOf = (megabytes: number): string => `["${'x'.repeat(megabytes * MEGABYTE)}", NaN]`
 
@@ -70,7 +66,7 @@ describe('the result of a job', { concurrency: 8 }, () => {
     const result = textOf(20)
     const intermediate = textOf(3)
     const { ended, questions, live } = await siteOf(t, ['1'], (response, { ids }) => {
-      response.end(`[${entryOf(ids[0]!, result, 'success', intermediate)}]`)
+      response.end(`[${finished(ids[0]!, result, { intermediate: intermediate })}]`)
     })
     const job = await ended('1')
     assert.equal(job.state, 'success')
@@ -89,7 +85,9 @@ describe('the result of a job', { concurrency: 8 }, () => {
       }
       if (ids[0] === 'other') {
         const hasSlowBegun = site.questions.some(({ ids, at }) => ids[0] === 'slow' && performance.now() - at > 500)
-        return void response.end(`[${entryOf('other', '1', hasSlowBegun ? 'success' : 'running')}]`)
+        return void response.end(
+          `[${entryText('other', { status: hasSlowBegun ? 'success' : 'running', result: '1' })}]`,
+        )
       }
       response.write('[{"id":"slow","result":"')
       while (!isOtherSeen) {
@@ -107,7 +105,7 @@ describe('the result of a job', { concurrency: 8 }, () => {
   test('that breaks off is asked for again with growing pauses, and leaves nothing behind', async (t) => {
     let breaks = 2
     const site = await siteOf(t, ['1'], (response) => {
-      const text = `[${entryOf('1', textOf(4))}]`
+      const text = `[${finished('1', textOf(4))}]`
       if (breaks-- <= 0) return void response.end(text)
       response.writeHead(200, { 'content-length': String(text.length) })
       response.write(text.slice(0, 3 * MEGABYTE), () => setTimeout(() => response.destroy(), 50))
@@ -121,7 +119,7 @@ describe('the result of a job', { concurrency: 8 }, () => {
   })
 
   test('over MAX_RESULT ends the job at once, saying so, and is asked for once', async (t) => {
-    const site = await siteOf(t, ['1'], (response) => void response.end(`[${entryOf('1', textOf(5))}]`), {
+    const site = await siteOf(t, ['1'], (response) => void response.end(`[${finished('1', textOf(5))}]`), {
       maxResultBytes: 2 * MEGABYTE,
     })
     const job = await site.ended('1')
@@ -140,7 +138,7 @@ describe('the result of a job', { concurrency: 8 }, () => {
       t,
       ['1', '2'],
       (response, { ids }) => {
-        response.end(`[${ids.map((id) => entryOf(id, `"${'x'.repeat(id === '1' ? 200 : 50)}"`)).join(',')}]`)
+        response.end(`[${ids.map((id) => finished(id, `"${'x'.repeat(id === '1' ? 200 : 50)}"`)).join(',')}]`)
       },
       over,
     )
@@ -150,7 +148,7 @@ describe('the result of a job', { concurrency: 8 }, () => {
 
   test('is kept without its intermediate results where these are over MAX_RESULT', async (t) => {
     const answer: AnswerTo = (response, { isFull }) => {
-      const full = entryOf('1', '1', 'success', textOf(5))
+      const full = finished('1', '1', { intermediate: textOf(5) })
       response.end(isFull ? `[${full}]` : '[{"id":"1","result":1,"status":"success"}]')
     }
     const site = await siteOf(t, ['1'], answer, { maxResultBytes: 2 * MEGABYTE })
@@ -163,7 +161,7 @@ describe('the result of a job', { concurrency: 8 }, () => {
   })
 
   test('that is long and no JSON is dropped, and the job not failed at once', async (t) => {
-    const site = await siteOf(t, ['1'], (response) => void response.end(`[${entryOf('1', `{"broken ${textOf(3)}`)}]`))
+    const site = await siteOf(t, ['1'], (response) => void response.end(`[${finished('1', `{"broken ${textOf(3)}`)}]`))
     await eventually(() => site.questions.length >= 2)
     assert.equal((await site.status('1'))?.state, 'running')
     await eventually(() => site.ledger.health().keptBytes < MEGABYTE)
@@ -177,7 +175,7 @@ describe('the result of a job', { concurrency: 8 }, () => {
       }
     }
     const ledger = new BrokenLedger({ maxBytes: 1e9, ttlMs: 1e9 })
-    const site = await siteOf(t, ['1'], (response) => void response.end(`[${entryOf('1', textOf(3))}]`), { ledger })
+    const site = await siteOf(t, ['1'], (response) => void response.end(`[${finished('1', textOf(3))}]`), { ledger })
     await eventually(() => site.questions.length >= 2)
     assert.equal((await site.status('1'))?.state, 'running')
     ledger.isBroken = false
@@ -191,7 +189,9 @@ test('a running job with long intermediate results is asked for without them, an
   const site = await siteOf(t, ['1'], (response, { isFull }) => {
     const status = isEnded ? 'success' : 'running'
     const brief = `{"id":"1","result":${isEnded ? '"end"' : 'null'},"status":"${status}"}`
-    response.end(isFull ? `[${entryOf('1', isEnded ? '"end"' : 'null', status, intermediate)}]` : `[${brief}]`)
+    response.end(
+      isFull ? `[${entryText('1', { status, intermediate, ...(isEnded && { result: '"end"' }) })}]` : `[${brief}]`,
+    )
   })
   await eventually(() => site.questions.some(({ isFull }) => !isFull))
   assert.equal((await site.status('1'))?.state, 'running')
