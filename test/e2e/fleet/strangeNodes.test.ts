@@ -98,10 +98,3 @@ test('only the others are shown as healthy and handed out', async () => {
   const handedOut = (await request(`${gateway.url}/api/v1/ips?container=echo&n=100`)).json<string[]>()
   assert.deepEqual(handedOut.sort(), [honest.address, bare].sort())
 })
-
-test('a gateway that is its own node is no node', async () => {
-  const own = `127.0.0.1:${gateway.port}`
-  await gateway.setNodes([honest.address, own])
-  const line = await gateway.waitForLog((line) => line.message === 'node down' && line['node'] === own)
-  assert.match(String(line['reason']), /answered 508/)
-})

@@ -72,6 +72,11 @@ describe('the request id', () => {
 
 describe('the trace', () => {
   const TRACE = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
+  const MALFORMED = [
+    TRACE.replace(/4bf\w+/, '0'.repeat(32)),
+    TRACE.replace(/00f067\w+/, '0'.repeat(16)),
+    TRACE.toUpperCase(),
+  ]
 
   test('of the client goes on', async () => {
     const seen = await sentWith({ traceparent: TRACE, tracestate: 'vendor=1' })
@@ -80,13 +85,20 @@ describe('the trace', () => {
   })
 
   test('is begun where there is none, or none that is valid, and then nobody’s state goes with it', async () => {
-    for (const given of [undefined, 'nonsense', `ff${TRACE.slice(2)}`, TRACE.replace(/4bf\w+/, '0'.repeat(32))]) {
+    for (const given of [undefined, 'nonsense', `ff${TRACE.slice(2)}`, ...MALFORMED]) {
       const seen = await sentWith({ ...(given && { traceparent: given }), tracestate: 'vendor=1' })
       const made = seen.header('traceparent')!
       assert.match(made, /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/)
       assert.notEqual(made, given)
       assert.equal(seen.header('tracestate'), undefined)
     }
+  })
+})
+
+describe('a trace that begins here', () => {
+  test('is the request id where that is a UUID', async () => {
+    const seen = await sentWith({ 'X-Request-Id': '0AF76519-16cd-43dd-8448-eb211c80319c' })
+    assert.match(seen.header('traceparent')!, /^00-0af7651916cd43dd8448eb211c80319c-[0-9a-f]{16}-01$/)
   })
 })
 
@@ -153,10 +165,15 @@ describe('towards the node', () => {
   })
 
   test('what is meant for the gateway alone stays behind', async () => {
-    const seen = await sentWith({ 'Idempotency-Key': 'k-1', 'X-Infernet-Cost': '2', 'X-Infernet-Failover': 'off' })
-    for (const name of ['idempotency-key', 'x-infernet-cost', 'x-infernet-failover']) {
-      assert.equal(seen.header(name), undefined, name)
-    }
+    const seen = await sentWith({
+      'Accept-Encoding': 'gzip',
+      'Content-Encoding': 'identity',
+      'Idempotency-Key': 'k-1',
+      'X-Infernet-Cost': '2',
+      'X-Infernet-Failover': 'off',
+    })
+    const names = ['accept-encoding', 'content-encoding', 'idempotency-key', 'x-infernet-cost', 'x-infernet-failover']
+    for (const name of names) assert.equal(seen.header(name), undefined, name)
   })
 
   test('Via names the gateway, after those whom the request passed before', async () => {
@@ -181,15 +198,19 @@ describe('towards the client', () => {
         'RateLimit-Remaining': '59',
         'RateLimit-Reset': '0',
         'RateLimit-Policy': '60;w=60',
+        'X-RateLimit-Limit': '60',
         'X-RateLimit-Remaining': '3',
+        'Alt-Svc': 'h3=":443"',
+        'Retry-After': '3',
         'X-Request-Id': 'the-nodes-own',
         'X-Infernet-Node': 'somebody-else',
       },
     })
     const { headers } = await post(`${gateway.url}/api/jobs`, jobOf(), { headers: { 'X-Request-Id': 'mine' } })
-    const names = Object.keys(headers).filter((name) => /hop|keep-alive|proxy|ratelimit/.test(name))
+    const names = Object.keys(headers).filter((name) => /hop|keep-alive|proxy|ratelimit|alt-svc/.test(name))
     assert.deepEqual(names, [])
     assert.equal(headers['x-kept'], '2')
+    assert.equal(headers['retry-after'], '3')
     assert.equal(headers['x-request-id'], 'mine')
     assert.equal(headers['x-infernet-node'], node.address)
   })

@@ -41,7 +41,10 @@ describe('gateways in a row', { concurrency: 2 }, () => {
       env: { PORT: String(port), REFRESH_INTERVAL: '0.2' },
       healthy: 1,
     })
-    for (const name of own) await gateway.waitForLog((line) => line.message === 'node down' && line['node'] === name)
+    for (const name of own) {
+      const line = await gateway.waitForLog(({ message, node }) => message === 'node down' && node === name)
+      assert.match(String(line['reason']), /answered 508/)
+    }
     for (let i = 0; i < 10; i++) {
       const answer = await post(`${gateway.url}/api/jobs`, jobOf())
       assert.equal(answer.status, 200)

@@ -87,11 +87,11 @@ describe('a 429 of one node', () => {
 
 describe('where all push back with 429', () => {
   /** The answer to a caller whom the nodes want to wait so long, by their `Retry-After`. */
-  async function whenBothSay(one: string, other: string, path = '/api/jobs'): Promise<Answer> {
+  async function whenBothSay(one: string, other: string, path = '/api/jobs', from = newCaller()): Promise<Answer> {
     const endpoint = path === '/api/jobs' ? 'submit' : 'stream'
     await first.answer(429, endpoint, { times: 1, headers: { 'Retry-After': one } })
     await second.answer(429, endpoint, { times: 1, headers: { 'Retry-After': other } })
-    return submitFrom(newCaller(), path)
+    return submitFrom(from, path)
   }
 
   test('the answer is a 429 in JSON with the least Retry-After', async () => {
@@ -105,6 +105,15 @@ describe('where all push back with 429', () => {
   test('it is never less than a second, though nodes say 0', async () => {
     assert.equal((await whenBothSay('0', '20')).headers['retry-after'], '1')
     assert.equal((await whenBothSay('soon', '20')).headers['retry-after'], '1')
+  })
+
+  test('they are left alone for that second, and then asked again', async () => {
+    const from = newCaller()
+    assertError(await whenBothSay('0', '0', '/api/jobs', from), 429)
+    const refusedAt = Math.max(...[first, second].map((node) => node.seen('submit').at(-1)!.at))
+    await eventually(async () => (await submitFrom(from)).status === 200, { everyMs: 50 })
+    const askedAt = Math.max(...[first, second].map((node) => node.seen('submit').at(-1)!.at))
+    assert.ok(askedAt - refusedAt >= 900, `${askedAt - refusedAt} ms`)
   })
 
   test('a date is understood', async () => {
@@ -123,6 +132,9 @@ describe('where all push back with 429', () => {
       assertError(answer, 429)
       const seconds = Number(answer.headers['retry-after'])
       assert.ok(seconds > 200 && seconds <= 300, String(seconds))
+      // Later answers say what is left of the wait.
+      const isLess = async (): Promise<boolean> => Number((await submitFrom(from)).headers['retry-after']) < seconds
+      await eventually(isLess, { everyMs: 100 })
     })
     assert.deepEqual(count, [0, 0])
   })

@@ -28,9 +28,12 @@ describe('unfinished jobs', () => {
   })
 
   async function assertFull(from: string): Promise<void> {
-    const answer = await submitTo(gateway, jobOf({}), { from })
+    const asked = node.seen('submit').length
+    const answer = await submitTo(gateway, jobOf(), { from })
     assertError(answer, 429)
     assert.ok(Number(answer.headers['retry-after']) >= 1)
+    assertError(await post(`${gateway.url}/api/jobs/stream`, jobOf(), { localAddress: from }), 429)
+    assert.equal(node.seen('submit').length, asked)
   }
 
   test('are limited for each caller; a finished one makes room', async () => {
@@ -110,6 +113,8 @@ describe('unfinished jobs', () => {
   test('that were refused count no more', async () => {
     const from = '127.0.0.9'
     for (let n = 0; n < 2 * LIMIT; n++) assertError(await submitTo(gateway, jobOf({}, ['nowhere']), { from }), 503)
+    await node.answer(500, 'submit', { times: 1 })
+    assert.equal((await submitTo(gateway, jobOf(), { from })).status, 500)
     await submitMany(gateway, LIMIT, () => LONG, { from })
     await assertFull(from)
   })

@@ -72,6 +72,12 @@ describe('whose job', () => {
       )
     }
     for (const id of all) assert.ok((await listed(gateway, '', A)).includes(id))
+
+    // Nor those that reached a node in another way.
+    const direct = await post(`${nodes[0]!.url}/api/jobs`, jobOf(), { localAddress: A.from })
+    const { id } = direct.json<{ id: string }>()
+    assert.ok(!(await listed(gateway, '', A)).includes(id))
+    assert.deepEqual(await entriesOf(gateway, [id], A), [])
   })
 
   test('pending=true lists the unfinished jobs, pending=false the finished ones, anything else all', async () => {

@@ -88,6 +88,7 @@ describe('PUT /api/status', () => {
     await site.nodes(1)
     const id = await submitted(site, { seconds: 30 })
     for (const body of [
+      '',
       '[]',
       '{',
       '{}',

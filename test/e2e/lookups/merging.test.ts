@@ -96,9 +96,14 @@ describe('/api/v1/resources', () => {
     }
     assert.deepEqual(await get('/api/v1/resources?model_id=m1'), expected)
     assert.ok(first.seen('resources').some(({ url }) => url === '/resources?model_id=m1'))
-    const odd = encodeURIComponent('a/b c&d=é')
-    await get(`/api/v1/resources?model_id=${odd}`)
-    assert.ok(first.seen('resources').some(({ url }) => url === `/resources?model_id=${odd}`))
+    for (const [path, odd] of [
+      ['/api/v1/resources', 'a/b c&d=é'],
+      ['/resources', 'a b&c=d/é?#%'],
+    ] as const) {
+      await get(`${path}?model_id=${encodeURIComponent(odd)}`)
+      const { url } = first.seen('resources').at(-1)!
+      assert.equal(new URL(url, 'http://node').searchParams.get('model_id'), odd)
+    }
   })
 
   test('a model_id too long to be one is a 400', async () => {
@@ -201,7 +206,7 @@ describe('a node that hangs', () => {
     const address = await serve(file, ({ url }, response) => response.end(url === '/info' ? infoText() : nonsense))
     await gateway.setNodes([first.address, address])
     await eventually(async () => (await get<Entry[]>('/api/v1/containers')).some(({ id }) => id === 'echo'))
-    for (const [i, text] of ['<html>', 'null', '[]', '{"a":1}', '{"a":null}', '"a"'].entries()) {
+    for (const [i, text] of ['<html>', 'null', '[]', '{"a":1}', '{"a":null}', '"a"', 'nonsense'].entries()) {
       nonsense = text
       const all = await get<Record<string, Entry>>(`/api/v1/resources?model_id=nonsense-${i}`)
       assert.deepEqual(Object.keys(all), [first.address], text)
