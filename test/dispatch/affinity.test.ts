@@ -71,7 +71,7 @@ test('where all would have to queue no session has a claim', () => {
   assert.equal(homeOf('mine', nodes), undefined)
 })
 
-test('a service that may not be asked, or is much slower than the fastest, has none either', () => {
+test('a service that may not be asked, or is much slower than the fastest, has no claim to a session', () => {
   const nodes = servicesOf(3)
   const home = homeOf('mine', nodes)!
   assert.notEqual(

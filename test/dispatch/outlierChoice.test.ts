@@ -70,7 +70,7 @@ test('a node that is set aside is not chosen, and comes last in look-ups', async
   assert.deepEqual(selector.rank(NEED, 1, 2), [bad])
 })
 
-test('a retry goes to one that is set aside only when no other is left, and is no trial before that', async (t) => {
+test('a retry goes to a node that is set aside only when no other is left, and is no trial before that', async (t) => {
   const { nodes, picks, setAside, clock } = await siteOf(t, 3)
   const [bad, second, third] = nodes as [TrackedNode, TrackedNode, TrackedNode]
   setAside(bad)
@@ -79,7 +79,7 @@ test('a retry goes to one that is set aside only when no other is left, and is n
   assert.deepEqual(picks([second, third]), new Set([bad]))
 })
 
-test('once its time is over, one request at a time tries it', async (t) => {
+test('once the time of a node that was set aside is over, one request at a time tries it', async (t) => {
   const { nodes, picks, setAside, clock, fleet, asked } = await siteOf(t, 2)
   const [bad, good] = nodes as [TrackedNode, TrackedNode]
   setAside(bad)

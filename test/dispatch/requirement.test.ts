@@ -34,16 +34,16 @@ describe('a node fits', () => {
     [['a', 'b'], ['a', '*b'], true],
     [['b', 'a'], ['a', '*b'], false],
   ] as const) {
-    test(`${wanted.join(', then ')}: ${fits ? 'yes' : 'not'} with ${names.join(' ') || 'nothing'}`, () => {
+    test(`${wanted.join(', then ')} ${fits ? '' : 'not '}where it runs ${names.join(' and ') || 'nothing'}`, () => {
       assert.equal(requireContainers(wanted).fits(node(names)), fits)
     })
   }
 
-  test('no containers at all: no, for no job begins with none', () => {
+  test('no submission without containers, for no job begins with none', () => {
     assert.equal(requireContainers([]).fits(node(['a'])), false)
   })
 
-  test('a subscription with its chain enabled', () => {
+  test('a subscription where its chain is enabled', () => {
     assert.equal(CHAIN_NODE.fits(node(['a'], { chain: true })), true)
     assert.equal(CHAIN_NODE.fits(node(['a'])), false)
   })

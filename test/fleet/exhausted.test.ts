@@ -10,7 +10,7 @@ test('descriptors and ports that run out are a lack of this machine', () => {
   for (const code of ['EMFILE', 'ENFILE', 'ENOBUFS', 'EADDRNOTAVAIL']) assert.equal(isExhausted(failed(code)), true)
 })
 
-test('so they are where they are told by the error of a library, or for one address of several', () => {
+test('that is so also where a library tells of it in its own error, or for one address of several', () => {
   const own = failed('EMFILE')
   const wrapped = Object.assign(new Error('failed', { cause: own }), { code: 'ERR_NETWORK' })
   for (const error of [wrapped, new AggregateError([failed('ECONNREFUSED'), own])]) {
@@ -18,7 +18,7 @@ test('so they are where they are told by the error of a library, or for one addr
   }
 })
 
-test('what the other side does is none, nor an IPv6 address where there is no IPv6', () => {
+test('what the other side does is no lack of this machine, nor is an IPv6 address where there is no IPv6', () => {
   const others = ['ECONNREFUSED', 'ETIMEDOUT', 'ENETUNREACH', 'ECONNRESET'].map((code) => failed(code))
   for (const error of [...others, failed('EADDRNOTAVAIL', '::1'), new Error('any'), undefined, null]) {
     assert.equal(isExhausted(error), false)

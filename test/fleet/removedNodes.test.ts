@@ -47,7 +47,7 @@ test('a node that is taken out of the list is forgotten', async (t) => {
   assert.equal(fleet.find(key), undefined)
 })
 
-test('one that has jobs is followed to their end first, though it gets no new ones', async (t) => {
+test('a node that is taken out with jobs is followed to their end first, though it gets no new ones', async (t) => {
   const sim = await startFakeNode({}, t)
   const { fleet, list, url } = await gatewayHere(t, sim.address)
   const job = jobOf({ seconds: 3 })

@@ -15,7 +15,7 @@ test('a request that passed through this gateway is recognised, wherever it went
   }
 })
 
-test('one that came through others is not', () => {
+test('a request that came through other gateways alone is not', () => {
   const via = createVia()
   for (const header of [undefined, '', '1.1 proxy', createVia(), `${via}0`, `x${via}`]) {
     assert.equal(hasPassed(header, via), false, header)

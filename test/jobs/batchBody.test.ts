@@ -15,7 +15,7 @@ const SIZES = [
 
 for (const sizes of SIZES) {
   const what = sizes.length > 9 ? `${sizes.length} items` : `items of ${sizes.join(', ') || 'nothing'}`
-  test(`${what}: the body is a list of them, as long as it says`, async () => {
+  test(`the body of a batch of ${what} is a list of them, as long as it says`, async () => {
     const items = sizes.map((size, i) => Buffer.alloc(size, 'abcdefgh'[i % 8]))
     const { body, length } = batchBody(items)
     const pieces: Buffer[] = Buffer.isBuffer(body) ? [body] : ((await body.toArray()) as Buffer[])

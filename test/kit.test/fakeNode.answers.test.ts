@@ -47,11 +47,11 @@ describe('the fake node answers', async () => {
   const node = await startFakeNode({ containers: CONTAINERS })
   after(() => node.stop())
   for (const question of QUESTIONS) {
-    test(question.name, async () => assert.equal(fault(question, await ask(node.url, question)), undefined))
+    test(`to ${question.name}`, async () => assert.equal(fault(question, await ask(node.url, question)), undefined))
   }
 })
 
-describe('the short way for benchmarks answers the same', async () => {
+describe('the short way for benchmarks gives the same answers', async () => {
   const node = await startFakeNode({ containers: CONTAINERS, fast: true })
   const agent = new Agent({ keepAlive: true })
   after(async () => {
@@ -59,7 +59,8 @@ describe('the short way for benchmarks answers the same', async () => {
     await node.stop()
   })
   for (const question of JOB_QUESTIONS.filter(({ path }) => path === '/api/jobs')) {
-    test(question.name, async () => assert.equal(fault(question, await ask(node.url, question, agent)), undefined))
+    test(`to ${question.name}`, async () =>
+      assert.equal(fault(question, await ask(node.url, question, agent)), undefined))
   }
   test('and the requests were not seen by the usual way', () => assert.equal(node.requests.length, 0))
 })

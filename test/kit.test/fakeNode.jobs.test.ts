@@ -146,7 +146,7 @@ test('a job takes its service time, times the slowness of the node and of its co
   await submit(node, {})
   const { startedAt, endedAt } = await ended
   const tookMs = endedAt! - startedAt!
-  assert.ok(tookMs >= 99 && tookMs < 2000, `${tookMs} ms`)
+  assert.ok(tookMs >= 99, `${tookMs} ms`)
 })
 
 test('a job longer than the limit fails with an empty error', async (t) => {

@@ -11,7 +11,7 @@ const GET_HEALTH = 'GET /health HTTP/1.1\r\nHost: x\r\n\r\n'
 
 const submit = (node: LocalFakeNode): ReturnType<typeof post> => post(`${node.url}/api/jobs`, JOB)
 
-test('refusing: connections are refused and open ones broken, until it comes back on the same port', async (t) => {
+test('a node that refuses breaks open connections and takes no new ones, until it comes back on the same port', async (t) => {
   const node = await startFakeNode({ rateLimit: 0 }, t)
   const idle = await openRaw(node.url, { t })
   idle.send(GET_HEALTH)
@@ -33,7 +33,7 @@ test('jobs run on while connections are refused', async (t) => {
   assert.equal((await ended).status, 'success')
 })
 
-test('hanging: one endpoint takes requests and never answers, the others do', async (t) => {
+test('an endpoint that hangs takes requests and never answers; the others do', async (t) => {
   const node = await startFakeNode({ rateLimit: 0 }, t)
   await node.hang('info')
   await assert.rejects(request(`${node.url}/info`, { timeoutMs: 100 }), /no answer within 100 ms/)
@@ -132,7 +132,7 @@ test('an answer can come late, its job started in time', async (t) => {
   assert.ok(waitedMs >= 100, `${waitedMs} ms`)
 })
 
-test('an answer can drip', async (t) => {
+test('an answer can come byte by byte', async (t) => {
   const node = await startFakeNode({ rateLimit: 0 }, t)
   await node.misbehave({ act: 'drip', seconds: 0.2 }, 'health')
   const sentAt = performance.now()
@@ -151,7 +151,7 @@ test('nobody reads from a new connection before its time', async (t) => {
 describe('nonsense for /info', () => {
   for (const kind of Object.keys(BAD_INFO) as (keyof typeof BAD_INFO)[]) {
     if (kind === 'huge') continue
-    test(kind, async (t) => {
+    test(`may be ${kind}`, async (t) => {
       const node = await startFakeNode({ rateLimit: 0 }, t)
       await node.badInfo(kind)
       const { status, text } = await request(`${node.url}/info`)
@@ -160,7 +160,7 @@ describe('nonsense for /info', () => {
       assert.equal(text, expected.body)
     })
   }
-  test('huge: more than anybody should read', async (t) => {
+  test('may be huge, more than anybody should read', async (t) => {
     const node = await startFakeNode({ rateLimit: 0 }, t)
     await node.misbehave({ act: 'huge', bytes: 3_000_001 }, 'info')
     assert.equal((await request(`${node.url}/info`)).body.length, 3_000_003)
@@ -176,7 +176,7 @@ test('containers, images and the chain can change while it runs', async (t) => {
   assert.equal((await submit(node)).status, 405)
 })
 
-test('a black hole: it shows nothing pending, and never works', async (t) => {
+test('a black hole shows nothing pending, and never works', async (t) => {
   const node = await startFakeNode({ concurrency: 0, rateLimit: 0 }, t)
   await node.set({ shownPending: { offchain: 0 } })
   await submit(node)

@@ -150,7 +150,7 @@ test('only so many requests are served at once; one whose client leaves gives it
   assert.deepEqual((await service.counts()).activeStreams, 0)
 })
 
-test('a client that leaves while it waits is noticed too', async (t) => {
+test('a client that leaves while its request waits is noticed too', async (t) => {
   const service = await startFakeOpenAi({ seconds: 30 }, t)
   const left = service.next('clientLeft')
   await assert.rejects(post(`${service.url}/v1/chat/completions`, CHAT, { timeoutMs: 1000 }))

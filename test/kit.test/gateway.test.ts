@@ -24,7 +24,7 @@ test('a gateway of its own process serves the nodes and services given, and ends
   assert.deepEqual(await gateway.stop(), { code: 0, signal: null })
 })
 
-test('it starts again on the same port, with the state of its directory', async (t) => {
+test('a gateway starts again on the same port, with the state of its directory', async (t) => {
   const node = await startFakeNode({}, t)
   const cwd = await tempDir(t)
   const gateway = await spawnGateway(t, { nodes: [node.address], cwd, env: { STATE_URL: 'sqlite:data/jobs.db' } })
@@ -41,6 +41,6 @@ test('it starts again on the same port, with the state of its directory', async 
   assert.deepEqual(known, [id])
 })
 
-test('one that does not start is an error that shows what it wrote', async (t) => {
+test('a gateway that does not start is an error that shows what it wrote', async (t) => {
   await assert.rejects(spawnGateway(t, { env: { PORT: 'nonsense' } }), /PORT/)
 })

@@ -28,16 +28,16 @@ function atMost(ratio: number, kinds: Kinds, scenario: Partial<Scenario> = {}): 
 
 const LIKE_NODES = { alike: true, measuredSeconds: 400 }
 
-test('nodes that are better at one kind than at another: jobs wait far less', () => {
+test('jobs wait far less where nodes are better at one kind of work than at another', () => {
   atMost(0.9, { mix: ONE_TO_TEN, nodesDiffer: true })
   atMost(0.9, { mix: ONE_TO_TEN, nodesDiffer: true }, LIKE_NODES)
 })
 
-test('the same where large jobs are rare and half of the clients only look up', () => {
+test('jobs wait far less also where large ones are rare and half of the clients only look up', () => {
   atMost(0.9, { mix: LARGE_ARE_RARE, nodesDiffer: true }, { lookUpShare: 0.5 })
 })
 
-test('nodes that are equally good at all kinds: chance is not taken for a difference', () => {
+test('chance is not taken for a difference where nodes are equally good at all kinds', () => {
   atMost(1.02, { mix: ONE_TO_TEN, nodesDiffer: false })
   atMost(1.02, { mix: ONE_TO_TEN, nodesDiffer: false }, LIKE_NODES)
 })

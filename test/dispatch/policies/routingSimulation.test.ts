@@ -27,47 +27,47 @@ suite('mean response times of a simulated fleet', () => {
     lookUps = run({ lookUpShare: 1 })
   })
 
-  test('unlike nodes: far below least in flight, in the tail too', () => {
+  test('of unlike nodes are far below those of least in flight, in the tail too', () => {
     const theirs = run({ policy: 'least-in-flight' })
     atMost(0.8, mean(oneStep), mean(theirs))
     atMost(0.8, p99(oneStep), p99(theirs))
   })
 
-  test('unlike nodes: a fraction of what going by the polled count gives', () => {
+  test('of unlike nodes are a fraction of those of going by the polled count', () => {
     atMost(0.1, mean(oneStep), mean(run({ policy: 'least-pending' })))
     atMost(0.15, mean(lookUps), mean(run({ policy: 'least-pending', lookUpShare: 1 })))
   })
 
-  test('clients that only look up wait little longer than those whose jobs are forwarded', () => {
+  test('are little longer for clients that only look up than for those whose jobs are forwarded', () => {
     atMost(1.4, mean(lookUps), mean(oneStep))
     atMost(1.25, mean(run({ lookUpShare: 0.5 })), mean(oneStep))
   })
 
-  test('not far from what could be had by knowing counts, speeds and concurrencies', () => {
+  test('are not far from what could be had by knowing counts, speeds and concurrencies', () => {
     atMost(1.25, mean(oneStep), mean(run({ policy: 'all-knowing' })))
     atMost(1.5, mean(lookUps), mean(run({ policy: 'all-knowing', lookUpShare: 1 })))
   })
 
-  test('like nodes: as good as least in flight, which is nearly ideal there', () => {
+  test('of like nodes are as good as those of least in flight, which is nearly ideal there', () => {
     const alike = { alike: true, measuredSeconds: 400 }
     atMost(1.1, mean(run(alike)), mean(run({ ...alike, policy: 'least-in-flight' })))
   })
 
-  test('like nodes: no innocent node is shunned, so look-ups do well', () => {
+  test('of look-ups are good with like nodes, since no innocent one is shunned', () => {
     const alike = { alike: true, lookUpShare: 1, warmUpSeconds: 1000, measuredSeconds: 500 }
     atMost(1.55, mean(run(alike)), mean(run({ ...alike, policy: 'all-knowing' })))
   })
 
-  test('load from elsewhere is taken into account', () => {
+  test('stay low under load from elsewhere, which is taken into account', () => {
     const theirs = run({ policy: 'least-in-flight', lookUpShare: 0.5, outsideShare: 0.3 })
     atMost(0.8, mean(run({ lookUpShare: 0.5, outsideShare: 0.3 })), mean(theirs))
   })
 
-  test('four gateways that share nothing do little worse than one', () => {
+  test('of four gateways that share nothing are little worse than those of one', () => {
     atMost(1.25, mean(run({ gateways: 4 })), mean(oneStep))
   })
 
-  test('a fleet of more than a hundred, of which a few are drawn, does little worse', () => {
+  test('are little worse with more than a hundred nodes, of which a few are drawn', () => {
     const scenario = { nodes: 120, warmUpSeconds: 100, measuredSeconds: 100 }
     atMost(1.25, mean(run(scenario)), mean(run({ ...scenario, policy: 'all-knowing' })))
   })

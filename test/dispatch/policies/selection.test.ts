@@ -54,7 +54,7 @@ for (const policy of ['score', 'least-pending', 'least-in-flight', 'two-random']
   })
 }
 
-test('score: the node with the least load wins', () => {
+test('by score the node with the least load wins', () => {
   const fleet = fleetOf(3)
   fleet.nodes[0]!.load.started(0)
   fleet.nodes[2]!.load.lookedUp(0)

@@ -50,12 +50,12 @@ test('before the first poll has ended requests wait for three seconds, then they
   assert.ok([...open.keys()].every((url) => url.endsWith('/info')))
 })
 
-test('many polls run at once, but not all', () => {
+test('many polls of new nodes run at once, but not all', () => {
   assert.ok(mostOpen >= 100, `${mostOpen} at once`)
   assert.ok(mostOpen <= MOST_OPEN, `${mostOpen} at once`)
 })
 
-test('once they are answered, all are there', async () => {
+test('once the polls are answered, all nodes are there', async () => {
   isHolding = false
   for (const response of open.values()) response.end(infoText())
   await gateway.ready(NODES, 30_000)

@@ -20,19 +20,19 @@ test('a node that answers is found soon behind hundreds that say nothing', async
   await gateway.ready(1, 20_000)
 })
 
-test('and is polled at the usual pace', async () => {
+test('a node that was found behind silent ones is polled at the usual pace', async () => {
   const polls = good.seen('info').length
   await eventually(() => good.seen('info').length >= polls + 5, { withinMs: 20_000, what: 'five more polls' })
 })
 
-test('a node that is added among them is used soon', async () => {
+test('a node that is added among silent ones is used soon', async () => {
   await gateway.setNodes([...nodes, added.address])
   const isUsed = async (): Promise<boolean> =>
     (await request(`${gateway.url}/api/v1/ips?container=new`)).json<string[]>().length === 1
   await eventually(isUsed, { withinMs: 20_000, what: 'the new node in look-ups' })
 })
 
-test('one that goes away among them is noticed soon', async () => {
+test('a node that goes away among silent ones is noticed soon', async () => {
   await good.refuse()
   const isDown = async (): Promise<boolean> => (await request(`${gateway.url}/api/v1/ips?container=old`)).text === '[]'
   await eventually(isDown, { withinMs: 20_000, what: 'the dead node down' })

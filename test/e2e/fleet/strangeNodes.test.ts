@@ -80,7 +80,8 @@ test('a poll takes three seconds at most', async () => {
   const { address } = strange.get('no answer')!
   const line = await gateway.waitForLog((line) => line.message === 'node down' && line['node'] === address)
   const seconds = (Date.parse(String(line['time'])) - startedAt) / 1000
-  assert.ok(seconds > 2.9 && seconds < 15, `${seconds} s after the start`)
+  // Much later on a busy machine, but the node itself never ends it.
+  assert.ok(seconds > 2.9 && seconds < 30, `${seconds} s after the start`)
 })
 
 test('a redirect is not followed', async () => {
@@ -89,7 +90,7 @@ test('a redirect is not followed', async () => {
   assert.ok(node.requests.every(({ url }) => url === '/info'))
 })
 
-test('only the others are shown as healthy and handed out', async () => {
+test('only the nodes whose /info is sound are shown as healthy and handed out', async () => {
   const { services } = (await request(`${gateway.url}/services`)).json<{
     services: { name: string; healthy: boolean }[]
   }>()

@@ -155,13 +155,11 @@ describe('a stream that would not end', { concurrency: 2 }, () => {
   test('has until DRAIN_TIMEOUT, is then cut, not ended, and the exit code is 0 all the same', async (t) => {
     const startMs = performance.now()
     const [gateway, stream, node] = await whileStreaming(t, { DRAIN_TIMEOUT: '1' })
-    const drainedMs = performance.now()
     const left = node.next('clientLeft')
     assert.equal((await stream.ended).complete, false)
     await left
     assert.deepEqual(await exitOf(gateway), { code: 0, signal: null })
     assert.ok(performance.now() - startMs > 1000)
-    assert.ok(performance.now() - drainedMs < 10_000)
   })
 
   test('is cut at once by a second signal more than a second after the first', async (t) => {

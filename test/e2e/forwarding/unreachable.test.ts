@@ -94,7 +94,7 @@ describe('a node that takes no connection', { concurrency: 2 }, () => {
     assert.equal(answer.status, 200)
     assert.equal(answer.headers['x-infernet-node'], second.address)
     const tookMs = performance.now() - startMs
-    assert.ok(tookMs > 250 && tookMs < 8000, `${tookMs} ms`)
+    assert.ok(tookMs > 250, `${tookMs} ms`)
     assert.equal((await statsOf(gateway, first)).error_count, 1)
   })
 

@@ -48,7 +48,7 @@ describe('following', { concurrency: 4 }, () => {
     assert.deepEqual(calls.flatMap(idsIn).toSorted(), ids.toSorted())
   })
 
-  test('lets a client hear of the end of a job within a second and a half', async (t) => {
+  test('lets a client hear of the end of a job as soon as its node is looked at again, which is once a second', async (t) => {
     const site = shared.site(t)
     const nodes = await site.nodes(2, { concurrency: 100 })
     const agent = new Agent({ keepAlive: true })
@@ -57,22 +57,25 @@ describe('following', { concurrency: 4 }, () => {
     for (const node of nodes) node.on('jobEnded', ({ id, endedAt: at }) => endedAt.set(id, at!))
     const ids = await submitMany(site, 20, (n) => ({ seconds: 0.15 * n }))
     const waiting = new Set(ids)
-    const lags: number[] = []
+    const looksBetween = (from: number, to: number): number =>
+      nodes.flatMap((node) => node.seen('jobs')).filter(({ at }) => at > from && at < to).length
+    const looks: number[] = []
     while (waiting.size > 0) {
       const query = [...waiting].map((id) => `id=${id}`).join('&')
       const answer = await request(`${site.url}/api/jobs?${query}`, { ...optionsOf(site), agent })
       const heardAt = performance.timeOrigin + performance.now()
       for (const { id, status } of answer.json<{ id: string; status: string }[]>()) {
         if (status === 'running') continue
-        lags.push((heardAt - endedAt.get(id)!) / 1000)
+        looks.push(looksBetween(endedAt.get(id)!, heardAt))
         waiting.delete(id)
       }
       await sleep(20)
     }
-    lags.sort((a, b) => a - b)
-    assert.ok(lags[10]! < 1.5, `half of them were heard of only after ${lags[10]} s`)
-    // One that falls into a moment in which the machine does something else.
-    assert.ok(lags.at(-1)! < 3, `the last was heard of only after ${lags.at(-1)} s`)
+    // Each node is looked at once a second. A look that was under way at the end may have missed it.
+    assert.ok(
+      Math.max(...looks) <= 2 * nodes.length,
+      `looks at both nodes until each end was heard of: ${looks.join()}`,
+    )
   })
 
   test('keeps results: a finished job can be read after its node has gone', async (t) => {

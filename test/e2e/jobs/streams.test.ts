@@ -100,7 +100,7 @@ describe('a stream and a failing node', { concurrency: 2 }, () => {
     open.destroy()
     await left
     await node!.forget()
-    assertFailed((await ended(site, [id], { withinMs: 6000 }))[0], site.container)
+    assertFailed((await ended(site, [id]))[0], site.container)
     assert.equal(await runsOn([node!]), 1)
   })
 

@@ -30,7 +30,7 @@ async function behaveAll(): Promise<void> {
 
 beforeEach(behaveAll)
 
-test('after an answer, of a job, a batch and a stream', async () => {
+test('all memory is given back after an answer, of a job, a batch and a stream', async () => {
   assert.equal((await post(jobsUrl, jobOf(large))).status, 200)
   assert.equal((await post(`${jobsUrl}/batch`, [jobOf(large), jobOf(), { containers: 1 }])).status, 200)
   const stream = await openStream(`${jobsUrl}/stream`, { body: jobOf(large) })
@@ -38,7 +38,7 @@ test('after an answer, of a job, a batch and a stream', async () => {
   await allIsGivenBack(gateway)
 })
 
-test('after refusals of the body: not JSON, not the shape, compressed, too large', async () => {
+test('all memory is given back after refusals of the body: not JSON, not the shape, compressed, too large', async () => {
   assert.equal((await post(jobsUrl, `{"containers": ["echo"], ${'x'.repeat(MB)}`)).status, 400)
   assert.equal((await post(jobsUrl, { containers: 'echo', ...large })).status, 400)
   assert.equal((await post(jobsUrl, jobOf(large), { headers: { 'Content-Encoding': 'compress' } })).status, 415)
@@ -50,7 +50,7 @@ test('after refusals of the body: not JSON, not the shape, compressed, too large
   await allIsGivenBack(gateway)
 })
 
-test('after a client that leaves amid its upload', async (t) => {
+test('all memory is given back after a client that leaves amid its upload', async (t) => {
   for (const headers of [[announced(MB)], ['Transfer-Encoding: chunked']]) {
     const upload = await stalledUpload(gateway, t, {
       headers,
@@ -62,7 +62,7 @@ test('after a client that leaves amid its upload', async (t) => {
   }
 })
 
-test('after a client that leaves before its node has answered: only then, since the job goes on', async (t) => {
+test('all memory is given back after a client that leaves before its node has answered: only then, since the job goes on', async (t) => {
   for (const node of nodes) await node.late(1, 'submit')
   const body = JSON.stringify(jobOf(large))
   const upload = await stalledUpload(gateway, t, { headers: [announced(body.length)], sent: body })
@@ -72,7 +72,7 @@ test('after a client that leaves before its node has answered: only then, since 
   await allIsGivenBack(gateway)
 })
 
-test('after resets, pushbacks and nonsense of nodes, with another node to go to and without', async () => {
+test('all memory is given back after resets, pushbacks and nonsense of nodes, with another node to go to and without', async () => {
   const headers = { 'Idempotency-Key': 'give-back' }
   await nodes[0]!.answer(503, 'submit', { body: `{"error":"${'x'.repeat(50_000)}"}` })
   await nodes[1]!.answer(503, 'submit', { body: `{"error":"${'x'.repeat(50_000)}"}` })
@@ -87,7 +87,7 @@ test('after resets, pushbacks and nonsense of nodes, with another node to go to 
   await allIsGivenBack(gateway)
 })
 
-test('after requests under one Idempotency-Key, which wait for each other', async () => {
+test('all memory is given back after requests under one Idempotency-Key, which wait for each other', async () => {
   const headers = { 'Idempotency-Key': 'waits' }
   const small = jobOf({ filler: 'x'.repeat(100_000) })
   const answers = await Promise.all(Array.from({ length: 10 }, () => post(jobsUrl, small, { headers })))
@@ -96,7 +96,7 @@ test('after requests under one Idempotency-Key, which wait for each other', asyn
   await allIsGivenBack(gateway)
 })
 
-test('after answers of services, whole and as events, and after a client that leaves one', async () => {
+test('all memory is given back after answers of services, whole and as events, and after a client that leaves one', async () => {
   assert.equal((await askChat(gateway, chat({}, large))).status, 200)
   const events = await openChat(gateway)
   assert.equal((await events.ended).complete, true)
@@ -107,7 +107,7 @@ test('after answers of services, whole and as events, and after a client that le
   await allIsGivenBack(gateway)
 })
 
-test('after a status report, from wherever', async () => {
+test('all memory is given back after a status report, from wherever', async () => {
   const { id } = (await post(jobsUrl, jobOf())).json<{ id: string }>()
   const report = { id, status: 'running', containers: [], ...large }
   const options = { method: 'PUT', body: report }

@@ -25,7 +25,7 @@ function isError(answer: Answer, status: number, code: string): void {
   if (status === 429 || status === 503) assert.ok(Number(answer.headers['retry-after']) >= 1)
 }
 
-describe('every error has the shape that SDKs of its path read, whatever raised it:', () => {
+describe('every error has the shape that SDKs of its path read, also after', () => {
   const large = chat({}, { filler: 'x'.repeat(20_000) })
   const cases: [what: string, status: number, code: string, ask: (path: string) => Promise<Answer>][] = [
     ['no key', 401, 'invalid_api_key', (path) => post(url + path, chat())],

@@ -76,11 +76,12 @@ describe('with API_KEYS', () => {
 
   test('a header of a hostile length costs no time', async () => {
     const startMs = performance.now()
-    for (let i = 0; i < 2; i++) {
+    for (let i = 0; i < 20; i++) {
       const answer = await ask(gateway.url, 'open', { Authorization: `Bearer a${' '.repeat(60_000)}b` })
       assertError(answer, 401)
     }
-    assert.ok(performance.now() - startMs < 2000)
+    // Milliseconds each, where the work grows with the length alone; seconds each where it grows with its square.
+    assert.ok(performance.now() - startMs < 15_000)
   })
 
   test("a gateway's key never goes to a service, nor does any other with it", async () => {

@@ -51,7 +51,7 @@ for (const status of [401, 403, 404, 405, 501]) {
   })
 }
 
-test('one that answers 500 there, or lists no models in the file, is not', async (t) => {
+test('a service that answers 500 where others list theirs, or has no models in the file, is not healthy', async (t) => {
   const services = await Promise.all([startFakeOpenAi({ models: ['m'] }, t), startFakeOpenAi({ models: ['m'] }, t)])
   await services[0].answer(500, 'models')
   await services[1].answer(401, 'models')

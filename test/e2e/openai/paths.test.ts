@@ -35,7 +35,7 @@ describe('a request goes to the service with its model, at the path that the ser
     ...['/v1/messages/count_tokens', '/v1/moderations', '/v1/audio/speech', '/v1/images/generations'],
   ]
   for (const path of PATHS) {
-    test(path, async () => {
+    test(`for ${path}`, async () => {
       const asked = { prompt: 'Hello', input: 'Hello', messages: [{ content: 'Hello' }], query: 'a', documents: ['a'] }
       for (const [service, model, prefix] of [
         [small, 'small-model', '/v1'],
@@ -128,7 +128,8 @@ describe('a form', () => {
     const body = Buffer.from(`${'\r\n--X'.repeat(1_500_000)}\r\n\r\n`)
     const startMs = performance.now()
     assertError(await post(`${gateway.url}/v1/audio/transcriptions`, body, { headers }), 400)
-    assert.ok(performance.now() - startMs < 5000)
+    // Well below a second, where the work grows with the length alone; minutes where it grows with its square.
+    assert.ok(performance.now() - startMs < 20_000)
   })
 })
 
@@ -194,8 +195,9 @@ describe('what cannot be forwarded', () => {
 
   test('a path of a hostile length costs no time', async () => {
     const startMs = performance.now()
-    await post(`${gateway.url}/v1/audio/${'/'.repeat(50_000)}x`, chat())
-    assert.ok(performance.now() - startMs < 1500)
+    for (let i = 0; i < 20; i++) await post(`${gateway.url}/v1/audio/${'/'.repeat(50_000)}x`, chat())
+    // Milliseconds each, where the work grows with the length alone; seconds each where it grows with its square.
+    assert.ok(performance.now() - startMs < 15_000)
   })
 })
 

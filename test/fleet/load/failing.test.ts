@@ -43,7 +43,7 @@ test('pushbacks and clients that leave are neither success nor failure', () => {
   assert.equal(load.isEjected(10), true)
 })
 
-test('half open, one request at a time is let through until one succeeds', () => {
+test('after an ejection one request at a time is let through until one succeeds', () => {
   const load = node()
   failTimes(load, 3, 0)
   load.started(5)

@@ -143,7 +143,7 @@ describe('an answer that is no list keeps the last good one, and the log says so
     ['a redirect', { status: 302, headers: { location: '/elsewhere' }, body: { data: [] } }],
     ['six megabytes', { body: { data: [], padding: 'x'.repeat(6_000_000) } }],
   ] as const) {
-    test(what, async (t) => {
+    test(`where it is ${what}`, async (t) => {
       const fake = await startExplorer(t)
       fake.says(answer)
       const { names, lines } = await ask(t, fake)
@@ -156,13 +156,13 @@ describe('an answer that is no list keeps the last good one, and the log says so
     })
   }
 
-  test('a connection that breaks', async (t) => {
+  test('where the connection breaks', async (t) => {
     const fake = await startExplorer(t)
     fake.does((request) => request.socket.destroy())
     assert.equal((await ask(t, fake)).names, undefined)
   })
 
-  test('nobody there', async (t) => {
+  test('where nobody is there', async (t) => {
     const fake = await startExplorer(t)
     const { url } = fake
     fake.close()

@@ -19,7 +19,7 @@ test('the first time is 20 seconds, each further one 2.5 times as long, 300 seco
   assert.deepEqual(lengths(new SetAside(DEFAULT_CONSTANTS), 6), [20, 50, 125, 300, 300, 300])
 })
 
-test('it starts again at 20 seconds once it was free for as long as the last time', () => {
+test('a backend starts again at 20 seconds once it was free for as long as the last time', () => {
   for (const [freeSeconds, next] of [
     [49, 125],
     [50, 20],
@@ -32,7 +32,7 @@ test('it starts again at 20 seconds once it was free for as long as the last tim
   }
 })
 
-test('one that is freed because its siblings refuse as well goes one step down', () => {
+test('a backend that is freed because its siblings refuse as well goes one step down', () => {
   const aside = new SetAside(DEFAULT_CONSTANTS)
   lengths(aside, 3)
   aside.end(100, { isUndone: true })
@@ -45,7 +45,7 @@ test('one that is freed because its siblings refuse as well goes one step down',
   assert.equal(longest.seconds, 300)
 })
 
-test('when its time is over, one request at a time may try it', () => {
+test('when the time of a backend is over, one request at a time may try it', () => {
   const aside = new SetAside(DEFAULT_CONSTANTS)
   aside.begin(0)
   assert.equal(aside.mayTry(19.9), false)
