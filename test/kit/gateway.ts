@@ -13,6 +13,9 @@ import type { Cleanup } from './wait.ts'
 
 const CLI = fileURLToPath(new URL('../../src/cli.ts', import.meta.url))
 
+/** Compiled sources, kept from one gateway to the next: a start takes half the processor time. */
+const COMPILE_CACHE = fileURLToPath(new URL('../../node_modules/.cache/node-compile', import.meta.url))
+
 /** Milliseconds until a start that says nothing, or a stop that does not end, is an error. */
 const START_MS = 60_000
 const STOP_MS = 45_000
@@ -88,6 +91,7 @@ export async function spawnGateway(t: Cleanup, options: GatewayOptions = {}): Pr
 async function settings(cwd: string, options: GatewayOptions): Promise<Record<string, string>> {
   return {
     ...(process.env.PATH === undefined ? {} : { PATH: process.env.PATH }),
+    NODE_COMPILE_CACHE: COMPILE_CACHE,
     // A port chosen here, not by the system: the same one can be had again after a restart.
     PORT: String(await freePort()),
     HOST: '127.0.0.1',
