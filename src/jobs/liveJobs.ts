@@ -90,12 +90,10 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
 
   /** Takes up the jobs that were unfinished when the gateway ended. */
   async restore(): Promise<number> {
-    const sizes = await this.#ledger.unfinishedSizes()
-    for (const record of await this.#ledger.unfinished()) {
+    for (const { record, bytes: room } of await this.#ledger.unfinished()) {
       const node = this.#fleet.find(record.node) ?? this.#fleet.adopt(parseAddress(record.node))
       const lease = record.kind === 'job' ? Lease.restore(this.#fleet, node, workKindOf(record.containers)) : undefined
       lease?.handOver()
-      const room = sizes.get(record.id) ?? 0
       const job = this.#add(record, node, lease, room, { ranSeconds: secondsSince(record.runStartedAt) })
       this.#room.add(record.caller, room)
       if (!record.clientGone) this.#count(record.caller, 1)

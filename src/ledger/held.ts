@@ -82,6 +82,6 @@ export class HeldChanges {
   }
 }
 
-export function bytesOf({ end }: JobChange): number {
+function bytesOf({ end }: JobChange): number {
   return end ? end.result.length + (end.intermediate?.length ?? 0) : 0
 }

@@ -42,6 +42,12 @@ export interface NewJob {
   readonly request?: Buffer | undefined
 }
 
+export interface UnfinishedJob {
+  readonly record: JobRecord
+  /** What it keeps, as `unfinishedBytes` counts it. */
+  readonly bytes: number
+}
+
 /** How a job ended. The bytes are JSON and are never looked into. */
 export interface JobEnd {
   readonly state: 'success' | 'failed'
@@ -116,9 +122,7 @@ export type JobFilter = 'pending' | 'finished' | 'all'
  */
 export interface Ledger {
   /** Every job without a final state, in no particular order. */
-  unfinished(): Promise<JobRecord[]>
-  /** What each of them keeps, as `unfinishedBytes` counts it, by id. */
-  unfinishedSizes(): Promise<ReadonlyMap<string, number>>
+  unfinished(): Promise<UnfinishedJob[]>
   /**
    * Records jobs, and the answer to give if their request comes again; resolves when all of it is durable. An earlier
    * answer under the same key that is still valid stands.

@@ -5,7 +5,18 @@ import { PIECE_BYTES, type Ledger } from '../../src/ledger/ledger.ts'
 import { LongBytes } from '../../src/ledger/longBytes.ts'
 import type { LedgerSettings } from '../../src/ledger/open.ts'
 import { eventually, type Cleanup } from '../kit/wait.ts'
-import { aJob, anAnswer, anEnd, DAY_MS, finishedJobs, HOUR_MS, ledgerAt, ledgerPath, wholeOf } from './ledgerKit.ts'
+import {
+  aJob,
+  anAnswer,
+  anEnd,
+  DAY_MS,
+  finishedJobs,
+  HOUR_MS,
+  ledgerAt,
+  ledgerPath,
+  unfinishedIn,
+  wholeOf,
+} from './ledgerKit.ts'
 
 type Open = (t: Cleanup, over?: Partial<LedgerSettings>) => Promise<Ledger>
 
@@ -102,7 +113,7 @@ function jobsAreKept(open: Open): void {
     await ledger.finish(records[3]!.id, anEnd())
     const expected = records.filter((_, index) => index !== 3)
     const byId = (a: { id: string }, b: { id: string }): number => (a.id < b.id ? -1 : 1)
-    assert.deepEqual((await ledger.unfinished()).sort(byId), expected.sort(byId))
+    assert.deepEqual((await unfinishedIn(ledger)).sort(byId), expected.sort(byId))
   })
 
   test('numbers of a worker grow by one from 1, each given once', async (t) => {

@@ -9,7 +9,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
 import { PIECE_BYTES } from '../../src/ledger/ledger.ts'
 import { eventually, tempDir, within, type Cleanup } from '../kit/wait.ts'
-import { aJob, anAnswer, anEnd, finishedJobs, ledgerPath, sqliteAt, wholeOf } from './ledgerKit.ts'
+import { aJob, anAnswer, anEnd, finishedJobs, ledgerPath, sqliteAt, unfinishedIn, wholeOf } from './ledgerKit.ts'
 
 test('a killed process loses nothing that was acknowledged', async (t) => {
   const path = await ledgerPath(t)
@@ -91,7 +91,7 @@ test('jobs, answers, numbers and sums are there again after a restart', async (t
   await first.close()
 
   const second = await sqliteAt(t, path)
-  assert.deepEqual(await second.unfinished(), [running])
+  assert.deepEqual(await unfinishedIn(second), [running])
   assert.equal(String(await second.request(running.id)), 'request')
   assert.deepEqual(await second.list('10.0.0.1', 'finished'), finished)
   assert.deepEqual(await second.keptAnswer(answer.caller, answer.path, answer.key), answer)

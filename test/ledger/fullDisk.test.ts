@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import type { Ledger } from '../../src/ledger/ledger.ts'
 import { eventually } from '../kit/wait.ts'
-import { aJob, anEnd, ledgerPath, LogLines, sqliteAt, wholeOf } from './ledgerKit.ts'
+import { aJob, anEnd, ledgerPath, LogLines, sqliteAt, unfinishedIn, wholeOf } from './ledgerKit.ts'
 
 const PAGES = 200
 
@@ -115,7 +115,7 @@ test('a gateway starts on a full disk with the jobs it had', async (t) => {
   await writeFile(join(disk, 'filler'), Buffer.alloc(2e6)).catch(() => {})
   const ledger = await sqliteAt(t, path)
   assert.equal(ledger.health().writable, false)
-  assert.deepEqual(await ledger.unfinished(), [record])
+  assert.deepEqual(await unfinishedIn(ledger), [record])
 })
 
 test('a new ledger on a full disk is refused', async (t) => {

@@ -89,6 +89,10 @@ export async function sqliteAt(
   return ledger
 }
 
+export async function unfinishedIn(ledger: Ledger): Promise<JobRecord[]> {
+  return (await ledger.unfinished()).map(({ record }) => record)
+}
+
 /** A path for a ledger in a directory of its own. */
 export async function ledgerPath(t: Cleanup): Promise<string> {
   return join(await tempDir(t), 'gateway.db')

@@ -19,6 +19,7 @@ import {
   type ReadOptions,
   type ReceivedResult,
   type ResultPart,
+  type UnfinishedJob,
 } from '../ledger.ts'
 import { steadyClock } from '../../base/steadyClock.ts'
 import { LongBytes } from '../longBytes.ts'
@@ -63,14 +64,12 @@ export class MemoryLedger implements Ledger {
     this.#pruning = setTimeout(this.#prune, PRUNE_EVERY_MS).unref()
   }
 
-  async unfinished(): Promise<JobRecord[]> {
+  async unfinished(): Promise<UnfinishedJob[]> {
     this.#refuseIfClosed()
-    return [...this.#unfinished].map((id) => this.#entry(id)!.record)
-  }
-
-  async unfinishedSizes(): Promise<ReadonlyMap<string, number>> {
-    this.#refuseIfClosed()
-    return new Map([...this.#unfinished].map((id) => [id, sizeOf(this.#jobs.get(id)!)]))
+    return [...this.#unfinished].map((id) => {
+      const entry = this.#jobs.get(id)!
+      return { record: entry.record, bytes: sizeOf(entry) }
+    })
   }
 
   async insert(jobs: readonly NewJob[], answer?: KeptAnswer): Promise<void> {
