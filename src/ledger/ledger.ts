@@ -77,8 +77,11 @@ export interface ReceivedResult {
    * part is complete when the first bytes of the other are added.
    */
   add(part: ResultPart, bytes: Buffer): Promise<void>
-  /** Ends the job with what was added, like `Ledger.finish`; may be tried again where it rejects. */
-  finish(id: string, end: Pick<JobEnd, 'state' | 'finishedAt'>): Promise<boolean>
+  /**
+   * Ends the job with what was added, like `Ledger.finish`. While the store cannot be written it waits, and gives up with
+   * false where `isWanted` says at a later attempt that the job has no need of it any more.
+   */
+  finish(id: string, end: Pick<JobEnd, 'state' | 'finishedAt'>, isWanted?: () => boolean): Promise<boolean>
   /** Gives it up. After `finish` it has no effect. */
   drop(): void
 }
@@ -115,10 +118,10 @@ export type JobFilter = 'pending' | 'finished' | 'all'
  * Where jobs are kept. A job is in it, durably, before its client hears of it.
  *
  * While the store cannot be written, `insert` and `nextReqnum` reject with a GatewayFault ERR_LEDGER. Changes to jobs
- * that run already are held in memory instead, seen by all reads, and written when that is possible again; only where
- * too much is held do they reject with ERR_LEDGER too, and want to be tried again later. Whatever cannot be read
- * rejects with ERR_LEDGER. A finished job older than the time to live does not exist, pruned or not. Bytes that are handed
- * in must not change until the promise settles.
+ * that run already are held in memory instead, seen by all reads, and written when that is possible again; where too much
+ * is held they settle only when they are written. The changes of one job are written in the order in which they were
+ * asked for. Whatever cannot be read, and everything after `close`, rejects with ERR_LEDGER. A finished job older than
+ * the time to live does not exist, pruned or not. Bytes that are handed in must not change until the promise settles.
  */
 export interface Ledger {
   /** Every job without a final state, in no particular order. */

@@ -85,6 +85,23 @@ test('jobs that run go on while nothing can be written: all reads see it, and it
   assert.equal((await again.find(moved))?.nodeJobId, run.nodeJobId)
 })
 
+test('a run that could not be written at first never undoes a later one', async (t) => {
+  const path = await ledgerPath(t)
+  const ledger = await sqliteAt(t, path, { maxPages: PAGES })
+  const { ids } = await fill(ledger)
+  const [moved, ...others] = ids as [string, ...string[]]
+  const long = { node: 'http://n2', nodeJobId: 'm'.repeat(30_000), localAddress: '', runs: 2, runStartedAt: 5 }
+  const short = { ...long, node: 'http://n3', nodeJobId: 'm', runs: 3 }
+  await Promise.all([ledger.rerun(moved, long), ledger.rerun(moved, short)])
+  const nodeOf = async (ledger: Ledger): Promise<unknown> => (await ledger.find(moved))?.node
+  assert.equal(await nodeOf(ledger), short.node)
+  for (const id of others.splice(0, 60)) await ledger.finish(id, anEnd({ result: Buffer.from('1') }))
+  await eventually(() => ledger.health().writable && ledger.health().held === 0)
+  assert.equal(await nodeOf(ledger), short.node)
+  await ledger.close()
+  assert.equal(await nodeOf(await sqliteAt(t, path)), short.node)
+})
+
 test('a disk on which there is room again is noticed without new jobs', async (t) => {
   const disk = await smallDisk(t, '3m')
   if (!disk) return

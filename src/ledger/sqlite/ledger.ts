@@ -3,7 +3,7 @@ import { Semaphore } from '../../base/semaphore.ts'
 import type { Logger } from '../../base/logger.ts'
 import { ANSWERS, bufferOf, JOBS, RUN_FIELDS } from './columns.ts'
 import { makeFolder } from './folder.ts'
-import { HeldChanges, type JobChange } from '../held.ts'
+import { PendingWrites, type JobChange } from '../pendingWrites.ts'
 import {
   ledgerFault,
   resultGone,
@@ -26,19 +26,15 @@ import {
 } from '../ledger.ts'
 import { LongBytes } from '../longBytes.ts'
 import { wayOutOf } from './log.ts'
-import { SqliteReceivedResult } from './received.ts'
+import { SqliteReceivedResult, type FinishReceived } from './received.ts'
 import type { ReadBytes } from './resultReader.ts'
 import { INTERMEDIATE_PART, RESULT_PART } from './results.ts'
 import type { Operation, SqliteStore } from './store.ts'
 import { SqliteThread, StoreError } from './thread.ts'
 import { FILE_GONE, type StoreReport, type Value } from './wire.ts'
 
-/** How often an unwritable store is tried again. */
-const RETRY_EVERY_MS = 2000
 /** No client waits for changes, so they may wait for something to share a commit with. */
 const CHANGE_PATIENCE_MS = 10
-/** Held changes that are tried at once. */
-const HELD_BATCH = 100
 /** Rows for each step of a walk over many jobs, so that other operations go in between. */
 const PAGE = 1000
 /** Pieces of results that are read at once: whatever else is asked of the thread waits behind these at most. */
@@ -57,19 +53,23 @@ export interface SqliteLedgerOptions extends LedgerLimits {
 export class SqliteLedger implements Ledger {
   readonly #path: string
   readonly #logger: Logger
-  readonly #held = new HeldChanges()
+  readonly #pending: PendingWrites
   readonly #pieceReads = new Semaphore(MAX_PIECE_READS)
   #thread!: SqliteThread
   #report: StoreReport = [0, 0, 0, false, null, null]
   /** Why nothing can be written; `undefined` while it can. */
   #reason: string | undefined
-  #retrying: NodeJS.Timeout | undefined
-  #isWritingHeld = false
-  #isClosing = false
 
   private constructor(path: string, logger: Logger) {
     this.#path = path
     this.#logger = logger
+    const store = {
+      write: this.#write,
+      isTemporary: (error: unknown) => error instanceof StoreError && error.isStoreFault,
+      isWritable: () => this.#reason === undefined,
+      probe: () => this.probe(),
+    }
+    this.#pending = new PendingWrites(store, logger)
   }
 
   /**
@@ -109,7 +109,7 @@ export class SqliteLedger implements Ledger {
       for (const [seq, bytes, ...row] of rows) {
         const record = JOBS.itemOf(row)
         after = [record.caller, seq]
-        const now = this.#held.applyToRecord(record)
+        const now = this.#pending.applyToRecord(record)
         if (now.state === 'running') found.push({ record: now, bytes: JOB_OVERHEAD_BYTES + bytes })
       }
       if (rows.length < PAGE) return found
@@ -135,12 +135,16 @@ export class SqliteLedger implements Ledger {
   }
 
   async receive(caller: string): Promise<ReceivedResult> {
-    return new SqliteReceivedResult(this.#call, await this.#call('receive', caller))
+    const finish: FinishReceived = (id, end, isWanted = () => true) => {
+      const write = async (): Promise<boolean> => isWanted() && this.#thread.call('finishReceived', [id, ...end])
+      return this.#pending.end(id, write).catch(this.#throwFault)
+    }
+    return new SqliteReceivedResult(this.#call, finish, await this.#call('receive', caller))
   }
 
   async request(id: string): Promise<Buffer | undefined> {
     const bytes = await this.#call('request', id)
-    return bytes && !this.#held.get(id)?.end ? bufferOf(bytes) : undefined
+    return bytes && !this.#pending.hasEnded(id) ? bufferOf(bytes) : undefined
   }
 
   async read(
@@ -154,13 +158,13 @@ export class SqliteLedger implements Ledger {
       const result = this.#bytesOf(id, RESULT_PART, resultBytes)
       const intermediate = this.#bytesOf(id, INTERMEDIATE_PART, intermediateBytes)
       const status = { id, state, node, ...(result && { result }), ...(intermediate && { intermediate }) }
-      return this.#held.applyToStatus(status, withIntermediate)
+      return this.#pending.applyToStatus(status, withIntermediate)
     })
   }
 
   async find(id: string): Promise<JobRecord | undefined> {
     const row = await this.#call('find', id)
-    return row ? this.#held.applyToRecord(JOBS.itemOf(row)) : undefined
+    return row ? this.#pending.applyToRecord(JOBS.itemOf(row)) : undefined
   }
 
   async list(caller: string, filter: JobFilter): Promise<string[]> {
@@ -169,7 +173,7 @@ export class SqliteLedger implements Ledger {
     do {
       const [ids, isFinished, lastSeq] = await this.#call('list', caller, filter === 'pending', seq, PAGE)
       ids.forEach((id, index) => {
-        const ended = isFinished[index] || this.#held.get(id)?.end !== undefined
+        const ended = isFinished[index] || this.#pending.hasEnded(id)
         if (filter === 'all' || ended === (filter === 'finished')) wanted.push(id)
       })
       seq = lastSeq
@@ -189,7 +193,7 @@ export class SqliteLedger implements Ledger {
   health(): LedgerHealth {
     const [keptBytes, jobs] = this.#report
     const reason = this.#reason
-    return { writable: reason === undefined, ...(reason && { reason }), keptBytes, jobs, held: this.#held.size }
+    return { writable: reason === undefined, ...(reason && { reason }), keptBytes, jobs, held: this.#pending.size }
   }
 
   async probe(): Promise<boolean> {
@@ -202,12 +206,7 @@ export class SqliteLedger implements Ledger {
   }
 
   async close(): Promise<void> {
-    this.#isClosing = true
-    clearTimeout(this.#retrying)
-    await this.#writeHeld()
-    if (this.#held.size > 0) {
-      this.#logger.error('ledger: changes could not be written before the end', { jobs: this.#held.size })
-    }
+    await this.#pending.close(ledgerFault('it is shutting down'))
     await this.#thread.close()
   }
 
@@ -225,43 +224,29 @@ export class SqliteLedger implements Ledger {
     this.#ask(name, args)
 
   #ask<Name extends Operation>(name: Name, args: Parameters<SqliteStore[Name]>, replyBytes = 0): Promise<Value<Name>> {
-    return this.#thread.call(name, args, { replyBytes }).catch((error: unknown) => {
-      throw this.#faultOf(error)
-    })
+    return this.#thread.call(name, args, { replyBytes }).catch(this.#throwFault)
   }
 
-  #faultOf(error: unknown): unknown {
-    if (!(error instanceof StoreError)) return error
-    return ledgerFault(error.isStoreFault ? (this.#reason ?? 'its disk reports an error') : error.message, error)
+  readonly #throwFault = (error: unknown): never => {
+    if (!(error instanceof StoreError)) throw error
+    throw ledgerFault(error.isStoreFault ? (this.#reason ?? 'its disk reports an error') : error.message, error)
   }
 
-  /** Changes a job that runs; if that cannot be written now, it is held. False if the job is final or unknown. */
   #change(id: string, change: JobChange): Promise<boolean> {
-    if (this.#held.get(id)) return new Promise((resolve) => resolve(this.#hold(id, change)))
-    return this.#write(id, change, CHANGE_PATIENCE_MS).catch((error: unknown) => {
-      if (error instanceof StoreError && error.isStoreFault) return this.#hold(id, change, error)
-      throw this.#faultOf(error)
-    })
+    return this.#pending.change(id, change).catch(this.#throwFault)
   }
 
-  /** Writes a change of a job, in one group; false if the job is final or unknown. */
-  async #write(id: string, { run, isLeft, end }: JobChange, patienceMs = 0): Promise<boolean> {
+  /** Writes a change of a job in one group; false if the job is final or unknown. */
+  readonly #write = async (id: string, { run, isLeft, end }: JobChange): Promise<boolean> => {
+    const options = { patienceMs: CHANGE_PATIENCE_MS }
     const written: Promise<boolean>[] = []
-    if (run) written.push(this.#thread.call('rerun', [id, JOBS.rowOf(run, RUN_FIELDS)], { patienceMs }))
-    if (isLeft) written.push(this.#thread.call('markLeft', [id], { patienceMs }))
+    if (run) written.push(this.#thread.call('rerun', [id, JOBS.rowOf(run, RUN_FIELDS)], options))
+    if (isLeft) written.push(this.#thread.call('markLeft', [id], options))
     if (end) {
       const { state, finishedAt, result, intermediate = null } = end
-      const args = [id, state, Math.trunc(finishedAt), result, intermediate] as const
-      written.push(this.#thread.call('finish', [...args], { patienceMs }))
+      written.push(this.#thread.call('finish', [id, state, Math.trunc(finishedAt), result, intermediate], options))
     }
-    return (await Promise.all(written)).every(Boolean)
-  }
-
-  #hold(id: string, change: JobChange, cause?: StoreError): boolean {
-    const outcome = this.#held.hold(id, change)
-    if (outcome === 'full') throw ledgerFault('too much waits for its disk', cause)
-    this.#keepRetrying()
-    return outcome === 'held'
+    return (await Promise.all(written)).at(-1)!
   }
 
   #onReport(report: StoreReport): void {
@@ -273,7 +258,7 @@ export class SqliteLedger implements Ledger {
     if (writeFailure !== null) this.#becomeUnwritable(writeFailure)
     else if (hasRoom && this.#reason !== undefined) {
       this.#reason = undefined
-      this.#logger.info('ledger: jobs can be recorded again', { held: this.#held.size })
+      this.#logger.info('ledger: jobs can be recorded again', { held: this.#pending.size })
     }
   }
 
@@ -288,41 +273,6 @@ export class SqliteLedger implements Ledger {
       if (reason === FILE_GONE) this.#logger.error(wayOutOf(this.#path))
     }
     this.#reason = reason
-    this.#keepRetrying()
-  }
-
-  #keepRetrying(): void {
-    if (this.#isClosing) return
-    this.#retrying ??= setTimeout(() => void this.#retry(), RETRY_EVERY_MS).unref()
-  }
-
-  async #retry(): Promise<void> {
-    if (this.#reason !== undefined) await this.probe()
-    if (this.#reason === undefined) await this.#writeHeld()
-    this.#retrying = undefined
-    if (this.#reason !== undefined || this.#held.size > 0) this.#keepRetrying()
-  }
-
-  /** Writes what is held, until something cannot be written. */
-  async #writeHeld(): Promise<void> {
-    if (this.#isWritingHeld) return
-    this.#isWritingHeld = true
-    const changes = this.#held.entries()
-    while (changes.length > 0) {
-      const outcomes = await Promise.all(changes.splice(0, HELD_BATCH).map((entry) => this.#writeOneHeld(...entry)))
-      if (outcomes.includes(false)) break
-    }
-    this.#isWritingHeld = false
-  }
-
-  async #writeOneHeld(id: string, change: JobChange): Promise<boolean> {
-    try {
-      await this.#write(id, change)
-    } catch (error) {
-      if (!(error instanceof StoreError) || error.isStoreFault) return false
-      this.#logger.error('ledger: a change was given up', { job: id, error: error.message })
-    }
-    this.#held.written(id, change)
-    return true
+    this.#pending.keepTrying()
   }
 }

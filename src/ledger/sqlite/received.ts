@@ -3,16 +3,22 @@ import { INTERMEDIATE_PART, RESULT_PART } from './results.ts'
 import type { ReceivedRow } from './store.ts'
 import type { CallStore } from './wire.ts'
 
+/** Ends a job with a received result, as soon as that can be written. */
+export type FinishReceived = (id: string, end: ReceivedEnd, isWanted?: () => boolean) => Promise<boolean>
+type ReceivedEnd = [state: JobEnd['state'], finishedAt: number, received: ReceivedRow]
+
 /** A result that is written to the SQLite ledger while it arrives. */
 export class SqliteReceivedResult implements ReceivedResult {
   readonly #call: CallStore
+  readonly #finish: FinishReceived
   readonly #seq: number
   readonly #pieces = [0, 0]
   #resultBytes = 0
   #intermediateBytes: number | null = null
 
-  constructor(call: CallStore, seq: number) {
+  constructor(call: CallStore, finish: FinishReceived, seq: number) {
     this.#call = call
+    this.#finish = finish
     this.#seq = seq
   }
 
@@ -25,9 +31,13 @@ export class SqliteReceivedResult implements ReceivedResult {
     else this.#intermediateBytes = (this.#intermediateBytes ?? 0) + bytes.length
   }
 
-  async finish(id: string, { state, finishedAt }: Pick<JobEnd, 'state' | 'finishedAt'>): Promise<boolean> {
+  async finish(
+    id: string,
+    { state, finishedAt }: Pick<JobEnd, 'state' | 'finishedAt'>,
+    isWanted?: () => boolean,
+  ): Promise<boolean> {
     const received: ReceivedRow = [this.#seq, this.#resultBytes, this.#intermediateBytes]
-    const isFirst = await this.#call('finishReceived', id, state, Math.trunc(finishedAt), received)
+    const isFirst = await this.#finish(id, [state, Math.trunc(finishedAt), received], isWanted)
     this.drop()
     return isFirst
   }
