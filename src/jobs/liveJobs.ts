@@ -227,7 +227,7 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
   /** A run began, perhaps, at a node that did not say so: it counts, and nothing will be heard of it. */
   runLost(job: LiveJob): void {
     job.record = { ...job.record, runs: job.record.runs + 1 }
-    this.#persistRun(job.record)
+    this.#recordRun(job.record)
   }
 
   /** The job runs again elsewhere, under its id. */
@@ -245,11 +245,12 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
     const next = this.#add({ ...job.record, ...newRun }, lease.node, lease, job.room)
     this.emit('rerun', next, job.node)
     this.emit('follow', next)
-    this.#persistRun(next.record)
+    this.#recordRun(next.record)
   }
 
-  #persistRun({ id, node, nodeJobId, localAddress, runs, runStartedAt }: JobRecord): void {
-    this.#ledger.rerun(id, { node, nodeJobId, localAddress, runs, runStartedAt }).catch(ignoreClosedLedger)
+  #recordRun({ id, node, nodeJobId, localAddress, runs, runStartedAt }: JobRecord): void {
+    const run = { node, nodeJobId, localAddress, runs, runStartedAt }
+    this.#ledger.startRun(id, run, runs - 1).catch(ignoreClosedLedger)
   }
 
   /** `ranSeconds`: for how long this run has been going on. */

@@ -133,8 +133,11 @@ export interface Ledger {
    * @throws DuplicateJobError if an id is taken; then nothing of it is recorded
    */
   insert(jobs: readonly NewJob[], answer?: KeptAnswer): Promise<void>
-  /** Notes where an unfinished job runs now; a finished or unknown one is left alone. */
-  rerun(id: string, run: JobRun): Promise<void>
+  /**
+   * Notes where an unfinished job runs now, if it was in its run number `expected` until then. False, and nothing is
+   * noted, if it was in another one, or is finished or unknown: the run is not the job's.
+   */
+  startRun(id: string, run: JobRun, expected: number): Promise<boolean>
   /** Notes that the client of an unfinished stream has left. */
   markLeft(id: string): Promise<void>
   /** Gives a job its final state and drops its request. The first final state stands: false if there was one, or no job. */

@@ -11,14 +11,15 @@ const MAX_JOBS = 100_000
 
 /** What became of a job that runs already. */
 export interface JobChange {
-  readonly run?: JobRun
+  /** A run that begins where the job was in run number `expected`. */
+  readonly start?: { readonly run: JobRun; readonly expected: number }
   readonly isLeft?: boolean
   readonly end?: JobEnd
 }
 
 /** A store that may be unable to write for a while. */
 export interface UnsteadyStore {
-  /** Writes a change; false if the job is final or unknown. */
+  /** Writes a change; false if the job is final or unknown, or not in the run that is expected. */
   write(id: string, change: JobChange): Promise<boolean>
   /** Whether an error of a write means that the same can succeed later. */
   isTemporary(error: unknown): boolean
@@ -73,7 +74,7 @@ export class PendingWrites {
   }
 
   /**
-   * Writes a change of a job, or holds it; false if the job is final or unknown. Later runs replace earlier ones, the
+   * Writes a change of a job, or holds it; false if the job is final or unknown, or not in the run that is expected. The
    * first final state stands.
    */
   async change(id: string, change: JobChange): Promise<boolean> {
@@ -129,10 +130,10 @@ export class PendingWrites {
   applyToRecord(record: JobRecord): JobRecord {
     const change = record.state === 'running' ? this.#pending.get(record.id)?.change : undefined
     if (!change) return record
-    const { run, isLeft, end } = change
+    const { start, isLeft, end } = change
     return {
       ...record,
-      ...run,
+      ...start?.run,
       ...(isLeft && { clientGone: true }),
       ...(end && { state: end.state, finishedAt: end.finishedAt }),
     }
@@ -141,10 +142,10 @@ export class PendingWrites {
   applyToStatus(status: JobStatus, withIntermediate: boolean): JobStatus {
     const change = status.state === 'running' ? this.#pending.get(status.id)?.change : undefined
     if (!change) return status
-    const { run, end } = change
+    const { start, end } = change
     return {
       ...status,
-      ...(run && { node: run.node }),
+      ...(start && { node: start.run.node }),
       ...(end && { state: end.state, result: end.result }),
       ...(withIntermediate && end?.intermediate && { intermediate: end.intermediate }),
     }
@@ -208,11 +209,15 @@ export class PendingWrites {
   #hold(id: string, change: JobChange): { outcome: Promise<boolean> | boolean } {
     const earlier = this.#pending.get(id)
     if (earlier?.change.end) return { outcome: false }
+    const { start: earlierStart } = earlier?.change ?? {}
+    if (change.start && earlierStart && change.start.expected !== earlierStart.run.runs) return { outcome: false }
+    // Written in one piece, the last run follows the one that the first was to follow.
+    const start = change.start && earlierStart ? { ...change.start, expected: earlierStart.expected } : change.start
     const bytes = bytesOf(change)
     const fits = this.#bytes + bytes <= this.#maxBytes && (earlier !== undefined || this.size < this.#maxJobs)
     const written = fits ? undefined : Promise.withResolvers<boolean>()
     this.#pending.set(id, {
-      change: { ...earlier?.change, ...change },
+      change: { ...earlier?.change, ...change, ...(start && { start }) },
       bytes: (earlier?.bytes ?? 0) + (fits ? bytes : 0),
       waiting: [...(earlier?.waiting ?? []), ...(written ? [written] : [])],
     })

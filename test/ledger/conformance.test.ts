@@ -1,7 +1,7 @@
 /** What every ledger does, wherever it keeps jobs. */
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
-import { PIECE_BYTES, type Ledger } from '../../src/ledger/ledger.ts'
+import { PIECE_BYTES, type JobRecord, type JobRun, type Ledger } from '../../src/ledger/ledger.ts'
 import { LongBytes } from '../../src/ledger/longBytes.ts'
 import type { LedgerSettings } from '../../src/ledger/open.ts'
 import { eventually, type Cleanup } from '../kit/wait.ts'
@@ -93,9 +93,27 @@ function jobsAreKept(open: Open): void {
     const record = aJob()
     await ledger.insert([{ record, request: Buffer.from('again') }])
     const run = { node: 'http://n2', nodeJobId: 'other', localAddress: '::1', runs: 2, runStartedAt: Date.now() + 5 }
-    await ledger.rerun(record.id, run)
+    assert.equal(await ledger.startRun(record.id, run, 1), true)
     assert.deepEqual(await ledger.find(record.id), { ...record, ...run })
     assert.equal(String(await ledger.request(record.id)), 'again')
+  })
+
+  test('a run is taken only by a job that is in the run before it, and of two at once the first', async (t) => {
+    const ledger = await open(t)
+    const record = aJob()
+    await ledger.insert([{ record }])
+    const aRun = (node: string, runs: number): JobRun => ({ ...runOf(record), node, nodeJobId: node, runs })
+    assert.deepEqual(
+      await Promise.all([
+        ledger.startRun(record.id, aRun('first', 2), 1),
+        ledger.startRun(record.id, aRun('second', 2), 1),
+        ledger.startRun(record.id, aRun('third', 3), 2),
+        ledger.startRun('unknown', aRun('fourth', 2), 1),
+      ]),
+      [true, false, true, false],
+    )
+    assert.equal(await ledger.startRun(record.id, aRun('late', 2), 1), false)
+    assert.deepEqual(await ledger.find(record.id), { ...record, ...aRun('third', 3) })
   })
 
   test('a stream left by its client is marked', async (t) => {
@@ -137,6 +155,10 @@ function jobsAreKept(open: Open): void {
   })
 }
 
+function runOf({ node, nodeJobId, localAddress, runs, runStartedAt }: JobRecord): JobRun {
+  return { node, nodeJobId, localAddress, runs, runStartedAt }
+}
+
 function jobsEnd(open: Open): void {
   test('a result comes back byte by byte, with its intermediate results where they are wanted', async (t) => {
     const ledger = await open(t)
@@ -170,7 +192,7 @@ function jobsEnd(open: Open): void {
     ]
     assert.deepEqual(await Promise.all(ends), [true, false])
     assert.equal(await ledger.finish(record.id, anEnd()), false)
-    await ledger.rerun(record.id, { ...record, node: 'elsewhere', runs: 2 })
+    assert.equal(await ledger.startRun(record.id, { ...record, node: 'elsewhere', runs: 2 }, 1), false)
     assert.deepEqual(await ledger.find(record.id), { ...record, state: 'failed', finishedAt })
     const [job] = await ledger.read(record.caller, [record.id])
     assert.equal(String(await wholeOf(job?.result)), '"first"')

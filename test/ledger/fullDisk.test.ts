@@ -51,9 +51,11 @@ test('jobs that run go on while nothing can be written: all reads see it, and it
 
   assert.equal(await ledger.finish(ended, anEnd({ result: big, intermediate })), true)
   assert.equal(await ledger.finish(ended, anEnd()), false)
-  await ledger.rerun(ended, { node: 'late', nodeJobId: 'late', localAddress: '', runs: 2, runStartedAt: 1 })
+  const late = { node: 'late', nodeJobId: 'late', localAddress: '', runs: 2, runStartedAt: 1 }
+  assert.equal(await ledger.startRun(ended, late, 1), false)
   const run = { node: 'http://n2', nodeJobId: 'm'.repeat(30_000), localAddress: '::1', runs: 2, runStartedAt: 5 }
-  await ledger.rerun(moved, run)
+  assert.equal(await ledger.startRun(moved, run, 1), true)
+  assert.equal(await ledger.startRun(moved, run, 1), false)
   await ledger.markLeft(left)
   assert.equal(ledger.health().writable, false)
   assert.ok(ledger.health().held >= 2)
@@ -92,7 +94,7 @@ test('a run that could not be written at first never undoes a later one', async 
   const [moved, ...others] = ids as [string, ...string[]]
   const long = { node: 'http://n2', nodeJobId: 'm'.repeat(30_000), localAddress: '', runs: 2, runStartedAt: 5 }
   const short = { ...long, node: 'http://n3', nodeJobId: 'm', runs: 3 }
-  await Promise.all([ledger.rerun(moved, long), ledger.rerun(moved, short)])
+  assert.deepEqual(await Promise.all([ledger.startRun(moved, long, 1), ledger.startRun(moved, short, 2)]), [true, true])
   const nodeOf = async (ledger: Ledger): Promise<unknown> => (await ledger.find(moved))?.node
   assert.equal(await nodeOf(ledger), short.node)
   for (const id of others.splice(0, 60)) await ledger.finish(id, anEnd({ result: Buffer.from('1') }))

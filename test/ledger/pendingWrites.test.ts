@@ -4,6 +4,7 @@ import { test, type TestContext } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { PendingWrites, type JobChange } from '../../src/ledger/pendingWrites.ts'
 import { eventually } from '../kit/wait.ts'
+import type { JobRun } from '../../src/ledger/ledger.ts'
 import { aJob, anEnd, LogLines } from './ledgerKit.ts'
 
 /** A store whose disk can be full, or slow. */
@@ -40,7 +41,7 @@ class Disk {
 }
 
 const REFUSAL = new Error('it is shutting down')
-const aRun = (runs: number): Required<JobChange>['run'] => ({
+const aRun = (runs: number): JobRun => ({
   ...{ node: `http://n${runs}`, nodeJobId: 'a', localAddress: '', runStartedAt: 5 },
   runs,
 })
@@ -64,17 +65,17 @@ test('changes that cannot be written are held, seen at once, and written in one 
   disk.isFull = true
   const pending = pendingOn(t, disk)
   const end = anEnd()
-  assert.equal(await pending.change('a', { run: aRun(2) }), true)
+  assert.equal(await pending.change('a', { start: { run: aRun(2), expected: 1 } }), true)
   assert.equal(await pending.change('a', { isLeft: true }), true)
   assert.equal(await pending.change('a', { end }), true)
   assert.equal(await pending.change('a', { end: anEnd() }), false)
-  assert.equal(await pending.change('a', { run: aRun(3) }), false)
+  assert.equal(await pending.change('a', { start: { run: aRun(3), expected: 2 } }), false)
   const { state, node, runs, clientGone } = pending.applyToRecord(aJob({ id: 'a' }))
   assert.deepEqual([state, node, runs, clientGone], ['success', 'http://n2', 2, true])
   assert.equal(pending.size, 1)
   disk.isFull = false
   await eventually(() => pending.size === 0)
-  assert.deepEqual(disk.written, [['a', { run: aRun(2), isLeft: true, end }]])
+  assert.deepEqual(disk.written, [['a', { start: { run: aRun(2), expected: 1 }, isLeft: true, end }]])
 })
 
 test('beyond its budget of bytes or jobs a change is seen at once too, but settles only when it is written', async (t) => {
@@ -101,16 +102,17 @@ test('a change that fails while a later one of its job is on the way does not ov
   const pending = pendingOn(t, disk)
   disk.isFull = true
   const goOn = disk.stall()
-  const first = pending.change('a', { run: aRun(2) })
+  const first = pending.change('a', { start: { run: aRun(2), expected: 1 } })
   disk.isFull = false
-  const later = pending.change('a', { run: aRun(3) })
+  const later = pending.change('a', { start: { run: aRun(3), expected: 2 } })
+  const doubled = pending.change('a', { start: { run: aRun(2), expected: 1 } })
   const other = pending.change('b', { isLeft: true })
   goOn()
-  assert.deepEqual(await Promise.all([first, later, other]), [true, true, true])
+  assert.deepEqual(await Promise.all([first, later, doubled, other]), [true, true, false, true])
   await eventually(() => pending.size === 0)
   assert.deepEqual(disk.written, [
     ['b', { isLeft: true }],
-    ['a', { run: aRun(3) }],
+    ['a', { start: { run: aRun(3), expected: 1 } }],
   ])
 })
 

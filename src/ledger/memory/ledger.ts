@@ -90,11 +90,14 @@ export class MemoryLedger implements Ledger {
     this.#dropOverCap()
   }
 
-  async rerun(id: string, run: JobRun): Promise<void> {
-    this.#update(id, run)
+  async startRun(id: string, run: JobRun, expected: number): Promise<boolean> {
+    this.#refuseIfClosed()
+    if (this.#jobs.get(id)?.record.runs !== expected) return false
+    return this.#update(id, run)
   }
 
   async markLeft(id: string): Promise<void> {
+    this.#refuseIfClosed()
     this.#update(id, { clientGone: true })
   }
 
@@ -230,10 +233,11 @@ export class MemoryLedger implements Ledger {
     return end.finishedAt <= steadyClock.expiryMs() - this.#limits.ttlMs
   }
 
-  #update(id: string, change: Partial<JobRecord>): void {
-    this.#refuseIfClosed()
+  #update(id: string, change: Partial<JobRecord>): boolean {
     const entry = this.#jobs.get(id)
-    if (entry && !entry.end) entry.record = { ...entry.record, ...change }
+    if (!entry || entry.end) return false
+    entry.record = { ...entry.record, ...change }
+    return true
   }
 
   #keep(answer: KeptAnswer): void {

@@ -122,8 +122,8 @@ export class SqliteLedger implements Ledger {
     await this.#call('insert', rows, answer ? ANSWERS.rowOf(answer) : null)
   }
 
-  async rerun(id: string, run: JobRun): Promise<void> {
-    await this.#change(id, { run })
+  startRun(id: string, run: JobRun, expected: number): Promise<boolean> {
+    return this.#change(id, { start: { run, expected } })
   }
 
   async markLeft(id: string): Promise<void> {
@@ -236,11 +236,14 @@ export class SqliteLedger implements Ledger {
     return this.#pending.change(id, change).catch(this.#throwFault)
   }
 
-  /** Writes a change of a job in one group; false if the job is final or unknown. */
-  readonly #write = async (id: string, { run, isLeft, end }: JobChange): Promise<boolean> => {
+  /** Writes a change of a job in one group; false if its last part does not apply to the job. */
+  readonly #write = async (id: string, { start, isLeft, end }: JobChange): Promise<boolean> => {
     const options = { patienceMs: CHANGE_PATIENCE_MS }
     const written: Promise<boolean>[] = []
-    if (run) written.push(this.#thread.call('rerun', [id, JOBS.rowOf(run, RUN_FIELDS)], options))
+    if (start) {
+      const { run, expected } = start
+      written.push(this.#thread.call('startRun', [id, JOBS.rowOf(run, RUN_FIELDS), expected], options))
+    }
     if (isLeft) written.push(this.#thread.call('markLeft', [id], options))
     if (end) {
       const { state, finishedAt, result, intermediate = null } = end

@@ -23,7 +23,7 @@ export function prepareStatements(db: DatabaseSync) {
     runningJob: prepare(
       `SELECT seq, octet_length(containers), ifnull(length(request), 0), caller, finished_at FROM jobs WHERE id = ?`,
     ),
-    rerun: prepare(`UPDATE jobs SET ${JOBS.assignments(RUN_FIELDS)} WHERE seq = ?`),
+    startRun: prepare(`UPDATE jobs SET ${JOBS.assignments(RUN_FIELDS)} WHERE seq = ? AND runs = ?`),
     markLeft: prepare('UPDATE jobs SET client_gone = 1 WHERE seq = ?'),
     finish: prepare(
       'UPDATE jobs SET state = ?, finished_at = ?, request = NULL, result = ?, intermediate = ? WHERE seq = ?',

@@ -35,7 +35,7 @@ type ListPage = [ids: string[], isFinished: boolean[], lastSeq: number]
  */
 export const OPERATIONS = {
   insert: 'write',
-  rerun: 'write',
+  startRun: 'write',
   markLeft: 'write',
   finish: 'write',
   receive: 'write',
@@ -113,10 +113,9 @@ export class SqliteStore {
   }
 
   /** `run` are the values of RUN_FIELDS. False, like all changes, where the job is finished or unknown. */
-  rerun(id: string, run: Row): boolean {
+  startRun(id: string, run: Row, expected: number): boolean {
     const job = this.#running(id)
-    if (job) this.#sql.rerun.run(...run, job[0])
-    return job !== undefined
+    return job !== undefined && this.#sql.startRun.run(...run, job[0], expected).changes === 1
   }
 
   markLeft(id: string): boolean {
