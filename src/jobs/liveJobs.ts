@@ -1,5 +1,4 @@
 import { EventEmitter } from 'node:events'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Fleet } from '../fleet/fleet.ts'
 import type { Dispatcher } from '../dispatch/dispatcher.ts'
 import type { Lease } from '../dispatch/lease.ts'
@@ -12,8 +11,6 @@ import { ledgerFault, type JobRecord, type KeptAnswer, type Ledger, type Receive
 import { RequestRoom } from './requestRoom.ts'
 import { steadyClock } from '../base/steadyClock.ts'
 
-/** When to try again what the ledger could not take, ms. */
-const PERSIST_RETRY_MS = 5000
 /** Intermediate results of a running job that are longer, or more of them in all, are told only when it has ended, bytes. */
 const MAX_INTERMEDIATE_BYTES = 64_000
 const MAX_INTERMEDIATE_BYTES_IN_ALL = 64_000_000
@@ -93,11 +90,9 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
 
   /** Takes up the jobs that were unfinished when the gateway ended. */
   async restore(): Promise<number> {
-    const sizes = await this.#ledger.unfinishedSizes()
-    for (const record of await this.#ledger.unfinished()) {
+    for (const { record, bytes: room } of await this.#ledger.unfinished()) {
       const node = this.#fleet.find(record.node) ?? this.#fleet.adopt(parseAddress(record.node))
       const lease = record.kind === 'job' ? this.#dispatcher.restore(node, workKindOf(record.containers)) : undefined
-      const room = sizes.get(record.id) ?? 0
       const job = this.#add(record, node, lease, room, { ranSeconds: secondsSince(record.runStartedAt) })
       this.#room.add(record.caller, room)
       if (!record.clientGone) this.#count(record.caller, 1)
@@ -184,7 +179,7 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
       // It holds a place at the node until its record expires, but the caller is done with it.
       this.#count(job.record.caller, -1)
       job.record = { ...job.record, clientGone: true }
-      void this.#persist(() => this.#ledger.markLeft(job.record.id))
+      this.#ledger.markLeft(job.record.id).catch(ignoreClosedLedger)
     }
     this.emit('follow', job)
   }
@@ -196,9 +191,7 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
     this.#ended(job, end, lagSeconds)
     const kept = { ...end, finishedAt: steadyClock.stampMs() }
     // Until then it is read from here.
-    const forget = (): boolean => this.#jobs.delete(id)
-    const write = (): Promise<boolean> => this.#ledger.finish(id, kept)
-    return write().then(forget, () => this.#persist(write).then(forget))
+    return this.#ledger.finish(id, kept).then(() => this.#jobs.delete(id), ignoreClosedLedger)
   }
 
   /**
@@ -214,12 +207,9 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
     const { id } = job.record
     const isUnfinished = (): boolean => !job.end && this.#jobs.get(id) === job
     const end = { state, finishedAt: steadyClock.stampMs() }
-    let isWritten = false
-    await this.#persist(async () => {
-      if (isUnfinished()) isWritten = await received.finish(id, end)
-    })
+    const isWritten = isUnfinished() && (await received.finish(id, end, isUnfinished).catch(ignoreClosedLedger))
     if (!isWritten) received.drop()
-    if (!isUnfinished()) return
+    if (isWritten === undefined || !isUnfinished()) return
     this.#jobs.delete(id)
     this.#ended(job, { state, result: IN_LEDGER, intermediate: undefined }, lagSeconds)
   }
@@ -237,7 +227,7 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
   /** A run began, perhaps, at a node that did not say so: it counts, and nothing will be heard of it. */
   runLost(job: LiveJob): void {
     job.record = { ...job.record, runs: job.record.runs + 1 }
-    this.#persistRun(job.record.id)
+    this.#recordRun(job.record)
   }
 
   /** The job runs again elsewhere, under its id. */
@@ -254,29 +244,12 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
     const next = this.#add({ ...job.record, ...newRun }, lease.node, lease, job.room)
     this.emit('rerun', next, job.node)
     this.emit('follow', next)
-    this.#persistRun(job.record.id)
+    this.#recordRun(next.record)
   }
 
-  /** Writes where the job runs by then, so that a write that had to wait never undoes a later one. */
-  #persistRun(id: string): void {
-    void this.#persist(async () => {
-      const record = this.#jobs.get(id)?.record
-      if (!record) return
-      const { node, nodeJobId, localAddress, runs, runStartedAt } = record
-      await this.#ledger.rerun(id, { node, nodeJobId, localAddress, runs, runStartedAt })
-    })
-  }
-
-  /** Writes what must not be lost, again and again while the ledger cannot take it. Never rejects. */
-  async #persist(write: () => Promise<unknown>): Promise<void> {
-    for (;;) {
-      try {
-        await write()
-        return
-      } catch {
-        await sleep(PERSIST_RETRY_MS, undefined, { ref: false })
-      }
-    }
+  #recordRun({ id, node, nodeJobId, localAddress, runs, runStartedAt }: JobRecord): void {
+    const run = { node, nodeJobId, localAddress, runs, runStartedAt }
+    this.#ledger.startRun(id, run, runs - 1).catch(ignoreClosedLedger)
   }
 
   /** `ranSeconds`: for how long this run has been going on. */
@@ -320,6 +293,9 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
     else this.#unfinishedOf.delete(key)
   }
 }
+
+/** The ledger holds what it cannot write; it rejects only while the gateway ends, and then the next start finds the job unfinished. */
+function ignoreClosedLedger(): void {}
 
 /** Seconds since a date that an earlier process wrote; a clock that was set back since makes it no younger than now. */
 function secondsSince(epochMs: number): number {

@@ -42,6 +42,12 @@ export interface NewJob {
   readonly request?: Buffer | undefined
 }
 
+export interface UnfinishedJob {
+  readonly record: JobRecord
+  /** What it keeps, as `unfinishedBytes` counts it. */
+  readonly bytes: number
+}
+
 /** How a job ended. The bytes are JSON and are never looked into. */
 export interface JobEnd {
   readonly state: 'success' | 'failed'
@@ -71,8 +77,11 @@ export interface ReceivedResult {
    * part is complete when the first bytes of the other are added.
    */
   add(part: ResultPart, bytes: Buffer): Promise<void>
-  /** Ends the job with what was added, like `Ledger.finish`; may be tried again where it rejects. */
-  finish(id: string, end: Pick<JobEnd, 'state' | 'finishedAt'>): Promise<boolean>
+  /**
+   * Ends the job with what was added, like `Ledger.finish`. While the store cannot be written it waits, and gives up with
+   * false where `isWanted` says at a later attempt that the job has no need of it any more.
+   */
+  finish(id: string, end: Pick<JobEnd, 'state' | 'finishedAt'>, isWanted?: () => boolean): Promise<boolean>
   /** Gives it up. After `finish` it has no effect. */
   drop(): void
 }
@@ -109,16 +118,14 @@ export type JobFilter = 'pending' | 'finished' | 'all'
  * Where jobs are kept. A job is in it, durably, before its client hears of it.
  *
  * While the store cannot be written, `insert` and `nextReqnum` reject with a GatewayFault ERR_LEDGER. Changes to jobs
- * that run already are held in memory instead, seen by all reads, and written when that is possible again; only where
- * too much is held do they reject with ERR_LEDGER too, and want to be tried again later. Whatever cannot be read
- * rejects with ERR_LEDGER. A finished job older than the time to live does not exist, pruned or not. Bytes that are handed
- * in must not change until the promise settles.
+ * that run already are held in memory instead, seen by all reads, and written when that is possible again; where too much
+ * is held they settle only when they are written. The changes of one job are written in the order in which they were
+ * asked for. Whatever cannot be read, and everything after `close`, rejects with ERR_LEDGER. A finished job older than
+ * the time to live does not exist, pruned or not. Bytes that are handed in must not change until the promise settles.
  */
 export interface Ledger {
   /** Every job without a final state, in no particular order. */
-  unfinished(): Promise<JobRecord[]>
-  /** What each of them keeps, as `unfinishedBytes` counts it, by id. */
-  unfinishedSizes(): Promise<ReadonlyMap<string, number>>
+  unfinished(): Promise<UnfinishedJob[]>
   /**
    * Records jobs, and the answer to give if their request comes again; resolves when all of it is durable. An earlier
    * answer under the same key that is still valid stands.
@@ -126,8 +133,11 @@ export interface Ledger {
    * @throws DuplicateJobError if an id is taken; then nothing of it is recorded
    */
   insert(jobs: readonly NewJob[], answer?: KeptAnswer): Promise<void>
-  /** Notes where an unfinished job runs now; a finished or unknown one is left alone. */
-  rerun(id: string, run: JobRun): Promise<void>
+  /**
+   * Notes where an unfinished job runs now, if it was in its run number `expected` until then. False, and nothing is
+   * noted, if it was in another one, or is finished or unknown: the run is not the job's.
+   */
+  startRun(id: string, run: JobRun, expected: number): Promise<boolean>
   /** Notes that the client of an unfinished stream has left. */
   markLeft(id: string): Promise<void>
   /** Gives a job its final state and drops its request. The first final state stands: false if there was one, or no job. */

@@ -13,8 +13,8 @@ import { suite, test } from 'node:test'
 import { runCli, type Ended } from '../config/processes.ts'
 import { aJob } from '../kit/builders/jobs.ts'
 import { eventually, tempDir, type Cleanup } from '../kit/wait.ts'
+import { writeVersion1 } from './version1.ts'
 import { finishedJobs, ledgerPath, LogLines, sqliteAt } from './ledgerKit.ts'
-import { MIGRATIONS } from '../../src/ledger/sqlite/schema.ts'
 
 suite('--backup', () => {
   test('beside a gateway under load holds everything acknowledged before, and nothing stands still', async (t) => {
@@ -73,9 +73,7 @@ suite('--backup', () => {
 
   test('copies a ledger of an older version as it is', async (t) => {
     const path = await ledgerPath(t)
-    const db = new DatabaseSync(path)
-    db.exec(`${MIGRATIONS[0]} PRAGMA application_id = 0x4947574c; PRAGMA user_version = 1`)
-    db.close()
+    writeVersion1(path, [{ record: aJob() }])
     assert.equal((await backup(path, `${path}.copy`)).exitCode, 0)
     for (const file of [path, `${path}.copy`]) {
       const look = new DatabaseSync(file)

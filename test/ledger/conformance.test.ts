@@ -1,12 +1,12 @@
 /** What every ledger does, wherever it keeps jobs. */
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
-import { PIECE_BYTES, type Ledger } from '../../src/ledger/ledger.ts'
+import { PIECE_BYTES, type JobRecord, type JobRun, type Ledger } from '../../src/ledger/ledger.ts'
 import { LongBytes } from '../../src/ledger/longBytes.ts'
 import type { LedgerSettings } from '../../src/ledger/open.ts'
 import { aJob, anAnswer, anEnd } from '../kit/builders/jobs.ts'
 import { eventually, type Cleanup } from '../kit/wait.ts'
-import { DAY_MS, finishedJobs, HOUR_MS, ledgerAt, ledgerPath, wholeOf } from './ledgerKit.ts'
+import { DAY_MS, finishedJobs, HOUR_MS, ledgerAt, ledgerPath, unfinishedIn, wholeOf } from './ledgerKit.ts'
 
 type Open = (t: Cleanup, over?: Partial<LedgerSettings>) => Promise<Ledger>
 
@@ -83,9 +83,27 @@ function jobsAreKept(open: Open): void {
     const record = aJob()
     await ledger.insert([{ record, request: Buffer.from('again') }])
     const run = { node: 'http://n2', nodeJobId: 'other', localAddress: '::1', runs: 2, runStartedAt: Date.now() + 5 }
-    await ledger.rerun(record.id, run)
+    assert.equal(await ledger.startRun(record.id, run, 1), true)
     assert.deepEqual(await ledger.find(record.id), { ...record, ...run })
     assert.equal(String(await ledger.request(record.id)), 'again')
+  })
+
+  test('a run is taken only by a job that is in the run before it, and of two at once the first', async (t) => {
+    const ledger = await open(t)
+    const record = aJob()
+    await ledger.insert([{ record }])
+    const aRun = (node: string, runs: number): JobRun => ({ ...runOf(record), node, nodeJobId: node, runs })
+    assert.deepEqual(
+      await Promise.all([
+        ledger.startRun(record.id, aRun('first', 2), 1),
+        ledger.startRun(record.id, aRun('second', 2), 1),
+        ledger.startRun(record.id, aRun('third', 3), 2),
+        ledger.startRun('unknown', aRun('fourth', 2), 1),
+      ]),
+      [true, false, true, false],
+    )
+    assert.equal(await ledger.startRun(record.id, aRun('late', 2), 1), false)
+    assert.deepEqual(await ledger.find(record.id), { ...record, ...aRun('third', 3) })
   })
 
   test('a stream left by its client is marked', async (t) => {
@@ -103,7 +121,7 @@ function jobsAreKept(open: Open): void {
     await ledger.finish(records[3]!.id, anEnd())
     const expected = records.filter((_, index) => index !== 3)
     const byId = (a: { id: string }, b: { id: string }): number => (a.id < b.id ? -1 : 1)
-    assert.deepEqual((await ledger.unfinished()).sort(byId), expected.sort(byId))
+    assert.deepEqual((await unfinishedIn(ledger)).sort(byId), expected.sort(byId))
   })
 
   test('numbers of a worker grow by one from 1, each given once', async (t) => {
@@ -125,6 +143,10 @@ function jobsAreKept(open: Open): void {
     await assert.rejects(ledger.find('a'), { code: 'ERR_LEDGER' })
     assert.equal(await ledger.probe(), false)
   })
+}
+
+function runOf({ node, nodeJobId, localAddress, runs, runStartedAt }: JobRecord): JobRun {
+  return { node, nodeJobId, localAddress, runs, runStartedAt }
 }
 
 function jobsEnd(open: Open): void {
@@ -160,7 +182,7 @@ function jobsEnd(open: Open): void {
     ]
     assert.deepEqual(await Promise.all(ends), [true, false])
     assert.equal(await ledger.finish(record.id, anEnd()), false)
-    await ledger.rerun(record.id, { ...record, node: 'elsewhere', runs: 2 })
+    assert.equal(await ledger.startRun(record.id, { ...record, node: 'elsewhere', runs: 2 }, 1), false)
     assert.deepEqual(await ledger.find(record.id), { ...record, state: 'failed', finishedAt })
     const [job] = await ledger.read(record.caller, [record.id])
     assert.equal(String(await wholeOf(job?.result)), '"first"')

@@ -10,7 +10,7 @@ import { test } from 'node:test'
 import { PIECE_BYTES } from '../../src/ledger/ledger.ts'
 import { aJob, anAnswer, anEnd } from '../kit/builders/jobs.ts'
 import { eventually, tempDir, within, type Cleanup } from '../kit/wait.ts'
-import { finishedJobs, ledgerPath, sqliteAt, wholeOf } from './ledgerKit.ts'
+import { finishedJobs, ledgerPath, sqliteAt, unfinishedIn, wholeOf } from './ledgerKit.ts'
 
 test('a killed process loses nothing that was acknowledged', async (t) => {
   const path = await ledgerPath(t)
@@ -92,7 +92,7 @@ test('jobs, answers, numbers and sums are there again after a restart', async (t
   await first.close()
 
   const second = await sqliteAt(t, path)
-  assert.deepEqual(await second.unfinished(), [running])
+  assert.deepEqual(await unfinishedIn(second), [running])
   assert.equal(String(await second.request(running.id)), 'request')
   assert.deepEqual(await second.list('10.0.0.1', 'finished'), finished)
   assert.deepEqual(await second.keptAnswer(answer.caller, answer.path, answer.key), answer)

@@ -8,7 +8,7 @@ import { test, type TestContext } from 'node:test'
 import type { Ledger } from '../../src/ledger/ledger.ts'
 import { aJob, anEnd } from '../kit/builders/jobs.ts'
 import { eventually } from '../kit/wait.ts'
-import { ledgerPath, LogLines, sqliteAt, wholeOf } from './ledgerKit.ts'
+import { ledgerPath, LogLines, sqliteAt, unfinishedIn, wholeOf } from './ledgerKit.ts'
 
 const PAGES = 200
 
@@ -52,9 +52,11 @@ test('jobs that run go on while nothing can be written: all reads see it, and it
 
   assert.equal(await ledger.finish(ended, anEnd({ result: big, intermediate })), true)
   assert.equal(await ledger.finish(ended, anEnd()), false)
-  await ledger.rerun(ended, { node: 'late', nodeJobId: 'late', localAddress: '', runs: 2, runStartedAt: 1 })
+  const late = { node: 'late', nodeJobId: 'late', localAddress: '', runs: 2, runStartedAt: 1 }
+  assert.equal(await ledger.startRun(ended, late, 1), false)
   const run = { node: 'http://n2', nodeJobId: 'm'.repeat(30_000), localAddress: '::1', runs: 2, runStartedAt: 5 }
-  await ledger.rerun(moved, run)
+  assert.equal(await ledger.startRun(moved, run, 1), true)
+  assert.equal(await ledger.startRun(moved, run, 1), false)
   await ledger.markLeft(left)
   assert.equal(ledger.health().writable, false)
   assert.ok(ledger.health().held >= 2)
@@ -84,6 +86,23 @@ test('jobs that run go on while nothing can be written: all reads see it, and it
   const [status] = await again.read('10.0.0.1', [ended])
   assert.ok((await wholeOf(status?.result)).equals(big))
   assert.equal((await again.find(moved))?.nodeJobId, run.nodeJobId)
+})
+
+test('a run that could not be written at first never undoes a later one', async (t) => {
+  const path = await ledgerPath(t)
+  const ledger = await sqliteAt(t, path, { maxPages: PAGES })
+  const { ids } = await fill(ledger)
+  const [moved, ...others] = ids as [string, ...string[]]
+  const long = { node: 'http://n2', nodeJobId: 'm'.repeat(30_000), localAddress: '', runs: 2, runStartedAt: 5 }
+  const short = { ...long, node: 'http://n3', nodeJobId: 'm', runs: 3 }
+  assert.deepEqual(await Promise.all([ledger.startRun(moved, long, 1), ledger.startRun(moved, short, 2)]), [true, true])
+  const nodeOf = async (ledger: Ledger): Promise<unknown> => (await ledger.find(moved))?.node
+  assert.equal(await nodeOf(ledger), short.node)
+  for (const id of others.splice(0, 60)) await ledger.finish(id, anEnd({ result: Buffer.from('1') }))
+  await eventually(() => ledger.health().writable && ledger.health().held === 0)
+  assert.equal(await nodeOf(ledger), short.node)
+  await ledger.close()
+  assert.equal(await nodeOf(await sqliteAt(t, path)), short.node)
 })
 
 test('a disk on which there is room again is noticed without new jobs', async (t) => {
@@ -116,7 +135,7 @@ test('a gateway starts on a full disk with the jobs it had', async (t) => {
   await writeFile(join(disk, 'filler'), Buffer.alloc(2e6)).catch(() => {})
   const ledger = await sqliteAt(t, path)
   assert.equal(ledger.health().writable, false)
-  assert.deepEqual(await ledger.unfinished(), [record])
+  assert.deepEqual(await unfinishedIn(ledger), [record])
 })
 
 test('a new ledger on a full disk is refused', async (t) => {

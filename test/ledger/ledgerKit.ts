@@ -1,6 +1,6 @@
 /** Ledgers and logs for the tests of the ledger. */
 import { join } from 'node:path'
-import type { JobEnd, JobStatus, Ledger } from '../../src/ledger/ledger.ts'
+import type { JobEnd, JobRecord, JobStatus, Ledger } from '../../src/ledger/ledger.ts'
 import { LongBytes } from '../../src/ledger/longBytes.ts'
 import { openLedger, type LedgerSettings } from '../../src/ledger/open.ts'
 import { SqliteLedger, type SqliteLedgerOptions } from '../../src/ledger/sqlite/ledger.ts'
@@ -48,6 +48,10 @@ export async function sqliteAt(
   const ledger = await SqliteLedger.open({ path, maxBytes: 1e9, ttlMs: DAY_MS, logger: new LogLines(), ...over })
   t.after(() => ledger.close())
   return ledger
+}
+
+export async function unfinishedIn(ledger: Ledger): Promise<JobRecord[]> {
+  return (await ledger.unfinished()).map(({ record }) => record)
 }
 
 /** A path for a ledger in a directory of its own. */

@@ -76,6 +76,25 @@ suite('while the ledger is open', () => {
     assert.deepEqual(await (await sqliteAt(t, path)).list(record.caller, 'finished'), [record.id])
   })
 
+  test('a received result waits for the file to come back, and is not lost', async (t) => {
+    const path = await ledgerPath(t)
+    const ledger = await sqliteAt(t, path)
+    const [record, moved] = [aJob(), aJob()]
+    await ledger.insert([{ record }, { record: moved }])
+    const [received, unwanted] = [await ledger.receive(record.caller), await ledger.receive(record.caller)]
+    await received.add('result', Buffer.from('"long"'))
+    await rename(path, `${path}.away`)
+    let isWanted = true
+    const end = { state: 'success', finishedAt: Date.now() } as const
+    const finished = Promise.all([received.finish(record.id, end), unwanted.finish(moved.id, end, () => isWanted)])
+    await eventually(() => !ledger.health().writable)
+    assert.deepEqual(await ledger.list(record.caller, 'finished'), [])
+    isWanted = false
+    await rename(`${path}.away`, path)
+    assert.deepEqual(await finished, [true, false])
+    assert.deepEqual(await ledger.list(record.caller, 'finished'), [record.id])
+  })
+
   test('a stop after the log was deleted saves what was acknowledged', async (t) => {
     const path = await ledgerPath(t)
     const ledger = await sqliteAt(t, path)

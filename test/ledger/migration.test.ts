@@ -3,9 +3,9 @@ import assert from 'node:assert/strict'
 import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
 import { answerBytes } from '../../src/ledger/ledger.ts'
-import { SCHEMA_VERSION } from '../../src/ledger/sqlite/schema.ts'
-import { ledgerPath, sqliteAt, wholeOf } from './ledgerKit.ts'
-import { aJob, anEnd } from '../kit/builders/jobs.ts'
+import { MIGRATIONS, SCHEMA_VERSION } from '../../src/ledger/sqlite/schema.ts'
+import { aJob, anAnswer, anEnd } from '../kit/builders/jobs.ts'
+import { ledgerPath, sqliteAt, unfinishedIn, wholeOf } from './ledgerKit.ts'
 import { writeVersion1 } from './version1.ts'
 
 const versionOf = (path: string): unknown => {
@@ -13,6 +13,20 @@ const versionOf = (path: string): unknown => {
   const row = db.prepare('PRAGMA user_version').get()
   db.close()
   return row?.['user_version']
+}
+
+/** Tables with their columns, in no order, and indexes with what they are on. */
+const schemaOf = (path: string): unknown => {
+  const db = new DatabaseSync(path, { readOnly: true })
+  const rowsOf = (sql: string): unknown[] => db.prepare(sql).all()
+  const tables = rowsOf(
+    `SELECT t.name AS table_name, c.name, c.type, c."notnull", c.pk, t.strict, t.wr
+     FROM pragma_table_list AS t JOIN pragma_table_info(t.name) AS c
+     WHERE t.schema = 'main' AND t.name NOT LIKE 'sqlite_%' ORDER BY 1, 2`,
+  )
+  const indexes = rowsOf(`SELECT name, sql FROM sqlite_schema WHERE type = 'index' ORDER BY 1`)
+  db.close()
+  return { tables, indexes }
 }
 
 const keptIn = (path: string): unknown[] => {
@@ -44,7 +58,7 @@ test('a file of version 1 is opened with all its jobs, results, answers, counter
 
   const ledger = await sqliteAt(t, path)
   const byId = (a: { id: string }, b: { id: string }): number => (a.id < b.id ? -1 : 1)
-  assert.deepEqual((await ledger.unfinished()).sort(byId), [running, left].sort(byId))
+  assert.deepEqual((await unfinishedIn(ledger)).sort(byId), [running, left].sort(byId))
   for (const record of [running, left, plain, large, failed]) assert.deepEqual(await ledger.find(record.id), record)
   assert.deepEqual(await ledger.request(running.id), request)
   const { node } = plain
@@ -90,6 +104,27 @@ test('what each caller keeps is summed up from the jobs of a file of version 1',
   assert.deepEqual(keptIn(path), kept)
 })
 
+for (let version = 1; version < SCHEMA_VERSION; version++) {
+  test(`a file of version ${version} gets the tables, columns and indexes of a new file, and keeps its jobs`, async (t) => {
+    const path = await ledgerPath(t)
+    const record = aJob()
+    writeVersion1(path, [{ record, request: Buffer.from('again') }])
+    const db = new DatabaseSync(path)
+    for (const step of MIGRATIONS.slice(0, version - 1)) db.exec(step)
+    db.exec(`PRAGMA user_version = ${version}`)
+    db.close()
+    const ledger = await sqliteAt(t, path)
+    assert.deepEqual(await unfinishedIn(ledger), [record])
+    assert.equal(String(await ledger.request(record.id)), 'again')
+    await ledger.insert([{ record: aJob() }], anAnswer({ key: 'another' }))
+    await ledger.close()
+    const fresh = await ledgerPath(t)
+    await (await sqliteAt(t, fresh)).close()
+    assert.deepEqual(schemaOf(path), schemaOf(fresh))
+    assert.equal(versionOf(fresh), SCHEMA_VERSION)
+  })
+}
+
 test('a step that fails leaves the file as it was, and the gateway does not start', async (t) => {
   const path = await ledgerPath(t)
   const record = aJob()
@@ -104,5 +139,5 @@ test('a step that fails leaves the file as it was, and the gateway does not star
   assert.equal(mended.prepare("SELECT count(*) AS n FROM sqlite_schema WHERE name = 'pieces'").get()?.['n'], 0)
   mended.exec('DROP TABLE kept')
   mended.close()
-  assert.deepEqual(await (await sqliteAt(t, path)).unfinished(), [record])
+  assert.deepEqual(await unfinishedIn(await sqliteAt(t, path)), [record])
 })

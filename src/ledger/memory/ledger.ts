@@ -19,6 +19,7 @@ import {
   type ReadOptions,
   type ReceivedResult,
   type ResultPart,
+  type UnfinishedJob,
 } from '../ledger.ts'
 import { steadyClock } from '../../base/steadyClock.ts'
 import { LongBytes } from '../longBytes.ts'
@@ -63,14 +64,12 @@ export class MemoryLedger implements Ledger {
     this.#pruning = setTimeout(this.#prune, PRUNE_EVERY_MS).unref()
   }
 
-  async unfinished(): Promise<JobRecord[]> {
+  async unfinished(): Promise<UnfinishedJob[]> {
     this.#refuseIfClosed()
-    return [...this.#unfinished].map((id) => this.#entry(id)!.record)
-  }
-
-  async unfinishedSizes(): Promise<ReadonlyMap<string, number>> {
-    this.#refuseIfClosed()
-    return new Map([...this.#unfinished].map((id) => [id, sizeOf(this.#jobs.get(id)!)]))
+    return [...this.#unfinished].map((id) => {
+      const entry = this.#jobs.get(id)!
+      return { record: entry.record, bytes: sizeOf(entry) }
+    })
   }
 
   async insert(jobs: readonly NewJob[], answer?: KeptAnswer): Promise<void> {
@@ -91,11 +90,14 @@ export class MemoryLedger implements Ledger {
     this.#dropOverCap()
   }
 
-  async rerun(id: string, run: JobRun): Promise<void> {
-    this.#update(id, run)
+  async startRun(id: string, run: JobRun, expected: number): Promise<boolean> {
+    this.#refuseIfClosed()
+    if (this.#jobs.get(id)?.record.runs !== expected) return false
+    return this.#update(id, run)
   }
 
   async markLeft(id: string): Promise<void> {
+    this.#refuseIfClosed()
     this.#update(id, { clientGone: true })
   }
 
@@ -231,10 +233,11 @@ export class MemoryLedger implements Ledger {
     return end.finishedAt <= steadyClock.expiryMs() - this.#limits.ttlMs
   }
 
-  #update(id: string, change: Partial<JobRecord>): void {
-    this.#refuseIfClosed()
+  #update(id: string, change: Partial<JobRecord>): boolean {
     const entry = this.#jobs.get(id)
-    if (entry && !entry.end) entry.record = { ...entry.record, ...change }
+    if (!entry || entry.end) return false
+    entry.record = { ...entry.record, ...change }
+    return true
   }
 
   #keep(answer: KeptAnswer): void {

@@ -4,7 +4,7 @@ import { refuseForeignLog } from './foreignLog.ts'
 import { LedgerOpenError } from '../ledger.ts'
 import { lockedError } from './lockHolder.ts'
 import { logPathOf, refuseMissingLog } from './log.ts'
-import { MIGRATIONS, SCHEMA_VERSION } from './schema.ts'
+import { MIGRATIONS, NEWEST_SCHEMA, SCHEMA_VERSION } from './schema.ts'
 
 /** "IGWL": marks the file as a ledger of this gateway and of nobody else. */
 const APPLICATION_ID = 0x4947574c
@@ -106,10 +106,12 @@ function checkIntegrity(db: DatabaseSync, path: string): void {
 
 /** Brings the file to this gateway's version, each step in a transaction of its own with the version that it reaches. */
 function migrate(db: DatabaseSync): void {
-  for (let version = versionOf(db); version < SCHEMA_VERSION; version++) {
-    const marks = `PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${version + 1};`
-    db.exec(`BEGIN IMMEDIATE; ${MIGRATIONS[version]} ${marks} COMMIT`)
+  const step = (sql: string, version: number): void => {
+    const marks = `PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${version};`
+    db.exec(`BEGIN IMMEDIATE; ${sql} ${marks} COMMIT`)
   }
+  if (versionOf(db) === 0) step(NEWEST_SCHEMA, SCHEMA_VERSION)
+  for (let version = versionOf(db); version < SCHEMA_VERSION; version++) step(MIGRATIONS[version - 1]!, version + 1)
 }
 
 function versionOf(db: DatabaseSync): number {

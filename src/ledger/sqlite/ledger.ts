@@ -1,11 +1,13 @@
 import { dirname, resolve } from 'node:path'
 import { Semaphore } from '../../base/semaphore.ts'
 import type { Logger } from '../../base/logger.ts'
+import { ANSWERS, bufferOf, JOBS, RUN_FIELDS } from './columns.ts'
 import { makeFolder } from './folder.ts'
-import { bytesOf, HeldChanges, type JobChange } from '../held.ts'
+import { PendingWrites, type JobChange } from '../pendingWrites.ts'
 import {
   ledgerFault,
   resultGone,
+  JOB_OVERHEAD_BYTES,
   LedgerOpenError,
   PIECE_BYTES,
   type JobEnd,
@@ -20,37 +22,19 @@ import {
   type NewJob,
   type ReadOptions,
   type ReceivedResult,
+  type UnfinishedJob,
 } from '../ledger.ts'
 import { LongBytes } from '../longBytes.ts'
 import { wayOutOf } from './log.ts'
-import { SqliteReceivedResult } from './received.ts'
+import { SqliteReceivedResult, type FinishReceived } from './received.ts'
+import type { ReadBytes } from './resultReader.ts'
 import { INTERMEDIATE_PART, RESULT_PART } from './results.ts'
-import { SqliteThread, StoreError, type BuildOp } from './thread.ts'
-import {
-  FILE_GONE,
-  answerOf,
-  answerRowOf,
-  changeOp,
-  recordOf,
-  rowOf,
-  unpack,
-  type AnswerValue,
-  type JobRow,
-  type ListValue,
-  type PackedBytes,
-  type ReadBytes,
-  type ReadValue,
-  type SizesValue,
-  type StoreReport,
-  type UnfinishedValue,
-} from './wire.ts'
+import type { Operation, SqliteStore } from './store.ts'
+import { SqliteThread, StoreError } from './thread.ts'
+import { FILE_GONE, type StoreReport, type Value } from './wire.ts'
 
-/** How often an unwritable store is tried again. */
-const RETRY_EVERY_MS = 2000
 /** No client waits for changes, so they may wait for something to share a commit with. */
 const CHANGE_PATIENCE_MS = 10
-/** Held changes that are tried at once. */
-const HELD_BATCH = 100
 /** Rows for each step of a walk over many jobs, so that other operations go in between. */
 const PAGE = 1000
 /** Pieces of results that are read at once: whatever else is asked of the thread waits behind these at most. */
@@ -69,19 +53,23 @@ export interface SqliteLedgerOptions extends LedgerLimits {
 export class SqliteLedger implements Ledger {
   readonly #path: string
   readonly #logger: Logger
-  readonly #held = new HeldChanges()
+  readonly #pending: PendingWrites
   readonly #pieceReads = new Semaphore(MAX_PIECE_READS)
   #thread!: SqliteThread
   #report: StoreReport = [0, 0, 0, false, null, null]
   /** Why nothing can be written; `undefined` while it can. */
   #reason: string | undefined
-  #retrying: NodeJS.Timeout | undefined
-  #isWritingHeld = false
-  #isClosing = false
 
   private constructor(path: string, logger: Logger) {
     this.#path = path
     this.#logger = logger
+    const store = {
+      write: this.#write,
+      isTemporary: (error: unknown) => error instanceof StoreError && error.isStoreFault,
+      isWritable: () => this.#reason === undefined,
+      probe: () => this.probe(),
+    }
+    this.#pending = new PendingWrites(store, logger)
   }
 
   /**
@@ -113,49 +101,29 @@ export class SqliteLedger implements Ledger {
     return this.#report[2]
   }
 
-  async unfinished(): Promise<JobRecord[]> {
-    const records: JobRecord[] = []
-    let caller = ''
-    let seq = 0
+  async unfinished(): Promise<UnfinishedJob[]> {
+    const found: UnfinishedJob[] = []
+    let after: [caller: string, seq: number] = ['', 0]
     for (;;) {
-      const after: [string, number] = [caller, seq]
-      const [rows, ...last] = await this.#ask<UnfinishedValue>(() => ['unfinished', ...after, PAGE])
-      for (const row of rows) {
-        const record = this.#held.applyToRecord(recordOf(row))
-        if (record.state === 'running') records.push(record)
+      const rows = await this.#call('unfinished', ...after, PAGE)
+      for (const [seq, bytes, ...row] of rows) {
+        const record = JOBS.itemOf(row)
+        after = [record.caller, seq]
+        const now = this.#pending.applyToRecord(record)
+        if (now.state === 'running') found.push({ record: now, bytes: JOB_OVERHEAD_BYTES + bytes })
       }
-      if (rows.length < PAGE) return records
-      ;[caller, seq] = last
+      if (rows.length < PAGE) return found
     }
   }
 
-  async unfinishedSizes(): Promise<ReadonlyMap<string, number>> {
-    const sizes = new Map<string, number>()
-    let page: SizesValue = [[], '', 0]
-    do {
-      const [, ...after] = page
-      page = await this.#ask<SizesValue>(() => ['unfinishedSizes', ...after, PAGE])
-      for (const [id, bytes] of page[0]) sizes.set(id, bytes)
-    } while (page[0].length === PAGE)
-    return sizes
+  async insert(jobs: readonly NewJob[], answer?: KeptAnswer): Promise<void> {
+    if (this.#thread.isOverloaded) throw ledgerFault('its disk does not keep up')
+    const rows = jobs.map(({ record, request }) => [JOBS.rowOf(record), request ?? null] as const)
+    await this.#call('insert', rows, answer ? ANSWERS.rowOf(answer) : null)
   }
 
-  insert(jobs: readonly NewJob[], answer?: KeptAnswer): Promise<void> {
-    if (this.#thread.isOverloaded) return Promise.reject(ledgerFault('its disk does not keep up'))
-    let bytes = answer?.body.length ?? 0
-    for (const { request } of jobs) bytes += request?.length ?? 0
-    return this.#ask<void>(
-      (packer) => [
-        'insert',
-        jobs.map(({ record, request }) => [rowOf(record), packer.add(request)]),
-        answer ? [answerRowOf(answer), packer.add(answer.bodyHash), packer.add(answer.body)] : null,
-      ],
-      bytes,
-    )
-  }
-
-  async rerun(id: string, run: JobRun): Promise<void> {
-    await this.#change(id, { run })
+  startRun(id: string, run: JobRun, expected: number): Promise<boolean> {
+    return this.#change(id, { start: { run, expected } })
   }
 
   async markLeft(id: string): Promise<void> {
@@ -167,13 +135,16 @@ export class SqliteLedger implements Ledger {
   }
 
   async receive(caller: string): Promise<ReceivedResult> {
-    const seq = await this.#ask<number>(() => ['receive', caller])
-    return new SqliteReceivedResult((build, bytes) => this.#ask(build, bytes), seq)
+    const finish: FinishReceived = (id, end, isWanted = () => true) => {
+      const write = async (): Promise<boolean> => isWanted() && this.#thread.call('finishReceived', [id, ...end])
+      return this.#pending.end(id, write).catch(this.#throwFault)
+    }
+    return new SqliteReceivedResult(this.#call, finish, await this.#call('receive', caller))
   }
 
   async request(id: string): Promise<Buffer | undefined> {
-    const packed = await this.#ask<PackedBytes | null>(() => ['request', id])
-    return packed && !this.#held.get(id)?.end ? unpack(packed, 0) : undefined
+    const bytes = await this.#call('request', id)
+    return bytes && !this.#pending.hasEnded(id) ? bufferOf(bytes) : undefined
   }
 
   async read(
@@ -182,55 +153,52 @@ export class SqliteLedger implements Ledger {
     { withIntermediate = true, inlineBytes = PIECE_BYTES }: ReadOptions = {},
   ): Promise<JobStatus[]> {
     const replyBytes = Math.min(ids.length * READ_BYTES, inlineBytes)
-    const build: BuildOp = () => ['read', caller, ids, withIntermediate, inlineBytes]
-    const [rows, packed] = await this.#ask<ReadValue>(build, 0, replyBytes)
+    const rows = await this.#ask('read', [caller, ids, withIntermediate, inlineBytes], replyBytes)
     return rows.map(([id, state, node, resultBytes, intermediateBytes]) => {
-      const result = this.#bytesOf(id, RESULT_PART, packed, resultBytes)
-      const intermediate = this.#bytesOf(id, INTERMEDIATE_PART, packed, intermediateBytes)
+      const result = this.#bytesOf(id, RESULT_PART, resultBytes)
+      const intermediate = this.#bytesOf(id, INTERMEDIATE_PART, intermediateBytes)
       const status = { id, state, node, ...(result && { result }), ...(intermediate && { intermediate }) }
-      return this.#held.applyToStatus(status, withIntermediate)
+      return this.#pending.applyToStatus(status, withIntermediate)
     })
   }
 
   async find(id: string): Promise<JobRecord | undefined> {
-    const row = await this.#ask<JobRow | null>(() => ['find', id])
-    return row ? this.#held.applyToRecord(recordOf(row)) : undefined
+    const row = await this.#call('find', id)
+    return row ? this.#pending.applyToRecord(JOBS.itemOf(row)) : undefined
   }
 
   async list(caller: string, filter: JobFilter): Promise<string[]> {
     const wanted: string[] = []
-    const onlyUnfinished = filter === 'pending'
     let seq = 0
     do {
-      const after = seq
-      const [ids, isFinished, last] = await this.#ask<ListValue>(() => ['list', caller, onlyUnfinished, after, PAGE])
+      const [ids, isFinished, lastSeq] = await this.#call('list', caller, filter === 'pending', seq, PAGE)
       ids.forEach((id, index) => {
-        const ended = isFinished[index] || this.#held.get(id)?.end !== undefined
+        const ended = isFinished[index] || this.#pending.hasEnded(id)
         if (filter === 'all' || ended === (filter === 'finished')) wanted.push(id)
       })
-      seq = last
+      seq = lastSeq
     } while (seq > 0)
     return wanted
   }
 
   async keptAnswer(caller: string, path: string, key: string): Promise<KeptAnswer | undefined> {
-    const value = await this.#ask<AnswerValue>(() => ['keptAnswer', caller, path, key])
-    return value ? answerOf(value[0], unpack(value[1], 0)!, unpack(value[1], 1)!) : undefined
+    const row = await this.#call('keptAnswer', caller, path, key)
+    return row ? ANSWERS.itemOf(row) : undefined
   }
 
   nextReqnum(worker: string): Promise<number> {
-    return this.#ask<number>(() => ['nextReqnum', worker])
+    return this.#call('nextReqnum', worker)
   }
 
   health(): LedgerHealth {
     const [keptBytes, jobs] = this.#report
     const reason = this.#reason
-    return { writable: reason === undefined, ...(reason && { reason }), keptBytes, jobs, held: this.#held.size }
+    return { writable: reason === undefined, ...(reason && { reason }), keptBytes, jobs, held: this.#pending.size }
   }
 
   async probe(): Promise<boolean> {
     try {
-      await this.#thread.submit(() => ['probe'])
+      await this.#thread.call('probe', [])
       return true
     } catch {
       return false
@@ -238,52 +206,50 @@ export class SqliteLedger implements Ledger {
   }
 
   async close(): Promise<void> {
-    this.#isClosing = true
-    clearTimeout(this.#retrying)
-    await this.#writeHeld()
-    if (this.#held.size > 0) {
-      this.#logger.error('ledger: changes could not be written before the end', { jobs: this.#held.size })
-    }
+    await this.#pending.close(ledgerFault('it is shutting down'))
     await this.#thread.close()
   }
 
-  #bytesOf(id: string, part: number, packed: PackedBytes, [ref, length]: ReadBytes): Buffer | LongBytes | undefined {
-    if (ref >= 0) return unpack(packed, ref)
+  #bytesOf(id: string, part: number, [bytes, length]: ReadBytes): Buffer | LongBytes | undefined {
+    if (bytes) return bufferOf(bytes)
     if (length < 0) return undefined
     const read = async (index: number): Promise<Buffer | undefined> => {
-      const ask = (): Promise<PackedBytes | null> => this.#ask(() => ['piece', id, part, index], 0, PIECE_BYTES)
-      const piece = await this.#pieceReads.run(ask)
-      return piece ? unpack(piece, 0) : undefined
+      const piece = await this.#pieceReads.run(() => this.#ask('piece', [id, part, index], PIECE_BYTES))
+      return piece ? bufferOf(piece) : undefined
     }
     return new LongBytes(length, read, resultGone)
   }
 
-  #ask<Value>(build: BuildOp, bytes?: number, replyBytes?: number): Promise<Value> {
-    return this.#thread.submit<Value>(build, bytes, 0, replyBytes).catch((error: unknown) => {
-      throw this.#faultOf(error)
-    })
+  readonly #call = <Name extends Operation>(name: Name, ...args: Parameters<SqliteStore[Name]>): Promise<Value<Name>> =>
+    this.#ask(name, args)
+
+  #ask<Name extends Operation>(name: Name, args: Parameters<SqliteStore[Name]>, replyBytes = 0): Promise<Value<Name>> {
+    return this.#thread.call(name, args, { replyBytes }).catch(this.#throwFault)
   }
 
-  #faultOf(error: unknown): unknown {
-    if (!(error instanceof StoreError)) return error
-    return ledgerFault(error.isStoreFault ? (this.#reason ?? 'its disk reports an error') : error.message, error)
+  readonly #throwFault = (error: unknown): never => {
+    if (!(error instanceof StoreError)) throw error
+    throw ledgerFault(error.isStoreFault ? (this.#reason ?? 'its disk reports an error') : error.message, error)
   }
 
-  /** Changes a job that runs; if that cannot be written now, it is held. False if the job is final or unknown. */
   #change(id: string, change: JobChange): Promise<boolean> {
-    if (this.#held.get(id)) return new Promise((resolve) => resolve(this.#hold(id, change)))
-    const written = this.#thread.submit<boolean>(changeOp(id, change), bytesOf(change), CHANGE_PATIENCE_MS)
-    return written.catch((error: unknown) => {
-      if (error instanceof StoreError && error.isStoreFault) return this.#hold(id, change, error)
-      throw this.#faultOf(error)
-    })
+    return this.#pending.change(id, change).catch(this.#throwFault)
   }
 
-  #hold(id: string, change: JobChange, cause?: StoreError): boolean {
-    const outcome = this.#held.hold(id, change)
-    if (outcome === 'full') throw ledgerFault('too much waits for its disk', cause)
-    this.#keepRetrying()
-    return outcome === 'held'
+  /** Writes a change of a job in one group; false if its last part does not apply to the job. */
+  readonly #write = async (id: string, { start, isLeft, end }: JobChange): Promise<boolean> => {
+    const options = { patienceMs: CHANGE_PATIENCE_MS }
+    const written: Promise<boolean>[] = []
+    if (start) {
+      const { run, expected } = start
+      written.push(this.#thread.call('startRun', [id, JOBS.rowOf(run, RUN_FIELDS), expected], options))
+    }
+    if (isLeft) written.push(this.#thread.call('markLeft', [id], options))
+    if (end) {
+      const { state, finishedAt, result, intermediate = null } = end
+      written.push(this.#thread.call('finish', [id, state, Math.trunc(finishedAt), result, intermediate], options))
+    }
+    return (await Promise.all(written)).at(-1)!
   }
 
   #onReport(report: StoreReport): void {
@@ -295,7 +261,7 @@ export class SqliteLedger implements Ledger {
     if (writeFailure !== null) this.#becomeUnwritable(writeFailure)
     else if (hasRoom && this.#reason !== undefined) {
       this.#reason = undefined
-      this.#logger.info('ledger: jobs can be recorded again', { held: this.#held.size })
+      this.#logger.info('ledger: jobs can be recorded again', { held: this.#pending.size })
     }
   }
 
@@ -310,41 +276,6 @@ export class SqliteLedger implements Ledger {
       if (reason === FILE_GONE) this.#logger.error(wayOutOf(this.#path))
     }
     this.#reason = reason
-    this.#keepRetrying()
-  }
-
-  #keepRetrying(): void {
-    if (this.#isClosing) return
-    this.#retrying ??= setTimeout(() => void this.#retry(), RETRY_EVERY_MS).unref()
-  }
-
-  async #retry(): Promise<void> {
-    if (this.#reason !== undefined) await this.probe()
-    if (this.#reason === undefined) await this.#writeHeld()
-    this.#retrying = undefined
-    if (this.#reason !== undefined || this.#held.size > 0) this.#keepRetrying()
-  }
-
-  /** Writes what is held, until something cannot be written. */
-  async #writeHeld(): Promise<void> {
-    if (this.#isWritingHeld) return
-    this.#isWritingHeld = true
-    const changes = this.#held.entries()
-    while (changes.length > 0) {
-      const outcomes = await Promise.all(changes.splice(0, HELD_BATCH).map((entry) => this.#writeOneHeld(...entry)))
-      if (outcomes.includes(false)) break
-    }
-    this.#isWritingHeld = false
-  }
-
-  async #writeOneHeld(id: string, change: JobChange): Promise<boolean> {
-    try {
-      await this.#thread.submit<boolean>(changeOp(id, change), bytesOf(change))
-    } catch (error) {
-      if (!(error instanceof StoreError) || error.isStoreFault) return false
-      this.#logger.error('ledger: a change was given up', { job: id, error: error.message })
-    }
-    this.#held.written(id, change)
-    return true
+    this.#pending.keepTrying()
   }
 }

@@ -1,18 +1,23 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { PIECE_BYTES, type JobState } from '../ledger.ts'
 import { RESULT_PART, type ResultStore } from './results.ts'
-import {
-  Packer,
-  packForTransfer,
-  type PackedBytes,
-  type ReadBytes,
-  type ReadOp,
-  type ReadRow,
-  type ReadValue,
-} from './wire.ts'
 import { preparerFor } from './rows.ts'
 
 type Blob = Uint8Array | null
+/** Bytes that are too long to be read along have their length alone; where there are none the length is -1. */
+export type ReadBytes = [bytes: Blob, length: number]
+type ReadRow = [id: string, state: JobState, node: string, result: ReadBytes, intermediate: ReadBytes]
+
+export interface ReadQuery {
+  readonly caller: string
+  readonly ids: readonly string[]
+  readonly withIntermediate: boolean
+  /** At most this is read along, for all jobs together. */
+  readonly inlineBytes: number
+  /** What ended before is not there any more. */
+  readonly expired: number
+}
+
 type Row = [
   ...[seq: number, state: JobState, node: string],
   ...[result: Blob, resultBytes: number | null, intermediate: Blob, intermediateBytes: number | null],
@@ -31,16 +36,13 @@ export class ResultReader {
     this.#results = results
   }
 
-  /** A caller's jobs; `transfers` gets the buffer that the value holds. */
-  read(op: ReadOp & { 0: 'read' }, expired: number, transfers: ArrayBuffer[]): ReadValue {
-    const [, caller, ids, withIntermediate, inlineBytes] = op
-    const packer = new Packer()
+  /** A caller's jobs. */
+  read({ caller, ids, withIntermediate, inlineBytes, expired }: ReadQuery): ReadRow[] {
     const found: ReadRow[] = []
     let left = inlineBytes
     const inline = (bytes: Blob, length: number | null): ReadBytes => {
-      if (!bytes) return [-1, length ?? -1]
-      left -= bytes.length
-      return [packer.add(bytes), bytes.length]
+      left -= bytes?.length ?? 0
+      return [bytes, length ?? -1]
     }
     for (const id of ids) {
       const limits = [left, withIntermediate ? left : -1] as const
@@ -52,20 +54,17 @@ export class ResultReader {
       found.push([
         ...([id, state, node] as const),
         inline(result, resultLength),
-        withIntermediate ? inline(intermediate, intermediateLength) : [-1, -1],
+        withIntermediate ? inline(intermediate, intermediateLength) : [null, -1],
       ])
     }
-    const packed = packer.pack()
-    transfers.push(packed[0])
-    return [found, packed]
+    return found
   }
 
   /** One piece of a finished job's result; null where it is not kept any more. */
-  piece([, id, part, number]: ReadOp & { 0: 'piece' }, transfers: ArrayBuffer[]): PackedBytes | null {
+  piece(id: string, part: number, number: number): Blob {
     const range = part === RESULT_PART ? this.#sql.rangeOfResult : this.#sql.rangeOfIntermediate
     const row = range.get(number * PIECE_BYTES + 1, PIECE_BYTES, id) as [number, Blob] | undefined
-    const piece = row && (row[1] ?? this.#results.piece(row[0], part, number))
-    return piece ? packForTransfer(transfers, piece) : null
+    return (row && (row[1] ?? this.#results.piece(row[0], part, number))) ?? null
   }
 }
 

@@ -1,27 +1,25 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { PIECE_BYTES } from '../ledger.ts'
+import type { KeptCounts } from './kept.ts'
 import { preparerFor } from './rows.ts'
 
 /** The two parts of a result, as in the column `part`. */
 export const RESULT_PART = 0
 export const INTERMEDIATE_PART = 1
 
-/** Counts bytes of a caller that were added, or removed where below 0; `fixed` are those of results without a job. */
-type CountBytes = (caller: string, removable: number, fixed: number) => void
-
 /** Results that are kept in pieces: see the schema. Writes must run in a transaction. */
 export class ResultStore {
   readonly #sql: ReturnType<typeof prepareAll>
-  readonly #count: CountBytes
+  readonly #kept: KeptCounts
   /**
    * Results with an owner who may still add to them or end a job with them, and their callers. The rest of those without
    * a job is left over.
    */
   readonly #owned = new Map<number, string>()
 
-  constructor(db: DatabaseSync, count: CountBytes) {
+  constructor(db: DatabaseSync, kept: KeptCounts) {
     this.#sql = prepareAll(db)
-    this.#count = count
+    this.#kept = kept
   }
 
   /** Begins a result; it stays until its owner releases it. */
@@ -41,14 +39,14 @@ export class ResultStore {
     const caller = this.#owned.get(result)
     if (caller === undefined) throw new Error('The result was given up')
     this.#sql.add.run(result, part, number, bytes)
-    this.#count(caller, 0, bytes.length)
+    this.#kept.count(caller, 0, bytes.length)
   }
 
   /** Makes it the result of a job. */
   attach(result: number, job: number, resultBytes: number, intermediateBytes: number | null): void {
     const [caller] = this.#sql.attach.get(job, resultBytes, intermediateBytes, result) as unknown as [string]
     const bytes = resultBytes + (intermediateBytes ?? 0)
-    this.#count(caller, bytes, -bytes)
+    this.#kept.count(caller, bytes, -bytes)
   }
 
   /** Keeps bytes that are in memory as the result of a job. */
@@ -79,7 +77,7 @@ export class ResultStore {
     if (!row) return
     const [caller, resultBytes, intermediateBytes] = row
     const bytes = resultBytes + (intermediateBytes ?? 0)
-    this.#count(caller, -bytes, bytes)
+    this.#kept.count(caller, -bytes, bytes)
   }
 
   /** Removes pieces that belong to nobody, until the time is over; returns how many rows. */
@@ -90,7 +88,7 @@ export class ResultStore {
       const pieces = this.#sql.piecesOf.all(result, limit) as unknown as [seq: number, bytes: number][]
       for (const [seq, bytes] of pieces) {
         this.#sql.removePiece.run(seq)
-        this.#count(caller, 0, -bytes)
+        this.#kept.count(caller, 0, -bytes)
         removed++
         if (!hasTime()) return removed
       }

@@ -8,3 +8,11 @@ export function preparerFor(db: DatabaseSync): (sql: string) => StatementSync {
     return statement
   }
 }
+
+export function rowOf<Row>(statement: StatementSync, ...values: (string | number)[]): Row | undefined {
+  return statement.get(...values) as Row | undefined
+}
+
+export function rowsOf<Row>(statement: StatementSync, ...values: (string | number)[]): Row[] {
+  return statement.all(...values) as unknown as Row[]
+}

@@ -1,51 +1,71 @@
-/** Version 1. `seq` is the order of arrival. The blobs come last, so that reading the rest never touches their overflow pages. */
-const CREATE = `
+import { ANSWERS, JOBS } from './columns.ts'
+
+/**
+ * The tables of a new file. `seq` is the order of arrival. The blobs come last, so that reading the rest never touches
+ * their overflow pages.
+ *
+ * - `results` and `pieces`: see version 2; `log_marks`: see versions 3 and 5; `kept` and `shares`: see version 4.
+ * - `totals` are the number of jobs and the bytes of all shares.
+ */
+export const NEWEST_SCHEMA = `
   CREATE TABLE jobs (
-    seq INTEGER PRIMARY KEY,
-    id TEXT NOT NULL,
-    caller TEXT NOT NULL,
-    client_address TEXT NOT NULL,
-    kind TEXT NOT NULL,
-    containers TEXT NOT NULL,
-    created_at INTEGER NOT NULL,
-    failover INTEGER NOT NULL,
-    cost REAL,
-    client_gone INTEGER NOT NULL,
-    node TEXT NOT NULL,
-    node_job_id TEXT NOT NULL,
-    local_address TEXT NOT NULL,
-    runs INTEGER NOT NULL,
-    run_started_at INTEGER NOT NULL,
-    state TEXT NOT NULL,
-    finished_at INTEGER,
-    request BLOB,
-    result BLOB,
-    intermediate BLOB
+    seq INTEGER PRIMARY KEY, ${JOBS.definitions},
+    request BLOB, result BLOB, intermediate BLOB
   ) STRICT;
   CREATE UNIQUE INDEX jobs_by_id ON jobs(id);
   CREATE INDEX jobs_by_caller ON jobs(caller);
   CREATE INDEX jobs_unfinished ON jobs(caller) WHERE finished_at IS NULL;
   CREATE INDEX jobs_finished ON jobs(finished_at) WHERE finished_at IS NOT NULL;
+  CREATE INDEX jobs_finished_by_caller ON jobs(caller, finished_at) WHERE finished_at IS NOT NULL;
 
-  CREATE TABLE answers (
-    seq INTEGER PRIMARY KEY,
+  CREATE TABLE results (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
     caller TEXT NOT NULL,
-    path TEXT NOT NULL,
-    key TEXT NOT NULL,
-    status INTEGER NOT NULL,
-    content_type TEXT NOT NULL,
-    node TEXT,
-    created_at INTEGER NOT NULL,
-    body_hash BLOB NOT NULL,
-    body BLOB NOT NULL
+    job INTEGER,
+    result_bytes INTEGER NOT NULL,
+    intermediate_bytes INTEGER
   ) STRICT;
+  CREATE UNIQUE INDEX results_by_job ON results(job) WHERE job IS NOT NULL;
+  CREATE INDEX results_without_job ON results(seq) WHERE job IS NULL;
+  CREATE TABLE pieces (
+    seq INTEGER PRIMARY KEY,
+    result INTEGER NOT NULL,
+    part INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    bytes BLOB NOT NULL
+  ) STRICT;
+  CREATE UNIQUE INDEX pieces_in_order ON pieces(result, part, number);
+
+  CREATE TABLE answers (seq INTEGER PRIMARY KEY, ${ANSWERS.definitions}) STRICT;
   CREATE UNIQUE INDEX answers_by_key ON answers(caller, path, key);
   CREATE INDEX answers_by_age ON answers(created_at);
+  CREATE INDEX answers_by_caller ON answers(caller, created_at);
+
+  CREATE TABLE kept (
+    caller TEXT PRIMARY KEY,
+    share TEXT NOT NULL,
+    removable INTEGER NOT NULL,
+    fixed INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX kept_by_share ON kept(share, removable) WHERE removable > 0;
+  CREATE TABLE shares (
+    share TEXT PRIMARY KEY,
+    bytes INTEGER NOT NULL,
+    removable INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX shares_by_size ON shares(bytes) WHERE removable > 0;
 
   CREATE TABLE reqnums (worker TEXT PRIMARY KEY, last INTEGER NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE totals (one INTEGER PRIMARY KEY, jobs INTEGER NOT NULL, bytes INTEGER NOT NULL) STRICT;
   INSERT INTO totals VALUES (1, 0, 0);
   CREATE TABLE probe (seq INTEGER PRIMARY KEY, filler BLOB NOT NULL) STRICT;
+  CREATE TABLE log_marks (
+    one INTEGER PRIMARY KEY,
+    expected INTEGER NOT NULL,
+    seen INTEGER NOT NULL,
+    file BLOB NOT NULL
+  ) STRICT;
+  INSERT INTO log_marks VALUES (1, 0, 0, randomblob(16));
 `
 
 /**
@@ -151,8 +171,11 @@ const FILE_IDENTITY = `
   UPDATE log_marks SET file = randomblob(16);
 `
 
-/** Step n brings a file of version n to version n + 1. Steps that were released never change; new ones are added. */
-export const MIGRATIONS: readonly string[] = [CREATE, PIECES_AND_CALLERS, LOG_MARKS, SHARES, FILE_IDENTITY]
+/**
+ * Step n brings a file of version n + 1 to version n + 2. Steps that were released never change; a new one is added for
+ * each change of NEWEST_SCHEMA.
+ */
+export const MIGRATIONS: readonly string[] = [PIECES_AND_CALLERS, LOG_MARKS, SHARES, FILE_IDENTITY]
 
 /** A file of a later version was written by a newer gateway. */
-export const SCHEMA_VERSION = MIGRATIONS.length
+export const SCHEMA_VERSION = MIGRATIONS.length + 1

@@ -1,14 +1,17 @@
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { DuplicateJobError, ledgerFault, LedgerOpenError } from '../ledger.ts'
+import type { Operation, SqliteStore } from './store.ts'
 import {
-  Packer,
+  bytesIn,
+  packBytes,
+  type Call,
   type FailureKind,
   type FromWorker,
-  type Op,
   type OpenedMessage,
   type StoreReport,
   type ToWorker,
+  type Value,
   type WorkerSettings,
 } from './wire.ts'
 
@@ -19,9 +22,6 @@ const MAX_GROUP_OPS = 500
 const MAX_GROUP_BYTES = 8 * 1024 * 1024
 /** More than this waiting means that the disk does not keep up; new jobs are then refused. */
 const MAX_QUEUED_BYTES = 256 * 1024 * 1024
-
-/** Puts an operation's byte strings into its group and says what to send. */
-export type BuildOp = (packer: Packer) => Op
 
 /** An operation that the store refused; `isStoreFault` unless it can never succeed. */
 export class StoreError extends Error {
@@ -42,11 +42,18 @@ export interface ThreadHooks {
   readonly onDeath: (error: Error) => void
 }
 
-interface QueuedOp {
-  readonly build: BuildOp
+/** When a call goes, and with what. */
+interface CallOptions {
+  /** How long it may wait for others to share a commit with. */
+  readonly patienceMs?: number
+  /** About how many bytes its value has. */
+  readonly replyBytes?: number
+}
+
+interface QueuedCall extends Required<CallOptions> {
+  readonly call: Call
+  /** Bytes in its arguments. */
   readonly bytes: number
-  readonly replyBytes: number
-  readonly patienceMs: number
   readonly resolve: (value: never) => void
   readonly reject: (error: Error) => void
 }
@@ -59,9 +66,9 @@ export class SqliteThread {
   readonly #worker: Worker
   readonly #hooks: ThreadHooks
   readonly #ended: Promise<void>
-  #queue: QueuedOp[] = []
+  #queue: QueuedCall[] = []
   #queuedBytes = 0
-  #underWay: QueuedOp[] = []
+  #underWay: QueuedCall[] = []
   #lastSentAt = -Infinity
   #timer: NodeJS.Timeout | undefined
   /** When the next group goes; on the clock of `performance.now`. */
@@ -98,15 +105,21 @@ export class SqliteThread {
   }
 
   /**
-   * Resolves with the operation's value once its group is committed. `bytes` is what its byte strings take, `replyBytes`
-   * about what those of its value do; with `patienceMs` it may wait that long for others to go with.
+   * Calls a method of the store; resolves with its value once its group is committed. Arrays among the arguments are the
+   * thread's from then on.
    *
    * @throws DuplicateJobError, StoreError
    */
-  submit<Value>(build: BuildOp, bytes = 0, patienceMs = 0, replyBytes = 0): Promise<Value> {
-    return new Promise<Value>((resolve, reject) => {
+  call<Name extends Operation>(
+    name: Name,
+    args: Parameters<SqliteStore[Name]>,
+    { patienceMs = 0, replyBytes = 0 }: CallOptions = {},
+  ): Promise<Value<Name>> {
+    return new Promise<Value<Name>>((resolve, reject) => {
       if (this.#endedBecause) return reject(this.#endedBecause)
-      this.#queue.push({ build, bytes, replyBytes, patienceMs, resolve, reject })
+      const call = [name, ...args] as unknown as Call
+      const bytes = bytesIn(args)
+      this.#queue.push({ call, bytes, replyBytes, patienceMs, resolve, reject })
       this.#queuedBytes += bytes
       this.#schedule(patienceMs)
     })
@@ -118,7 +131,7 @@ export class SqliteThread {
 
   /** Closes the database and ends the thread; what was submitted before is done first. */
   async close(): Promise<void> {
-    await this.submit(() => ['find', '']).catch(() => {})
+    await this.call('find', ['']).catch(() => {})
     this.#endedBecause ??= ledgerFault('it is shutting down')
     this.#worker.ref()
     this.#worker.postMessage('close' satisfies ToWorker)
@@ -142,14 +155,13 @@ export class SqliteThread {
     if (group.length === 0) return
     this.#underWay = group
     this.#lastSentAt = performance.now()
-    const packer = new Packer()
-    const ops = group.map((op) => op.build(packer))
-    const packed = packer.pack()
+    const calls = group.map(({ call }) => call)
+    const buffers = packBytes(calls)
     this.#worker.ref()
-    this.#worker.postMessage([ops, packed] satisfies ToWorker, [packed[0]])
+    this.#worker.postMessage(calls satisfies ToWorker, buffers)
   }
 
-  #takeGroup(): QueuedOp[] {
+  #takeGroup(): QueuedCall[] {
     let bytes = 0
     let count = 0
     while (count < this.#queue.length && count < MAX_GROUP_OPS) {

@@ -1,92 +1,23 @@
-import type { JobChange } from '../held.ts'
-import type { JobKind, JobRecord, JobState, KeptAnswer } from '../ledger.ts'
+import type { LedgerLimits } from '../ledger.ts'
+import type { Operation, SqliteStore } from './store.ts'
 
 // What passes between the main thread and the one that owns the database. A message costs some 10 µs of each thread and
-// an operation in it about 1 µs, hence groups of operations, flat arrays, and all bytes of a group in one buffer.
+// an operation in it about 1 µs, hence groups of calls, flat arrays, and all bytes of a message in one buffer.
 
-/** Which of the group's byte strings; -1 for none. */
-export type BytesRef = number
+/** A call of a method of the store. Arguments and values are arrays and plain values: their bytes are found in arrays only. */
+export type Call<Name extends Operation = Operation> = {
+  [Each in Name]: [name: Each, ...args: Parameters<SqliteStore[Each]>]
+}[Name]
+export type Value<Name extends Operation> = ReturnType<SqliteStore[Name]>
+export type CallStore = <Name extends Operation>(
+  name: Name,
+  ...args: Parameters<SqliteStore[Name]>
+) => Promise<Value<Name>>
 
-/** The columns of a job in the order of `JOB_COLUMNS`; flags are 0 or 1. */
-export type JobRow = [
-  id: string,
-  caller: string,
-  clientAddress: string,
-  kind: JobKind,
-  containers: string,
-  createdAt: number,
-  failover: number,
-  cost: number | null,
-  clientGone: number,
-  node: string,
-  nodeJobId: string,
-  localAddress: string,
-  runs: number,
-  runStartedAt: number,
-  state: JobState,
-  finishedAt: number | null,
-]
+/** What the thread is told: a group of calls, or to close the database and end. */
+export type ToWorker = Call[] | 'close'
 
-export const JOB_COLUMNS = `id, caller, client_address, kind, containers, created_at, failover, cost, client_gone,
-  node, node_job_id, local_address, runs, run_started_at, state, finished_at`
-
-export type AnswerRow = [
-  caller: string,
-  path: string,
-  key: string,
-  status: number,
-  contentType: string,
-  node: string | null,
-  createdAt: number,
-]
-
-export const ANSWER_COLUMNS = 'caller, path, key, status, content_type, node, created_at'
-
-type RunRow = [node: string, nodeJobId: string, localAddress: string, runs: number, runStartedAt: number]
-/** `received`: the result is one that was received in pieces. */
-type EndRow = [
-  state: JobState,
-  finishedAt: number,
-  result: BytesRef,
-  intermediate: BytesRef,
-  received: ReceivedRow | null,
-]
-type ReceivedRow = [result: number, resultBytes: number, intermediateBytes: number | null]
-
-/** Operations that need a transaction. */
-export type WriteOp =
-  | [
-      name: 'insert',
-      jobs: [row: JobRow, request: BytesRef][],
-      answer: [row: AnswerRow, bodyHash: BytesRef, body: BytesRef] | null,
-    ]
-  | [name: 'change', id: string, run: RunRow | null, isLeft: boolean, end: EndRow | null]
-  | [name: 'receive', caller: string]
-  | [name: 'addPiece', result: number, part: number, number: number, bytes: BytesRef]
-  | [name: 'nextReqnum', worker: string]
-  | [name: 'probe']
-
-/** Operations that see what the writes of their group have left. */
-export type ReadOp =
-  | [name: 'unfinished', afterCaller: string, afterSeq: number, limit: number]
-  | [name: 'unfinishedSizes', afterCaller: string, afterSeq: number, limit: number]
-  | [name: 'request', id: string]
-  | [name: 'read', caller: string, ids: readonly string[], withIntermediate: boolean, inlineBytes: number]
-  | [name: 'piece', id: string, part: number, number: number]
-  | [name: 'release', result: number]
-  | [name: 'find', id: string]
-  | [name: 'list', caller: string, onlyUnfinished: boolean, afterSeq: number, limit: number]
-  | [name: 'keptAnswer', caller: string, path: string, key: string]
-
-export type Op = WriteOp | ReadOp
-
-/** `ends[i]` is where byte string `i` ends in `bytes`; it begins where the one before it ends. */
-export type PackedBytes = [bytes: ArrayBuffer, ends: number[]]
-
-/** What the thread is told: a group of operations to do, or to close the database and end. */
-export type ToWorker = [ops: Op[], packed: PackedBytes] | 'close'
-
-/** Why one operation failed: its id was taken, the store cannot be read or written, or it can never succeed. */
+/** Why one call failed: its id was taken, the store cannot be read or written, or it can never succeed. */
 export type FailureKind = 'duplicate' | 'store' | 'invalid'
 
 /** The thread's first message: why it will not serve, or null, and what does not work although it serves. */
@@ -112,114 +43,46 @@ export type StoreReport = [
   pruneFailure: string | null,
 ]
 
-/** All later messages of the thread: one value for each operation of the group under way, or none but a report. */
+/** All later messages of the thread: one value for each call of the group under way, or none but a report. */
 export type FromWorker = [values: unknown[] | null, failures: Failure[], report: StoreReport]
 export type Failure = [index: number, kind: FailureKind, message: string]
 
-export interface WorkerSettings {
+export interface WorkerSettings extends LedgerLimits {
   readonly path: string
-  readonly maxBytes: number
-  readonly ttlMs: number
   /** Ceiling for the file in pages of 4096 bytes; stands in for a full disk. */
   readonly maxPages?: number
 }
 
-/** Bytes that are too long to be read along have their length and no `ref`; where there are none the length is -1. */
-export type ReadBytes = [ref: BytesRef, length: number]
-export type ReadRow = [id: string, state: JobState, node: string, result: ReadBytes, intermediate: ReadBytes]
-export type ReadValue = [rows: ReadRow[], packed: PackedBytes]
-export type ListValue = [ids: string[], isFinished: boolean[], lastSeq: number]
-export type UnfinishedValue = [rows: JobRow[], lastCaller: string, lastSeq: number]
-export type SizesValue = [sizes: [id: string, bytes: number][], lastCaller: string, lastSeq: number]
-export type AnswerValue = [row: AnswerRow, packed: PackedBytes] | null
-
-export function rowOf(record: JobRecord): JobRow {
-  return [
-    record.id,
-    record.caller,
-    record.clientAddress,
-    record.kind,
-    JSON.stringify(record.containers),
-    Math.trunc(record.createdAt),
-    record.failover ? 1 : 0,
-    record.cost ?? null,
-    record.clientGone ? 1 : 0,
-    record.node,
-    record.nodeJobId,
-    record.localAddress,
-    record.runs,
-    Math.trunc(record.runStartedAt),
-    'running',
-    null,
-  ]
+/** How long all byte strings in a value are together. */
+export function bytesIn(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 0
+  if (value instanceof Uint8Array) return value.length
+  let sum = 0
+  if (Array.isArray(value)) for (const part of value) sum += bytesIn(part)
+  return sum
 }
 
-export function recordOf(row: JobRow): JobRecord {
-  const [id, caller, clientAddress, kind, containers, createdAt, failover, cost, clientGone] = row
-  const [, , , , , , , , , node, nodeJobId, localAddress, runs, runStartedAt, state, finishedAt] = row
-  return {
-    ...{ id, caller, clientAddress, kind, createdAt, node, nodeJobId, localAddress, runs, runStartedAt, state },
-    containers: JSON.parse(containers) as string[],
-    failover: failover === 1,
-    ...(cost !== null && { cost }),
-    ...(clientGone === 1 && { clientGone: true }),
-    ...(finishedAt !== null && { finishedAt }),
+/**
+ * Copies all byte strings in a message into one buffer, puts views of it in their place, and returns it for the list of
+ * what changes threads with the message.
+ */
+export function packBytes(message: unknown[]): ArrayBuffer[] {
+  const buffer = new ArrayBuffer(bytesIn(message))
+  packInto(buffer, 0, message)
+  return [buffer]
+}
+
+function packInto(buffer: ArrayBuffer, start: number, message: unknown[]): number {
+  let at = start
+  for (let index = 0; index < message.length; index++) {
+    const part = message[index]
+    if (typeof part !== 'object' || part === null) continue
+    if (part instanceof Uint8Array) {
+      const view = new Uint8Array(buffer, at, part.length)
+      view.set(part)
+      message[index] = view
+      at += part.length
+    } else if (Array.isArray(part)) at = packInto(buffer, at, part)
   }
-}
-
-export function answerRowOf(answer: KeptAnswer): AnswerRow {
-  const { caller, path, key, status, contentType, node, createdAt } = answer
-  return [caller, path, key, status, contentType, node ?? null, Math.trunc(createdAt)]
-}
-
-export function answerOf(row: AnswerRow, bodyHash: Buffer, body: Buffer): KeptAnswer {
-  const [caller, path, key, status, contentType, node, createdAt] = row
-  return { caller, path, key, bodyHash, status, contentType, body, ...(node !== null && { node }), createdAt }
-}
-
-/** Gathers byte strings, then copies them into one buffer that can change threads without another copy. */
-export class Packer {
-  readonly #parts: Uint8Array[] = []
-  readonly #ends: number[] = []
-  #length = 0
-
-  add(part: Uint8Array | null | undefined): BytesRef {
-    if (!part) return -1
-    this.#length += part.length
-    this.#ends.push(this.#length)
-    return this.#parts.push(part) - 1
-  }
-
-  pack(): PackedBytes {
-    const bytes = new Uint8Array(this.#length)
-    this.#parts.forEach((part, index) => bytes.set(part, this.#ends[index - 1] ?? 0))
-    return [bytes.buffer, this.#ends]
-  }
-}
-
-/** Packs byte strings whose buffer changes threads with the message. */
-export function packForTransfer(transfers: ArrayBuffer[], ...parts: Uint8Array[]): PackedBytes {
-  const packer = new Packer()
-  for (const part of parts) packer.add(part)
-  const packed = packer.pack()
-  transfers.push(packed[0])
-  return packed
-}
-
-/** A view of one packed byte string. */
-export function unpack([bytes, ends]: PackedBytes, ref: BytesRef): Buffer | undefined {
-  if (ref < 0) return undefined
-  const start = ends[ref - 1] ?? 0
-  return Buffer.from(bytes, start, ends[ref]! - start)
-}
-
-/** The operation that writes a change of a job. */
-export function changeOp(id: string, { run, isLeft = false, end }: JobChange): (packer: Packer) => Op {
-  return (packer) => [
-    'change',
-    id,
-    run ? [run.node, run.nodeJobId, run.localAddress, run.runs, Math.trunc(run.runStartedAt)] : null,
-    isLeft,
-    end ? [end.state, Math.trunc(end.finishedAt), packer.add(end.result), packer.add(end.intermediate), null] : null,
-  ]
+  return at
 }

@@ -6,34 +6,25 @@ import { writeCopy } from './backup/writeCopy.ts'
 import { FileIdentity } from './fileIdentity.ts'
 import { INVALID_CODES, openError, openFile, SQLITE, sqliteCode } from './file.ts'
 import { logPathOf, SqliteLog } from './log.ts'
-import { SqliteStore } from './store.ts'
+import { Pruner } from './pruner.ts'
+import { OPERATIONS, SqliteStore, type Operation } from './store.ts'
 import {
   FILE_GONE,
+  packBytes,
+  type Call,
   type Failure,
   type FailureKind,
   type FromWorker,
-  type Op,
   type OpenedMessage,
-  type PackedBytes,
-  type ReadOp,
   type StoreReport,
   type ToWorker,
   type WorkerSettings,
-  type WriteOp,
 } from './wire.ts'
 
 // The thread that owns the database. It does one group of operations at a time, in the order in which groups come, and
-// prunes in small steps between them.
+// small steps of pruning go in between.
 
-const PRUNE_EVERY_MS = 1000
-const PRUNE_STEP_ROWS = 200
-/** A step removes row after row until this is over; a single large one may take longer. */
-const PRUNE_STEP_MS = 4
-const PRUNE_ROWS_AT_ONCE = 20
-
-const READS: ReadonlySet<Op[0]> = new Set<ReadOp[0]>([
-  ...(['unfinished', 'unfinishedSizes', 'request', 'read', 'piece', 'release', 'find', 'list', 'keptAnswer'] as const),
-])
+type AnyMethods = Record<Operation, (...args: unknown[]) => unknown>
 
 /** A file that SQLite would go on writing although nobody could find it again. */
 class FileGoneError extends Error {
@@ -45,15 +36,14 @@ class FileGoneError extends Error {
 class LedgerWorker {
   readonly #store: SqliteStore
   readonly #log: SqliteLog
+  readonly #pruner: Pruner
   readonly #identity: FileIdentity
   readonly backups: BackupServer
   readonly #maxBytes: number
-  #isPruning = false
   /** The file, or its log, was deleted or replaced. If it comes back, everything that was acknowledged is in it. */
   #isGone = false
   #hasRoom = false
   #writeFailure: string | null = null
-  #pruneFailure: string | null = null
   #commits = 0
 
   constructor(settings: WorkerSettings) {
@@ -65,7 +55,8 @@ class LedgerWorker {
     this.#maxBytes = settings.maxBytes
     const isGone = (): boolean => this.#isGone
     this.backups = new BackupServer({ path, log, isGone, writeCopy: (target) => writeCopy(db, target) })
-    setInterval(() => this.#everySecond(), PRUNE_EVERY_MS).unref()
+    this.#pruner = new Pruner(store, { isGone, onStep: () => this.#tellReport() })
+    setInterval(() => this.#everySecond(), 1000).unref()
   }
 
   receive(message: ToWorker): void {
@@ -74,40 +65,41 @@ class LedgerWorker {
       this.#log.close()
       parentPort!.close()
     } else {
-      this.#runGroup(...message)
+      this.#runGroup(message)
     }
   }
 
-  #runGroup(ops: Op[], packed: PackedBytes): void {
-    const values = new Array<unknown>(ops.length)
+  /** Writes first, in one commit if that is possible; reads see what they have left. */
+  #runGroup(calls: Call[]): void {
+    const values = new Array<unknown>(calls.length)
     const failures: Failure[] = []
-    const transfers: ArrayBuffer[] = []
-    const attempt = (index: number, work: () => unknown): void => {
+    const run = (index: number): void => {
+      const [name, ...args] = calls[index]!
+      values[index] = (this.#store as unknown as AnyMethods)[name](...args)
+    }
+    const attempt = (index: number, work: (index: number) => void): void => {
       try {
-        values[index] = work()
+        work(index)
       } catch (error) {
         failures.push([index, kindOf(error), (error as Error).message])
       }
     }
-    const writes = [...ops.keys()].filter((index) => !READS.has(ops[index]![0]))
-    const write = (index: number): void => {
-      values[index] = this.#store.write(ops[index] as WriteOp, packed)
-    }
+    const writes: number[] = []
+    const reads: number[] = []
+    calls.forEach(([name], index) => (OPERATIONS[name] === 'write' ? writes : reads).push(index))
     if (writes.length > 0) this.#looksGone()
-    if (writes.length > 0 && !this.#commitTogether(() => writes.forEach(write))) {
-      for (const index of writes) attempt(index, () => this.#commitAlone(ops[index] as WriteOp, packed))
+    if (writes.length > 0 && !this.#commitTogether(() => writes.forEach(run))) {
+      for (const index of writes) attempt(index, () => this.#commitAlone(() => run(index)))
     }
-    ops.forEach((op, index) => {
-      if (READS.has(op[0])) attempt(index, () => this.#store.read(op as ReadOp, transfers))
-    })
-    this.#tell([values, failures, this.#report()], transfers)
+    for (const index of reads) attempt(index, run)
+    this.#tell([values, failures, this.#report()])
     if (writes.length > 0 && !this.#isGone) this.#log.checkpointIfLong()
-    if (this.#store.keptBytes > this.#maxBytes) this.#prune()
+    if (this.#store.kept.bytes > this.#maxBytes) this.#pruner.prune()
   }
 
   #everySecond(): void {
-    if (this.#looksGone()) this.#tell([null, [], this.#report()])
-    this.#prune()
+    if (this.#looksGone()) this.#tellReport()
+    this.#pruner.prune()
   }
 
   /** Looks whether the file is still in its place; true where it has just been found gone. */
@@ -129,11 +121,9 @@ class LedgerWorker {
   }
 
   /** A transaction for one write, so that it fails without the others of its group. */
-  #commitAlone(op: WriteOp, packed: PackedBytes): unknown {
-    let value: unknown
+  #commitAlone(work: () => void): void {
     try {
-      this.#commit(() => (value = this.#store.write(op, packed)))
-      return value
+      this.#commit(work)
     } catch (error) {
       if (kindOf(error) === 'store') this.#writeFailure = reasonOf(error)
       throw error
@@ -147,69 +137,34 @@ class LedgerWorker {
     this.#commits++
   }
 
-  #prune(): void {
-    if (this.#isPruning || this.#isGone) return
-    this.#isPruning = true
-    setImmediate(this.#pruneStep)
-  }
-
-  /** Removes what is too old or too much, a little at a time; groups that wait go in between. */
-  readonly #pruneStep = (): void => {
-    const until = performance.now() + PRUNE_STEP_MS
-    const hasTime = (): boolean => performance.now() < until
-    let removed = 0
-    let hasMore = false
-    try {
-      this.#store.transaction(() => {
-        do {
-          const count = this.#removeOldest(hasTime)
-          removed += count
-          hasMore = count > 0
-        } while (hasMore && removed < PRUNE_STEP_ROWS && hasTime())
-      })
-      this.#pruneFailure = null
-    } catch (error) {
-      hasMore = false
-      this.#pruneFailure = (error as Error).message
-    }
-    if (removed > 0 || this.#pruneFailure) this.#tell([null, [], this.#report()])
-    if (hasMore) setImmediate(this.#pruneStep)
-    else this.#isPruning = false
-  }
-
-  #removeOldest(hasTime: () => boolean): number {
-    const store = this.#store
-    // Leftovers and what is expired first: their bytes still count, and nothing else must go for them.
-    return (
-      store.removeLeftovers(PRUNE_ROWS_AT_ONCE, hasTime) ||
-      store.removeExpiredJobs(PRUNE_ROWS_AT_ONCE, hasTime) ||
-      store.removeExpiredAnswers(PRUNE_ROWS_AT_ONCE, hasTime) ||
-      store.removeOverCap(PRUNE_ROWS_AT_ONCE, this.#maxBytes, hasTime)
-    )
+  #tellReport(): void {
+    this.#tell([null, [], this.#report()])
   }
 
   #report(): StoreReport {
-    const { keptBytes, jobs } = this.#store
-    const report: StoreReport = [keptBytes, jobs, this.#commits, this.#hasRoom, this.#writeFailure, this.#pruneFailure]
+    const { bytes, jobs } = this.#store.kept
+    const { failure } = this.#pruner
+    const report: StoreReport = [bytes, jobs, this.#commits, this.#hasRoom, this.#writeFailure, failure]
     this.#hasRoom = false
     this.#writeFailure = null
     return report
   }
 
-  #tell(message: FromWorker, transfers: ArrayBuffer[] = []): void {
-    parentPort!.postMessage(message, transfers)
+  #tell(message: FromWorker): void {
+    parentPort!.postMessage(message, packBytes(message))
   }
 }
 
 /** @throws LedgerOpenError */
-function openStore({ path, maxPages, ttlMs }: WorkerSettings): {
+function openStore(settings: WorkerSettings): {
   db: DatabaseSync
   store: SqliteStore
   log: SqliteLog
 } {
-  const db = openFile(path, maxPages)
+  const { path } = settings
+  const db = openFile(path, settings.maxPages)
   try {
-    const store = new SqliteStore(db, ttlMs)
+    const store = new SqliteStore(db, settings)
     const log = new SqliteLog(db, path)
     log.checkpoint()
     return { db, store, log }

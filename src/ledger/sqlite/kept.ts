@@ -8,30 +8,56 @@ interface Change {
 }
 
 /** Who has to make room next, and how much that caller may lose before it is another's turn. */
-export interface Largest {
+interface Largest {
   readonly caller: string
   readonly excessBytes: number
 }
 
 /**
- * What each caller keeps: finished jobs and answers, which can be removed, and what cannot be, unfinished requests and
- * results that are being received or removed already. Callers of one IPv6 network share, as with limits. Must be used
- * within a transaction; what is counted there is written by `flush`.
+ * What is kept, in all and of each caller: finished jobs and answers, which can be removed, and what cannot be,
+ * unfinished requests and results that are being received or removed already. Callers of one IPv6 network share, as with
+ * limits. What is counted within a transaction is written by `flush`, and stands once it is committed.
  */
-export class SqliteShares {
+export class KeptCounts {
   readonly #sql: ReturnType<typeof prepareAll>
   #changes = new Map<string, Change>()
+  #jobs: number
+  #bytes: number
+  #newJobs = 0
+  #newBytes = 0
 
   constructor(db: DatabaseSync) {
     this.#sql = prepareAll(db)
+    const [jobs, bytes] = this.#sql.totals.get() as unknown as [number, number]
+    this.#jobs = jobs
+    this.#bytes = bytes
+  }
+
+  /** Jobs when the last transaction was committed. */
+  get jobs(): number {
+    return this.#jobs
+  }
+
+  /** Bytes when the last transaction was committed. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** Bytes as they will be when this transaction is committed. */
+  get bytesNow(): number {
+    return this.#bytes + this.#newBytes
   }
 
   /** Begins a transaction; what another one left without an end is forgotten. */
   begin(): void {
     this.#changes.clear()
+    this.#newJobs = 0
+    this.#newBytes = 0
   }
 
+  /** Bytes of a caller that can be removed, and such that cannot be. */
   count(caller: string, removable: number, fixed: number): void {
+    this.#newBytes += removable + fixed
     const change = this.#changes.get(caller)
     if (!change) this.#changes.set(caller, { removable, fixed })
     else {
@@ -40,7 +66,33 @@ export class SqliteShares {
     }
   }
 
+  countJobs(added: number): void {
+    this.#newJobs += added
+  }
+
   flush(): void {
+    this.#flushCallers()
+    if (this.#newJobs !== 0 || this.#newBytes !== 0) this.#sql.addToTotals.run(this.#newJobs, this.#newBytes)
+  }
+
+  committed(): void {
+    this.#jobs += this.#newJobs
+    this.#bytes += this.#newBytes
+    this.#newJobs = 0
+    this.#newBytes = 0
+  }
+
+  /** The caller who keeps most, among those who have something to remove. */
+  largest(): Largest | undefined {
+    this.#flushCallers()
+    const [first, second] = this.#sql.largestShares.all() as unknown as [share: string, bytes: number][]
+    if (!first) return undefined
+    const [share, bytes] = first
+    const [caller] = this.#sql.largestCaller.get(share) as unknown as [string]
+    return { caller, excessBytes: bytes - (second?.[1] ?? 0) }
+  }
+
+  #flushCallers(): void {
     for (const [caller, { removable, fixed }] of this.#changes) {
       if (removable === 0 && fixed === 0) continue
       const kept = this.#sql.addToCaller.get(caller, limitKeyOf(caller), removable, fixed)
@@ -51,21 +103,13 @@ export class SqliteShares {
     }
     this.#changes.clear()
   }
-
-  /** The caller who keeps most, among those who have something to remove. */
-  largest(): Largest | undefined {
-    this.flush()
-    const [first, second] = this.#sql.largestShares.all() as unknown as [share: string, bytes: number][]
-    if (!first) return undefined
-    const [share, bytes] = first
-    const [caller] = this.#sql.largestCaller.get(share) as unknown as [string]
-    return { caller, excessBytes: bytes - (second?.[1] ?? 0) }
-  }
 }
 
 function prepareAll(db: DatabaseSync) {
   const prepare = preparerFor(db)
   return {
+    totals: prepare('SELECT jobs, bytes FROM totals WHERE one = 1'),
+    addToTotals: prepare('UPDATE totals SET jobs = jobs + ?, bytes = bytes + ? WHERE one = 1'),
     addToCaller: prepare(
       `INSERT INTO kept VALUES (?, ?, ?, ?)
        ON CONFLICT (caller) DO UPDATE SET removable = removable + excluded.removable, fixed = fixed + excluded.fixed
