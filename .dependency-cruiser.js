@@ -2,7 +2,7 @@
  * Which module may import which. Imports of types count as well, and so does a cycle within a folder.
  */
 
-const base = ['base', 'memory', 'json', 'ids', 'faults']
+const base = ['base', 'json', 'ids', 'faults']
 const beneathDispatch = ['http', 'fleet', ...base]
 const beneathUpstream = ['dispatch', ...beneathDispatch]
 const beneathFeatures = ['upstream', 'ledger', ...beneathUpstream]
@@ -27,7 +27,6 @@ const LAYERS = {
   http: base,
   fleet: base,
   json: ['base'],
-  memory: [],
   base: [],
   ids: ['faults'],
   faults: [],

@@ -68,7 +68,7 @@ const IMPORTS: Files = {
   'src/lookup/lazy.ts': `const b = await import('../jobs/b.ts')`,
   'src/lookup/tests.ts': `import { x } from '../../test/kit/x.ts'`,
   'src/ledger/gone.ts': `import { x } from './nothing.ts'`,
-  'src/memory/unknownLayer.ts': `import { x } from '../utils/x.ts'`,
+  'src/faults/unknownLayer.ts': `import { x } from '../utils/x.ts'`,
   'src/utils/x.ts': `export const x = 1`,
   'src/config/one.ts': `import type { Two } from './two.ts'\nexport type One = Two`,
   'src/config/two.ts': `import type { One } from './one.ts'\nexport type Two = One`,
@@ -103,8 +103,8 @@ describe('the rules of imports', () => {
   }
 
   test('a folder that is none of the layers is found', () => {
-    const broken = ['layer-memory: src/utils/x.ts', 'layers-are-named: src/utils/x.ts']
-    assert.deepEqual(rulesBrokenBy('src/memory/unknownLayer.ts').sort(), broken)
+    const broken = ['layer-faults: src/utils/x.ts', 'layers-are-named: src/utils/x.ts']
+    assert.deepEqual(rulesBrokenBy('src/faults/unknownLayer.ts').sort(), broken)
   })
 
   test('a cycle is found, even within a folder and of types alone', () => {

@@ -9,8 +9,8 @@ import type { ForwardProxies } from './forwardProxies.ts'
 import type { RateLimitHeaders } from './politeness.ts'
 import { Polls } from './polls.ts'
 import { keyHeaderOf } from './serviceKey.ts'
-import type { MemoryBudget, Reservation } from '../memory/budget.ts'
-import { Collector } from '../memory/collector.ts'
+import type { MemoryBudget, Reservation } from '../base/memory/budget.ts'
+import { Collector } from '../base/memory/collector.ts'
 import { inTurns, type Steps } from '../base/turns.ts'
 
 const MAX_ANSWER_BYTES = 2_000_000

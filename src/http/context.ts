@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import ipaddr from 'ipaddr.js'
 import { isIP, isIPv6 } from 'node:net'
 import type { GatewayFault } from '../faults.ts'
-import type { Reservation } from '../memory/budget.ts'
+import type { Reservation } from '../base/memory/budget.ts'
 
 const PLAUSIBLE_ID = /^[A-Za-z0-9._-]{1,128}$/
 const CONTEXT = Symbol('gateway context')

@@ -1,8 +1,8 @@
 import type { Request } from 'express'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { GatewayFault } from '../faults.ts'
-import type { Reservation } from '../memory/budget.ts'
-import { Collector } from '../memory/collector.ts'
+import type { Reservation } from '../base/memory/budget.ts'
+import { Collector } from '../base/memory/collector.ts'
 import { bodyRefused, memoryOf } from './requestMemory.ts'
 import { CODINGS, codingsOf, unpack } from './unpack.ts'
 

@@ -2,7 +2,7 @@ import type { Request, RequestHandler, Response } from 'express'
 import { GatewayFault, type FaultCode } from '../faults.ts'
 import { limitKeyOf } from '../base/limitKey.ts'
 import { contextOf, type RequestMemory } from './context.ts'
-import type { MemoryBudget, Refusal, Reservation } from '../memory/budget.ts'
+import type { MemoryBudget, Refusal, Reservation } from '../base/memory/budget.ts'
 
 /** Room is free again as soon as an upload or an answer has ended. */
 const RETRY_AFTER_SECONDS = 1

@@ -5,15 +5,13 @@ import { GatewayFault } from '../faults.ts'
 import { contextOf } from '../http/context.ts'
 import { memoryOf } from '../http/requestMemory.ts'
 import { readBody } from '../http/readBody.ts'
-import { memberOf, objectSteps, splice, stringAt, type JsonMember } from '../json/index.ts'
 import { collect } from '../upstream/attempt.ts'
 import { writeAnswer } from '../upstream/writeAnswer.ts'
 import { headersForBackend } from '../upstream/headers.ts'
-import { inTurns } from '../base/turns.ts'
 import type { JobDeps } from './deps.ts'
 import type { Follower } from './follow/follower.ts'
 import { unknownJob } from './results.ts'
-import { badJson } from './shape.ts'
+import { checkStatus, readStatus, withId } from './statusReport.ts'
 
 /** Answers whether an address is among the allowed ones (addresses or CIDR ranges). */
 export function addressList(allowed: readonly string[]): (address: string) => boolean {
@@ -48,7 +46,7 @@ export function putStatus(deps: JobDeps, follower: Follower, isAllowed: (address
       path: `${node.spec.basePath}/api/status`,
       headers: headersForBackend(req, { via: deps.via, contentType: 'application/json' }),
       // The job may run under another id there by now.
-      body: splice(body, id.span, Buffer.from(JSON.stringify(record.nodeJobId))),
+      body: withId(body, id, record.nodeJobId),
     }
     const memory = memoryOf(req)
     memory.body.growAnyway(report.body.length)
@@ -59,29 +57,4 @@ export function putStatus(deps: JobDeps, follower: Follower, isAllowed: (address
     writeAnswer(res, result.answer, node.name)
     if (live) follower.lookSoon(live)
   }
-}
-
-/** @throws GatewayFault for what is no object with an id */
-async function readStatus(
-  body: Buffer,
-): Promise<{ id: { text: string; span: JsonMember }; members: readonly JsonMember[] }> {
-  let members: JsonMember[]
-  try {
-    members = await inTurns(objectSteps(body))
-  } catch (error) {
-    throw badJson(error)
-  }
-  const span = memberOf(members, 'id')
-  if (span?.kind !== 'string') throw new GatewayFault('ERR_BAD_SHAPE', 'id must be a string')
-  if (members.filter((member) => member.name === 'id').length > 1)
-    throw new GatewayFault('ERR_BAD_SHAPE', 'id is named twice')
-  return { id: { text: stringAt(body, span), span }, members }
-}
-
-/** @throws GatewayFault for what is not `{"id", "status", "containers", …}` */
-function checkStatus(members: readonly JsonMember[]): void {
-  if (members.some((member) => member.name === 'ip')) throw new GatewayFault('ERR_BAD_SHAPE', 'ip is not allowed')
-  if (memberOf(members, 'status')?.kind !== 'string') throw new GatewayFault('ERR_BAD_SHAPE', 'status must be a string')
-  if (memberOf(members, 'containers')?.kind !== 'array')
-    throw new GatewayFault('ERR_BAD_SHAPE', 'containers must be a list')
 }

@@ -1,20 +1,14 @@
 import type { Request, Response } from 'express'
 import type { Lease } from '../dispatch/lease.ts'
 import { GatewayFault } from '../faults.ts'
-import { contextOf } from '../http/context.ts'
-import { toFault } from '../http/errors.ts'
-import { readBody } from '../http/readBody.ts'
+import { outgoingOf } from './submissionExchange.ts'
+import { readSubmission, roomOf } from './readSubmission.ts'
 import type { StreamTap } from '../upstream/clientSink.ts'
 import type { ClientExchange } from '../upstream/forwarder.ts'
-import { inTurns } from '../base/turns.ts'
-import { isDuplicate, isUsableId, newRecord, type Submitter } from './accepted.ts'
+import { isDuplicate, isUsableId, newRecord } from './accepted.ts'
 import { STREAM_PATH, type JobDeps } from './deps.ts'
-import { readJobOptions } from './jobOptions.ts'
 import type { LiveJob } from './liveJobs.ts'
-import { roomFor } from './requestRoom.ts'
-import { submissionSteps } from './shape.ts'
-import { requirementOf } from './requirements.ts'
-import { jobHeaders, SubmissionExchange, type Outgoing } from './submissionExchange.ts'
+import { SubmissionExchange, type Outgoing } from './submissionExchange.ts'
 
 const NEWLINE = 0x0a
 /** A first line longer than this is no id. */
@@ -25,19 +19,15 @@ const ID_TAKEN = 'The node gave the stream the id of another job'
 /** `POST /api/jobs/stream`: one job, its output piece by piece; a client that leaves ends it at the node at once. */
 export function streamJob(deps: JobDeps) {
   return async (req: Request, res: Response): Promise<void> => {
-    const options = readJobOptions(req, { allowsKey: false })
-    const body = await readBody(req, deps.maxBodyBytes)
-    const submission = await inTurns(submissionSteps(body))
+    const read = await readSubmission(deps, req, { allowsKey: false })
+    const { submission, by } = read
     if (submission.kind !== 'job') {
       throw new GatewayFault('ERR_JOB_REFUSED', 'Streaming only supported for OffchainJob requests.')
     }
-    const { caller, clientAddress } = contextOf(req)
-    const by: Submitter = { caller, clientAddress, options }
     await deps.whenReady()
-    const requirement = await requirementOf(submission, deps.selector)
-    // Its request is not kept.
-    const room = roomFor(submission.containers, body.length, 0)
-    const giveBack = deps.live.admit(caller, [room])
+    const outgoing = await outgoingOf(deps, req, STREAM_PATH, read)
+    const room = roomOf(read, { keepsRequest: false })
+    const giveBack = deps.live.admit(by.caller, [room])
     let job: LiveJob | undefined
     const record = async (id: string, lease: Lease): Promise<void> => {
       const accepted = newRecord(id, 'stream', submission.containers, lease, by)
@@ -48,14 +38,13 @@ export function streamJob(deps: JobDeps) {
         throw isDuplicate(error) ? new GatewayFault('ERR_NODE_NONSENSE', ID_TAKEN, { cause: error }) : error
       }
     }
-    const outgoing = { path: STREAM_PATH, body, submission, by, requirement, headers: jobHeaders(deps, req) }
     const exchange = new StreamExchange(deps, outgoing, record)
     let hasLeft = false
     try {
       const { how } = await deps.forwarder.forward(req, res, exchange)
       hasLeft = how === 'left'
     } catch (error) {
-      hasLeft = toFault(error).code === 'ERR_CLIENT_GONE'
+      hasLeft = error instanceof GatewayFault && error.code === 'ERR_CLIENT_GONE'
       throw error
     } finally {
       if (job) deps.live.streamClosed(job, hasLeft)

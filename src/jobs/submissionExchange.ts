@@ -8,7 +8,8 @@ import type { AcceptedWork, Exchange, RetryPolicy } from '../upstream/exchange.t
 import { headersForBackend, type FlatHeaders } from '../upstream/headers.ts'
 import type { Submitter } from './accepted.ts'
 import { STREAM_PATH, type JobDeps } from './deps.ts'
-import { isNodeSpecificRefusal, noNodeFor } from './requirements.ts'
+import type { ReadSubmission } from './readSubmission.ts'
+import { isNodeSpecificRefusal, noNodeFor, requirementOf } from './requirements.ts'
 import type { Submission } from './shape.ts'
 
 /** The headers that go to a node with any of a request's submissions. Made once a request: a client may send many. */
@@ -24,6 +25,17 @@ export interface Outgoing {
   readonly submission: Submission
   readonly requirement: Requirement
   readonly by: Submitter
+}
+
+/** A submission as it goes out. What it asks of a node may take hashing, in slices. */
+export async function outgoingOf(
+  deps: JobDeps,
+  req: Request,
+  path: string,
+  { body, submission, by }: ReadSubmission,
+): Promise<Outgoing> {
+  const requirement = await requirementOf(submission, deps.selector)
+  return { path, headers: jobHeaders(deps, req), body, submission, requirement, by }
 }
 
 /** How a submission travels, alone, in a batch or as a stream. */

@@ -3,22 +3,17 @@ import type { Lease } from '../dispatch/lease.ts'
 import { GatewayFault } from '../faults.ts'
 import { contextOf } from '../http/context.ts'
 import { memoryOf } from '../http/requestMemory.ts'
-import { readBody } from '../http/readBody.ts'
 import type { Answer } from '../upstream/answer.ts'
 import { noteOutcome } from '../upstream/send.ts'
 import { abandon } from '../upstream/settle.ts'
 import { writeAnswer } from '../upstream/writeAnswer.ts'
-import { inTurns } from '../base/turns.ts'
-import { acceptJob, idIn, newRecord, type Submitter } from './accepted.ts'
+import { acceptJob, idIn, newRecord } from './accepted.ts'
 import { JOBS_PATH, type JobDeps } from './deps.ts'
+import { readSubmission, roomOf, type ReadSubmission } from './readSubmission.ts'
 import { hashBody } from './idempotency.ts'
 import { keptAnswerOf, writeKept } from './keptAnswers.ts'
-import { readJobOptions } from './jobOptions.ts'
 import type { KeptAnswer } from '../ledger/ledger.ts'
-import { requirementOf } from './requirements.ts'
-import { submissionSteps, type Submission } from './shape.ts'
-import { jobHeaders, SubmissionExchange } from './submissionExchange.ts'
-import { roomFor } from './requestRoom.ts'
+import { outgoingOf, SubmissionExchange } from './submissionExchange.ts'
 
 /** How an accepted answer is kept for the Idempotency-Key of its request. */
 interface Keeping {
@@ -30,16 +25,13 @@ interface Keeping {
 /** `POST /api/jobs`: one job or delegated subscription, to the best node that can take it. */
 export function submitJob(deps: JobDeps) {
   return async (req: Request, res: Response): Promise<void> => {
-    const options = readJobOptions(req, { allowsKey: true })
-    const body = await readBody(req, deps.maxBodyBytes)
-    const submission = await inTurns(submissionSteps(body))
-    const { caller, clientAddress } = contextOf(req)
-    const by: Submitter = { caller, clientAddress, options }
+    const submission = await readSubmission(deps, req, { allowsKey: true })
+    const { caller, options } = submission.by
     await deps.whenReady()
-    const request = { req, res, body, submission, by }
+    const request = { req, res, ...submission }
     if (options.idempotencyKey === undefined) return sendSubmission(deps, request)
 
-    const use = { caller, path: JOBS_PATH, key: options.idempotencyKey, bodyHash: await hashBody(body) }
+    const use = { caller, path: JOBS_PATH, key: options.idempotencyKey, bodyHash: await hashBody(submission.body) }
     const kept = await deps.idempotency.once(use, (isKept) =>
       sendSubmission(deps, request, {
         keptAnswer: (answer, node) => keptAnswerOf(answer, use, node),
@@ -51,23 +43,19 @@ export function submitJob(deps: JobDeps) {
 }
 
 /** A request to submit a job or subscription, once it is read. */
-interface SubmissionRequest {
+interface SubmissionRequest extends ReadSubmission {
   readonly req: Request
   readonly res: Response
-  readonly body: Buffer
-  readonly submission: Submission
-  readonly by: Submitter
 }
 
 async function sendSubmission(deps: JobDeps, request: SubmissionRequest, keeping?: Keeping): Promise<void> {
-  const { req, res, body, submission, by } = request
-  const requirement = await requirementOf(submission, deps.selector)
-  const isJob = submission.kind === 'job'
-  const room = isJob ? roomFor(submission.containers, body.length) : 0
+  const { req, res, by } = request
+  const outgoing = await outgoingOf(deps, req, JOBS_PATH, request)
+  const isJob = request.submission.kind === 'job'
+  const room = roomOf(request)
   const giveBack = isJob ? deps.live.admit(by.caller, [room]) : deps.live.admit(by.caller, [], 1)
   let isOurs = false
   try {
-    const outgoing = { path: JOBS_PATH, body, submission, by, requirement, headers: jobHeaders(deps, req) }
     const outcome = await deps.upstream.send(new SubmissionExchange(deps, outgoing), { memory: memoryOf(req).answer })
     noteOutcome(contextOf(req), outcome)
     if (outcome.kind === 'fault') throw outcome.fault

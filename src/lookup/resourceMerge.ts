@@ -1,4 +1,4 @@
-import type { Refusal, Reservation } from '../memory/budget.ts'
+import type { Refusal, Reservation } from '../base/memory/budget.ts'
 import { memberOf, objectSteps, scanObject, type JsonMember } from '../json/index.ts'
 import type { Steps } from '../base/turns.ts'
 import type { NodeAnswer } from './resources.ts'

@@ -1,6 +1,6 @@
 import { Semaphore } from '../base/semaphore.ts'
 import type { TrackedNode } from '../fleet/node.ts'
-import type { MemoryBudget, Reservation } from '../memory/budget.ts'
+import type { MemoryBudget, Reservation } from '../base/memory/budget.ts'
 import { objectSteps, PLAIN_LIMITS } from '../json/index.ts'
 import { inTurns, Slice } from '../base/turns.ts'
 import { withTimeout } from '../base/withTimeout.ts'

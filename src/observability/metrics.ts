@@ -5,7 +5,7 @@ import type { Fleet } from '../fleet/fleet.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import { contextOf } from '../http/context.ts'
 import { sentStatus } from '../http/upgrades.ts'
-import type { MemoryBudget, Scope } from '../memory/budget.ts'
+import type { MemoryBudget, Scope } from '../base/memory/budget.ts'
 import type { LiveJobs } from '../jobs/liveJobs.ts'
 import type { Served } from '../openai/forward.ts'
 

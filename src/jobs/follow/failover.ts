@@ -1,7 +1,7 @@
 import type { Lease } from '../../dispatch/lease.ts'
 import { Semaphore } from '../../base/semaphore.ts'
 import type { Logger } from '../../base/logger.ts'
-import type { MemoryBudget, Reservation } from '../../memory/budget.ts'
+import type { MemoryBudget, Reservation } from '../../base/memory/budget.ts'
 import type { Answer } from '../../upstream/attempt.ts'
 import { abandon } from '../../upstream/settle.ts'
 import { idIn } from '../accepted.ts'

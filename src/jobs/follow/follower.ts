@@ -1,7 +1,7 @@
 import type { Fleet } from '../../fleet/fleet.ts'
 import type { TrackedNode } from '../../fleet/node.ts'
 import type { Logger } from '../../base/logger.ts'
-import type { MemoryBudget } from '../../memory/budget.ts'
+import type { MemoryBudget } from '../../base/memory/budget.ts'
 import type { Transport } from '../../upstream/transport.ts'
 import { Semaphore } from '../../base/semaphore.ts'
 import type { Ledger, ReceivedResult } from '../../ledger/ledger.ts'

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { GatewayFault } from '../../faults.ts'
-import type { Reservation } from '../../memory/budget.ts'
+import type { Reservation } from '../../base/memory/budget.ts'
 import { JsonSyntaxError } from '../../json/index.ts'
 import type { AnswerSink, Attempt, Flow } from '../../upstream/attempt.ts'
 import { PIECE_BYTES, type ReceivedResult, type ResultPart } from '../../ledger/ledger.ts'

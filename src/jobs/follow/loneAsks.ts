@@ -4,7 +4,7 @@ import type { Semaphore } from '../../base/semaphore.ts'
 import type { TrackedNode } from '../../fleet/node.ts'
 import type { Logger } from '../../base/logger.ts'
 import { GatewayFault } from '../../faults.ts'
-import type { MemoryBudget } from '../../memory/budget.ts'
+import type { MemoryBudget } from '../../base/memory/budget.ts'
 import {
   Attempt,
   type Answer,

@@ -1,15 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { TrackedNode } from '../../fleet/node.ts'
 import { CallBudget } from '../../fleet/politeness.ts'
-import type { Reservation } from '../../memory/budget.ts'
+import type { Reservation } from '../../base/memory/budget.ts'
 import { collect, type Answer, type BackendRequest, type CollectResult } from '../../upstream/attempt.ts'
 import type { ReceivedResult } from '../../ledger/ledger.ts'
 import { isSeenElsewhere, type LiveJob } from '../liveJobs.ts'
 import { AnswersInTurn, type Sighting } from './answersInTurn.ts'
-import { jobsRequest } from './jobsRequest.ts'
 import { LoneAsks, type LoneAsksOptions } from './loneAsks.ts'
-import { nodeJobSteps, type NodeJob } from './readAnswer.ts'
-import { inTurns } from '../../base/turns.ts'
+import { readNodeJobs, type NodeJob } from './readAnswer.ts'
 
 /** Most ids in one call: keeps its URL under 8 kB. */
 const IDS_PER_CALL = 200
@@ -278,7 +276,14 @@ export class NodeFollower {
   #request(jobs: readonly LiveJob[], withIntermediate: boolean): BackendRequest {
     // The next call has a connection of its own, which may lead to another node.
     const reset = this.#isAskingAgain || this.node.answersInTurn
-    return jobsRequest(this.node, jobs, { withIntermediate, via: this.#options.via, reset })
+    const ids = jobs.map((job) => `id=${encodeURIComponent(job.record.nodeJobId)}`).join('&')
+    return {
+      method: 'GET',
+      path: `${this.node.spec.basePath}/api/jobs?${ids}${withIntermediate ? '&intermediate=true' : ''}`,
+      headers: ['accept', 'application/json', 'via', this.#options.via],
+      body: null,
+      reset,
+    }
   }
 
   #call(jobs: readonly LiveJob[], memory: Reservation): Promise<CollectResult> {
@@ -292,15 +297,9 @@ export class NodeFollower {
 
   /** False where the answer cannot be read. */
   async #tell(jobs: readonly LiveJob[], answer: Answer): Promise<boolean> {
-    const told = await inTurns(nodeJobSteps(answer.body))
-    if (!told) return false
+    const byId = await readNodeJobs(answer.body)
+    if (!byId) return false
     if (this.#isStopped) return true
-    const byId = new Map<string, NodeJob>()
-    for (const entry of told) {
-      // A node may tell one id twice, finished and running; the finished one stands.
-      if (byId.get(entry.id)?.status !== undefined && entry.status === 'running') continue
-      byId.set(entry.id, entry)
-    }
     this.#sight(jobs.map((job) => ({ job, told: byId.get(job.record.nodeJobId) })))
     return true
   }

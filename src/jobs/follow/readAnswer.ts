@@ -7,7 +7,7 @@ import {
   type JsonMember,
   type JsonSpan,
 } from '../../json/index.ts'
-import type { Steps } from '../../base/turns.ts'
+import { inTurns, type Steps } from '../../base/turns.ts'
 
 /** One job as a node tells it; results stay the bytes that came. */
 export interface NodeJob {
@@ -41,6 +41,19 @@ export function* nodeJobSteps(body: Buffer): Steps<NodeJob[] | undefined> {
     yield
   }
   return jobs
+}
+
+/** The same, by the ids under which the node knows the jobs. */
+export async function readNodeJobs(body: Buffer): Promise<Map<string, NodeJob> | undefined> {
+  const told = await inTurns(nodeJobSteps(body))
+  if (!told) return undefined
+  const byId = new Map<string, NodeJob>()
+  for (const entry of told) {
+    // A node may tell one id twice, finished and running; the finished one stands.
+    if (byId.get(entry.id)?.status !== undefined && entry.status === 'running') continue
+    byId.set(entry.id, entry)
+  }
+  return byId
 }
 
 function* membersOf(body: Buffer, entry: JsonSpan): Steps<JsonMember[]> {

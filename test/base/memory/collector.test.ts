@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
-import { Collector } from '../../src/memory/collector.ts'
+import { Collector } from '../../../src/base/memory/collector.ts'
 
 for (const expected of [0, 100, 300_000]) {
   test(`pieces of any size become the same bytes again, with ${expected} bytes announced`, () => {

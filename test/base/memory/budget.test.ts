@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { MemoryBudget } from '../../src/memory/budget.ts'
+import { MemoryBudget } from '../../../src/base/memory/budget.ts'
 
 describe('a budget of 400 bytes', () => {
   test('lets one caller hold a quarter, over all of its reservations', () => {
