@@ -6,11 +6,9 @@ import type { TrackedNode } from '../fleet/node.ts'
 import type { Answer, BackendRequest } from '../upstream/answer.ts'
 import type { AcceptedWork, Exchange, RetryPolicy } from '../upstream/exchange.ts'
 import { headersForBackend, type FlatHeaders } from '../upstream/headers.ts'
-import type { Submitter } from './accepted.ts'
 import { STREAM_PATH, type JobDeps } from './deps.ts'
 import type { ReadSubmission } from './readSubmission.ts'
 import { isNodeSpecificRefusal, noNodeFor, requirementOf } from './requirements.ts'
-import type { Submission } from './shape.ts'
 
 /** The headers that go to a node with any of a request's submissions. Made once a request: a client may send many. */
 export function jobHeaders({ via }: JobDeps, req: Request): FlatHeaders {
@@ -18,13 +16,10 @@ export function jobHeaders({ via }: JobDeps, req: Request): FlatHeaders {
 }
 
 /** A submission that is about to go to a node. */
-export interface Outgoing {
+export interface Outgoing extends ReadSubmission {
   readonly path: string
   readonly headers: FlatHeaders
-  readonly body: Buffer
-  readonly submission: Submission
   readonly requirement: Requirement
-  readonly by: Submitter
 }
 
 /** A submission as it goes out. What it asks of a node may take hashing, in slices. */
