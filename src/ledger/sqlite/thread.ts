@@ -156,7 +156,8 @@ export class SqliteThread {
     this.#underWay = group
     this.#lastSentAt = performance.now()
     const calls = group.map(({ call }) => call)
-    const buffers = packBytes(calls)
+    const bytes = group.reduce((sum, call) => sum + call.bytes, 0)
+    const buffers = packBytes(calls, bytes)
     this.#worker.ref()
     this.#worker.postMessage(calls satisfies ToWorker, buffers)
   }

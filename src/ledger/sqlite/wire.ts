@@ -64,10 +64,10 @@ export function bytesIn(value: unknown): number {
 
 /**
  * Copies all byte strings in a message into one buffer, puts views of it in their place, and returns it for the list of
- * what changes threads with the message.
+ * what changes threads with the message. `length` is what they take together.
  */
-export function packBytes(message: unknown[]): ArrayBuffer[] {
-  const buffer = new ArrayBuffer(bytesIn(message))
+export function packBytes(message: unknown[], length: number): ArrayBuffer[] {
+  const buffer = new ArrayBuffer(length)
   packInto(buffer, 0, message)
   return [buffer]
 }

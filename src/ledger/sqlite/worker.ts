@@ -9,6 +9,7 @@ import { logPathOf, SqliteLog } from './log.ts'
 import { Pruner } from './pruner.ts'
 import { OPERATIONS, SqliteStore, type Operation } from './store.ts'
 import {
+  bytesIn,
   FILE_GONE,
   packBytes,
   type Call,
@@ -151,7 +152,7 @@ class LedgerWorker {
   }
 
   #tell(message: FromWorker): void {
-    parentPort!.postMessage(message, packBytes(message))
+    parentPort!.postMessage(message, packBytes(message, bytesIn(message)))
   }
 }
 
