@@ -37,6 +37,10 @@ interface PendingChange {
   readonly waiting: readonly PromiseWithResolvers<boolean>[]
 }
 
+interface Held {
+  readonly outcome: Promise<boolean> | boolean
+}
+
 /**
  * Changes of jobs that run, on their way to a store. What the store cannot take is held, seen by reads, and tried again
  * every two seconds; beyond a budget the caller waits until it is written. The changes of one job are written in the
@@ -48,8 +52,8 @@ export class PendingWrites {
   readonly #maxBytes: number
   readonly #maxJobs: number
   readonly #pending = new Map<string, PendingChange>()
-  /** By job: settles when the write of one of its changes is over. */
-  readonly #underWay = new Map<string, Promise<void>>()
+  /** Jobs with a write under way; the promise, which settles when that is over, is made when it is waited for. */
+  readonly #underWay = new Map<string, PromiseWithResolvers<void> | undefined>()
   #bytes = 0
   #timer: NodeJS.Timeout | undefined
   #nextTry = Promise.withResolvers<void>()
@@ -78,16 +82,21 @@ export class PendingWrites {
    * first final state stands.
    */
   async change(id: string, change: JobChange): Promise<boolean> {
-    const { outcome } = await this.#inTurn(id, async () => {
-      if (this.#pending.has(id)) return this.#hold(id, change)
+    while (this.#underWay.has(id)) await this.#endOfWrite(id)
+    let held: Held
+    if (this.#pending.has(id)) held = this.#hold(id, change)
+    else {
+      this.#underWay.set(id, undefined)
       try {
-        return { outcome: await this.#store.write(id, change) }
+        return await this.#store.write(id, change)
       } catch (error) {
         if (this.#isClosed || !this.#store.isTemporary(error)) throw error
-        return this.#hold(id, change)
+        held = this.#hold(id, change)
+      } finally {
+        this.#leave(id)
       }
-    })
-    return outcome
+    }
+    return held.outcome
   }
 
   /**
@@ -153,15 +162,25 @@ export class PendingWrites {
 
   /** Runs a task when no other write of this job is under way. */
   async #inTurn<Outcome>(id: string, task: () => Promise<Outcome>): Promise<Outcome> {
-    for (let other = this.#underWay.get(id); other; other = this.#underWay.get(id)) await other
-    const { promise, resolve } = Promise.withResolvers<void>()
-    this.#underWay.set(id, promise)
+    while (this.#underWay.has(id)) await this.#endOfWrite(id)
+    this.#underWay.set(id, undefined)
     try {
       return await task()
     } finally {
-      this.#underWay.delete(id)
-      resolve()
+      this.#leave(id)
     }
+  }
+
+  #endOfWrite(id: string): Promise<void> {
+    const end = this.#underWay.get(id) ?? Promise.withResolvers<void>()
+    this.#underWay.set(id, end)
+    return end.promise
+  }
+
+  #leave(id: string): void {
+    const end = this.#underWay.get(id)
+    this.#underWay.delete(id)
+    end?.resolve()
   }
 
   async #try(): Promise<void> {
@@ -206,7 +225,7 @@ export class PendingWrites {
   }
 
   /** Adds to what is held of a job. The outcome may be a promise, which settles in a later turn of the job. */
-  #hold(id: string, change: JobChange): { outcome: Promise<boolean> | boolean } {
+  #hold(id: string, change: JobChange): Held {
     const earlier = this.#pending.get(id)
     if (earlier?.change.end) return { outcome: false }
     const { start: earlierStart } = earlier?.change ?? {}

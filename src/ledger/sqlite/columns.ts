@@ -33,8 +33,16 @@ class RecordTable<Item extends object> {
     this.marks = this.#columns.map(() => '?').join(', ')
   }
 
-  /** The values of an item, all of them or those of some fields. */
-  rowOf<Field extends keyof Item>(item: Pick<Item, Field>, fields = this.#fields as readonly Field[]): Row {
+  rowOf(item: Item): Row {
+    const row: Row = []
+    for (let index = 0; index < this.#columns.length; index++) {
+      row.push(this.#columns[index]!.write(item[this.#fields[index]!]))
+    }
+    return row
+  }
+
+  /** The values of some fields. */
+  valuesOf<Field extends keyof Item>(item: Pick<Item, Field>, fields: readonly Field[]): Row {
     return fields.map((field) => this.#columns[this.positionOf(field)]!.write(item[field]))
   }
 

@@ -34,7 +34,7 @@ import { SqliteThread, StoreError } from './thread.ts'
 import { FILE_GONE, type StoreReport, type Value } from './wire.ts'
 
 /** No client waits for changes, so they may wait for something to share a commit with. */
-const CHANGE_PATIENCE_MS = 10
+const PATIENT = { patienceMs: 10 }
 /** Rows for each step of a walk over many jobs, so that other operations go in between. */
 const PAGE = 1000
 /** Pieces of results that are read at once: whatever else is asked of the thread waits behind these at most. */
@@ -237,19 +237,18 @@ export class SqliteLedger implements Ledger {
   }
 
   /** Writes a change of a job in one group; false if its last part does not apply to the job. */
-  readonly #write = async (id: string, { start, isLeft, end }: JobChange): Promise<boolean> => {
-    const options = { patienceMs: CHANGE_PATIENCE_MS }
-    const written: Promise<boolean>[] = []
+  readonly #write = (id: string, { start, isLeft, end }: JobChange): Promise<boolean> => {
+    const parts: Promise<boolean>[] = []
     if (start) {
       const { run, expected } = start
-      written.push(this.#thread.call('startRun', [id, JOBS.rowOf(run, RUN_FIELDS), expected], options))
+      parts.push(this.#thread.call('startRun', [id, JOBS.valuesOf(run, RUN_FIELDS), expected], PATIENT))
     }
-    if (isLeft) written.push(this.#thread.call('markLeft', [id], options))
+    if (isLeft) parts.push(this.#thread.call('markLeft', [id], PATIENT))
     if (end) {
       const { state, finishedAt, result, intermediate = null } = end
-      written.push(this.#thread.call('finish', [id, state, Math.trunc(finishedAt), result, intermediate], options))
+      parts.push(this.#thread.call('finish', [id, state, Math.trunc(finishedAt), result, intermediate], PATIENT))
     }
-    return (await Promise.all(written)).at(-1)!
+    return parts.length === 1 ? parts[0]! : Promise.all(parts).then((outcomes) => outcomes.at(-1)!)
   }
 
   #onReport(report: StoreReport): void {

@@ -4,15 +4,17 @@ import { DuplicateJobError, ledgerFault, LedgerOpenError } from '../ledger.ts'
 import type { Operation, SqliteStore } from './store.ts'
 import {
   bytesIn,
-  packBytes,
+  pack,
   type Call,
   type FailureKind,
   type FromWorker,
   type OpenedMessage,
+  type Packed,
   type StoreReport,
   type ToWorker,
   type Value,
   type WorkerSettings,
+  unpack,
 } from './wire.ts'
 
 /** Least time between two groups: what is asked for within it shares a message and a commit. */
@@ -78,7 +80,7 @@ export class SqliteThread {
   private constructor(worker: Worker, hooks: ThreadHooks) {
     this.#worker = worker
     this.#hooks = hooks
-    worker.on('message', (message: FromWorker) => this.#receive(message))
+    worker.on('message', (message: Packed<FromWorker>) => this.#receive(unpack(message)))
     worker.on('error', (error: Error) => this.#fail(error))
     this.#ended = new Promise((resolve) => {
       worker.once('exit', () => {
@@ -156,9 +158,10 @@ export class SqliteThread {
     this.#underWay = group
     this.#lastSentAt = performance.now()
     const calls = group.map(({ call }) => call)
-    const buffers = packBytes(calls)
+    const bytes = group.reduce((sum, call) => sum + call.bytes, 0)
+    const packed = pack(calls, bytes)
     this.#worker.ref()
-    this.#worker.postMessage(calls satisfies ToWorker, buffers)
+    this.#worker.postMessage(packed satisfies ToWorker, [packed[1]])
   }
 
   #takeGroup(): QueuedCall[] {

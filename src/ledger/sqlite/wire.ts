@@ -15,7 +15,7 @@ export type CallStore = <Name extends Operation>(
 ) => Promise<Value<Name>>
 
 /** What the thread is told: a group of calls, or to close the database and end. */
-export type ToWorker = Call[] | 'close'
+export type ToWorker = Packed<Call[]> | 'close'
 
 /** Why one call failed: its id was taken, the store cannot be read or written, or it can never succeed. */
 export type FailureKind = 'duplicate' | 'store' | 'invalid'
@@ -62,27 +62,49 @@ export function bytesIn(value: unknown): number {
   return sum
 }
 
+/** A message without its byte strings, in whose places is `undefined`; they follow each other in `bytes`, `ends` says where. */
+export type Packed<Message> = [message: Message, bytes: ArrayBuffer, ends: number[]]
+
 /**
- * Copies all byte strings in a message into one buffer, puts views of it in their place, and returns it for the list of
- * what changes threads with the message.
+ * Takes the byte strings out of a message and copies them into one buffer, which can change threads without another copy;
+ * views of each would cost more. `length` is what they take together. Nothing else in the message may be `undefined`.
  */
-export function packBytes(message: unknown[]): ArrayBuffer[] {
-  const buffer = new ArrayBuffer(bytesIn(message))
-  packInto(buffer, 0, message)
-  return [buffer]
+export function pack<Message extends unknown[]>(message: Message, length: number): Packed<Message> {
+  const ends: number[] = []
+  const bytes = new Uint8Array(length)
+  takeBytes(message, bytes, ends)
+  return [message, bytes.buffer, ends]
 }
 
-function packInto(buffer: ArrayBuffer, start: number, message: unknown[]): number {
-  let at = start
-  for (let index = 0; index < message.length; index++) {
-    const part = message[index]
+/** Puts the byte strings back, as views of the one buffer. */
+export function unpack<Message extends unknown[]>([message, bytes, ends]: Packed<Message>): Message {
+  if (ends.length > 0) putBytes(message, bytes, ends, 0)
+  return message
+}
+
+function takeBytes(parts: unknown[], bytes: Uint8Array, ends: number[]): void {
+  for (let index = 0; index < parts.length; index++) {
+    const part = parts[index]
     if (typeof part !== 'object' || part === null) continue
     if (part instanceof Uint8Array) {
-      const view = new Uint8Array(buffer, at, part.length)
-      view.set(part)
-      message[index] = view
-      at += part.length
-    } else if (Array.isArray(part)) at = packInto(buffer, at, part)
+      const start = ends.at(-1) ?? 0
+      bytes.set(part, start)
+      ends.push(start + part.length)
+      parts[index] = undefined
+    } else if (Array.isArray(part)) takeBytes(part, bytes, ends)
   }
-  return at
+}
+
+/** Returns how many byte strings are in their places then. */
+function putBytes(parts: unknown[], bytes: ArrayBuffer, ends: number[], first: number): number {
+  let next = first
+  for (let index = 0; index < parts.length; index++) {
+    const part = parts[index]
+    if (part === undefined) {
+      const start = ends[next - 1] ?? 0
+      parts[index] = new Uint8Array(bytes, start, ends[next]! - start)
+      next++
+    } else if (Array.isArray(part)) next = putBytes(part, bytes, ends, next)
+  }
+  return next
 }

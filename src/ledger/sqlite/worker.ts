@@ -9,8 +9,9 @@ import { logPathOf, SqliteLog } from './log.ts'
 import { Pruner } from './pruner.ts'
 import { OPERATIONS, SqliteStore, type Operation } from './store.ts'
 import {
+  bytesIn,
   FILE_GONE,
-  packBytes,
+  pack,
   type Call,
   type Failure,
   type FailureKind,
@@ -19,6 +20,7 @@ import {
   type StoreReport,
   type ToWorker,
   type WorkerSettings,
+  unpack,
 } from './wire.ts'
 
 // The thread that owns the database. It does one group of operations at a time, in the order in which groups come, and
@@ -65,17 +67,17 @@ class LedgerWorker {
       this.#log.close()
       parentPort!.close()
     } else {
-      this.#runGroup(message)
+      this.#runGroup(unpack(message))
     }
   }
 
   /** Writes first, in one commit if that is possible; reads see what they have left. */
   #runGroup(calls: Call[]): void {
-    const values = new Array<unknown>(calls.length)
+    const values = new Array<unknown>(calls.length).fill(null)
     const failures: Failure[] = []
     const run = (index: number): void => {
       const [name, ...args] = calls[index]!
-      values[index] = (this.#store as unknown as AnyMethods)[name](...args)
+      values[index] = (this.#store as unknown as AnyMethods)[name](...args) ?? null
     }
     const attempt = (index: number, work: (index: number) => void): void => {
       try {
@@ -151,7 +153,8 @@ class LedgerWorker {
   }
 
   #tell(message: FromWorker): void {
-    parentPort!.postMessage(message, packBytes(message))
+    const packed = pack(message, bytesIn(message))
+    parentPort!.postMessage(packed, [packed[1]])
   }
 }
 
