@@ -33,6 +33,10 @@ const LAYERS = {
   config: ['base'],
 }
 
+const FEATURES = ['jobs', 'openai', 'lookup']
+/** Folders that features import by their `index.ts` alone. */
+const WITH_INDEX = ['upstream', 'dispatch', 'ledger', 'fleet', 'http', 'base', 'json']
+
 /**
  * The modules of some layers.
  *
@@ -57,6 +61,13 @@ export default {
       from: { path: within([layer]) },
       to: { path: '^src/', pathNot: within([layer, ...mayImport]) },
     })),
+    {
+      name: 'by-the-index',
+      comment: 'Features know of these folders what their `index.ts` names.',
+      severity: 'error',
+      from: { path: within(FEATURES) },
+      to: { path: within(WITH_INDEX), pathNot: ['/index\\.ts$'] },
+    },
     {
       name: 'layers-are-named',
       comment: 'Each folder and file of src is one of the layers of .dependency-cruiser.js.',

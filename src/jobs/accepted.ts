@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import type { Lease } from '../dispatch/lease.ts'
+import type { Lease } from '../dispatch/index.ts'
 import { memberOf, scanObject, splice, stringAt } from '../json/index.ts'
 import { GatewayFault } from '../faults.ts'
 import type { JobOptions } from './jobOptions.ts'
-import type { JobKind, JobRecord, KeptAnswer } from '../ledger/ledger.ts'
+import type { JobKind, JobRecord, KeptAnswer } from '../ledger/index.ts'
 import type { AcceptedJob, LiveJobs } from './liveJobs.ts'
-import { steadyClock } from '../base/steadyClock.ts'
+import { steadyClock } from '../base/index.ts'
 
 /** Who submitted a job, and how. */
 export interface Submitter {

@@ -1,6 +1,6 @@
 import { GatewayFault } from '../faults.ts'
-import { errorBody } from '../http/errorShapes.ts'
-import type { Answer } from '../upstream/answer.ts'
+import { errorBody } from '../http/index.ts'
+import type { Answer } from '../upstream/index.ts'
 import type { Submission } from './shape.ts'
 
 /** One item of a batch, as the bytes that came, and what became of it. */

@@ -1,19 +1,21 @@
 import type { Request } from 'express'
-import type { Lease } from '../dispatch/lease.ts'
-import { Semaphore } from '../base/semaphore.ts'
+import { isPushback, type Lease } from '../dispatch/index.ts'
+import { inTurns, Semaphore, Slice } from '../base/index.ts'
 import { GatewayFault } from '../faults.ts'
-import { toFault } from '../http/errors.ts'
-import type { RequestMemory } from '../http/context.ts'
-import { memoryOf } from '../http/requestMemory.ts'
+import { memoryOf, type RequestMemory, toFault } from '../http/index.ts'
 import { arraySteps } from '../json/index.ts'
-import { isPushback } from '../dispatch/refusal.ts'
-import type { Answer, BackendRequest } from '../upstream/answer.ts'
-import type { Exchange } from '../upstream/exchange.ts'
-import type { RetryState } from '../upstream/retryState.ts'
-import { NEVER } from '../upstream/send.ts'
-import { abandon, judgeCall, settlePart, type AnswerEnd } from '../upstream/settle.ts'
-import type { FlatHeaders } from '../upstream/headers.ts'
-import { inTurns, Slice } from '../base/turns.ts'
+import {
+  abandon,
+  type Answer,
+  type AnswerEnd,
+  type BackendRequest,
+  type Exchange,
+  type FlatHeaders,
+  judgeCall,
+  NEVER,
+  type RetryState,
+  settlePart,
+} from '../upstream/index.ts'
 import { acceptJob, idIn, isDuplicate, namesId, newRecord, type Submitter } from './accepted.ts'
 import { batchBody } from './batchBody.ts'
 import { conclude, faultResult, itemBody, resultOf, type BatchItem } from './batchItems.ts'

@@ -1,11 +1,9 @@
-import type { Fleet } from '../fleet/fleet.ts'
-import type { Selector } from '../dispatch/selector.ts'
-import type { Logger } from '../base/logger.ts'
-import type { Forwarder } from '../upstream/forwarder.ts'
-import type { Upstream } from '../upstream/send.ts'
-import type { Transport } from '../upstream/transport.ts'
+import type { Fleet } from '../fleet/index.ts'
+import type { Selector } from '../dispatch/index.ts'
+import type { Logger } from '../base/index.ts'
+import type { Forwarder, Transport, Upstream } from '../upstream/index.ts'
 import type { Idempotency } from './idempotency.ts'
-import type { Ledger } from '../ledger/ledger.ts'
+import type { Ledger } from '../ledger/index.ts'
 import type { LiveJobs } from './liveJobs.ts'
 
 /** What the job calls work with. */

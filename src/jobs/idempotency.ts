@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { GatewayFault } from '../faults.ts'
-import { inTurns, type Steps } from '../base/turns.ts'
-import type { KeptAnswer, Ledger } from '../ledger/ledger.ts'
+import { inTurns, type Steps } from '../base/index.ts'
+import type { KeptAnswer, Ledger } from '../ledger/index.ts'
 
 /** One use of an Idempotency-Key: the same caller, path and key within a day is the same job. */
 export interface KeyUse {

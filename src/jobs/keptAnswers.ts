@@ -1,9 +1,8 @@
 import type { Request, Response } from 'express'
-import { steadyClock } from '../base/steadyClock.ts'
-import { memoryOf, replayRefused } from '../http/requestMemory.ts'
-import type { KeptAnswer } from '../ledger/ledger.ts'
-import type { Answer } from '../upstream/answer.ts'
-import { writeAnswer } from '../upstream/writeAnswer.ts'
+import { steadyClock } from '../base/index.ts'
+import { memoryOf, replayRefused } from '../http/index.ts'
+import type { KeptAnswer } from '../ledger/index.ts'
+import { type Answer, writeAnswer } from '../upstream/index.ts'
 import type { KeyUse } from './idempotency.ts'
 
 /** An accepted answer as it is kept for the Idempotency-Key of its request; `node` as the client hears of it. */

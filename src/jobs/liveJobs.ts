@@ -1,15 +1,10 @@
 import { EventEmitter } from 'node:events'
-import type { Fleet } from '../fleet/fleet.ts'
-import type { Dispatcher } from '../dispatch/dispatcher.ts'
-import type { Lease } from '../dispatch/lease.ts'
-import { parseAddress } from '../fleet/address.ts'
-import { workKindOf } from '../dispatch/requirement.ts'
-import type { TrackedNode } from '../fleet/node.ts'
+import { type Fleet, parseAddress, type TrackedNode } from '../fleet/index.ts'
+import { type Dispatcher, type Lease, workKindOf } from '../dispatch/index.ts'
 import { GatewayFault } from '../faults.ts'
-import { limitKeyOf } from '../base/limitKey.ts'
-import { ledgerFault, type JobRecord, type KeptAnswer, type Ledger, type ReceivedResult } from '../ledger/ledger.ts'
+import { limitKeyOf, steadyClock } from '../base/index.ts'
+import { type JobRecord, type KeptAnswer, type Ledger, ledgerFault, type ReceivedResult } from '../ledger/index.ts'
 import { RequestRoom } from './requestRoom.ts'
-import { steadyClock } from '../base/steadyClock.ts'
 
 /** Intermediate results of a running job that are longer, or more of them in all, are told only when it has ended, bytes. */
 const MAX_INTERMEDIATE_BYTES = 64_000

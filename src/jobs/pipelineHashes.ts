@@ -1,4 +1,4 @@
-import type { Steps } from '../base/turns.ts'
+import type { Steps } from '../base/index.ts'
 import { canonicalHash, hashContainers } from './containersHash.ts'
 import { orderedSelections } from './orderedSelections.ts'
 

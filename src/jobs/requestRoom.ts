@@ -1,6 +1,6 @@
 import { GatewayFault } from '../faults.ts'
-import { limitKeyOf } from '../base/limitKey.ts'
-import { JOB_OVERHEAD_BYTES } from '../ledger/ledger.ts'
+import { limitKeyOf } from '../base/index.ts'
+import { JOB_OVERHEAD_BYTES } from '../ledger/index.ts'
 
 /** Part of the ledger that the unfinished requests of one caller may take. */
 const CALLERS_PART = 1 / 4

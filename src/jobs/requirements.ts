@@ -1,16 +1,15 @@
-import type { Fleet } from '../fleet/fleet.ts'
+import type { Fleet, TrackedNode } from '../fleet/index.ts'
 import {
   CHAIN_NODE,
-  requireContainers,
   nobodyRuns,
   noHealthyNode,
-  shortened,
+  requireContainers,
   type Requirement,
-} from '../dispatch/requirement.ts'
-import type { TrackedNode } from '../fleet/node.ts'
-import type { Selector } from '../dispatch/selector.ts'
+  type Selector,
+  shortened,
+} from '../dispatch/index.ts'
 import { GatewayFault } from '../faults.ts'
-import { inTurns, type Steps } from '../base/turns.ts'
+import { inTurns, type Steps } from '../base/index.ts'
 import type { Submission } from './shape.ts'
 import { PipelineHashes, type ContainerSets } from './pipelineHashes.ts'
 

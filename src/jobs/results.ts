@@ -1,14 +1,10 @@
 import type { Request, Response } from 'express'
-import { shortened } from '../dispatch/requirement.ts'
+import { shortened } from '../dispatch/index.ts'
 import { GatewayFault } from '../faults.ts'
-import { contextOf } from '../http/context.ts'
-import { queryOf } from '../http/query.ts'
-import { memoryOf, replayRefused } from '../http/requestMemory.ts'
-import { listParts, sendJson } from '../http/sendJson.ts'
-import type { Reservation } from '../base/memory/budget.ts'
+import { contextOf, listParts, memoryOf, queryOf, replayRefused, sendJson } from '../http/index.ts'
+import type { Reservation } from '../base/index.ts'
 import type { JobDeps } from './deps.ts'
-import { PIECE_BYTES } from '../ledger/ledger.ts'
-import { LongBytes } from '../ledger/longBytes.ts'
+import { LongBytes, PIECE_BYTES } from '../ledger/index.ts'
 import { sendJsonPieces, sendJsonTurns, type JsonPiece } from './writePieces.ts'
 
 /** Ids in the first turn at the ledger; those who ask for more get an answer that does not tell its length. */

@@ -12,7 +12,7 @@ import {
   stringAt,
 } from '../json/index.ts'
 import type { JsonKind, JsonMember, JsonSpan, JsonValue } from '../json/index.ts'
-import type { Steps } from '../base/turns.ts'
+import type { Steps } from '../base/index.ts'
 import { canonicalHash } from './containersHash.ts'
 
 /** What the gateway has to know of a job or a delegated subscription; the rest stays in its bytes. */

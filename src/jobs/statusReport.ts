@@ -1,4 +1,4 @@
-import { inTurns } from '../base/turns.ts'
+import { inTurns } from '../base/index.ts'
 import { GatewayFault } from '../faults.ts'
 import { memberOf, objectSteps, splice, stringAt, type JsonMember } from '../json/index.ts'
 import { badJson } from './shape.ts'

@@ -1,11 +1,16 @@
 import type { Request } from 'express'
-import type { Requirement } from '../dispatch/requirement.ts'
+import type { Requirement } from '../dispatch/index.ts'
 import type { GatewayFault } from '../faults.ts'
-import type { Fleet } from '../fleet/fleet.ts'
-import type { TrackedNode } from '../fleet/node.ts'
-import type { Answer, BackendRequest } from '../upstream/answer.ts'
-import type { AcceptedWork, Exchange, RetryPolicy } from '../upstream/exchange.ts'
-import { headersForBackend, type FlatHeaders } from '../upstream/headers.ts'
+import type { Fleet, TrackedNode } from '../fleet/index.ts'
+import {
+  type AcceptedWork,
+  type Answer,
+  type BackendRequest,
+  type Exchange,
+  type FlatHeaders,
+  headersForBackend,
+  type RetryPolicy,
+} from '../upstream/index.ts'
 import { STREAM_PATH, type JobDeps } from './deps.ts'
 import type { ReadSubmission } from './readSubmission.ts'
 import { isNodeSpecificRefusal, noNodeFor, requirementOf } from './requirements.ts'

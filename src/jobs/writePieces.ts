@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
-import { roomOrClose } from '../http/roomOrClose.ts'
-import { LongBytes } from '../ledger/longBytes.ts'
+import { roomOrClose } from '../http/index.ts'
+import { LongBytes } from '../ledger/index.ts'
 
 /** Bytes of an answer, in memory or to be read from the ledger while they are sent. */
 export type JsonPiece = Uint8Array | LongBytes

@@ -1,13 +1,17 @@
 import type { Request, Response } from 'express'
-import type { Fleet } from '../fleet/fleet.ts'
-import { ANY_NODE, requireContainers, nobodyRuns, noHealthyNode, type Requirement } from '../dispatch/requirement.ts'
-import type { TrackedNode } from '../fleet/node.ts'
-import type { Selector } from '../dispatch/selector.ts'
+import type { Fleet, TrackedNode } from '../fleet/index.ts'
+import {
+  ANY_NODE,
+  nobodyRuns,
+  noHealthyNode,
+  requireContainers,
+  type Requirement,
+  type Selector,
+} from '../dispatch/index.ts'
 import { GatewayFault } from '../faults.ts'
-import { listParts, sendJson } from '../http/sendJson.ts'
+import { containersIn, listParts, modelIdIn, queryOf, sendJson, wholeNumber } from '../http/index.ts'
 import type { NodeAnswer, Resources } from './resources.ts'
-import { inTurns, type Steps } from '../base/turns.ts'
-import { containersIn, modelIdIn, queryOf, wholeNumber } from '../http/query.ts'
+import { inTurns, type Steps } from '../base/index.ts'
 
 export interface LookupDeps {
   readonly fleet: Fleet

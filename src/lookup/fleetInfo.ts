@@ -1,11 +1,8 @@
 import type { Request, Response } from 'express'
-import type { ContainerInfo } from '../fleet/info.ts'
-import type { TrackedNode } from '../fleet/node.ts'
-import { memoryOf, replayRefused } from '../http/requestMemory.ts'
-import { modelIdIn, queryOf } from '../http/query.ts'
-import { listParts, objectParts, Parts, sendJson } from '../http/sendJson.ts'
+import type { ContainerInfo, TrackedNode } from '../fleet/index.ts'
+import { listParts, memoryOf, modelIdIn, objectParts, Parts, queryOf, replayRefused, sendJson } from '../http/index.ts'
 import { ResourceMerge } from './resourceMerge.ts'
-import { inTurns, type Steps } from '../base/turns.ts'
+import { inTurns, type Steps } from '../base/index.ts'
 import type { LookupDeps } from './addresses.ts'
 
 /** Clients of `/info` and `/resources` wait one second in all. */

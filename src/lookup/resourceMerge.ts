@@ -1,6 +1,5 @@
-import type { Refusal, Reservation } from '../base/memory/budget.ts'
+import type { Refusal, Reservation, Steps } from '../base/index.ts'
 import { memberOf, objectSteps, scanObject, type JsonMember } from '../json/index.ts'
-import type { Steps } from '../base/turns.ts'
 import type { NodeAnswer } from './resources.ts'
 
 /** Containers that one merged answer names, and its length, bytes. Nodes may claim anything; the rest is left out. */

@@ -1,11 +1,7 @@
-import { Semaphore } from '../base/semaphore.ts'
-import type { TrackedNode } from '../fleet/node.ts'
-import type { MemoryBudget, Reservation } from '../base/memory/budget.ts'
+import { inTurns, type MemoryBudget, type Reservation, Semaphore, Slice, withTimeout } from '../base/index.ts'
+import type { TrackedNode } from '../fleet/index.ts'
 import { objectSteps, PLAIN_LIMITS } from '../json/index.ts'
-import { inTurns, Slice } from '../base/turns.ts'
-import { withTimeout } from '../base/withTimeout.ts'
-import { collect, type BackendRequest } from '../upstream/attempt.ts'
-import type { Transport } from '../upstream/transport.ts'
+import { type BackendRequest, collect, type Transport } from '../upstream/index.ts'
 
 /** A node that is slower than its asker waits still gets this long, so that the next asker has its answer. */
 const CALL_TIMEOUT_SECONDS = 10

@@ -1,6 +1,6 @@
 import { GatewayFault } from '../faults.ts'
 import type { ByteRange } from '../json/index.ts'
-import type { Steps } from '../base/turns.ts'
+import type { Steps } from '../base/index.ts'
 
 /** Longest value that is taken from a form field, and longest head of a part, bytes. */
 const MAX_FIELD = 1000

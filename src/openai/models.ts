@@ -1,9 +1,8 @@
 import type { Request, Response } from 'express'
 import { GatewayFault } from '../faults.ts'
-import type { Fleet } from '../fleet/fleet.ts'
-import { namesOf, type ServiceModels } from '../fleet/serviceModels.ts'
-import { sendJson } from '../http/sendJson.ts'
-import { inTurns, type Steps } from '../base/turns.ts'
+import { type Fleet, namesOf, type ServiceModels } from '../fleet/index.ts'
+import { sendJson } from '../http/index.ts'
+import { inTurns, type Steps } from '../base/index.ts'
 
 export interface ModelsDeps {
   readonly fleet: Fleet

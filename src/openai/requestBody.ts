@@ -1,7 +1,7 @@
 import { GatewayFault } from '../faults.ts'
 import { MAX_ID_BYTES, refuseTooLong, tooLong } from '../ids.ts'
 import { ANSWER_LIMITS, JsonSyntaxError, memberOf, objectSteps, stringAt, type JsonMember } from '../json/index.ts'
-import type { Steps } from '../base/turns.ts'
+import type { Steps } from '../base/index.ts'
 import { delimiterOf, fieldSteps, isForm } from './form.ts'
 import { firstFieldWriter, ModelBody, writeField, writeFirstMember, writeOnlyMember, writeValue } from './modelBody.ts'
 

@@ -1,7 +1,6 @@
-import { isPushback, isRefusal } from '../dispatch/refusal.ts'
-import type { TrackedNode } from '../fleet/node.ts'
-import type { Elsewhere } from '../upstream/exchange.ts'
-import type { RetryBudget } from '../upstream/retryBudget.ts'
+import { isPushback, isRefusal } from '../dispatch/index.ts'
+import type { TrackedNode } from '../fleet/index.ts'
+import type { Elsewhere, RetryBudget } from '../upstream/index.ts'
 import { FORWARDED_PATHS } from './forwardedPaths.ts'
 
 /** What may run twice, by path. */

@@ -1,6 +1,5 @@
-import type { TrackedNode } from '../fleet/node.ts'
-import { keyHeaderOf } from '../fleet/serviceKey.ts'
-import { replaceCredentials, type FlatHeaders } from '../upstream/headers.ts'
+import { keyHeaderOf, type TrackedNode } from '../fleet/index.ts'
+import { type FlatHeaders, replaceCredentials } from '../upstream/index.ts'
 
 /** The path of a call at a service, from the path behind the prefix. */
 export function pathAt({ spec, prefix }: TrackedNode, path: string): string {

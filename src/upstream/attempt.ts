@@ -12,8 +12,6 @@ import type { Answer, AnswerSink, BackendRequest, Flow } from './answer.ts'
 import { isReuseRace } from './idleCloses.ts'
 import type { AnswerHandler, Heard, Repeat, SilenceLimits, Transport } from './transport.ts'
 
-export type { Answer, AnswerSink, BackendRequest, Flow } from './answer.ts'
-
 export type AttemptResult =
   | { readonly kind: 'answer'; readonly answer: Answer }
   | { readonly kind: 'streamed'; readonly status: number }

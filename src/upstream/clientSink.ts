@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { GatewayFault } from '../faults.ts'
-import type { AnswerSink, Flow } from './attempt.ts'
+import type { AnswerSink, Flow } from './answer.ts'
 import { ChunkedBody } from './chunked.ts'
 import { headersForClient } from './headers.ts'
 

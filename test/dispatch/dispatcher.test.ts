@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import type { Dispatcher} from '../../src/dispatch/dispatcher.ts';
+import type { Dispatcher } from '../../src/dispatch/dispatcher.ts'
 import { NobodyFree, type WorkRequest } from '../../src/dispatch/dispatcher.ts'
 import { comparedKindOf } from '../../src/dispatch/judge.ts'
 import { requireContainers } from '../../src/dispatch/requirement.ts'

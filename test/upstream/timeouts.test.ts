@@ -6,14 +6,8 @@ import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { TrackedNode } from '../../src/fleet/node.ts'
 import { GatewayFault, type FaultCode } from '../../src/faults.ts'
-import {
-  Attempt,
-  collect,
-  type AnswerSink,
-  type AttemptResult,
-  type BackendRequest,
-  type Flow,
-} from '../../src/upstream/attempt.ts'
+import { Attempt, collect, type AttemptResult } from '../../src/upstream/attempt.ts'
+import type { AnswerSink, BackendRequest, Flow } from '../../src/upstream/answer.ts'
 import { Transport } from '../../src/upstream/transport.ts'
 import { trackedNode } from '../kit/builders/fleets.ts'
 import { serve } from '../kit/serve.ts'

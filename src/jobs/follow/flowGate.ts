@@ -1,4 +1,4 @@
-import type { Flow } from '../../upstream/attempt.ts'
+import type { Flow } from '../../upstream/index.ts'
 
 /** Lets an answer flow while nobody holds it; several may hold it at a time. */
 export class FlowGate {

@@ -1,23 +1,19 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import type { Fleet } from '../../fleet/fleet.ts'
-import type { Semaphore } from '../../base/semaphore.ts'
-import type { TrackedNode } from '../../fleet/node.ts'
-import type { Logger } from '../../base/logger.ts'
+import type { Fleet, TrackedNode } from '../../fleet/index.ts'
+import { inTurns, type Logger, type MemoryBudget, type Semaphore } from '../../base/index.ts'
 import { GatewayFault } from '../../faults.ts'
-import type { MemoryBudget } from '../../base/memory/budget.ts'
 import {
-  Attempt,
   type Answer,
+  Attempt,
   type AttemptResult,
   type BackendRequest,
   type CollectResult,
-} from '../../upstream/attempt.ts'
-import type { Transport } from '../../upstream/transport.ts'
-import type { Ledger, ReceivedResult } from '../../ledger/ledger.ts'
+  type Transport,
+} from '../../upstream/index.ts'
+import type { Ledger, ReceivedResult } from '../../ledger/index.ts'
 import type { LiveJob } from '../liveJobs.ts'
 import { LoneAnswer, type LoneOutcome } from './loneAnswer.ts'
 import { nodeJobSteps } from './readAnswer.ts'
-import { inTurns } from '../../base/turns.ts'
 
 /** Long answers of one node that are read at once. */
 const MAX_LONG_AT_ONCE = 2

@@ -7,7 +7,7 @@ import {
   type JsonMember,
   type JsonSpan,
 } from '../../json/index.ts'
-import { inTurns, type Steps } from '../../base/turns.ts'
+import { inTurns, type Steps } from '../../base/index.ts'
 
 /** One job as a node tells it; results stay the bytes that came. */
 export interface NodeJob {

@@ -1,15 +1,17 @@
-import { withTimeout } from '../../base/withTimeout.ts'
+import { type Reservation, withTimeout } from '../../base/index.ts'
 import { GatewayFault } from '../../faults.ts'
-import type { Fleet } from '../../fleet/fleet.ts'
-import { requireContainers, type Requirement } from '../../dispatch/requirement.ts'
-import type { Selector } from '../../dispatch/selector.ts'
-import type { Reservation } from '../../base/memory/budget.ts'
-import type { Attempt } from '../../upstream/attempt.ts'
-import type { Exchange, RetryPolicy } from '../../upstream/exchange.ts'
-import { headersOnBehalf } from '../../upstream/headers.ts'
-import type { Outcome, Upstream } from '../../upstream/send.ts'
+import type { Fleet } from '../../fleet/index.ts'
+import { requireContainers, type Requirement, type Selector } from '../../dispatch/index.ts'
+import {
+  type Attempt,
+  type Exchange,
+  headersOnBehalf,
+  type Outcome,
+  type RetryPolicy,
+  type Upstream,
+} from '../../upstream/index.ts'
 import { JOBS_PATH } from '../deps.ts'
-import type { JobRecord } from '../../ledger/ledger.ts'
+import type { JobRecord } from '../../ledger/index.ts'
 import type { LiveJob } from '../liveJobs.ts'
 
 /** A node accepts a job at once, before it runs; one that is silent for longer hangs. */

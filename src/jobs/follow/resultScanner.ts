@@ -1,5 +1,5 @@
 import { JsonStream, JsonSyntaxError, stringAt, type StreamListener } from '../../json/index.ts'
-import type { ResultPart } from '../../ledger/ledger.ts'
+import type { ResultPart } from '../../ledger/index.ts'
 
 /** An id or a state that is longer is none; a name that is longer is none of those that matter. */
 const MAX_TEXT_BYTES = 1500

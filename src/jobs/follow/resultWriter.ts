@@ -1,4 +1,4 @@
-import { PIECE_BYTES, type ReceivedResult, type ResultPart } from '../../ledger/ledger.ts'
+import { PIECE_BYTES, type ReceivedResult, type ResultPart } from '../../ledger/index.ts'
 import type { FlowGate } from './flowGate.ts'
 
 /** Bytes that wait for the ledger before the answer is held. */

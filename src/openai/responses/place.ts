@@ -1,6 +1,5 @@
-import type { Fleet } from '../../fleet/fleet.ts'
-import { shortened, type Requirement } from '../../dispatch/requirement.ts'
-import type { TrackedNode } from '../../fleet/node.ts'
+import type { Fleet, TrackedNode } from '../../fleet/index.ts'
+import { type Requirement, shortened } from '../../dispatch/index.ts'
 import { GatewayFault } from '../../faults.ts'
 import type { ResponseHomes } from './homes.ts'
 

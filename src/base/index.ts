@@ -1,0 +1,8 @@
+/* What features use of what knows nothing of gateways. */
+export { limitKeyOf } from './limitKey.ts'
+export type { Logger } from './logger.ts'
+export type { MemoryBudget, Refusal, Reservation } from './memory/budget.ts'
+export { Semaphore } from './semaphore.ts'
+export { steadyClock } from './steadyClock.ts'
+export { inTurns, nextTurn, Slice, type Steps } from './turns.ts'
+export { withTimeout } from './withTimeout.ts'

@@ -1,0 +1,17 @@
+/* What features know of choosing a backend. */
+export type { Dispatcher } from './dispatcher.ts'
+export { kindAtPath } from './judge.ts'
+export type { Lease } from './lease.ts'
+export { isPushback, isRefusal } from './refusal.ts'
+export {
+  ANY_NODE,
+  CHAIN_NODE,
+  nobodyRuns,
+  noHealthyNode,
+  requireContainers,
+  type Requirement,
+  requireModel,
+  shortened,
+  workKindOf,
+} from './requirement.ts'
+export type { Selector } from './selector.ts'

@@ -1,0 +1,8 @@
+/* What features know of the backends. */
+export { parseAddress, urlOf } from './address.ts'
+export type { Fleet } from './fleet.ts'
+export type { ContainerInfo } from './info.ts'
+export type { TrackedNode } from './node.ts'
+export { CallBudget } from './politeness.ts'
+export { keyHeaderOf } from './serviceKey.ts'
+export { namesOf, type ServiceModels } from './serviceModels.ts'

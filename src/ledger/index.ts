@@ -1,0 +1,13 @@
+/* What features know of the ledger; `open.ts` is for whoever puts everything together. */
+export {
+  JOB_OVERHEAD_BYTES,
+  type JobKind,
+  type JobRecord,
+  type KeptAnswer,
+  type Ledger,
+  ledgerFault,
+  PIECE_BYTES,
+  type ReceivedResult,
+  type ResultPart,
+} from './ledger.ts'
+export { LongBytes } from './longBytes.ts'
