@@ -7,8 +7,8 @@ import type { Selector } from './selector.ts'
 
 /** What a request asks of a backend, as far as choosing one goes. */
 export interface WorkRequest extends AskedOfNodes {
-  /** Rests after a pushback are kept for this; usually endpoint and caller. */
-  readonly restKey: string
+  /** Cooldowns after a pushback are kept for this; usually endpoint and caller. */
+  readonly cooldownKey: string
   /** Requests of one session go to the same backend, as long as that costs nothing. */
   readonly session?: string | undefined
   /** The job's cost by the client's hint. */
@@ -21,12 +21,12 @@ export interface WorkRequest extends AskedOfNodes {
 export class NobodyFree extends Error {
   override readonly name = 'NobodyFree'
   readonly code = 'ERR_NOBODY_FREE'
-  /** Least seconds until one of those that rest may be asked again, or 0 if none rests. */
-  readonly restsForSeconds: number
+  /** Least seconds until one of those that cool down may be asked again, or 0 if none does. */
+  readonly cooldownSeconds: number
 
-  constructor(restsForSeconds: number) {
+  constructor(cooldownSeconds: number) {
     super('No backend can take the request')
-    this.restsForSeconds = restsForSeconds
+    this.cooldownSeconds = cooldownSeconds
   }
 }
 
@@ -55,9 +55,9 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements Releas
    */
   async acquire(request: WorkRequest, signal: AbortSignal): Promise<Lease> {
     signal.throwIfAborted()
-    const { requirement, restKey, session, cost, kind, tried } = request
-    const choice = this.#selector.pick(requirement, { except: tried, restKey, session, cost, kind })
-    if (!choice.node) throw new NobodyFree(choice.restsForSeconds)
+    const { requirement, cooldownKey, session, cost, kind, tried } = request
+    const choice = this.#selector.pick(requirement, { except: tried, cooldownKey, session, cost, kind })
+    if (!choice.node) throw new NobodyFree(choice.cooldownSeconds)
     return Lease.take(this.fleet, choice.node, request, this)
   }
 

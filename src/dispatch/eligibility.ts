@@ -19,24 +19,24 @@ export class Eligibility {
   readonly now: number
   /** Nodes that were tried already. */
   readonly #except: ReadonlySet<TrackedNode> | undefined
-  readonly #restKey: string | undefined
+  readonly #cooldownKey: string | undefined
   /** A retry is no trial: it goes to one that is set aside only where nobody else is left. */
   readonly #isRetry: boolean
   /** Undefined where nobody is set aside for this kind of work. */
   readonly #outliers: KindOutliers<TrackedNode> | undefined
   fallback: FallbackLevel = Fallback.none
-  /** Least seconds until one of those that were refused because they rest may be asked again. */
-  leastRestSeconds = Infinity
+  /** Least seconds until one of those that were refused because they cool down may be asked again. */
+  leastCooldownSeconds = Infinity
 
   constructor(
     now: number,
     outliers: KindOutliers<TrackedNode> | undefined,
-    { except, restKey }: { except?: ReadonlySet<TrackedNode> | undefined; restKey?: string | undefined },
+    { except, cooldownKey }: { except?: ReadonlySet<TrackedNode> | undefined; cooldownKey?: string | undefined },
   ) {
     this.now = now
     this.#outliers = outliers
     this.#except = except
-    this.#restKey = restKey
+    this.#cooldownKey = cooldownKey
     this.#isRetry = except !== undefined && except.size > 0
   }
 
@@ -45,9 +45,9 @@ export class Eligibility {
     const { now, fallback } = this
     if (fallback < Fallback.ejected && !node.load.admits(now)) return false
     if (this.#except?.has(node)) return false
-    const rests = this.#restKey === undefined ? 0 : node.restsFor(this.#restKey, now)
-    if (rests > 0) {
-      this.leastRestSeconds = Math.min(this.leastRestSeconds, rests)
+    const seconds = this.#cooldownKey === undefined ? 0 : node.cooldownSeconds(this.#cooldownKey, now)
+    if (seconds > 0) {
+      this.leastCooldownSeconds = Math.min(this.leastCooldownSeconds, seconds)
       return false
     }
     return (

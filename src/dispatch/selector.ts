@@ -16,8 +16,8 @@ const MAX_REMEMBERED_KEY = 1000
 export interface PickOptions {
   /** Nodes that were tried already. */
   readonly except?: ReadonlySet<TrackedNode> | undefined
-  /** What may be resting after a pushback; see `TrackedNode.rest`. */
-  readonly restKey?: string | undefined
+  /** What may be cooling down after a pushback; see `TrackedNode.coolDown`. */
+  readonly cooldownKey?: string | undefined
   /** A session that prefers the node it was served by before; see `preferredFor`. */
   readonly session?: string | undefined
   /** The job's cost by the client's hint, in the client's own unit. */
@@ -29,8 +29,8 @@ export interface PickOptions {
 /** The answer to "who gets this request?". */
 export interface Choice {
   readonly node: TrackedNode | undefined
-  /** Where there is no node: least seconds until one of those that rest may be asked again, or 0 if none rests. */
-  readonly restsForSeconds: number
+  /** Where there is no node: least seconds until one of those that cool down may be asked again, or 0 if none does. */
+  readonly cooldownSeconds: number
 }
 
 /** Chooses among the healthy nodes of a fleet by one policy; the same for requests, look-ups and tickets. */
@@ -69,8 +69,8 @@ export class Selector {
       eligibility.fallback = Fallback.unhealthy
       node ??= this.#policy(this.#whenMostAreUnhealthy(requirement, now), context)
     }
-    const { leastRestSeconds } = eligibility
-    return { node, restsForSeconds: node || leastRestSeconds === Infinity ? 0 : leastRestSeconds }
+    const { leastCooldownSeconds } = eligibility
+    return { node, cooldownSeconds: node || leastCooldownSeconds === Infinity ? 0 : leastCooldownSeconds }
   }
 
   /** Best first, for look-ups: only nodes that may be shown as healthy, or where all are ejected those, as in `pick`. */

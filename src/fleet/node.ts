@@ -115,19 +115,19 @@ export class TrackedNode {
   }
 
   /** After a pushback: no more of this (endpoint and caller) until `until`, seconds. */
-  rest(what: string, until: number, now: number): void {
+  coolDown(what: string, until: number, now: number): void {
     this.#cooldowns.set(what, until, now)
   }
 
   /** It answered 429: leaves `what` alone for as long as it asks. Returns that in seconds. */
   pushedBack(what: string, headers: RateLimitHeaders, now: number): number {
     const seconds = retryAfterSeconds(headers)
-    this.rest(what, now + seconds, now)
+    this.coolDown(what, now + seconds, now)
     return seconds
   }
 
-  /** Seconds that `what` still has to rest here; 0 when it may be tried. */
-  restsFor(what: string, now: number): number {
+  /** Seconds that `what` still has to cool down here; 0 when it may be tried. */
+  cooldownSeconds(what: string, now: number): number {
     return this.#cooldowns.secondsLeft(what, now)
   }
 

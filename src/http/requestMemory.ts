@@ -50,7 +50,7 @@ export function answerRefused(refusal: Refusal): GatewayFault {
   return refused('ERR_ANSWER_BUDGET', { ...refusal, message })
 }
 
-/** The fault for a kept answer or result without room: it stays kept, and no backend was asked. */
+/** The fault for a recorded answer or result without room: it stays kept, and no backend was asked. */
 export function replayRefused(refusal: Refusal): GatewayFault {
   return refused('ERR_MEMORY_BUDGET', refusal)
 }

@@ -3,7 +3,7 @@ import type { Lease } from '../dispatch/index.ts'
 import { memberOf, scanObject, splice, stringAt } from '../json/index.ts'
 import { GatewayFault } from '../faults.ts'
 import type { JobOptions } from './jobOptions.ts'
-import type { JobKind, JobRecord, KeptAnswer } from '../ledger/index.ts'
+import type { JobKind, JobRecord, IdempotencyRecord } from '../ledger/index.ts'
 import type { AcceptedJob, LiveJobs } from './liveJobs.ts'
 import { steadyClock } from '../base/index.ts'
 
@@ -75,7 +75,12 @@ export function newRecord(
  *
  * @returns the answer's bytes, with the id that is valid here
  */
-export async function acceptJob(live: LiveJobs, job: AcceptedJob, body: Buffer, answer?: KeptAnswer): Promise<Buffer> {
+export async function acceptJob(
+  live: LiveJobs,
+  job: AcceptedJob,
+  body: Buffer,
+  answer?: IdempotencyRecord,
+): Promise<Buffer> {
   try {
     await live.accept([job], answer)
     return body

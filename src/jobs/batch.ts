@@ -12,7 +12,7 @@ import { hashBody } from './idempotency.ts'
 import { readJobOptions } from './jobOptions.ts'
 import { roomFor } from './requestRoom.ts'
 import { batchSteps, type ReadItem } from './shape.ts'
-import { keptAnswerOf, writeKept } from './keptAnswers.ts'
+import { idempotencyRecordOf, writeKept } from './idempotencyRecords.ts'
 
 /** Nodes that an answer names. */
 const MOST_NAMED = 20
@@ -43,11 +43,11 @@ export function submitBatch(deps: JobDeps, limit: CallerLimit) {
     const use = { caller, path: BATCH_PATH, key: options.idempotencyKey, bodyHash: await hashBody(body) }
     const kept = await deps.idempotency.once(use, (accept) =>
       sendBatch(deps, request, async (answer) => {
-        const keptAnswer = keptAnswerOf({ status: 200, headers: {}, body: answer }, use, undefined)
+        const idempotencyRecord = idempotencyRecordOf({ status: 200, headers: {}, body: answer }, use, undefined)
         // Its jobs are taken and cannot be taken back: their client hears of them, whether or not the answer can be kept.
         const notKept = (error: unknown): void => deps.logger.error('answer not kept', { error })
-        await deps.ledger.insert([], keptAnswer).catch(notKept)
-        accept(keptAnswer)
+        await deps.ledger.insert([], idempotencyRecord).catch(notKept)
+        accept(idempotencyRecord)
       }),
     )
     if (kept) writeKept(req, res, kept)

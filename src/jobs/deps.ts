@@ -23,7 +23,7 @@ export interface JobDeps {
   readonly whenReady: () => Promise<void>
 }
 
-/** Paths at a node; also what pushbacks rest on. */
+/** Paths at a node; also what cooldowns after a pushback are for. */
 export const JOBS_PATH = '/api/jobs'
 export const BATCH_PATH = '/api/jobs/batch'
 export const STREAM_PATH = '/api/jobs/stream'

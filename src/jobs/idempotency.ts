@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { GatewayFault } from '../faults.ts'
 import { inTurns, type Steps } from '../base/index.ts'
-import type { KeptAnswer, Ledger } from '../ledger/index.ts'
+import type { IdempotencyRecord, Ledger } from '../ledger/index.ts'
 
 /** One use of an Idempotency-Key: the same caller, path and key within a day is the same job. */
 export interface KeyUse {
@@ -14,7 +14,7 @@ export interface KeyUse {
 interface Turn {
   readonly bodyHash: Buffer
   /** Settles with the answer, if it was one to keep. */
-  readonly done: Promise<KeptAnswer | undefined>
+  readonly done: Promise<IdempotencyRecord | undefined>
 }
 
 /** Sees to it that requests with one key run one after the other, and only until one of them was accepted. */
@@ -34,19 +34,19 @@ export class Idempotency {
    */
   async once(
     use: KeyUse,
-    submit: (keep: (answer: KeptAnswer) => void) => Promise<void>,
-  ): Promise<KeptAnswer | undefined> {
+    submit: (keep: (answer: IdempotencyRecord) => void) => Promise<void>,
+  ): Promise<IdempotencyRecord | undefined> {
     const scope = `${use.caller}\n${use.path}\n${use.key}`
     for (let turn = this.#running.get(scope); turn; turn = this.#running.get(scope)) {
       refuseOtherBody(use, turn.bodyHash)
       const answer = await turn.done
       if (answer) return answer
     }
-    let accepted: KeptAnswer | undefined
-    const { promise: done, resolve } = Promise.withResolvers<KeptAnswer | undefined>()
+    let accepted: IdempotencyRecord | undefined
+    const { promise: done, resolve } = Promise.withResolvers<IdempotencyRecord | undefined>()
     this.#running.set(scope, { bodyHash: use.bodyHash, done })
     try {
-      const kept = await this.#ledger.keptAnswer(use.caller, use.path, use.key)
+      const kept = await this.#ledger.idempotencyRecord(use.caller, use.path, use.key)
       if (kept) {
         refuseOtherBody(use, kept.bodyHash)
         accepted = kept

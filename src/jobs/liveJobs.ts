@@ -3,7 +3,13 @@ import { type Fleet, parseAddress, type TrackedNode } from '../fleet/index.ts'
 import { type Dispatcher, type Lease, workKindOf } from '../dispatch/index.ts'
 import { GatewayFault } from '../faults.ts'
 import { limitKeyOf, steadyClock } from '../base/index.ts'
-import { type JobRecord, type KeptAnswer, type Ledger, ledgerFault, type ReceivedResult } from '../ledger/index.ts'
+import {
+  type JobRecord,
+  type IdempotencyRecord,
+  type Ledger,
+  ledgerFault,
+  type ReceivedResult,
+} from '../ledger/index.ts'
 import { RequestRoom } from './requestRoom.ts'
 
 /** Intermediate results of a running job that are longer, or more of them in all, are told only when it has ended, bytes. */
@@ -140,7 +146,7 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
    *
    * @throws what the ledger throws; then the jobs are not ours, and the places are still the caller's to give back
    */
-  async accept(accepted: readonly AcceptedJob[], answer?: KeptAnswer): Promise<LiveJob[]> {
+  async accept(accepted: readonly AcceptedJob[], answer?: IdempotencyRecord): Promise<LiveJob[]> {
     await this.#ledger.insert(accepted, answer)
     return accepted.map(({ record, room = 0, lease, isOpen }) => {
       // The place of a stream ends with its connection.

@@ -43,7 +43,7 @@ export class SubmissionExchange implements Exchange {
   readonly requirement: Requirement
   readonly cost: number | undefined
   readonly caller: string
-  readonly restKey: string
+  readonly cooldownKey: string
   readonly retry: RetryPolicy
   readonly work: AcceptedWork | undefined
   readonly #outgoing: Outgoing
@@ -57,7 +57,7 @@ export class SubmissionExchange implements Exchange {
     this.requirement = requirement
     this.cost = by.options.cost
     this.caller = by.caller
-    this.restKey = `${path} ${by.caller}`
+    this.cooldownKey = `${path} ${by.caller}`
     if (submission.kind === 'subscription') this.retry = SENT_ONCE
     else this.retry = by.options.idempotencyKey === undefined ? RUN_ONCE : MAY_RUN_TWICE
     this.work = submission.kind === 'subscription' ? 'unmeasured' : isStream ? undefined : 'goesOn'

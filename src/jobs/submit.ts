@@ -7,15 +7,15 @@ import { acceptJob, idIn, newRecord } from './accepted.ts'
 import { JOBS_PATH, type JobDeps } from './deps.ts'
 import { readSubmission, roomOf, type ReadSubmission } from './readSubmission.ts'
 import { hashBody } from './idempotency.ts'
-import { keptAnswerOf, writeKept } from './keptAnswers.ts'
-import type { KeptAnswer } from '../ledger/index.ts'
+import { idempotencyRecordOf, writeKept } from './idempotencyRecords.ts'
+import type { IdempotencyRecord } from '../ledger/index.ts'
 import { outgoingOf, SubmissionExchange } from './submissionExchange.ts'
 
 /** How an accepted answer is kept for the Idempotency-Key of its request. */
 interface Keeping {
-  keptAnswer(answer: Answer, node: string): KeptAnswer
+  idempotencyRecord(answer: Answer, node: string): IdempotencyRecord
   /** To be called when the answer stands: whoever waits under the same key gets it. */
-  isKept(answer: KeptAnswer): void
+  isKept(answer: IdempotencyRecord): void
 }
 
 /** `POST /api/jobs`: one job or delegated subscription, to the best node that can take it. */
@@ -30,7 +30,7 @@ export function submitJob(deps: JobDeps) {
     const use = { caller, path: JOBS_PATH, key: options.idempotencyKey, bodyHash: await hashBody(submission.body) }
     const kept = await deps.idempotency.once(use, (isKept) =>
       sendSubmission(deps, request, {
-        keptAnswer: (answer, node) => keptAnswerOf(answer, use, node),
+        idempotencyRecord: (answer, node) => idempotencyRecordOf(answer, use, node),
         isKept,
       }),
     )
@@ -77,7 +77,7 @@ async function recordAccepted(
   { body: request, submission, by }: SubmissionRequest,
   keeping: Keeping | undefined,
 ): Promise<Answer> {
-  const kept = keeping?.keptAnswer(answer, lease.node.name)
+  const kept = keeping?.idempotencyRecord(answer, lease.node.name)
   if (submission.kind === 'subscription') {
     // It is taken and cannot be taken back: its client hears of it, whether or not the answer can be kept.
     if (kept) await ledger.insert([], kept).catch((error: unknown) => logger.error('answer not kept', { error }))

@@ -3,7 +3,7 @@ export {
   JOB_OVERHEAD_BYTES,
   type JobKind,
   type JobRecord,
-  type KeptAnswer,
+  type IdempotencyRecord,
   type Ledger,
   ledgerFault,
   PIECE_BYTES,

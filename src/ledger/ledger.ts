@@ -87,7 +87,7 @@ export interface ReceivedResult {
 }
 
 /** The first accepted answer to a request with an Idempotency-Key; it stands for a day. */
-export interface KeptAnswer {
+export interface IdempotencyRecord {
   readonly caller: string
   readonly path: string
   readonly key: string
@@ -132,7 +132,7 @@ export interface Ledger {
    *
    * @throws DuplicateJobError if an id is taken; then nothing of it is recorded
    */
-  insert(jobs: readonly NewJob[], answer?: KeptAnswer): Promise<void>
+  insert(jobs: readonly NewJob[], answer?: IdempotencyRecord): Promise<void>
   /**
    * Notes where an unfinished job runs now, if it was in its run number `expected` until then. False, and nothing is
    * noted, if it was in another one, or is finished or unknown: the run is not the job's.
@@ -155,7 +155,7 @@ export interface Ledger {
   find(id: string): Promise<JobRecord | undefined>
   /** Ids of this caller's jobs, oldest first. */
   list(caller: string, filter: JobFilter): Promise<string[]>
-  keptAnswer(caller: string, path: string, key: string): Promise<KeptAnswer | undefined>
+  idempotencyRecord(caller: string, path: string, key: string): Promise<IdempotencyRecord | undefined>
   /** A number that grows by one for each worker address, from 1, never given twice. */
   nextReqnum(worker: string): Promise<number>
   health(): LedgerHealth
@@ -191,7 +191,7 @@ export const KEPT_ANSWER_TTL_MS = 24 * 60 * 60 * 1000
 
 /** What a job's row and its index entries take besides request, containers and result (measured: 270 bytes in SQLite). */
 export const JOB_OVERHEAD_BYTES = 300
-/** The same for a kept answer. */
+/** The same for an idempotency record. */
 export const ANSWER_OVERHEAD_BYTES = 300
 
 /** What an unfinished job keeps. */
@@ -200,9 +200,9 @@ export function unfinishedBytes(containers: readonly string[], requestLength: nu
   return JOB_OVERHEAD_BYTES + Buffer.byteLength(JSON.stringify(containers)) + requestLength
 }
 
-/** What a kept answer keeps, with all that finds it again. */
+/** What an idempotency record keeps, with all that finds it again. */
 export function answerBytes(
-  answer: Pick<KeptAnswer, 'caller' | 'path' | 'key' | 'contentType'> & {
+  answer: Pick<IdempotencyRecord, 'caller' | 'path' | 'key' | 'contentType'> & {
     readonly node?: string | null
     readonly bodyHash: Uint8Array
     readonly body: Uint8Array

@@ -20,7 +20,7 @@ const MOST_KEPT_BYTES = 64_000_000
 const KEPT_OVERHEAD = 400
 /** A node of a thousand containers tells a kilobyte of each. */
 const MAX_ANSWER_BYTES = 1_000_000
-/** What a node rests from after it pushed back. */
+/** What a node cools down for after it pushed back. */
 const RESOURCES_PATH = '/resources'
 
 /** What a node told, and when. */
@@ -110,7 +110,7 @@ export class Resources {
     if (asking) return asking
     const kept = this.#kept.get(key) ?? { at: -Infinity }
     const now = this.#now()
-    const isFresh = now - kept.at < freshSeconds || node.restsFor(RESOURCES_PATH, now) > 0
+    const isFresh = now - kept.at < freshSeconds || node.cooldownSeconds(RESOURCES_PATH, now) > 0
     if (isFresh || this.#asking.size >= this.#most) {
       if (this.#kept.has(key)) this.#keep(key, kept)
       return { kept }

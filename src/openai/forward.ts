@@ -70,7 +70,7 @@ export function forwardOpenAi(deps: OpenAiDeps) {
       kind: kindAtPath(itsKind, path.split('?', 1)[0] as string),
       model,
       session: (session ?? sessionHeader(req))?.slice(0, MAX_SESSION),
-      restKey: `openai ${model} ${caller}`,
+      cooldownKey: `openai ${model} ${caller}`,
       requestFor: (node) => ({
         method: 'POST',
         path: pathAt(node, path),

@@ -53,7 +53,7 @@ export function openRealtime(deps: OpenAiDeps) {
       caller,
       kind: kindAtPath(requirement, '/realtime'),
       model,
-      restKey: `openai ${model} ${caller}`,
+      cooldownKey: `openai ${model} ${caller}`,
       requestFor: (node) => {
         const path = `/realtime${query.withModel(node.models.nameFor(model) ?? model)}`
         const shown = ours || node.spec.apiKey !== undefined ? keyless : headers

@@ -18,8 +18,8 @@ export interface Exchange {
   readonly model?: string | undefined
   /** Requests of one session go to the same backend, as long as that costs nothing. */
   readonly session?: string | undefined
-  /** Rests after a pushback are kept for this; usually endpoint and caller. */
-  readonly restKey: string
+  /** Cooldowns after a pushback are kept for this; usually endpoint and caller. */
+  readonly cooldownKey: string
   /** When another backend is tried. */
   readonly retry: RetryPolicy
   /** What an accepting answer means for the work; default: it is done. */

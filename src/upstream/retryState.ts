@@ -33,13 +33,13 @@ export class RetryState implements WorkRequest {
   readonly requirement: Requirement
   readonly caller: string
   readonly kind: string
-  readonly restKey: string
+  readonly cooldownKey: string
   readonly session: string | undefined
   readonly cost: number | undefined
   readonly tried = new Set<TrackedNode>()
   readonly #exchange: Exchange
   readonly #dispatcher: Dispatcher
-  /** Least `Retry-After` of those that pushed back with 429, or rest after that, whole seconds, at least 1. */
+  /** Least `Retry-After` of those that pushed back with 429, or still cool down after that, whole seconds, at least 1. */
   #leastRetrySeconds = Infinity
   /** Where a node's own words go on: the 429 with the least `Retry-After`, which is at least 1 in it. */
   #soonestPushback: (Held & { seconds: number }) | undefined
@@ -52,11 +52,11 @@ export class RetryState implements WorkRequest {
   #failuresOnceSent = 0
 
   constructor(exchange: Exchange, dispatcher: Dispatcher) {
-    const { requirement, caller, kind = comparedKindOf(requirement), restKey, session, cost } = exchange
+    const { requirement, caller, kind = comparedKindOf(requirement), cooldownKey, session, cost } = exchange
     this.requirement = requirement
     this.caller = caller
     this.kind = kind
-    this.restKey = restKey
+    this.cooldownKey = cooldownKey
     this.session = session
     this.cost = cost
     this.#exchange = exchange
@@ -77,7 +77,7 @@ export class RetryState implements WorkRequest {
       return lease
     } catch (error) {
       if (!(error instanceof NobodyFree)) throw error
-      if (error.restsForSeconds > 0) this.#mayReturnIn(Math.ceil(error.restsForSeconds))
+      if (error.cooldownSeconds > 0) this.#mayReturnIn(Math.ceil(error.cooldownSeconds))
       return undefined
     }
   }
@@ -119,7 +119,7 @@ export class RetryState implements WorkRequest {
     const first = this.#firstAnswer
     if (this.#lastFault && this.#saysLittle(first)) return this.#lastFault
     if (first && first.answer.status !== 429) return first
-    // One that was not asked, since it rests, may want less patience than those that were.
+    // One that was not asked, since it cools down, may want less patience than those that were.
     const soonest = this.#soonestPushback
     if (soonest && soonest.seconds <= this.#leastRetrySeconds) return soonest
     if (this.#leastRetrySeconds < Infinity) {
@@ -133,7 +133,7 @@ export class RetryState implements WorkRequest {
   /** Whether this node will not but another may; notes how long it wants to be left alone. */
   #pushesBack(answer: Answer, node: TrackedNode): boolean {
     if (answer.status === 429) {
-      this.#rest(answer, node)
+      this.#coolDown(answer, node)
       return true
     }
     const { retry } = this.#exchange
@@ -143,8 +143,8 @@ export class RetryState implements WorkRequest {
     return true
   }
 
-  #rest(answer: Answer, node: TrackedNode): void {
-    const seconds = node.pushedBack(this.restKey, answer.headers, this.#dispatcher.fleet.now())
+  #coolDown(answer: Answer, node: TrackedNode): void {
+    const seconds = node.pushedBack(this.cooldownKey, answer.headers, this.#dispatcher.fleet.now())
     if (this.#exchange.retry.elsewhere && seconds < this.#leastRetrySeconds) {
       const headers = { ...answer.headers, 'retry-after': String(seconds) }
       this.#soonestPushback = { answer: { ...answer, headers }, node, seconds }

@@ -12,7 +12,7 @@ const NEVER = new AbortController().signal
 
 function work(container: string, over: Partial<WorkRequest> = {}): WorkRequest {
   const requirement = requireContainers([container])
-  return { requirement, kind: comparedKindOf(requirement), caller: 'caller', restKey: 'jobs caller', ...over }
+  return { requirement, kind: comparedKindOf(requirement), caller: 'caller', cooldownKey: 'jobs caller', ...over }
 }
 
 function releasesOf(dispatcher: Dispatcher): TrackedNode[] {
@@ -59,16 +59,16 @@ describe('a dispatcher', () => {
     const { node } = await dispatcher.acquire(work('echo'), NEVER)
     await assert.rejects(dispatcher.acquire(work('unknown'), NEVER), NobodyFree)
     const tried = new Set([node])
-    await assert.rejects(dispatcher.acquire(work('echo', { tried }), NEVER), { restsForSeconds: 0 })
+    await assert.rejects(dispatcher.acquire(work('echo', { tried }), NEVER), { cooldownSeconds: 0 })
   })
 
-  test('says for how long the soonest of those rests that want no more for now', async (t) => {
+  test('says for how long the soonest of those cools down that want no more for now', async (t) => {
     const { dispatcher, fleet } = await upstreamSite(t, 2)
     const now = fleet.now()
     const seconds = [30, 20]
-    for (const node of fleet.nodes.values()) node.rest('jobs caller', now + seconds.pop()!, now)
-    await assert.rejects(dispatcher.acquire(work('echo'), NEVER), ({ restsForSeconds }: NobodyFree) => {
-      return restsForSeconds > 0 && restsForSeconds <= 20
+    for (const node of fleet.nodes.values()) node.coolDown('jobs caller', now + seconds.pop()!, now)
+    await assert.rejects(dispatcher.acquire(work('echo'), NEVER), ({ cooldownSeconds }: NobodyFree) => {
+      return cooldownSeconds > 0 && cooldownSeconds <= 20
     })
   })
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { describe, test } from 'node:test'
 import { Idempotency, type KeyUse } from '../../src/jobs/idempotency.ts'
-import type { KeptAnswer } from '../../src/ledger/ledger.ts'
+import type { IdempotencyRecord } from '../../src/ledger/ledger.ts'
 import { MemoryLedger } from '../../src/ledger/memory/ledger.ts'
 import type { Cleanup } from '../kit/wait.ts'
 
@@ -16,7 +16,7 @@ function useOf(body: string, key = 'key', caller = 'a', path = '/api/jobs'): Key
   return { caller, path, key, bodyHash: createHash('sha256').update(body).digest() }
 }
 
-function answerTo(use: KeyUse, body = '{"id":"1"}'): KeptAnswer {
+function answerTo(use: KeyUse, body = '{"id":"1"}'): IdempotencyRecord {
   return { ...use, status: 200, contentType: 'application/json', body: Buffer.from(body), createdAt: Date.now() }
 }
 
@@ -26,7 +26,7 @@ describe('requests under one Idempotency-Key', () => {
     const use = useOf('{}')
     let runs = 0
     let runsNow = 0
-    const submit = async (isKept: (answer: KeptAnswer) => void): Promise<void> => {
+    const submit = async (isKept: (answer: IdempotencyRecord) => void): Promise<void> => {
       assert.equal(++runsNow, 1)
       await new Promise((resolve) => setImmediate(resolve))
       runsNow--

@@ -65,7 +65,7 @@ function jobsAreKept(open: Open): void {
     const batch = [{ record: aJob({ id: 'new', caller: 'b' }) }, { record: { ...first, caller: 'b' } }]
     await assert.rejects(ledger.insert(batch, anAnswer({ caller: 'b' })), { code: 'ERR_DUPLICATE' })
     assert.equal(await ledger.find('new'), undefined)
-    assert.equal(await ledger.keptAnswer('b', '/api/jobs', 'once'), undefined)
+    assert.equal(await ledger.idempotencyRecord('b', '/api/jobs', 'once'), undefined)
     assert.equal((await ledger.find(first.id))?.caller, 'a')
     assert.equal(ledger.health().jobs, 1)
     assert.equal(ledger.health().writable, true)
@@ -320,18 +320,18 @@ function answersAreKept(open: Open): void {
     const first = anAnswer({ node: 'http://n1', body: Buffer.from([0xff, 0, 1]), createdAt: Date.now() - 23 * HOUR_MS })
     await ledger.insert([{ record: aJob() }], first)
     await ledger.insert([], anAnswer({ body: Buffer.from('later') }))
-    assert.deepEqual(await ledger.keptAnswer(first.caller, first.path, first.key), first)
-    assert.equal(await ledger.keptAnswer(first.caller, '/api/jobs/batch', first.key), undefined)
-    assert.equal(await ledger.keptAnswer('another', first.path, first.key), undefined)
+    assert.deepEqual(await ledger.idempotencyRecord(first.caller, first.path, first.key), first)
+    assert.equal(await ledger.idempotencyRecord(first.caller, '/api/jobs/batch', first.key), undefined)
+    assert.equal(await ledger.idempotencyRecord('another', first.path, first.key), undefined)
   })
 
   test('an answer older than a day is replaced', async (t) => {
     const ledger = await open(t)
     await ledger.insert([], anAnswer({ createdAt: Date.now() - DAY_MS - 1 }))
-    assert.equal(await ledger.keptAnswer('10.0.0.1', '/api/jobs', 'once'), undefined)
+    assert.equal(await ledger.idempotencyRecord('10.0.0.1', '/api/jobs', 'once'), undefined)
     const next = anAnswer({ body: Buffer.from('next') })
     await ledger.insert([], next)
-    assert.deepEqual(await ledger.keptAnswer(next.caller, next.path, next.key), next)
+    assert.deepEqual(await ledger.idempotencyRecord(next.caller, next.path, next.key), next)
   })
 }
 
@@ -377,7 +377,7 @@ function whatIsKeptIsBounded(open: Open): void {
     await ledger.insert([], anAnswer())
     for (const record of records) await ledger.insert([{ record, request: Buffer.alloc(10_000, record.id) }])
     await eventually(async () => (await ledger.find(finished!)) === undefined)
-    await eventually(async () => (await ledger.keptAnswer('10.0.0.1', '/api/jobs', 'once')) === undefined)
+    await eventually(async () => (await ledger.idempotencyRecord('10.0.0.1', '/api/jobs', 'once')) === undefined)
     for (const { id } of records) assert.deepEqual(await ledger.request(id), Buffer.alloc(10_000, id))
     assert.ok(ledger.health().keptBytes >= 200_000)
   })

@@ -95,7 +95,7 @@ test('jobs, answers, numbers and sums are there again after a restart', async (t
   assert.deepEqual(await unfinishedIn(second), [running])
   assert.equal(String(await second.request(running.id)), 'request')
   assert.deepEqual(await second.list('10.0.0.1', 'finished'), finished)
-  assert.deepEqual(await second.keptAnswer(answer.caller, answer.path, answer.key), answer)
+  assert.deepEqual(await second.idempotencyRecord(answer.caller, answer.path, answer.key), answer)
   assert.equal(await second.nextReqnum('http://w'), 2)
   assert.deepEqual(second.health(), before)
 })

@@ -68,7 +68,7 @@ test('a file of version 1 is opened with all its jobs, results, answers, counter
   ])
   const [read] = await ledger.read('another', [large.id])
   assert.ok((await wholeOf(read?.result)).equals(megabytes))
-  assert.equal(String((await ledger.keptAnswer('10.0.0.1', '/api/jobs', 'once'))?.body), '{"id": "a"}')
+  assert.equal(String((await ledger.idempotencyRecord('10.0.0.1', '/api/jobs', 'once'))?.body), '{"id": "a"}')
   assert.equal(await ledger.nextReqnum('http://w'), 8)
   assert.equal(ledger.health().jobs, 5)
 
@@ -90,7 +90,7 @@ test('what each caller keeps is summed up from the jobs of a file of version 1',
     { record: aJob({ caller: 'b', containers, ...finished }), result: Buffer.alloc(7) },
   ])
   const ledger = await sqliteAt(t, path)
-  const answer = await ledger.keptAnswer('10.0.0.1', '/api/jobs', 'once')
+  const answer = await ledger.idempotencyRecord('10.0.0.1', '/api/jobs', 'once')
   const kept = [
     { caller: '10.0.0.1', share: '10.0.0.1', removable: answerBytes(answer!), fixed: 0 },
     { caller: 'a', share: 'a', removable: row + 34, fixed: row + 1000 },

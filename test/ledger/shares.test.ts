@@ -80,7 +80,7 @@ for (const [name, open] of Object.entries(LEDGERS)) {
       assert.deepEqual(await ledger.list('mine', 'all'), [])
       assert.notEqual(mine.length, 0)
       const isKept = await Promise.all(
-        answers.map(async ({ path, key }) => (await ledger.keptAnswer('mine', path, key)) !== undefined),
+        answers.map(async ({ path, key }) => (await ledger.idempotencyRecord('mine', path, key)) !== undefined),
       )
       const first = isKept.indexOf(true)
       assert.ok(first > 0)

@@ -23,7 +23,7 @@ describe('an exchange that is sent', () => {
       for (const node of fleet.nodes.values()) {
         assert.deepEqual([node.inFlight, node.load.inFlight], [0, 0], `after ${status}`)
         // It may be asked again at once.
-        node.rest('/api/jobs caller', 0, fleet.now())
+        node.coolDown('/api/jobs caller', 0, fleet.now())
       }
     }
     assert.deepEqual(ends, [

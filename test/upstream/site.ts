@@ -43,7 +43,7 @@ export async function upstreamSite(t: Cleanup, count: number): Promise<UpstreamS
   const job: UpstreamSite['job'] = (over) => ({
     requirement: requireContainers(['echo']),
     caller: 'caller',
-    restKey: '/api/jobs caller',
+    cooldownKey: '/api/jobs caller',
     requestFor: (node) => ({ method: 'POST', path: `${node.spec.basePath}/api/jobs`, headers, body }),
     retry: { mayRunTwice: false, followsPushback: true },
     noNode: () => new GatewayFault('ERR_NO_NODE'),

@@ -3,8 +3,8 @@ import type { ServedMark } from './servedSeconds.ts'
 
 /** How work at a node ended. What that tells of the node's health is said by `NodeLoad.succeeded` and `NodeLoad.failed`.
  * - `success`: it was served to the end.
- * - `failure`: it was not: the node broke, refused or failed it.
- * - `pushback`: 429 or 503, the node wants no more for now.
+ * - `failure`: it was not: the node broke off, gave no answer, or the job failed.
+ * - `pushback`: nothing was served: an answer of 400 or more, or work of which no end is heard.
  * - `cancelled`: the client left. The time served counts all the same, since slow nodes are where clients leave. */
 export type WorkOutcome = 'success' | 'failure' | 'pushback' | 'cancelled'
 

@@ -66,7 +66,7 @@ function exchangeFor(record: JobRecord, body: Buffer, via: string): Exchange {
     requirement: requirementFor(record),
     cost: record.cost,
     caller: record.caller,
-    restKey: `${JOBS_PATH} ${record.caller}`,
+    cooldownKey: `${JOBS_PATH} ${record.caller}`,
     requestFor: (to) => ({ method: 'POST', path: to.spec.basePath + JOBS_PATH, headers, body }),
     retry: RUN_ONCE,
     work: 'goesOn',

@@ -11,7 +11,7 @@ import {
   type JobRecord,
   type JobRun,
   type JobStatus,
-  type KeptAnswer,
+  type IdempotencyRecord,
   type Ledger,
   type LedgerHealth,
   type LedgerLimits,
@@ -53,7 +53,7 @@ export class MemoryLedger implements Ledger {
   /** In the order in which they ended. */
   readonly #finished = new Set<string>()
   /** In the order in which they were given. */
-  readonly #answers = new Map<string, KeptAnswer>()
+  readonly #answers = new Map<string, IdempotencyRecord>()
   readonly #reqnums = new Map<string, number>()
   readonly #shares = new MemoryShares()
   #isClosed = false
@@ -72,7 +72,7 @@ export class MemoryLedger implements Ledger {
     })
   }
 
-  async insert(jobs: readonly NewJob[], answer?: KeptAnswer): Promise<void> {
+  async insert(jobs: readonly NewJob[], answer?: IdempotencyRecord): Promise<void> {
     this.#refuseIfClosed()
     const ids = new Set(jobs.map((job) => job.record.id))
     if (ids.size < jobs.length || [...ids].some((id) => this.#jobs.has(id))) throw new DuplicateJobError()
@@ -197,7 +197,7 @@ export class MemoryLedger implements Ledger {
     })
   }
 
-  async keptAnswer(caller: string, path: string, key: string): Promise<KeptAnswer | undefined> {
+  async idempotencyRecord(caller: string, path: string, key: string): Promise<IdempotencyRecord | undefined> {
     this.#refuseIfClosed()
     const answer = this.#answers.get(answerKey({ caller, path, key }))
     return answer && answer.createdAt > steadyClock.expiryMs() - KEPT_ANSWER_TTL_MS ? answer : undefined
@@ -240,7 +240,7 @@ export class MemoryLedger implements Ledger {
     return true
   }
 
-  #keep(answer: KeptAnswer): void {
+  #keep(answer: IdempotencyRecord): void {
     const key = answerKey(answer)
     const earlier = this.#answers.get(key)
     if (earlier && earlier.createdAt > steadyClock.expiryMs() - KEPT_ANSWER_TTL_MS) return
@@ -291,7 +291,7 @@ export class MemoryLedger implements Ledger {
     this.#shares.count(caller, -sizeOf(entry))
   }
 
-  #dropAnswer(key: string, answer: KeptAnswer): void {
+  #dropAnswer(key: string, answer: IdempotencyRecord): void {
     this.#answers.delete(key)
     this.#shares.removeAnswer(answer.caller, key)
     this.#shares.count(answer.caller, -answerBytes(answer))
@@ -327,6 +327,6 @@ function sizeOf({ rowBytes, request, end }: Entry): number {
   return rowBytes + (request?.length ?? 0) + endLength
 }
 
-function answerKey({ caller, path, key }: Pick<KeptAnswer, 'caller' | 'path' | 'key'>): string {
+function answerKey({ caller, path, key }: Pick<IdempotencyRecord, 'caller' | 'path' | 'key'>): string {
   return `${caller}\n${path}\n${key}`
 }

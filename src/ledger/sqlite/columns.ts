@@ -1,4 +1,4 @@
-import type { JobRecord, JobRun, KeptAnswer } from '../ledger.ts'
+import type { JobRecord, JobRun, IdempotencyRecord } from '../ledger.ts'
 
 type SqlValue = string | number | Uint8Array | null
 /** The values of a record's columns, in the order of its table. */
@@ -131,7 +131,7 @@ export const JOBS = new RecordTable<JobRecord>({
 /** What another run changes. */
 export const RUN_FIELDS: readonly (keyof JobRun)[] = ['node', 'nodeJobId', 'localAddress', 'runs', 'runStartedAt']
 
-export const ANSWERS = new RecordTable<KeptAnswer>({
+export const ANSWERS = new RecordTable<IdempotencyRecord>({
   caller: text('caller'),
   path: text('path'),
   key: text('key'),

@@ -15,7 +15,7 @@ import {
   type JobRecord,
   type JobRun,
   type JobStatus,
-  type KeptAnswer,
+  type IdempotencyRecord,
   type Ledger,
   type LedgerHealth,
   type LedgerLimits,
@@ -116,7 +116,7 @@ export class SqliteLedger implements Ledger {
     }
   }
 
-  async insert(jobs: readonly NewJob[], answer?: KeptAnswer): Promise<void> {
+  async insert(jobs: readonly NewJob[], answer?: IdempotencyRecord): Promise<void> {
     if (this.#thread.isOverloaded) throw ledgerFault('its disk does not keep up')
     const rows = jobs.map(({ record, request }) => [JOBS.rowOf(record), request ?? null] as const)
     await this.#call('insert', rows, answer ? ANSWERS.rowOf(answer) : null)
@@ -181,8 +181,8 @@ export class SqliteLedger implements Ledger {
     return wanted
   }
 
-  async keptAnswer(caller: string, path: string, key: string): Promise<KeptAnswer | undefined> {
-    const row = await this.#call('keptAnswer', caller, path, key)
+  async idempotencyRecord(caller: string, path: string, key: string): Promise<IdempotencyRecord | undefined> {
+    const row = await this.#call('idempotencyRecord', caller, path, key)
     return row ? ANSWERS.itemOf(row) : undefined
   }
 

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { PIECE_BYTES } from '../ledger.ts'
-import type { KeptCounts } from './kept.ts'
+import type { KeptCounts } from './keptCounts.ts'
 import { preparerFor } from './rows.ts'
 
 /** The two parts of a result, as in the column `part`. */

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { steadyClock } from '../../base/steadyClock.ts'
 import { JOB_OVERHEAD_BYTES, KEPT_ANSWER_TTL_MS, type LedgerLimits } from '../ledger.ts'
-import type { KeptCounts } from './kept.ts'
+import type { KeptCounts } from './keptCounts.ts'
 import type { ResultStore } from './results.ts'
 import { preparerFor, rowsOf } from './rows.ts'
 import { ANSWER_BYTES } from './statements.ts'

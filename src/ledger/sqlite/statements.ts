@@ -48,7 +48,7 @@ export function prepareStatements(db: DatabaseSync) {
     ),
     insertAnswer: prepare(`INSERT INTO answers (${ANSWERS.names}) VALUES (${ANSWERS.marks})`),
     deleteAnswer: prepare('DELETE FROM answers WHERE seq = ?'),
-    keptAnswer: prepare(
+    idempotencyRecord: prepare(
       `SELECT ${ANSWERS.names} FROM answers WHERE caller = ? AND path = ? AND key = ? AND created_at > ?`,
     ),
     nextReqnum: prepare(

@@ -11,7 +11,7 @@ import {
 import { steadyClock } from '../../base/steadyClock.ts'
 import { ANSWERS, JOBS, type Row } from './columns.ts'
 import { SQLITE, sqliteCode } from './file.ts'
-import { KeptCounts } from './kept.ts'
+import { KeptCounts } from './keptCounts.ts'
 import { ResultReader } from './resultReader.ts'
 import { ResultStore } from './results.ts'
 import { Retention } from './retention.ts'
@@ -50,7 +50,7 @@ export const OPERATIONS = {
   release: 'read',
   find: 'read',
   list: 'read',
-  keptAnswer: 'read',
+  idempotencyRecord: 'read',
 } as const satisfies { readonly [Name in keyof SqliteStore]?: 'read' | 'write' }
 
 export type Operation = keyof typeof OPERATIONS
@@ -198,8 +198,10 @@ export class SqliteStore {
     return [alive.map((row) => row[1]), alive.map((row) => row[2] !== null), lastSeq]
   }
 
-  keptAnswer(caller: string, path: string, key: string): Row | null {
-    return rowOf<Row>(this.#sql.keptAnswer, caller, path, key, steadyClock.expiryMs() - KEPT_ANSWER_TTL_MS) ?? null
+  idempotencyRecord(caller: string, path: string, key: string): Row | null {
+    return (
+      rowOf<Row>(this.#sql.idempotencyRecord, caller, path, key, steadyClock.expiryMs() - KEPT_ANSWER_TTL_MS) ?? null
+    )
   }
 
   #insertJob(row: Row, request: Blob): void {

@@ -46,7 +46,7 @@ export function forwardResponse(deps: OpenAiDeps, part: ResponsePart) {
     const forwarding = deps.forwarder.forward(req, res, {
       requirement: home ? requireService(home) : ANY_SERVICE,
       caller,
-      restKey: `responses ${caller}`,
+      cooldownKey: `responses ${caller}`,
       requestFor: (node) => ({ method, path: pathAt(node, path), headers: headersFor(node, path, headers), body }),
       // Asking another service changes nothing there, unless it has the response.
       retry: { mayRunTwice: true, followsPushback: true, elsewhere: home ? NOWHERE_ELSE : IN_TURN },

@@ -1,6 +1,6 @@
 /** Jobs as clients submit them, as nodes tell of them, and as the ledger keeps them. */
 import { randomUUID } from 'node:crypto'
-import type { JobEnd, JobRecord, KeptAnswer } from '../../../src/ledger/ledger.ts'
+import type { JobEnd, JobRecord, IdempotencyRecord } from '../../../src/ledger/ledger.ts'
 import { pipelineHash } from '../fakeNode/submission.ts'
 
 /** The body of a submission. */
@@ -95,7 +95,7 @@ export function anEnd(over: Partial<JobEnd> = {}): JobEnd {
 }
 
 /** An answer that is kept under an Idempotency-Key. */
-export function anAnswer(over: Partial<KeptAnswer> = {}): KeptAnswer {
+export function anAnswer(over: Partial<IdempotencyRecord> = {}): IdempotencyRecord {
   return {
     caller: '10.0.0.1',
     path: '/api/jobs',

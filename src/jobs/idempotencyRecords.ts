@@ -1,12 +1,12 @@
 import type { Request, Response } from 'express'
 import { steadyClock } from '../base/index.ts'
 import { memoryOf, replayRefused } from '../http/index.ts'
-import type { KeptAnswer } from '../ledger/index.ts'
+import type { IdempotencyRecord } from '../ledger/index.ts'
 import { type Answer, writeAnswer } from '../upstream/index.ts'
 import type { KeyUse } from './idempotency.ts'
 
 /** An accepted answer as it is kept for the Idempotency-Key of its request; `node` as the client hears of it. */
-export function keptAnswerOf(answer: Answer, use: KeyUse, node: string | undefined): KeptAnswer {
+export function idempotencyRecordOf(answer: Answer, use: KeyUse, node: string | undefined): IdempotencyRecord {
   return {
     ...use,
     status: answer.status,
@@ -22,7 +22,7 @@ export function keptAnswerOf(answer: Answer, use: KeyUse, node: string | undefin
  *
  * @throws GatewayFault ERR_MEMORY_BUDGET; it stays kept
  */
-export function writeKept(req: Request, res: Response, kept: KeptAnswer): void {
+export function writeKept(req: Request, res: Response, kept: IdempotencyRecord): void {
   const refusal = memoryOf(req).answer.grow(kept.body.length)
   if (refusal) throw replayRefused(refusal)
   res.setHeader('Idempotent-Replayed', 'true')
