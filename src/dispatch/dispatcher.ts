@@ -6,7 +6,9 @@ import { Lease, type Released } from './lease.ts'
 import type { Selector } from './selector.ts'
 
 /** What a request asks of a backend, as far as choosing one goes. */
-export interface WorkRequest extends AskedOfNodes {
+export interface WorkRequest {
+  /** What answers are judged by. All tries of a request share it, and a job keeps it to its end: nothing large is to hang on it. */
+  readonly asked: AskedOfNodes
   /** Cooldowns after a pushback are kept for this; usually endpoint and caller. */
   readonly cooldownKey: string
   /** Requests of one session go to the same backend, as long as that costs nothing. */
@@ -20,7 +22,6 @@ export interface WorkRequest extends AskedOfNodes {
 /** Nobody who fits can take it now. */
 export class NobodyFree extends Error {
   override readonly name = 'NobodyFree'
-  readonly code = 'ERR_NOBODY_FREE'
   /** Least seconds until one of those that cool down may be asked again, or 0 if none does. */
   readonly cooldownSeconds: number
 
@@ -55,10 +56,11 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements Releas
    */
   async acquire(request: WorkRequest, signal: AbortSignal): Promise<Lease> {
     signal.throwIfAborted()
-    const { requirement, cooldownKey, session, cost, kind, tried } = request
+    const { asked, cooldownKey, session, cost, tried } = request
+    const { requirement, kind } = asked
     const choice = this.#selector.pick(requirement, { except: tried, cooldownKey, session, cost, kind })
     if (!choice.node) throw new NobodyFree(choice.cooldownSeconds)
-    return Lease.take(this.fleet, choice.node, request, this)
+    return Lease.take(this.fleet, choice.node, asked, this)
   }
 
   /** Takes a place for a job that already runs at a node, as after a restart of the gateway. */

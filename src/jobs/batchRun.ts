@@ -145,7 +145,11 @@ export class BatchRun {
     memory.body.growAnyway(copiedBytes)
     const alwaysBytes = BATCH_ANSWER_BYTES + group.length * ITEM_ANSWER_BYTES
     const leases = group.map(({ lease }) => lease)
-    const result = await this.#deps.upstream.call(leases, request, { memory: memory.answer, alwaysBytes })
+    const result = await this.#deps.upstream.call(leases, request, {
+      memory: memory.answer,
+      alwaysBytes,
+      attempt: group[0]!.state.attempts,
+    })
     memory.body.shrink(copiedBytes)
     if (result.kind === 'fault') {
       for (const lease of leases) settlePart(lease, result.end)
@@ -158,7 +162,7 @@ export class BatchRun {
       for (const { item, lease } of group) {
         // Those that are recorded go on.
         if (item.isOurs === true) continue
-        settlePart(lease, { kind: 'fault', fault, refused: false })
+        abandon(lease)
         if (!item.result) conclude(item, fault)
       }
       return []

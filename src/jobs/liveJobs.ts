@@ -180,7 +180,7 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
       // It holds a place at the node until its record expires, but the caller is done with it.
       this.#count(job.record.caller, -1)
       job.record = { ...job.record, clientGone: true }
-      this.#ledger.markLeft(job.record.id).catch(ignoreClosedLedger)
+      this.#ledger.markLeft(job.record.id).catch(ignoreRefusal)
     }
     this.emit('follow', job)
   }
@@ -192,7 +192,7 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
     this.#ended(job, end, lagSeconds)
     const kept = { ...end, finishedAt: steadyClock.stampMs() }
     // Until then it is read from here.
-    return this.#ledger.finish(id, kept).then(() => this.#jobs.delete(id), ignoreClosedLedger)
+    return this.#ledger.finish(id, kept).then(() => this.#jobs.delete(id), ignoreRefusal)
   }
 
   /**
@@ -208,7 +208,7 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
     const { id } = job.record
     const isUnfinished = (): boolean => !job.end && this.#jobs.get(id) === job
     const end = { state, finishedAt: steadyClock.stampMs() }
-    const isWritten = isUnfinished() && (await received.finish(id, end, isUnfinished).catch(ignoreClosedLedger))
+    const isWritten = isUnfinished() && (await received.finish(id, end, isUnfinished).catch(ignoreRefusal))
     if (!isWritten) received.drop()
     if (isWritten === undefined || !isUnfinished()) return
     this.#jobs.delete(id)
@@ -250,7 +250,7 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
 
   #recordRun({ id, node, nodeJobId, localAddress, runs, runStartedAt }: JobRecord): void {
     const run = { node, nodeJobId, localAddress, runs, runStartedAt }
-    this.#ledger.startRun(id, run, runs - 1).catch(ignoreClosedLedger)
+    this.#ledger.startRun(id, run, runs - 1).catch(ignoreRefusal)
   }
 
   /** `ranSeconds`: for how long this run has been going on. */
@@ -295,8 +295,11 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
   }
 }
 
-/** The ledger holds what it cannot write; it rejects only while the gateway ends, and then the next start finds the job unfinished. */
-function ignoreClosedLedger(): void {}
+/**
+ * The ledger holds what it cannot write. It rejects while the gateway ends, and what can never be written, which it logs:
+ * then the next start finds the job unfinished.
+ */
+function ignoreRefusal(): void {}
 
 /** Seconds since a date that an earlier process wrote; a clock that was set back since makes it no younger than now. */
 function secondsSince(epochMs: number): number {

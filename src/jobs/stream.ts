@@ -1,13 +1,12 @@
 import type { Request, Response } from 'express'
 import type { Lease } from '../dispatch/index.ts'
 import { GatewayFault } from '../faults.ts'
-import { outgoingOf } from './submissionExchange.ts'
 import { readSubmission, roomOf } from './readSubmission.ts'
 import type { ClientExchange, StreamTap } from '../upstream/index.ts'
 import { isDuplicate, isUsableId, newRecord } from './accepted.ts'
 import { STREAM_PATH, type JobDeps } from './deps.ts'
 import type { LiveJob } from './liveJobs.ts'
-import { SubmissionExchange, type Outgoing } from './submissionExchange.ts'
+import { outgoingOf, SubmissionExchange, type Outgoing } from './submissionExchange.ts'
 
 const NEWLINE = 0x0a
 /** A first line longer than this is no id. */

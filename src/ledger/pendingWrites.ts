@@ -52,14 +52,15 @@ export class PendingWrites {
   readonly #maxBytes: number
   readonly #maxJobs: number
   readonly #pending = new Map<string, PendingChange>()
-  /** Jobs with a write under way; the promise, which settles when that is over, is made when it is waited for. */
-  readonly #underWay = new Map<string, PromiseWithResolvers<void> | undefined>()
+  /** The last write of each job that is under way or waits for its turn; settles when that is over. */
+  readonly #turns = new Map<string, Promise<void>>()
   #bytes = 0
   #timer: NodeJS.Timeout | undefined
   #nextTry = Promise.withResolvers<void>()
   /** Writes that wait for the next try. */
   #waiting = 0
-  #isClosed = false
+  /** Why nothing is written any more. */
+  #refusal: Error | undefined
 
   constructor(store: UnsteadyStore, logger: Logger, maxBytes = MAX_BYTES, maxJobs = MAX_JOBS) {
     this.#store = store
@@ -82,34 +83,26 @@ export class PendingWrites {
    * first final state stands.
    */
   async change(id: string, change: JobChange): Promise<boolean> {
-    while (this.#underWay.has(id)) await this.#endOfWrite(id)
-    let held: Held
-    if (this.#pending.has(id)) held = this.#hold(id, change)
-    else {
-      this.#underWay.set(id, undefined)
-      try {
-        return await this.#store.write(id, change)
-      } catch (error) {
-        if (this.#isClosed || !this.#store.isTemporary(error)) throw error
-        held = this.#hold(id, change)
-      } finally {
-        this.#leave(id)
-      }
-    }
-    return held.outcome
+    const { outcome } = await this.#inTurn(id, () => this.#writeOrHold(id, change))
+    return outcome
   }
 
   /**
    * Ends a job by a write that cannot be held, such as one whose result is in the store already; settles when it is
-   * written. False if another end came first.
+   * written, after what is held of the job. False if another end came first.
    */
   async end(id: string, write: () => Promise<boolean>): Promise<boolean> {
     for (;;) {
       const { promise: nextTry } = this.#nextTry
       try {
-        return await this.#inTurn(id, async () => !this.hasEnded(id) && (await write()))
+        const isWritten = await this.#inTurn(id, async () => {
+          if (this.hasEnded(id)) return false
+          return (await this.#write(id)) ? write() : undefined
+        })
+        if (isWritten !== undefined) return isWritten
       } catch (error) {
-        if (this.#isClosed || !this.#store.isTemporary(error)) throw error
+        if (this.#refusal) throw error
+        if (!this.#store.isTemporary(error)) throw this.#givenUp(id, error)
       }
       this.#waiting++
       this.keepTrying()
@@ -120,13 +113,17 @@ export class PendingWrites {
 
   /** Looks every two seconds whether the store can be written, until it can and nothing is left. */
   keepTrying(): void {
-    if (this.#isClosed) return
+    if (this.#refusal) return
     this.#timer ??= setTimeout(() => void this.#try(), RETRY_EVERY_MS).unref()
   }
 
-  /** Tries a last time. What cannot be written is lost to the store, and whoever waits for it is refused. */
+  /**
+   * Waits for all writes that have begun or wait for their turn, and tries a last time what is held. What cannot be written
+   * is lost to the store, and whoever waits for it, or comes later, is refused.
+   */
   async close(refusal: Error): Promise<void> {
-    this.#isClosed = true
+    while (this.#turns.size > 0) await Promise.all(this.#turns.values())
+    this.#refusal = refusal
     clearTimeout(this.#timer)
     await this.#writeAll()
     if (this.size > 0) this.#logger.error('ledger: changes could not be written before the end', { jobs: this.size })
@@ -160,27 +157,30 @@ export class PendingWrites {
     }
   }
 
-  /** Runs a task when no other write of this job is under way. */
+  /** Runs a task after all writes of the job that came before it. */
   async #inTurn<Outcome>(id: string, task: () => Promise<Outcome>): Promise<Outcome> {
-    while (this.#underWay.has(id)) await this.#endOfWrite(id)
-    this.#underWay.set(id, undefined)
+    const before = this.#turns.get(id)
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#turns.set(id, promise)
     try {
+      if (before) await before
       return await task()
     } finally {
-      this.#leave(id)
+      if (this.#turns.get(id) === promise) this.#turns.delete(id)
+      resolve()
     }
   }
 
-  #endOfWrite(id: string): Promise<void> {
-    const end = this.#underWay.get(id) ?? Promise.withResolvers<void>()
-    this.#underWay.set(id, end)
-    return end.promise
-  }
-
-  #leave(id: string): void {
-    const end = this.#underWay.get(id)
-    this.#underWay.delete(id)
-    end?.resolve()
+  async #writeOrHold(id: string, change: JobChange): Promise<Held> {
+    if (this.#refusal) throw this.#refusal
+    if (this.#pending.has(id)) return this.#hold(id, change)
+    try {
+      return { outcome: await this.#store.write(id, change) }
+    } catch (error) {
+      if (this.#refusal) throw error
+      if (!this.#store.isTemporary(error)) throw this.#givenUp(id, error)
+      return this.#hold(id, change)
+    }
   }
 
   async #try(): Promise<void> {
@@ -216,12 +216,18 @@ export class PendingWrites {
       for (const { resolve } of waiting) resolve(outcome)
     } catch (error) {
       if (this.#store.isTemporary(error)) return false
-      this.#logger.error('ledger: a change was given up', { job: id, error: (error as Error).message })
+      this.#givenUp(id, error)
       for (const { reject } of waiting) reject(error)
     }
     this.#pending.delete(id)
     this.#bytes -= pending.bytes
     return true
+  }
+
+  /** A change that can never be written: its job stays unfinished in the store. */
+  #givenUp(id: string, error: unknown): unknown {
+    this.#logger.error('ledger: a change was given up', { job: id, error: (error as Error).message })
+    return error
   }
 
   /** Adds to what is held of a job. The outcome may be a promise, which settles in a later turn of the job. */

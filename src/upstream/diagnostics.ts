@@ -11,7 +11,7 @@ import type { AttemptEnd } from './settle.ts'
 /** An attempt is about to be sent. A listener may set `traceparent` (W3C Trace Context): the backend's parent is then this attempt. */
 export interface AttemptStart {
   readonly node: TrackedNode
-  /** 1 for the first try of a request. */
+  /** 1 for the first try of a request, or of the first item of a batch's part. */
   readonly attempt: number
   /** The kind of work, by which backends are compared. */
   readonly kind: string
@@ -34,14 +34,19 @@ const attemptEnd = channel('infernet-gateway:attempt:end')
 
 /** Tells of an attempt's start; returns the headers that go out, which may name the attempt as parent. */
 export function tellStart(start: AttemptStart, headers: FlatHeaders): FlatHeaders {
-  const at = headers.indexOf('traceparent')
-  start.traceparent = at < 0 ? undefined : headers[at + 1]
+  const at = valueAt(headers, 'traceparent')
+  start.traceparent = headers[at]
   attemptStart.publish(start)
   const { traceparent } = start
-  if (traceparent === undefined || traceparent === headers[at + 1]) return headers
+  if (traceparent === undefined || traceparent === headers[at]) return headers
   // Other tries share the list.
-  if (at < 0) return [...headers, 'traceparent', traceparent]
-  return headers.with(at + 1, traceparent)
+  return at < headers.length ? headers.with(at, traceparent) : [...headers, 'traceparent', traceparent]
+}
+
+/** Where the value of a header is; names and values alternate, and a value may read like a name. */
+function valueAt(headers: FlatHeaders, name: string): number {
+  for (let index = 0; index < headers.length; index += 2) if (headers[index] === name) return index + 1
+  return headers.length
 }
 
 /** Tells of its end. */

@@ -195,7 +195,7 @@ class TrySink implements AnswerSink {
     const { node } = this.#lease
     this.#forwarding.node = node
     context.node = node.name
-    context.tries = state.tried.size
+    context.tries = state.attempts
     context.firstByteSeconds = (performance.now() - this.#startedAt) / 1000
   }
 }

@@ -1,8 +1,7 @@
 import { GatewayFault, type FaultCode } from '../faults.ts'
 import { NobodyFree, type Dispatcher, type WorkRequest } from '../dispatch/dispatcher.ts'
-import { comparedKindOf } from '../dispatch/judge.ts'
+import { comparedKindOf, type AskedOfNodes } from '../dispatch/judge.ts'
 import type { Lease } from '../dispatch/lease.ts'
-import type { Requirement } from '../dispatch/requirement.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import type { Answer } from './answer.ts'
 import type { Elsewhere, Exchange } from './exchange.ts'
@@ -30,13 +29,13 @@ interface Held {
  * single requests, batches and failover go; what differs between them is in the exchange's `RetryPolicy`.
  */
 export class RetryState implements WorkRequest {
-  readonly requirement: Requirement
-  readonly caller: string
-  readonly kind: string
+  readonly asked: AskedOfNodes
   readonly cooldownKey: string
   readonly session: string | undefined
   readonly cost: number | undefined
   readonly tried = new Set<TrackedNode>()
+  /** Places that were taken for it so far. */
+  attempts = 0
   readonly #exchange: Exchange
   readonly #dispatcher: Dispatcher
   /** Least `Retry-After` of those that pushed back with 429, or still cool down after that, whole seconds, at least 1. */
@@ -53,9 +52,7 @@ export class RetryState implements WorkRequest {
 
   constructor(exchange: Exchange, dispatcher: Dispatcher) {
     const { requirement, caller, kind = comparedKindOf(requirement), cooldownKey, session, cost } = exchange
-    this.requirement = requirement
-    this.caller = caller
-    this.kind = kind
+    this.asked = { requirement, caller, kind }
     this.cooldownKey = cooldownKey
     this.session = session
     this.cost = cost
@@ -74,6 +71,7 @@ export class RetryState implements WorkRequest {
     try {
       const lease = await this.#dispatcher.acquire(this, signal)
       this.tried.add(lease.node)
+      this.attempts++
       return lease
     } catch (error) {
       if (!(error instanceof NobodyFree)) throw error

@@ -1,4 +1,5 @@
 import { GatewayFault } from '../faults.ts'
+import { toFault } from '../http/errors.ts'
 import type { Dispatcher } from '../dispatch/dispatcher.ts'
 import type { Lease } from '../dispatch/lease.ts'
 import { isPushback } from '../dispatch/refusal.ts'
@@ -68,18 +69,18 @@ export class Upstream {
   async send(exchange: Exchange, options: SendOptions = {}): Promise<Outcome> {
     const { state = this.begin(exchange), signal = NEVER } = options
     let nodeName: string | undefined
-    try {
-      for (;;) {
-        const lease = await state.acquire(signal)
-        if (!lease) return this.#concluded(state, state.conclusion(), nodeName)
-        nodeName = lease.node.name
-        const outcome = await this.#try(exchange, state, lease, options)
-        if (outcome) return outcome
+    for (;;) {
+      let lease: Lease | undefined
+      try {
+        lease = await state.acquire(signal)
+      } catch (error) {
+        // Whoever waited for a place has left.
+        return { kind: 'fault', fault: toFault(error), nodeName, tries: state.attempts, sent: false }
       }
-    } catch (error) {
-      // The client left while a place was waited for.
-      if (!(error instanceof GatewayFault)) throw error
-      return { kind: 'fault', fault: error, nodeName, tries: state.tried.size, sent: false }
+      if (!lease) return this.#concluded(state, state.conclusion(), nodeName)
+      nodeName = lease.node.name
+      const outcome = await this.#try(exchange, state, lease, options)
+      if (outcome) return outcome
     }
   }
 
@@ -92,43 +93,63 @@ export class Upstream {
    * Sends one call that carries the work of several leases, all at one backend, and collects its answer. It is settled for the
    * backend; what becomes of each lease says its holder, by `settlePart`. Never rejects.
    */
-  async call(leases: readonly Lease[], request: BackendRequest, options: AttemptOptions): Promise<CallResult> {
+  async call(
+    leases: readonly Lease[],
+    request: BackendRequest,
+    options: AttemptOptions & { readonly attempt: number },
+  ): Promise<CallResult> {
     const { node, kind = '' } = leases[0] as Lease
     const attempt = new Attempt(undefined, options)
-    const start = isListenedTo() ? { node, attempt: 1, kind, traceparent: undefined } : undefined
+    const start = isListenedTo() ? { node, attempt: options.attempt, kind, traceparent: undefined } : undefined
     const startedAt = performance.now()
-    const result = (await this.#dispatch({ requestFor: () => request }, node, attempt, start)) as CollectResult
-    const answered = (performance.now() - startedAt) / 1000
+    let result: CollectResult
+    try {
+      this.#dispatch(node, request, attempt, start)
+      result = (await attempt.result) as CollectResult
+    } catch (error) {
+      result = { kind: 'fault', fault: toFault(error), refused: false }
+    }
+    const seconds = (performance.now() - startedAt) / 1000
     const told: CallResult =
       result.kind === 'fault'
         ? { kind: 'fault', fault: result.fault, end: result }
-        : { kind: 'answer', answer: result.answer, end: callEnd(result.answer.status, answered) }
+        : { kind: 'answer', answer: result.answer, end: callEnd(result.answer.status, seconds) }
     settleCall(leases, told.end)
     if (start) tellEnd({ start, end: told.end, sent: attempt.sent })
     return told
   }
 
-  /** One try at one backend; `undefined` where another is to follow. */
+  /** One try at one backend; `undefined` where another is to follow. Whatever happens, the lease is settled. */
   async #try(exchange: Exchange, state: RetryState, lease: Lease, options: SendOptions): Promise<Outcome | undefined> {
     const { node } = lease
     const startedAt = performance.now()
-    const attempt = new Attempt(options.sink?.(lease), options)
-    attempt.acceptsSecondRun = exchange.retry.mayRunTwice
-    options.onAttempt?.(attempt)
     const start = isListenedTo() ? startOf(state, lease) : undefined
-    const result = await this.#dispatch(exchange, node, attempt, start)
-    const firstByteSeconds = attempt.answeredAt > 0 ? (attempt.answeredAt - startedAt) / 1000 : 0
-    const end = endOf(exchange, state, lease, result, firstByteSeconds)
+    let attempt: Attempt | undefined
+    let result: AttemptResult
+    let firstByteSeconds = 0
+    let end: AttemptEnd
+    try {
+      attempt = new Attempt(options.sink?.(lease), options)
+      attempt.acceptsSecondRun = exchange.retry.mayRunTwice
+      options.onAttempt?.(attempt)
+      this.#dispatch(node, exchange.requestFor(node), attempt, start)
+      result = await attempt.result
+      if (attempt.answeredAt > 0) firstByteSeconds = (attempt.answeredAt - startedAt) / 1000
+      end = endOf(exchange, state, lease, result, firstByteSeconds)
+    } catch (error) {
+      end = result = { kind: 'fault', fault: toFault(error), refused: false }
+    }
     settle(lease, end)
-    if (start) tellEnd({ start, end, sent: attempt.sent })
+    const { sent = false, isStreaming = false } = attempt ?? {}
+    if (start) tellEnd({ start, end, sent })
 
-    const common = { nodeName: node.name, tries: state.tried.size }
+    const common = { nodeName: node.name, tries: state.attempts }
     if (result.kind === 'streamed') return { kind: 'streamed', lease, firstByteSeconds, ...common }
     if (result.kind === 'fault') {
       const { fault } = result
-      if (state.mayFollowFault(fault, attempt.isStreaming)) return undefined
-      const conclusion = state.conclusionAfter(fault, attempt.isStreaming)
-      if (conclusion === fault) return { kind: 'fault', fault, sent: attempt.sent, ...common }
+      if (state.mayFollowFault(fault, isStreaming)) return undefined
+      const conclusion = state.conclusionAfter(fault, isStreaming)
+      if (conclusion === fault) return { kind: 'fault', fault, sent, ...common }
       return this.#concluded(state, conclusion, node.name)
     }
     const { step } = end as AnswerEnd
@@ -136,24 +157,12 @@ export class Upstream {
     return state.mayFollow(step) ? undefined : this.#concluded(state, state.conclusion(), node.name)
   }
 
-  /** Every outcome is a result, so that no lease is lost. */
-  async #dispatch(
-    exchange: Pick<Exchange, 'requestFor'>,
-    node: TrackedNode,
-    attempt: Attempt,
-    start: AttemptStart | undefined,
-  ): Promise<AttemptResult> {
-    try {
-      const request = exchange.requestFor(node)
-      this.#transport.dispatch(node, start ? announced(request, start) : request, attempt)
-      return await attempt.result
-    } catch (cause) {
-      return { kind: 'fault', fault: new GatewayFault('ERR_INTERNAL', undefined, { cause }), refused: false }
-    }
+  #dispatch(node: TrackedNode, request: BackendRequest, attempt: Attempt, start: AttemptStart | undefined): void {
+    this.#transport.dispatch(node, start ? announced(request, start) : request, attempt)
   }
 
   #concluded(state: RetryState, end: ReturnType<RetryState['conclusion']>, asked: string | undefined): Outcome {
-    const tries = state.tried.size
+    const tries = state.attempts
     if (end instanceof GatewayFault) return { kind: 'fault', fault: end, nodeName: asked, tries, sent: false }
     return { kind: 'refused', answer: end.answer, nodeName: end.node.name, tries }
   }
@@ -187,7 +196,7 @@ function callEnd(status: number, firstByteSeconds: number): AnswerEnd {
 }
 
 function startOf(state: RetryState, { node }: Lease): AttemptStart {
-  return { node, attempt: state.tried.size, kind: state.kind, traceparent: undefined }
+  return { node, attempt: state.attempts, kind: state.asked.kind, traceparent: undefined }
 }
 
 function announced(request: BackendRequest, start: AttemptStart): BackendRequest {

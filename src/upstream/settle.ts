@@ -71,8 +71,9 @@ export function settlePart(lease: Lease, end: AttemptEnd): void {
   lease.workEnded(outcomeOf(end))
 }
 
-/** Work that a backend has accepted, and that nobody here will follow: when it ends, nobody hears. */
+/** Work that a backend may have accepted, and that nobody here will follow: when it ends, nobody hears. */
 export function abandon(lease: Lease): void {
+  lease.exchangeEnded()
   lease.workEnded('cancelled')
 }
 

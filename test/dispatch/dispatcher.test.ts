@@ -12,7 +12,8 @@ const NEVER = new AbortController().signal
 
 function work(container: string, over: Partial<WorkRequest> = {}): WorkRequest {
   const requirement = requireContainers([container])
-  return { requirement, kind: comparedKindOf(requirement), caller: 'caller', cooldownKey: 'jobs caller', ...over }
+  const asked = { requirement, kind: comparedKindOf(requirement), caller: 'caller' }
+  return { asked, cooldownKey: 'jobs caller', ...over }
 }
 
 function releasesOf(dispatcher: Dispatcher): TrackedNode[] {

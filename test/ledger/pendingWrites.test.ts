@@ -142,3 +142,53 @@ test('what cannot be written before the end is refused to those who wait for it'
     pending.close(REFUSAL),
   ])
 })
+
+test('a change that waits behind another of its job is written before the end', async (t) => {
+  const disk = new Disk()
+  const pending = pendingOn(t, disk)
+  const goOn = disk.stall()
+  const changes = [
+    pending.change('a', { start: { run: aRun(2), expected: 1 } }),
+    pending.change('a', { isLeft: true }),
+    pending.change('a', { end: anEnd() }),
+  ]
+  const closed = pending.close(REFUSAL)
+  goOn()
+  assert.deepEqual(await Promise.all(changes), [true, true, true])
+  await closed
+  assert.deepEqual(
+    disk.written.map(([, change]) => Object.keys(change)),
+    [['start'], ['isLeft'], ['end']],
+  )
+})
+
+test('what comes after the end is refused, also for a job of which something is held', async () => {
+  const disk = new Disk()
+  disk.isFull = true
+  const pending = new PendingWrites(disk, new LogLines(), 0)
+  assert.equal(await pending.change('held', { isLeft: true }), true)
+  await pending.close(REFUSAL)
+  for (const id of ['held', 'other']) await assert.rejects(pending.change(id, { end: anEnd() }), REFUSAL)
+})
+
+test('an end that cannot be held comes after what is held of its job', async (t) => {
+  const disk = new Disk()
+  disk.isFull = true
+  const pending = pendingOn(t, disk)
+  await pending.change('a', { start: { run: aRun(2), expected: 1 } })
+  disk.isFull = false
+  assert.equal(await pending.end('a', () => disk.write('a', { end: anEnd() })), true)
+  assert.deepEqual(
+    disk.written.map(([, change]) => Object.keys(change)),
+    [['start'], ['end']],
+  )
+})
+
+test('a change that can never be written is refused, and the log says so', async (t) => {
+  const disk = Object.assign(new Disk(), { isTemporary: () => false, isFull: true })
+  const lines = new LogLines()
+  const pending = new PendingWrites(disk, lines)
+  t.after(() => pending.close(REFUSAL))
+  await assert.rejects(pending.change('a', { end: anEnd() }), /full/)
+  assert.equal(lines.lines.filter((line) => line.includes('a change was given up')).length, 1)
+})

@@ -1,10 +1,16 @@
 import assert from 'node:assert/strict'
 import { channel } from 'node:diagnostics_channel'
 import { describe, test } from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import type { AttemptSettled, AttemptStart } from '../../src/upstream/diagnostics.ts'
 import { abandon } from '../../src/upstream/settle.ts'
-import type { Cleanup } from '../kit/wait.ts'
+import { eventually, type Cleanup } from '../kit/wait.ts'
 import { TRACEPARENT, upstreamSite } from './site.ts'
+
+/** Runs the garbage collector, which only a flag shows. */
+setFlagsFromString('--expose-gc')
+const collectGarbage = runInNewContext('gc') as () => void
 
 function listen<T>(t: Cleanup, name: string, heard: (message: T) => void): void {
   const onMessage = (message: unknown): void => heard(message as T)
@@ -43,6 +49,18 @@ describe('an exchange that is sent', () => {
     assert.deepEqual([node.inFlight, node.load.inFlight], [0, 1])
     abandon(outcome.lease)
     assert.equal(node.load.inFlight, 0)
+  })
+
+  test('leaves nothing of its request in memory while its work goes on', async (t) => {
+    const { upstream, job } = await upstreamSite(t, 1)
+    const { lease, exchange } = await (async () => {
+      const sent = job({ work: 'goesOn' })
+      const outcome = await upstream.send(sent)
+      assert.ok(outcome.kind === 'answer')
+      return { lease: outcome.lease, exchange: new WeakRef(sent) }
+    })()
+    await eventually(() => (collectGarbage(), exchange.deref() === undefined), { what: 'the exchange is collected' })
+    abandon(lease)
   })
 
   test('whose request cannot be made is a fault of ours, and leaves no place behind', async (t) => {
@@ -92,6 +110,24 @@ describe('whoever listens', () => {
     const seen = nodes.flatMap(({ requests }) => requests.filter(({ endpoint }) => endpoint === 'submit'))
     assert.deepEqual(seen.map((request) => request.header('traceparent')).sort(), parents)
     assert.equal(parents.length, 2)
+  })
+
+  test('meets a header whose value reads like the name of the trace', async (t) => {
+    const { nodes, upstream, job } = await upstreamSite(t, 1)
+    listen<AttemptStart>(t, 'infernet-gateway:attempt:start', (start) => {
+      start.traceparent = TRACEPARENT.replace('-0123456789abcdef-', '-0000000000000001-')
+    })
+    const usual = job()
+    const requestFor: typeof usual.requestFor = (node) => {
+      const request = usual.requestFor(node)
+      return { ...request, headers: ['x-note', 'traceparent', 'x-key', 'secret', ...request.headers] }
+    }
+    await upstream.send(job({ requestFor }))
+    const [request] = nodes[0]!.requests.filter(({ endpoint }) => endpoint === 'submit')
+    assert.deepEqual(
+      ['x-note', 'x-key', 'traceparent'].map((name) => request!.header(name)),
+      ['traceparent', 'secret', TRACEPARENT.replace('-0123456789abcdef-', '-0000000000000001-')],
+    )
   })
 
   test('changes nothing by listening alone', async (t) => {

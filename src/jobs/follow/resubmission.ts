@@ -6,7 +6,7 @@ import {
   type Attempt,
   type Exchange,
   headersOnBehalf,
-  type Outcome,
+  type CollectedOutcome,
   type RetryPolicy,
   type Upstream,
 } from '../../upstream/index.ts'
@@ -33,7 +33,7 @@ export async function resubmit(
   job: LiveJob,
   body: Buffer,
   memory: Reservation,
-): Promise<Outcome> {
+): Promise<CollectedOutcome> {
   const exchange = exchangeFor(job.record, body, via)
   const state = upstream.begin(exchange)
   const options = { state, onAttempt: limitWait, memory }
@@ -45,7 +45,7 @@ export async function resubmit(
 }
 
 /** Whether a run may have begun of which nobody will tell: the request was sent, and no answer with an id came. */
-export function mayHaveBegun(outcome: Outcome): boolean {
+export function mayHaveBegun(outcome: CollectedOutcome): boolean {
   if (outcome.kind === 'fault') return outcome.sent && !outcome.fault.fault.nothingSent
   return outcome.kind === 'answer'
 }

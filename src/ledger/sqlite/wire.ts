@@ -76,10 +76,21 @@ export function pack<Message extends unknown[]>(message: Message, length: number
   return [message, bytes.buffer, ends]
 }
 
-/** Puts the byte strings back, as views of the one buffer. */
+/**
+ * Puts the byte strings back, as views of the one buffer; where it is long, only those that are most of it: a view keeps the
+ * whole of it in memory, and a message carries the values of callers who know nothing of each other.
+ */
 export function unpack<Message extends unknown[]>([message, bytes, ends]: Packed<Message>): Message {
   if (ends.length > 0) putBytes(message, bytes, ends, 0)
   return message
+}
+
+/** A buffer up to this is no loss as a whole, bytes. */
+const SHORT_BUFFER = 16_384
+
+function cut(bytes: ArrayBuffer, start: number, end: number): Uint8Array {
+  const isView = bytes.byteLength <= SHORT_BUFFER || end - start > bytes.byteLength / 2
+  return isView ? new Uint8Array(bytes, start, end - start) : new Uint8Array(bytes.slice(start, end))
 }
 
 function takeBytes(parts: unknown[], bytes: Uint8Array, ends: number[]): void {
@@ -102,7 +113,7 @@ function putBytes(parts: unknown[], bytes: ArrayBuffer, ends: number[], first: n
     const part = parts[index]
     if (part === undefined) {
       const start = ends[next - 1] ?? 0
-      parts[index] = new Uint8Array(bytes, start, ends[next]! - start)
+      parts[index] = cut(bytes, start, ends[next]!)
       next++
     } else if (Array.isArray(part)) next = putBytes(part, bytes, ends, next)
   }

@@ -1,0 +1,19 @@
+/** What passes between the two threads of the SQLite ledger. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { bytesIn, pack, unpack } from '../../src/ledger/sqlite/wire.ts'
+
+function throughThePort(values: unknown[]): unknown[] {
+  return unpack(structuredClone(pack(values, bytesIn(values))))
+}
+
+test('values come out as they went in, byte strings at every depth among them', () => {
+  const values = [['a', Buffer.from('one'), null], 7, [[Buffer.from(''), Buffer.from('two')]], true]
+  assert.deepEqual(throughThePort(structuredClone(values)), structuredClone(values))
+})
+
+test('a short value does not keep a long one of its message in memory', () => {
+  const [short, long] = throughThePort([Buffer.from('{}'), Buffer.alloc(1_000_000)]) as Uint8Array[]
+  assert.deepEqual([short!.length, short!.buffer.byteLength], [2, 2])
+  assert.equal(long!.length, 1_000_000)
+})
