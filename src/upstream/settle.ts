@@ -66,15 +66,13 @@ export function settleCall(leases: readonly Lease[], end: AttemptEnd): void {
 
 /** What became of one of the leases of a call. */
 export function settlePart(lease: Lease, end: AttemptEnd): void {
-  lease.exchangeEnded()
-  if (end.kind === 'answer' && end.work === 'goesOn' && end.step === 'pass' && isAccepted(end.status)) return
-  lease.workEnded(outcomeOf(end))
+  const goesOn = end.kind === 'answer' && end.work === 'goesOn' && end.step === 'pass' && isAccepted(end.status)
+  release(lease, goesOn ? undefined : outcomeOf(end))
 }
 
 /** Work that a backend may have accepted, and that nobody here will follow: when it ends, nobody hears. */
 export function abandon(lease: Lease): void {
-  lease.exchangeEnded()
-  lease.workEnded('cancelled')
+  release(lease, 'cancelled')
 }
 
 /**
@@ -124,6 +122,12 @@ function noteFault(fleet: Fleet, node: TrackedNode, { fault, refused }: FaultEnd
   if (fault.fault.source !== 'upstream') return
   node.counts.errors++
   fleet.failed(node, fault.message, { refused, lost: !HAS_BEGUN.includes(fault.code) })
+}
+
+/** Ends the exchange, and the work unless that goes on. */
+function release(lease: Lease, outcome: WorkOutcome | undefined): void {
+  lease.exchangeEnded()
+  if (outcome) lease.workEnded(outcome)
 }
 
 function outcomeOf(end: AttemptEnd): WorkOutcome {
