@@ -30,7 +30,7 @@ async function runWith(files: Files, command: string, args: readonly string[]): 
       await mkdir(path.dirname(path.join(folder, name)), { recursive: true })
       await writeFile(path.join(folder, name), text)
     }
-    for (const name of ['.dependency-cruiser.js', 'knip.config.js', 'tsconfig.json']) {
+    for (const name of ['.dependency-cruiser.js', '.knip.jsonc', 'tsconfig.json']) {
       await copyFile(path.join(ROOT, name), path.join(folder, name))
     }
     const program = [path.join(ROOT, 'node_modules/.bin', command), ...args]

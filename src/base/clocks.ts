@@ -7,7 +7,7 @@ const BELIEVED_AFTER_MS = 10 * 60 * 1000
 interface Clocks {
   /** Milliseconds since the epoch, which an operator or a time server may set. */
   readonly wall: () => number
-  /** Milliseconds on a clock that nobody sets. */
+  /** Monotonic milliseconds. */
   readonly monotonic: () => number
 }
 

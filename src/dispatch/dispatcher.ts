@@ -19,9 +19,9 @@ export interface WorkRequest {
   readonly tried?: ReadonlySet<TrackedNode>
 }
 
-/** Nobody who fits can take it now. */
-export class NobodyFree extends Error {
-  override readonly name = 'NobodyFree'
+/** No backend that meets the requirement can take the request now. */
+export class NoBackendAvailable extends Error {
+  override readonly name = 'NoBackendAvailable'
   /** Least seconds until one of those that cool down may be asked again, or 0 if none does. */
   readonly cooldownSeconds: number
 
@@ -36,7 +36,7 @@ export interface DispatcherEvents {
   released: [node: TrackedNode]
 }
 
-/** Gives each request a place at a backend. This is the one door to the backends, so whoever has to wait can wait here. */
+/** Gives each request a place at a backend. Every request passes here, so a queue has its place here too. */
 export class Dispatcher extends EventEmitter<DispatcherEvents> implements Released {
   readonly fleet: Fleet
   readonly #selector: Selector
@@ -48,10 +48,10 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements Releas
   }
 
   /**
-   * Takes a place at the best backend for a request. Answers at once: nobody waits for a place yet.
+   * Takes a place at the best backend for a request. Answers at once: there is no queue yet.
    *
-   * @param signal aborts, with a fault as its reason, when nobody wants the place any more
-   * @throws NobodyFree
+   * @param signal aborts, with a fault as its reason, when the place is no longer wanted
+   * @throws NoBackendAvailable
    * @throws the signal's reason
    */
   async acquire(request: WorkRequest, signal: AbortSignal): Promise<Lease> {
@@ -59,7 +59,7 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements Releas
     const { asked, cooldownKey, session, cost, tried } = request
     const { requirement, kind } = asked
     const choice = this.#selector.pick(requirement, { except: tried, cooldownKey, session, cost, kind })
-    if (!choice.node) throw new NobodyFree(choice.cooldownSeconds)
+    if (!choice.node) throw new NoBackendAvailable(choice.cooldownSeconds)
     return Lease.take(this.fleet, choice.node, asked, this)
   }
 

@@ -1,5 +1,5 @@
 import { GatewayFault, type FaultCode } from '../faults.ts'
-import { NobodyFree, type Dispatcher, type WorkRequest } from '../dispatch/dispatcher.ts'
+import { NoBackendAvailable, type Dispatcher, type WorkRequest } from '../dispatch/dispatcher.ts'
 import { comparedKindOf, type AskedOfNodes } from '../dispatch/judge.ts'
 import type { Lease } from '../dispatch/lease.ts'
 import type { TrackedNode } from '../fleet/node.ts'
@@ -74,7 +74,7 @@ export class RetryState implements WorkRequest {
       this.attempts++
       return lease
     } catch (error) {
-      if (!(error instanceof NobodyFree)) throw error
+      if (!(error instanceof NoBackendAvailable)) throw error
       if (error.cooldownSeconds > 0) this.#mayReturnIn(Math.ceil(error.cooldownSeconds))
       return undefined
     }

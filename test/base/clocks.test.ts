@@ -35,7 +35,7 @@ function setUp(): {
   }
 }
 
-test('a clock that nobody sets is told as it is, also where it drifts', () => {
+test('a clock that is never set is told as it is, also where it drifts', () => {
   const { pass, set, ahead } = setUp()
   for (let drift = 0; drift < 60_000; drift += 500) {
     set(drift)

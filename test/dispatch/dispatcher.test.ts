@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { Dispatcher } from '../../src/dispatch/dispatcher.ts'
-import { NobodyFree, type WorkRequest } from '../../src/dispatch/dispatcher.ts'
+import { NoBackendAvailable, type WorkRequest } from '../../src/dispatch/dispatcher.ts'
 import { comparedKindOf } from '../../src/dispatch/judge.ts'
 import { requireContainers } from '../../src/dispatch/requirement.ts'
 import type { TrackedNode } from '../../src/fleet/node.ts'
@@ -55,10 +55,10 @@ describe('a dispatcher', () => {
     assert.deepEqual([released, node.load.inFlight], [[node], 0])
   })
 
-  test('says that nobody is free where nobody fits, or all were tried', async (t) => {
+  test('says that no backend is available where none fits, or all were tried', async (t) => {
     const { dispatcher } = await upstreamSite(t, 1)
     const { node } = await dispatcher.acquire(work('echo'), NEVER)
-    await assert.rejects(dispatcher.acquire(work('unknown'), NEVER), NobodyFree)
+    await assert.rejects(dispatcher.acquire(work('unknown'), NEVER), NoBackendAvailable)
     const tried = new Set([node])
     await assert.rejects(dispatcher.acquire(work('echo', { tried }), NEVER), { cooldownSeconds: 0 })
   })
@@ -68,7 +68,7 @@ describe('a dispatcher', () => {
     const now = fleet.now()
     const seconds = [30, 20]
     for (const node of fleet.nodes.values()) node.coolDown('jobs caller', now + seconds.pop()!, now)
-    await assert.rejects(dispatcher.acquire(work('echo'), NEVER), ({ cooldownSeconds }: NobodyFree) => {
+    await assert.rejects(dispatcher.acquire(work('echo'), NEVER), ({ cooldownSeconds }: NoBackendAvailable) => {
       return cooldownSeconds > 0 && cooldownSeconds <= 20
     })
   })
