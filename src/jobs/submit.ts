@@ -2,7 +2,7 @@ import type { Request, Response } from 'express'
 import type { Lease } from '../dispatch/index.ts'
 import { GatewayFault } from '../faults.ts'
 import { contextOf, memoryOf } from '../http/index.ts'
-import { abandon, type Answer, noteOutcome, writeAnswer } from '../upstream/index.ts'
+import { abandon, isAccepted, type Answer, noteOutcome, writeAnswer } from '../upstream/index.ts'
 import { acceptJob, idIn, newRecord } from './accepted.ts'
 import { JOBS_PATH, type JobDeps } from './deps.ts'
 import { readSubmission, roomOf, type ReadSubmission } from './readSubmission.ts'
@@ -56,7 +56,7 @@ async function sendSubmission(deps: JobDeps, request: SubmissionRequest, keeping
     noteOutcome(contextOf(req), outcome)
     if (outcome.kind === 'fault') throw outcome.fault
     let { answer } = outcome
-    if (outcome.kind === 'answer' && isAccepting(answer)) {
+    if (outcome.kind === 'answer' && isAccepted(answer.status)) {
       answer = await recordAccepted(deps, { answer, lease: outcome.lease, room }, request, keeping)
       isOurs = isJob
     }
@@ -64,10 +64,6 @@ async function sendSubmission(deps: JobDeps, request: SubmissionRequest, keeping
   } finally {
     if (!isOurs) giveBack(room)
   }
-}
-
-function isAccepting({ status }: Answer): boolean {
-  return status >= 200 && status <= 299
 }
 
 /** Takes note of what a node has accepted; returns the answer as the client shall have it. */

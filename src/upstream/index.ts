@@ -10,6 +10,6 @@ export { type FlatHeaders, headersForBackend, headersOnBehalf, replaceCredential
 export { RetryBudget } from './retryBudget.ts'
 export type { RetryState } from './retryState.ts'
 export { type CollectedOutcome, NEVER, noteOutcome, type Upstream } from './send.ts'
-export { abandon, type AnswerEnd, judgeCall, settlePart } from './settle.ts'
+export { abandon, type AnswerEnd, isAccepted, judgeCall, settlePart } from './settle.ts'
 export type { Transport } from './transport.ts'
 export { writeAnswer } from './writeAnswer.ts'

@@ -139,6 +139,7 @@ function outcomeOf(end: AttemptEnd): WorkOutcome {
   return step === 'pass' && status < 400 && work === undefined ? 'success' : 'pushback'
 }
 
-function isAccepted(status: number): boolean {
+/** Whether an answer accepts the work that it was asked for: where this goes on, its end is then for whoever has the answer. */
+export function isAccepted(status: number): boolean {
   return status >= 200 && status <= 299
 }

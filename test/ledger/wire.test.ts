@@ -1,15 +1,17 @@
 /** What passes between the two threads of the SQLite ledger. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { bytesIn, pack, unpack } from '../../src/ledger/sqlite/wire.ts'
+import { bytesIn, pack, unpack, unpackApart } from '../../src/ledger/sqlite/wire.ts'
 
 function throughThePort(values: unknown[]): unknown[] {
-  return unpack(structuredClone(pack(values, bytesIn(values))))
+  return unpackApart(structuredClone(pack(values, bytesIn(values))))
 }
 
 test('values come out as they went in, byte strings at every depth among them', () => {
   const values = [['a', Buffer.from('one'), null], 7, [[Buffer.from(''), Buffer.from('two')]], true]
-  assert.deepEqual(throughThePort(structuredClone(values)), structuredClone(values))
+  const asSent = structuredClone(values)
+  assert.deepEqual(throughThePort(structuredClone(values)), asSent)
+  assert.deepEqual(unpack(structuredClone(pack(values, bytesIn(values)))), asSent)
 })
 
 test('a short value does not keep a long one of its message in memory', () => {

@@ -14,7 +14,7 @@ import {
   type ToWorker,
   type Value,
   type WorkerSettings,
-  unpack,
+  unpackApart,
 } from './wire.ts'
 
 /** Least time between two groups: what is asked for within it shares a message and a commit. */
@@ -80,7 +80,7 @@ export class SqliteThread {
   private constructor(worker: Worker, hooks: ThreadHooks) {
     this.#worker = worker
     this.#hooks = hooks
-    worker.on('message', (message: Packed<FromWorker>) => this.#receive(unpack(message)))
+    worker.on('message', (message: Packed<FromWorker>) => this.#receive(unpackApart(message)))
     worker.on('error', (error: Error) => this.#fail(error))
     this.#ended = new Promise((resolve) => {
       worker.once('exit', () => {

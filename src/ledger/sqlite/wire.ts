@@ -76,21 +76,38 @@ export function pack<Message extends unknown[]>(message: Message, length: number
   return [message, bytes.buffer, ends]
 }
 
-/**
- * Puts the byte strings back, as views of the one buffer; where it is long, only those that are most of it: a view keeps the
- * whole of it in memory, and a message carries the values of callers who know nothing of each other.
- */
+/** Puts the byte strings back, as views of the one buffer: for whoever is done with all of them at once. */
 export function unpack<Message extends unknown[]>([message, bytes, ends]: Packed<Message>): Message {
-  if (ends.length > 0) putBytes(message, bytes, ends, 0)
+  if (ends.length > 0) putBytes(message, { bytes, ends, cut: view }, 0)
+  return message
+}
+
+/**
+ * The same for values that live on: where the buffer is long, only what is most of it is a view. A view keeps the whole of it
+ * in memory, and a message carries the values of callers who know nothing of each other.
+ */
+export function unpackApart<Message extends unknown[]>([message, bytes, ends]: Packed<Message>): Message {
+  if (ends.length > 0) putBytes(message, { bytes, ends, cut: viewOrCopy }, 0)
   return message
 }
 
 /** A buffer up to this is no loss as a whole, bytes. */
 const SHORT_BUFFER = 16_384
 
-function cut(bytes: ArrayBuffer, start: number, end: number): Uint8Array {
+/** The bytes of a message, and how one of its byte strings is cut out of them. */
+interface Source {
+  readonly bytes: ArrayBuffer
+  readonly ends: readonly number[]
+  readonly cut: (bytes: ArrayBuffer, start: number, end: number) => Uint8Array
+}
+
+function view(bytes: ArrayBuffer, start: number, end: number): Uint8Array {
+  return new Uint8Array(bytes, start, end - start)
+}
+
+function viewOrCopy(bytes: ArrayBuffer, start: number, end: number): Uint8Array {
   const isView = bytes.byteLength <= SHORT_BUFFER || end - start > bytes.byteLength / 2
-  return isView ? new Uint8Array(bytes, start, end - start) : new Uint8Array(bytes.slice(start, end))
+  return isView ? view(bytes, start, end) : new Uint8Array(bytes.slice(start, end))
 }
 
 function takeBytes(parts: unknown[], bytes: Uint8Array, ends: number[]): void {
@@ -107,7 +124,8 @@ function takeBytes(parts: unknown[], bytes: Uint8Array, ends: number[]): void {
 }
 
 /** Returns how many byte strings are in their places then. */
-function putBytes(parts: unknown[], bytes: ArrayBuffer, ends: number[], first: number): number {
+function putBytes(parts: unknown[], source: Source, first: number): number {
+  const { bytes, ends, cut } = source
   let next = first
   for (let index = 0; index < parts.length; index++) {
     const part = parts[index]
@@ -115,7 +133,7 @@ function putBytes(parts: unknown[], bytes: ArrayBuffer, ends: number[], first: n
       const start = ends[next - 1] ?? 0
       parts[index] = cut(bytes, start, ends[next]!)
       next++
-    } else if (Array.isArray(part)) next = putBytes(part, bytes, ends, next)
+    } else if (Array.isArray(part)) next = putBytes(part, source, next)
   }
   return next
 }
