@@ -18,9 +18,10 @@ import type { NodeSource } from './fleet/sources/source.ts'
 import { GatewayFault } from './faults.ts'
 import { KeyRing } from './http/auth.ts'
 import { Drain } from './http/drain.ts'
+import { createIdentity } from './base/identity.ts'
 import { MemoryBudget } from './base/memory/budget.ts'
 import { createHttpServer } from './http/server.ts'
-import { createVia } from './http/via.ts'
+import { Askers } from './jobs/askers.ts'
 import { Failover } from './jobs/follow/failover.ts'
 import { Follower } from './jobs/follow/follower.ts'
 import { Idempotency } from './jobs/idempotency.ts'
@@ -140,13 +141,14 @@ export async function start(settings: Settings, logger: Logger, overrides: Overr
 }
 
 async function startWith(ledger: Ledger, settings: Settings, logger: Logger, overrides: Overrides): Promise<Gateway> {
-  const via = createVia()
+  const identity = createIdentity()
+  const { via } = identity
   const memory = new MemoryBudget(settings.memoryBudgetBytes)
   const proxies = new ForwardProxies(settings)
   const fleet = new Fleet({
     sources: sourcesOf(settings, proxies, logger, overrides),
     refreshIntervalSeconds: settings.refreshIntervalSeconds,
-    via,
+    identity,
     memory,
     proxies,
     ...(overrides.constants && { constants: overrides.constants }),
@@ -161,7 +163,8 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
   const dispatcher = new Dispatcher(fleet, selector)
   const upstream = new Upstream(dispatcher, transport)
   const live = new LiveJobs(ledger, dispatcher, settings.maxJobsPerCaller, new RequestRoom(settings.stateMaxBytes))
-  const common = { fleet, selector, upstream, transport, live, ledger, memory, via, logger }
+  const askers = new Askers(live)
+  const common = { fleet, selector, upstream, transport, live, ledger, memory, askers, identity, via, logger }
   const failover = new Failover({
     ...common,
     isEnabled: settings.jobFailover,
@@ -182,7 +185,12 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
   logJobs(live, logger)
 
   const whenReady = (): Promise<void> => waitUntilReady(fleet)
-  const lookup: LookupDeps = { fleet, selector, resources: new Resources(transport, memory, via, fleet.now), whenReady }
+  const lookup: LookupDeps = {
+    fleet,
+    selector,
+    resources: new Resources(transport, memory, identity, fleet.now),
+    whenReady,
+  }
   const forwarder = new Forwarder(upstream)
   const keys = await openKeys(settings.stateUrl)
   const { maxBodyBytes } = settings
@@ -248,6 +256,8 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
     port,
     fleet,
     stop: async () => {
+      // Whoever waits has an answer at once.
+      askers.close()
       await drain.begin(settings.drainTimeoutSeconds)
       forwarder.close()
       server.close()

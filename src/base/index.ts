@@ -1,4 +1,5 @@
 /* What features use of what knows nothing of gateways. */
+export type { Identity } from './identity.ts'
 export { limitKeyOf } from './limitKey.ts'
 export type { Logger } from './logger.ts'
 export type { MemoryBudget, Refusal, Reservation } from './memory/budget.ts'

@@ -8,6 +8,7 @@ import type { TrackedNode } from './node.ts'
 import type { ForwardProxies } from './forwardProxies.ts'
 import type { RateLimitHeaders } from './politeness.ts'
 import { Polls } from './polls.ts'
+import type { Identity } from '../base/identity.ts'
 import { keyHeaderOf } from './serviceKey.ts'
 import type { MemoryBudget, Reservation } from '../base/memory/budget.ts'
 import { Collector } from '../base/memory/collector.ts'
@@ -45,8 +46,8 @@ export function isSilence(result: ProbeResult): boolean {
 export interface ProberOptions {
   /** Most time one poll may take, seconds. */
   readonly timeoutSeconds: number
-  /** `Via` value by which a gateway that polls itself is told. */
-  readonly via: string
+  /** By whom nodes are polled; a gateway that polls itself knows itself again. */
+  readonly identity: Identity
   /** Where answers are counted until they are read; without it they are not. */
   readonly memory?: MemoryBudget | undefined
   readonly proxies?: ForwardProxies | undefined
@@ -146,7 +147,7 @@ export class Prober {
     const { query } = node.spec
     const url = urlOf(node.spec) + path + (query === undefined ? '' : `?${query}`)
     const opened = await this.#polls.get<Readable>(url, {
-      headers: { Accept: 'application/json', Via: this.#options.via, ...this.#credentials(node) },
+      headers: { Accept: 'application/json', ...this.#ownHeaders(node), ...this.#credentials(node) },
       timeout,
       // The client's own time-out covers only parts of a call; this one covers all of it.
       signal: AbortSignal.timeout(timeout),
@@ -154,6 +155,12 @@ export class Prober {
       validateStatus: () => true,
     })
     return { status: opened.status, headers: opened.headers, data: await collected(opened, memory) }
+  }
+
+  /** Nodes limit their callers by address; to services an address means nothing. */
+  #ownHeaders(node: TrackedNode): Record<string, string> {
+    const { via, address } = this.#options.identity
+    return node.isInfernet ? { Via: via, 'X-Forwarded-For': address } : { Via: via }
   }
 
   #credentials(node: TrackedNode): Record<string, string> {

@@ -2,6 +2,7 @@ import type { Fleet } from '../fleet/index.ts'
 import type { Selector } from '../dispatch/index.ts'
 import type { Logger } from '../base/index.ts'
 import type { Forwarder, Transport, Upstream } from '../upstream/index.ts'
+import type { Askers } from './askers.ts'
 import type { Idempotency } from './idempotency.ts'
 import type { Ledger } from '../ledger/index.ts'
 import type { LiveJobs } from './liveJobs.ts'
@@ -15,6 +16,7 @@ export interface JobDeps {
   readonly forwarder: Forwarder
   readonly ledger: Ledger
   readonly live: LiveJobs
+  readonly askers: Askers
   readonly idempotency: Idempotency
   readonly logger: Logger
   readonly maxBodyBytes: number

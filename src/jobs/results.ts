@@ -5,6 +5,8 @@ import { contextOf, listParts, memoryOf, queryOf, replayRefused, sendJson } from
 import type { Reservation } from '../base/index.ts'
 import type { JobDeps } from './deps.ts'
 import { LongBytes, PIECE_BYTES } from '../ledger/index.ts'
+import type { LiveJob } from './liveJobs.ts'
+import { waitTimeOf } from './waitTime.ts'
 import { sendJsonPieces, sendJsonTurns, type JsonPiece } from './writePieces.ts'
 
 /** Ids in the first turn at the ledger; those who ask for more get an answer that does not tell its length. */
@@ -19,6 +21,7 @@ const NO_RESULTS = Buffer.from('[]')
 const OPEN = Buffer.from('[')
 const SEPARATOR = Buffer.from(',')
 const CLOSE = Buffer.from(']')
+const CLOSE_OBJECT = Buffer.from('}')
 
 /** What a client hears of one job. */
 interface Told {
@@ -30,8 +33,9 @@ interface Told {
 /** `GET /api/jobs`: the caller's own jobs, on whatever node they ran; without ids a list of ids. */
 export function readJobs(deps: JobDeps) {
   return async (req: Request, res: Response): Promise<void> => {
-    const { caller } = contextOf(req)
+    const { caller, clientAddress: address } = contextOf(req)
     const query = queryOf(req)
+    const { seconds, applied } = waitTimeOf(req, query)
     const ids = query.getAll('id')
     if (ids.length === 0) {
       const pending = query.get('pending')
@@ -39,6 +43,11 @@ export function readJobs(deps: JobDeps) {
       const which = pending === 'true' ? 'pending' : pending === 'false' ? 'finished' : 'all'
       return sendJson(res, listParts(await deps.ledger.list(caller, which)))
     }
+    if (applied !== undefined) res.setHeader('Preference-Applied', applied)
+    const running = runningOf(deps, caller, ids)
+    if (seconds > 0) await deps.askers.firstEnd(running, { address, seconds, res })
+    else for (const job of running) deps.askers.asks(job, address)
+    if (res.destroyed) return
     const withIntermediate = query.get('intermediate') === 'true'
     const turns = turnsOf(deps, caller, ids, withIntermediate)
     const memory = memoryOf(req).answer
@@ -48,6 +57,33 @@ export function readJobs(deps: JobDeps) {
     refuseWithoutRoom(pieces, memory)
     await sendJsonPieces(res, pieces)
   }
+}
+
+/** Those of the caller's jobs that have not ended, each once. */
+function runningOf({ live }: JobDeps, caller: string, ids: readonly string[]): LiveJob[] {
+  const running: LiveJob[] = []
+  for (const id of ids.length > 1 ? new Set(ids) : ids) {
+    const job = live.ofCaller(caller, id)
+    if (job && !job.end) running.push(job)
+  }
+  return running
+}
+
+/**
+ * A job that has ended, as `{"id","status","result"}`; undefined where it runs, or is not kept any more.
+ *
+ * @throws GatewayFault ERR_MEMORY_BUDGET, or what the ledger throws
+ */
+export async function endedJob(
+  deps: JobDeps,
+  { caller, id, memory }: { caller: string; id: string; memory: Reservation },
+): Promise<JsonPiece[] | undefined> {
+  const job = (await tell(deps, caller, [id], false)).get(id)
+  if (!job || job.state === 'running') return undefined
+  const head = `{"id":${JSON.stringify(id)},"status":"${job.state}","result":`
+  const pieces = [Buffer.from(head), job.result ?? NULL, CLOSE_OBJECT]
+  refuseWithoutRoom(pieces, memory)
+  return pieces
 }
 
 /**

@@ -17,7 +17,13 @@ import { isNodeSpecificRefusal, noNodeFor, requirementOf } from './requirements.
 
 /** The headers that go to a node with any of a request's submissions. Made once a request: a client may send many. */
 export function jobHeaders({ via }: JobDeps, req: Request): FlatHeaders {
-  return headersForBackend(req, { via, contentType: 'application/json' })
+  const headers = headersForBackend(req, { via, contentType: 'application/json' })
+  return req.headers['prefer'] === undefined ? headers : withoutPreferences(headers)
+}
+
+/** It is the gateway that waits: a node that did would keep the job's id to itself meanwhile. */
+function withoutPreferences(headers: FlatHeaders): FlatHeaders {
+  return headers.filter((_, index) => headers[index - (index % 2)] !== 'prefer')
 }
 
 /** A submission that is about to go to a node. */

@@ -9,7 +9,10 @@ import { readSubmission, roomOf, type ReadSubmission } from './readSubmission.ts
 import { hashBody } from './idempotency.ts'
 import { idempotencyRecordOf, writeKept } from './idempotencyRecords.ts'
 import type { IdempotencyRecord } from '../ledger/index.ts'
+import { endedJob } from './results.ts'
 import { outgoingOf, SubmissionExchange } from './submissionExchange.ts'
+import { NOT_AT_ALL, preferredWait } from './waitTime.ts'
+import { sendJsonPieces } from './writePieces.ts'
 
 /** How an accepted answer is kept for the Idempotency-Key of its request. */
 interface Keeping {
@@ -21,21 +24,18 @@ interface Keeping {
 /** `POST /api/jobs`: one job or delegated subscription, to the best node that can take it. */
 export function submitJob(deps: JobDeps) {
   return async (req: Request, res: Response): Promise<void> => {
-    const submission = await readSubmission(deps, req, { allowsKey: true })
-    const { caller, options } = submission.by
-    await deps.whenReady()
-    const request = { req, res, ...submission }
-    if (options.idempotencyKey === undefined) return sendSubmission(deps, request)
-
-    const use = { caller, path: JOBS_PATH, key: options.idempotencyKey, bodyHash: await hashBody(submission.body) }
-    const kept = await deps.idempotency.once(use, (isKept) =>
-      sendSubmission(deps, request, {
-        idempotencyRecord: (answer, node) => idempotencyRecordOf(answer, use, node),
-        isKept,
-      }),
-    )
-    if (kept) writeKept(req, res, kept)
+    // Nothing of the request is held while its client waits for the job.
+    const sent = await submit(deps, req, res)
+    if (sent) await answerInTime(deps, req, res, sent)
   }
+}
+
+/** What became of a submission that reached a node. */
+interface Sent {
+  readonly answer: Answer
+  readonly nodeName: string | undefined
+  /** Whether it is a job that is ours now. */
+  readonly isOurs: boolean
 }
 
 /** A request to submit a job or subscription, once it is read. */
@@ -44,8 +44,26 @@ interface SubmissionRequest extends ReadSubmission {
   readonly res: Response
 }
 
-async function sendSubmission(deps: JobDeps, request: SubmissionRequest, keeping?: Keeping): Promise<void> {
-  const { req, res, by } = request
+/** Undefined where the answer to an earlier request is repeated. */
+async function submit(deps: JobDeps, req: Request, res: Response): Promise<Sent | undefined> {
+  const submission = await readSubmission(deps, req, { allowsKey: true })
+  const { caller, options } = submission.by
+  await deps.whenReady()
+  const request = { req, res, ...submission }
+  if (options.idempotencyKey === undefined) return sendSubmission(deps, request)
+
+  const use = { caller, path: JOBS_PATH, key: options.idempotencyKey, bodyHash: await hashBody(submission.body) }
+  let sent: Sent | undefined
+  const kept = await deps.idempotency.once(use, async (isKept) => {
+    const idempotencyRecord = (answer: Answer, node: string) => idempotencyRecordOf(answer, use, node)
+    sent = await sendSubmission(deps, request, { idempotencyRecord, isKept })
+  })
+  if (kept) writeKept(req, res, kept)
+  return sent
+}
+
+async function sendSubmission(deps: JobDeps, request: SubmissionRequest, keeping?: Keeping): Promise<Sent> {
+  const { req, by } = request
   const outgoing = await outgoingOf(deps, req, JOBS_PATH, request)
   const isJob = request.submission.kind === 'job'
   const room = roomOf(request)
@@ -55,15 +73,34 @@ async function sendSubmission(deps: JobDeps, request: SubmissionRequest, keeping
     const outcome = await deps.upstream.send(new SubmissionExchange(deps, outgoing), { memory: memoryOf(req).answer })
     noteOutcome(contextOf(req), outcome)
     if (outcome.kind === 'fault') throw outcome.fault
-    let { answer } = outcome
-    if (outcome.kind === 'answer' && isAccepted(answer.status)) {
-      answer = await recordAccepted(deps, { answer, lease: outcome.lease, room }, request, keeping)
-      isOurs = isJob
-    }
-    writeAnswer(res, answer, outcome.nodeName)
+    const { answer, nodeName } = outcome
+    if (outcome.kind !== 'answer' || !isAccepted(answer.status)) return { answer, nodeName, isOurs }
+    const recorded = await recordAccepted(deps, { answer, lease: outcome.lease, room }, request, keeping)
+    isOurs = isJob
+    return { answer: recorded, nodeName, isOurs }
   } finally {
     if (!isOurs) giveBack(room)
   }
+}
+
+/** Answers at once, or where the client prefers that, when the job has ended. */
+async function answerInTime(deps: JobDeps, req: Request, res: Response, sent: Sent): Promise<void> {
+  const { answer, nodeName, isOurs } = sent
+  const { seconds, applied } = isOurs ? preferredWait(req) : NOT_AT_ALL
+  const id = applied === undefined ? undefined : idIn(answer.body)?.id
+  if (id === undefined || applied === undefined) return writeAnswer(res, answer, nodeName)
+  const { caller, clientAddress: address } = contextOf(req)
+  const { body, answer: memory } = memoryOf(req)
+  body.release()
+  const job = deps.live.ofCaller(caller, id)
+  if (job && !job.end) await deps.askers.firstEnd([job], { address, seconds, res })
+  if (res.destroyed) return
+  res.setHeader('Preference-Applied', applied)
+  const ended = await endedJob(deps, { caller, id, memory }).catch(() => undefined)
+  // The job is taken, whatever hinders its result now: its client gets the id.
+  if (!ended) return writeAnswer(res, answer, nodeName)
+  if (nodeName !== undefined) res.setHeader('X-Infernet-Node', nodeName)
+  await sendJsonPieces(res, ended)
 }
 
 /** Takes note of what a node has accepted; returns the answer as the client shall have it. */

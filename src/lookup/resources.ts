@@ -1,4 +1,12 @@
-import { inTurns, type MemoryBudget, type Reservation, Semaphore, Slice, withTimeout } from '../base/index.ts'
+import {
+  inTurns,
+  type Identity,
+  type MemoryBudget,
+  type Reservation,
+  Semaphore,
+  Slice,
+  withTimeout,
+} from '../base/index.ts'
 import type { TrackedNode } from '../fleet/index.ts'
 import { objectSteps, PLAIN_LIMITS } from '../json/index.ts'
 import { type BackendRequest, collect, type Transport } from '../upstream/index.ts'
@@ -66,7 +74,7 @@ class LazyAnswer implements NodeAnswer {
 export class Resources {
   readonly #transport: Transport
   readonly #memory: MemoryBudget
-  readonly #via: string
+  readonly #identity: Identity
   readonly #now: () => number
   /** Answers, the most recently used last. */
   readonly #kept = new Map<string, Kept>()
@@ -76,10 +84,10 @@ export class Resources {
   #most = MIN_KEPT
   #keptBytes = 0
 
-  constructor(transport: Transport, memory: MemoryBudget, via: string, now: () => number) {
+  constructor(transport: Transport, memory: MemoryBudget, identity: Identity, now: () => number) {
     this.#transport = transport
     this.#memory = memory
-    this.#via = via
+    this.#identity = identity
     this.#now = now
   }
 
@@ -165,11 +173,12 @@ export class Resources {
     modelId: string | undefined,
     kept: Kept,
   ): Promise<Buffer | undefined> {
+    const { via, address } = this.#identity
     const query = modelId === undefined ? '' : `?model_id=${encodeURIComponent(modelId)}`
     const request: BackendRequest = {
       method: 'GET',
       path: `${node.spec.basePath}${RESOURCES_PATH}${query}`,
-      headers: ['accept', 'application/json', 'via', this.#via],
+      headers: ['accept', 'application/json', 'via', via, 'x-forwarded-for', address],
       body: null,
     }
     const limits = { timeoutSeconds: CALL_TIMEOUT_SECONDS, maxBytes: MAX_ANSWER_BYTES, memory }

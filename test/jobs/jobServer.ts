@@ -12,6 +12,7 @@ import { limitPerCaller } from '../../src/http/rateLimits.ts'
 import { createHttpServer } from '../../src/http/server.ts'
 import { submitBatch } from '../../src/jobs/batch.ts'
 import type { JobDeps } from '../../src/jobs/deps.ts'
+import { Askers } from '../../src/jobs/askers.ts'
 import { Idempotency } from '../../src/jobs/idempotency.ts'
 import type { Ledger } from '../../src/ledger/ledger.ts'
 import { MemoryLedger } from '../../src/ledger/memory/ledger.ts'
@@ -23,10 +24,8 @@ import { Dispatcher } from '../../src/dispatch/dispatcher.ts'
 import { Upstream } from '../../src/upstream/send.ts'
 import { Forwarder } from '../../src/upstream/forwarder.ts'
 import { Transport } from '../../src/upstream/transport.ts'
-import { ListedNodes, startFleet } from '../kit/builders/fleets.ts'
+import { ListedNodes, startFleet, TEST_IDENTITY } from '../kit/builders/fleets.ts'
 import type { Cleanup } from '../kit/wait.ts'
-
-const VIA = '1.1 test'
 
 export const silentLogger: Logger = {
   debug: () => undefined,
@@ -50,7 +49,7 @@ export async function startJobServer(
   stallSeconds = 10,
 ): Promise<JobServer> {
   const source = new ListedNodes(...nodes.map(({ address }) => address))
-  const fleet = await startFleet(t, [source], { refreshIntervalSeconds: 60, via: VIA })
+  const fleet = await startFleet(t, [source], { refreshIntervalSeconds: 60, identity: TEST_IDENTITY })
   await fleet.whenReady(10)
   const selector = new Selector(fleet)
   const transport = new Transport({ connectTimeoutSeconds: 1, answerTimeoutSeconds: 10, idleTimeoutSeconds: 10 })
@@ -59,7 +58,17 @@ export async function startJobServer(
   const upstream = new Upstream(dispatcher, transport)
   const forwarder = new Forwarder(upstream)
   const deps: JobDeps = {
-    ...{ fleet, selector, upstream, transport, forwarder, ledger, live, via: VIA },
+    ...{
+      fleet,
+      selector,
+      upstream,
+      transport,
+      forwarder,
+      ledger,
+      live,
+      askers: new Askers(live),
+      via: TEST_IDENTITY.via,
+    },
     idempotency: new Idempotency(ledger),
     logger: silentLogger,
     maxBodyBytes: 1e6,

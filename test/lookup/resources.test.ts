@@ -8,7 +8,7 @@ import type { TrackedNode } from '../../src/fleet/node.ts'
 import { MemoryBudget } from '../../src/base/memory/budget.ts'
 import { Resources, type NodeAnswer } from '../../src/lookup/resources.ts'
 import { Transport } from '../../src/upstream/transport.ts'
-import { trackedNode } from '../kit/builders/fleets.ts'
+import { TEST_IDENTITY, trackedNode } from '../kit/builders/fleets.ts'
 import { serve } from '../kit/serve.ts'
 
 interface Kit {
@@ -28,7 +28,7 @@ async function startNodes(t: TestContext, count: number, listener: RequestListen
   let now = 0
   return {
     nodes,
-    resources: new Resources(transport, new MemoryBudget(1e9), 'test', () => now),
+    resources: new Resources(transport, new MemoryBudget(1e9), TEST_IDENTITY, () => now),
     pass: (seconds) => (now += seconds),
   }
 }

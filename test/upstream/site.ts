@@ -9,6 +9,7 @@ import type { Exchange } from '../../src/upstream/exchange.ts'
 import { Upstream } from '../../src/upstream/send.ts'
 import { Transport } from '../../src/upstream/transport.ts'
 import type { Cleanup } from '../kit/wait.ts'
+import { TEST_IDENTITY } from '../kit/builders/fleets.ts'
 import { startFakeNode, type LocalFakeNode } from '../kit/fakeNode/index.ts'
 
 export interface UpstreamSite {
@@ -28,7 +29,7 @@ export async function upstreamSite(t: Cleanup, count: number): Promise<UpstreamS
     start: async (tell) => tell(nodes.map(({ address }) => parseAddress(address))),
     stop: () => undefined,
   }
-  const fleet = new Fleet({ sources: [source], refreshIntervalSeconds: 60, via: '1.1 test' })
+  const fleet = new Fleet({ sources: [source], refreshIntervalSeconds: 60, identity: TEST_IDENTITY })
   const transport = new Transport({ connectTimeoutSeconds: 1, answerTimeoutSeconds: 10, idleTimeoutSeconds: 10 })
   t.after(async () => {
     fleet.stop()

@@ -1,7 +1,8 @@
 import type { Fleet, TrackedNode } from '../../fleet/index.ts'
-import { type Logger, type MemoryBudget, Semaphore } from '../../base/index.ts'
+import { type Identity, type Logger, type MemoryBudget, Semaphore } from '../../base/index.ts'
 import type { Transport } from '../../upstream/index.ts'
 import type { Ledger, ReceivedResult } from '../../ledger/index.ts'
+import type { Askers } from '../askers.ts'
 import type { LiveJob, LiveJobs } from '../liveJobs.ts'
 import type { Failover } from './failover.ts'
 import { NodeFollower } from './nodeFollower.ts'
@@ -19,7 +20,8 @@ export interface FollowerOptions {
   readonly memory: MemoryBudget
   readonly live: LiveJobs
   readonly failover: Failover
-  readonly via: string
+  readonly identity: Identity
+  readonly askers: Askers
   readonly periodSeconds: number
   readonly logger: Logger
   readonly ledger: Ledger
@@ -40,6 +42,8 @@ export class Follower {
   constructor(options: FollowerOptions) {
     this.#options = options
     options.live.on('follow', (job) => this.#followerOf(job.node).add(job))
+    options.askers.on('asked', (job, address) => this.#followers.get(job.node)?.ask(job, address))
+    options.askers.on('awaited', (job) => this.#followers.get(job.node)?.await(job))
     options.live.on('unfollow', (job) => this.#remove(job))
     options.fleet.on('node:removed', (node) => this.#forgetIdle(node))
   }

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Fleet, TrackedNode } from '../../fleet/index.ts'
-import { inTurns, type Logger, type MemoryBudget, type Semaphore } from '../../base/index.ts'
+import { type Identity, inTurns, type Logger, type MemoryBudget, type Semaphore } from '../../base/index.ts'
 import { GatewayFault } from '../../faults.ts'
 import {
   type Answer,
@@ -33,7 +33,7 @@ export interface LoneAsksOptions {
   readonly memory: MemoryBudget
   readonly ledger: Ledger
   readonly logger: Logger
-  readonly via: string
+  readonly identity: Identity
   readonly maxResultBytes: number
   /** Places for long answers of all nodes. */
   readonly longReads: Semaphore

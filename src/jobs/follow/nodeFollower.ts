@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { workKindOf } from '../../dispatch/index.ts'
 import { CallBudget, type TrackedNode } from '../../fleet/index.ts'
 import type { Reservation } from '../../base/index.ts'
 import { type Answer, type BackendRequest, collect, type CollectResult } from '../../upstream/index.ts'
@@ -6,11 +7,11 @@ import type { ReceivedResult } from '../../ledger/index.ts'
 import { isSeenElsewhere, type LiveJob } from '../liveJobs.ts'
 import { AnswersInTurn, type Sighting } from './answersInTurn.ts'
 import { LoneAsks, type LoneAsksOptions } from './loneAsks.ts'
+import { AskedLooks, type AskedLooksOptions } from './askedLooks.ts'
+import { EndTimes } from './endTimes.ts'
+import { lookRequest, splitIntoCalls } from './lookRequest.ts'
 import { readNodeJobs, type NodeJob } from './readAnswer.ts'
 
-/** Most ids in one call: keeps its URL under 8 kB. */
-const IDS_PER_CALL = 200
-const MAX_URL_LENGTH = 8000
 /** A node that says nothing for this long is not there; results may be long and lines slow, so the whole may take longer. */
 const SILENCE_SECONDS = 5
 const CALL_TIMEOUT_SECONDS = 60
@@ -33,9 +34,7 @@ const VERIFYING_PAUSE = 1 / 6
 /** A running job whose intermediate results are too long to be told. */
 const RUNNING = { status: 'running', result: undefined, intermediate: undefined } as const
 
-export interface NodeFollowerOptions extends LoneAsksOptions {
-  /** Seconds between two looks. */
-  readonly periodSeconds: number
+export interface NodeFollowerOptions extends LoneAsksOptions, AskedLooksOptions {
   /** What the node said of a job, or `undefined` where it did not know it. `sinceSeconds`: since the look before. */
   readonly onLook: (job: LiveJob, told: NodeJob | undefined, sinceSeconds: number) => void
   /** A job has ended with a result that went to the ledger while it arrived. Settles when that has the end, too. */
@@ -65,6 +64,8 @@ export class NodeFollower {
   #isStopped = false
   #quietLooks = 0
   readonly #lone: LoneAsks
+  readonly #asked: AskedLooks
+  readonly #endTimes = new EndTimes()
   /** Parts of answers that could not be read as a whole, to be asked for in the next look. */
   #rest: (readonly LiveJob[])[] = []
   #divisions = 0
@@ -96,6 +97,10 @@ export class NodeFollower {
       onNoAccount: (job) => onNoAccount([job]),
       onFailure: (_job, result) => this.#failed(result),
     })
+    this.#asked = new AskedLooks(node, this.#endTimes, options, {
+      lookedAt: (job) => (this.#lone.has(job) ? undefined : this.#jobs.get(job)?.lookedAt),
+      tell: (sightings) => sightings.forEach((sighting) => this.#pass(sighting)),
+    })
   }
 
   get size(): number {
@@ -108,12 +113,24 @@ export class NodeFollower {
     this.#jobs.set(job, { lookedAt: now, looks: 0 })
     // A short job may well end within the first half of a period.
     this.#lookBy(Math.max(this.#lastLookAt + periodSeconds, now + periodSeconds / 2))
+    if (this.#options.askers.isAwaited(job)) this.#asked.await(job)
   }
 
   remove(job: LiveJob): void {
     this.#jobs.delete(job)
     this.#unknown.delete(job)
     this.#lone.remove(job)
+    this.#asked.remove(job)
+  }
+
+  /** A client at this address asks for a job, and will not wait. */
+  ask(job: LiveJob, address: string): void {
+    if (this.#jobs.has(job)) this.#asked.ask(job, address)
+  }
+
+  /** A client waits for a job. */
+  await(job: LiveJob): void {
+    if (this.#jobs.has(job)) this.#asked.await(job)
   }
 
   /** Brings the next look forward, as far as the pace allows. */
@@ -125,6 +142,7 @@ export class NodeFollower {
     this.#isStopped = true
     clearTimeout(this.#timer)
     this.#lone.stop()
+    this.#asked.stop()
   }
 
   #lookBy(at: number): void {
@@ -163,30 +181,11 @@ export class NodeFollower {
       const isLeft = job.record.clientGone === true && looks >= FIRST_LOOKS
       return !this.#lone.has(job) && !inRest.has(job) && !(isLeft && isSeldom)
     })
-    if (due.length > IDS_PER_CALL) due.sort(([, a], [, b]) => a.lookedAt - b.lookedAt)
-    const chunks = this.#split(
-      due.map(([job]) => job),
-      this.#budget.burst - rest.length,
-    )
+    due.sort(([, a], [, b]) => a.lookedAt - b.lookedAt)
+    const jobs = due.map(([job]) => job)
+    const chunks = splitIntoCalls(this.node, jobs, this.#budget.burst - rest.length)
     const lone = this.#lone.next()
     return [...rest, ...chunks, ...(lone ? [[lone]] : [])]
-  }
-
-  /** As many of these jobs as go into `most` calls. */
-  #split(jobs: readonly LiveJob[], most: number): LiveJob[][] {
-    const chunks: LiveJob[][] = []
-    let length = MAX_URL_LENGTH
-    for (const job of jobs) {
-      const size = encodeURIComponent(job.record.nodeJobId).length + 4
-      if (length + size > MAX_URL_LENGTH || (chunks.at(-1)?.length ?? 0) >= IDS_PER_CALL) {
-        if (chunks.length >= most) break
-        chunks.push([])
-        length = '/api/jobs?intermediate=true'.length + this.node.spec.basePath.length
-      }
-      chunks.at(-1)?.push(job)
-      length += size
-    }
-    return chunks
   }
 
   /** Asks for unknown jobs, or for a part of them, a few times more; if no answer knows them, they count as unknown. */
@@ -196,7 +195,7 @@ export class NodeFollower {
     const calls = this.node.answersInTurn ? Math.round(Math.random()) : VERIFYING_CALLS
     for (let n = 0; n < calls && this.#unknown.size > 0; n++) {
       await sleep(this.#options.periodSeconds * VERIFYING_PAUSE * 1000, undefined, { ref: false })
-      const [chunk] = this.#split([...this.#unknown], 1)
+      const [chunk] = splitIntoCalls(this.node, [...this.#unknown], 1)
       // Where the node's limit is near, fewer calls have to do.
       if (!chunk || this.#isStopped || this.#budget.nextCallAt > this.#options.fleet.now()) break
       if (!(await this.#ask(chunk))) break
@@ -273,16 +272,10 @@ export class NodeFollower {
   }
 
   #request(jobs: readonly LiveJob[], withIntermediate: boolean): BackendRequest {
+    const { via, address } = this.#options.identity
     // The next call has a connection of its own, which may lead to another node.
     const reset = this.#isAskingAgain || this.node.answersInTurn
-    const ids = jobs.map((job) => `id=${encodeURIComponent(job.record.nodeJobId)}`).join('&')
-    return {
-      method: 'GET',
-      path: `${this.node.spec.basePath}/api/jobs?${ids}${withIntermediate ? '&intermediate=true' : ''}`,
-      headers: ['accept', 'application/json', 'via', this.#options.via],
-      body: null,
-      reset,
-    }
+    return lookRequest(this.node, jobs, { via, address, withIntermediate, reset })
   }
 
   #call(jobs: readonly LiveJob[], memory: Reservation): Promise<CollectResult> {
@@ -333,8 +326,14 @@ export class NodeFollower {
     if (isUnknown && (answersInTurn || job.unknownLooks === 0)) this.#unknown.add(job)
     else {
       this.#unknown.delete(job)
+      if (told && told.status !== 'running')
+        this.#endTimes.saw(workKindOf(job.record.containers), this.#ageOf(job), since)
       this.#options.onLook(job, told, since)
     }
+  }
+
+  #ageOf(job: LiveJob): number {
+    return this.#options.fleet.now() - job.runStartedAt
   }
 
   /** Seconds since the node last told of the job. */

@@ -1,6 +1,7 @@
 /** Jobs that are followed, in a fleet whose list the test writes; at its addresses nobody listens. */
 import type { Fleet } from '../../../src/fleet/fleet.ts'
 import { Selector } from '../../../src/dispatch/selector.ts'
+import { Askers } from '../../../src/jobs/askers.ts'
 import { Failover } from '../../../src/jobs/follow/failover.ts'
 import { Follower, type FollowerOptions } from '../../../src/jobs/follow/follower.ts'
 import type { JobRecord, Ledger } from '../../../src/ledger/ledger.ts'
@@ -10,7 +11,7 @@ import { Dispatcher } from '../../../src/dispatch/dispatcher.ts'
 import { Upstream } from '../../../src/upstream/send.ts'
 import { LiveJobs, type LiveJob } from '../../../src/jobs/liveJobs.ts'
 import { Transport } from '../../../src/upstream/transport.ts'
-import { ListedNodes, newFleet } from '../../kit/builders/fleets.ts'
+import { ListedNodes, newFleet, TEST_IDENTITY } from '../../kit/builders/fleets.ts'
 import type { Cleanup } from '../../kit/wait.ts'
 import { silentLogger as logger } from '../jobServer.ts'
 
@@ -42,7 +43,20 @@ export async function setUpFollowing(
   const upstream = new Upstream(dispatcher, transport)
   const live = new LiveJobs(ledger, dispatcher, 0)
   const memory = new MemoryBudget(1e9)
-  const common = { fleet, ledger, transport, upstream, live, memory, logger, via: '1.1 test', selector }
+  const askers = new Askers(live)
+  const common = {
+    askers,
+    fleet,
+    ledger,
+    transport,
+    upstream,
+    live,
+    memory,
+    logger,
+    identity: TEST_IDENTITY,
+    via: TEST_IDENTITY.via,
+    selector,
+  }
   const failover = new Failover({ ...common, isEnabled: true, jobTimeoutSeconds: JOB_TIMEOUT_SECONDS })
   const follower = new Follower({ ...common, failover, periodSeconds: 60, maxResultBytes: 1e9, ...over })
   t.after(async () => {

@@ -1,4 +1,5 @@
 /** Nodes and fleets in this process, for tests of what is inside of the gateway. */
+import type { Identity } from '../../../src/base/identity.ts'
 import { parseAddress, type NodeSpec } from '../../../src/fleet/address.ts'
 import { Fleet } from '../../../src/fleet/fleet.ts'
 import type { NodeInfo } from '../../../src/fleet/info.ts'
@@ -9,6 +10,9 @@ import type { NodeSource } from '../../../src/fleet/sources/source.ts'
 import type { Cleanup } from '../wait.ts'
 
 const specOf = (at: string | NodeSpec): NodeSpec => (typeof at === 'string' ? parseAddress(at) : at)
+
+/** A gateway that exists in the test alone. */
+export const TEST_IDENTITY: Identity = { via: '1.1 test', address: 'fd00::1' }
 
 /** A node that nobody polls, by its address. */
 export function trackedNode(at: string | NodeSpec, load: NodeLoad = new NodeLoad(new FleetLoad())): TrackedNode {
@@ -59,7 +63,7 @@ type FleetOptions = ConstructorParameters<typeof Fleet>[0]
 
 /** A fleet that has not been started, and is stopped after the test. Nodes are polled at the start and then seldom. */
 export function newFleet(t: Cleanup, sources: readonly NodeSource[], over: Partial<FleetOptions> = {}): Fleet {
-  const fleet = new Fleet({ sources, refreshIntervalSeconds: 3600, via: '1.1 test', ...over })
+  const fleet = new Fleet({ sources, refreshIntervalSeconds: 3600, identity: TEST_IDENTITY, ...over })
   t.after(() => fleet.stop())
   return fleet
 }

@@ -1,0 +1,51 @@
+import type { Request } from 'express'
+import { GatewayFault } from '../faults.ts'
+
+/** Longest time that a request waits for a job, seconds. */
+const LONGEST_WAIT_SECONDS = 60
+
+/** A preference, its value and its parameters (RFC 7240, 2); a comma inside quotes separates nothing. */
+const PREFERENCES = /(?:[^,"]|"(?:[^"\\]|\\.)*")+/g
+const WAIT = /^\s*wait\s*=\s*(?:"(\d{1,10})"|(\d{1,10}))\s*(?:;.*)?$/i
+
+/** How long a client wants to wait for the end of a job. */
+export interface WaitTime {
+  /** 0 where it does not. */
+  readonly seconds: number
+  /** The value of `Preference-Applied` where a header asked for it. */
+  readonly applied?: string
+}
+
+export const NOT_AT_ALL: WaitTime = { seconds: 0 }
+
+/** `Prefer: wait=SECONDS` (RFC 7240, 4.3). One that cannot be understood is ignored, as preferences are; the first one counts. */
+export function preferredWait(req: Request): WaitTime {
+  const header = req.headers['prefer']
+  if (header === undefined) return NOT_AT_ALL
+  const preferences = (Array.isArray(header) ? header.join() : header).match(PREFERENCES) ?? []
+  const first = preferences.find((preference) => /^\s*wait\s*(?:[=;]|$)/i.test(preference))
+  const match = first === undefined ? null : WAIT.exec(first)
+  if (!match) return NOT_AT_ALL
+  const seconds = Math.min(Number(match[1] ?? match[2]), LONGEST_WAIT_SECONDS)
+  return seconds === 0 ? NOT_AT_ALL : { seconds, applied: `wait=${seconds}` }
+}
+
+/**
+ * `wait=SECONDS` of the query, else the preferred one.
+ *
+ * @throws GatewayFault ERR_BAD_REQUEST where it is not a number ≥ 0
+ */
+export function waitTimeOf(req: Request, query: URLSearchParams): WaitTime {
+  const text = query.get('wait')
+  if (text === null) return preferredWait(req)
+  if (!/^\d{1,10}(\.\d{1,10})?$/.test(text)) {
+    throw new GatewayFault(
+      'ERR_BAD_REQUEST',
+      `wait must be a number of seconds ≥ 0, at most ${LONGEST_WAIT_SECONDS} count`,
+      {
+        params: { wait: text.slice(0, 100) },
+      },
+    )
+  }
+  return { seconds: Math.min(Number(text), LONGEST_WAIT_SECONDS) }
+}
