@@ -1,32 +1,24 @@
 import { CallBudget, type Fleet, type TrackedNode } from '../../fleet/index.ts'
-import { type Identity, type Logger, type MemoryBudget } from '../../base/index.ts'
+import type { Logger } from '../../base/index.ts'
 import { workKindOf } from '../../dispatch/index.ts'
-import { collect, type CollectResult, type Transport } from '../../upstream/index.ts'
 import type { Askers } from '../askers.ts'
 import type { LiveJob } from '../liveJobs.ts'
-import type { Sighting } from './answersInTurn.ts'
+import type { Account } from './account.ts'
 import type { EndTimes } from './endTimes.ts'
-import { lookRequest, splitIntoCalls } from './lookRequest.ts'
+import { splitIntoCalls } from './lookRequest.ts'
 import { gapAt, nextAge, SHORTEST_GAP_SECONDS } from './pace.ts'
-import { readNodeJobs } from './readAnswer.ts'
 
 /** Clients of one job that are remembered, so that the look can be on another's account. */
 const MAX_ADDRESSES = 8
 /** Clients whose budget at the node is remembered. */
-const MAX_BUDGETS = 1000
-/** Jobs that are due this much later go along, seconds. */
-const TOLERANCE_SECONDS = 0.002
+const MAX_ACCOUNTS = 1000
+/** Jobs that are due so soon go along, for no look of their own could follow in time, seconds. */
+const GOES_ALONG_SECONDS = SHORTEST_GAP_SECONDS / 2
 /** One job in so many is looked at as often as it may be: when jobs end shows best where nobody presumes to know it. */
 const EXPLORE_ONE_IN = 16
-const SILENCE_SECONDS = 5
-const CALL_TIMEOUT_SECONDS = 10
-const MAX_ANSWER_BYTES = 8_000_000
 
 export interface AskedLooksOptions {
   readonly fleet: Fleet
-  readonly transport: Transport
-  readonly memory: MemoryBudget
-  readonly identity: Identity
   readonly askers: Askers
   readonly logger: Logger
   /** Seconds between two looks that nobody asks for. */
@@ -35,10 +27,10 @@ export interface AskedLooksOptions {
 
 /** What the owner knows and does. */
 export interface AskedLooksHooks {
-  /** When the job was last looked at, monotonic seconds; undefined where it is not to be asked for along with others. */
+  /** When the job was last looked at, monotonic seconds; undefined where it is not to be asked for at present. */
   readonly lookedAt: (job: LiveJob) => number | undefined
-  /** What the node said of jobs that it knows. */
-  readonly tell: (sightings: readonly Sighting[]) => void
+  /** Asks the node for jobs. False where that told nothing. */
+  readonly ask: (jobs: readonly LiveJob[], account: Account) => Promise<boolean>
 }
 
 /** That clients want to know of a job. */
@@ -64,7 +56,8 @@ export class AskedLooks {
   readonly #endTimes: EndTimes
   /** In the order in which the jobs were looked at. */
   readonly #questions = new Map<LiveJob, Question>()
-  readonly #budgets = new Map<string, CallBudget>()
+  /** The one used last comes last. */
+  readonly #accounts = new Map<string, Account>()
   #timer: NodeJS.Timeout | undefined
   #dueAt = Infinity
   #lastLookAt = -Infinity
@@ -91,6 +84,11 @@ export class AskedLooks {
   /** Clients wait for a job, at this node or since it was at another one. */
   await(job: LiveJob): void {
     this.#lookBy(this.#dueAtOf(job, this.#questionOf(job)))
+  }
+
+  /** Jobs that could not be asked for can be, perhaps. */
+  resume(): void {
+    this.#lookBy(this.#nextDueAt())
   }
 
   remove(job: LiveJob): void {
@@ -162,7 +160,7 @@ export class AskedLooks {
     const due: LiveJob[] = []
     let youngest = Infinity
     for (const [job, question] of this.#questions) {
-      if (this.#dueAtOf(job, question) > now + TOLERANCE_SECONDS) continue
+      if (this.#dueAtOf(job, question) > now + GOES_ALONG_SECONDS) continue
       due.push(job)
       youngest = Math.min(youngest, now - job.runStartedAt)
     }
@@ -170,22 +168,23 @@ export class AskedLooks {
     if (!jobs) return -Infinity
     const soonest = this.#lastLookAt + gapAt(youngest)
     if (soonest > now) return soonest
-    const { address, freeAt } = this.#accountFor(jobs, now)
-    if (address === undefined) return freeAt
+    const { account, freeAt } = this.#accountFor(jobs, now)
+    if (!account) return freeAt
     this.#lastLookAt = now
     for (const job of jobs) this.#askedFor(job)
-    await this.#ask(jobs, address)
+    if (!(await this.#hooks.ask(jobs, account))) this.#leaveAlone()
     return this.#lastLookAt + SHORTEST_GAP_SECONDS
   }
 
   /** On whose account these jobs can be asked for now; else from when on. */
-  #accountFor(jobs: readonly LiveJob[], now: number): { address?: string; freeAt: number } {
+  #accountFor(jobs: readonly LiveJob[], now: number): { account?: Account; freeAt: number } {
     let freeAt = Infinity
     for (const job of jobs) {
       const asked = this.#questions.get(job)!.addresses
       for (const address of asked.size > 0 ? asked : this.#options.askers.addressesOf(job)) {
-        const at = this.#budgets.get(address)?.nextCallAt ?? now
-        if (at <= now) return { address, freeAt: now }
+        const account = this.#accountOf(address)
+        const at = account.budget.nextCallAt
+        if (at <= now) return { account, freeAt: now }
         freeAt = Math.min(freeAt, at)
       }
     }
@@ -200,38 +199,6 @@ export class AskedLooks {
     if (this.#options.askers.isAwaited(job)) this.#questions.set(job, question)
   }
 
-  async #ask(jobs: readonly LiveJob[], address: string): Promise<void> {
-    const memory = this.#options.memory.openOwn('jobs')
-    try {
-      const { transport, identity } = this.#options
-      const reset = this.#node.answersInTurn
-      const request = lookRequest(this.#node, jobs, { via: identity.via, address, withIntermediate: true, reset })
-      const limits = { silenceSeconds: SILENCE_SECONDS, timeoutSeconds: CALL_TIMEOUT_SECONDS }
-      const result = await collect(transport, this.#node, request, { ...limits, maxBytes: MAX_ANSWER_BYTES, memory })
-      if (!this.#isStopped && !(await this.#tell(jobs, address, result))) this.#leaveAlone()
-    } finally {
-      memory.release()
-    }
-  }
-
-  /** False where the answer tells nothing. */
-  async #tell(jobs: readonly LiveJob[], address: string, result: CollectResult): Promise<boolean> {
-    if (result.kind !== 'answer') return false
-    const { status, headers, body } = result.answer
-    this.#budgetOf(address).observe(status, headers, this.#options.fleet.now())
-    if (status === 429) return true
-    const byId = status === 200 ? await readNodeJobs(body) : undefined
-    if (!byId || this.#isStopped) return false
-    this.#options.fleet.answered(this.#node, { tookWork: false })
-    const sightings: Sighting[] = []
-    for (const job of jobs) {
-      const told = byId.get(job.record.nodeJobId)
-      if (told) sightings.push({ job, told })
-    }
-    this.#hooks.tell(sightings)
-    return true
-  }
-
   #leaveAlone(): void {
     this.#notBefore = this.#options.fleet.now() + this.#options.periodSeconds
   }
@@ -242,11 +209,11 @@ export class AskedLooks {
     return at
   }
 
-  #budgetOf(address: string): CallBudget {
-    const budget = this.#budgets.get(address) ?? new CallBudget()
-    this.#budgets.delete(address)
-    this.#budgets.set(address, budget)
-    if (this.#budgets.size > MAX_BUDGETS) this.#budgets.delete(this.#budgets.keys().next().value as string)
-    return budget
+  #accountOf(address: string): Account {
+    const account = this.#accounts.get(address) ?? { address, budget: new CallBudget(), isOwn: false }
+    this.#accounts.delete(address)
+    this.#accounts.set(address, account)
+    if (this.#accounts.size > MAX_ACCOUNTS) this.#accounts.delete(this.#accounts.keys().next().value as string)
+    return account
   }
 }

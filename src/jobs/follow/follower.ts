@@ -42,8 +42,8 @@ export class Follower {
   constructor(options: FollowerOptions) {
     this.#options = options
     options.live.on('follow', (job) => this.#followerOf(job.node).add(job))
-    options.askers.on('asked', (job, address) => this.#followers.get(job.node)?.ask(job, address))
-    options.askers.on('awaited', (job) => this.#followers.get(job.node)?.await(job))
+    options.askers.on('asked', (job, address) => this.#followers.get(job.node)?.want(job, address))
+    options.askers.on('awaited', (job) => this.#followers.get(job.node)?.want(job))
     options.live.on('unfollow', (job) => this.#remove(job))
     options.fleet.on('node:removed', (node) => this.#forgetIdle(node))
   }

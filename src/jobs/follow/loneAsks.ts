@@ -12,6 +12,7 @@ import {
 } from '../../upstream/index.ts'
 import type { Ledger, ReceivedResult } from '../../ledger/index.ts'
 import type { LiveJob } from '../liveJobs.ts'
+import type { Account } from './account.ts'
 import { LoneAnswer, type LoneOutcome } from './loneAnswer.ts'
 import { nodeJobSteps } from './readAnswer.ts'
 
@@ -43,22 +44,28 @@ export interface LoneAsksOptions {
 
 /** What the owner does about answers. */
 export interface LoneAsksHooks {
-  readonly requestFor: (job: LiveJob, withIntermediate: boolean) => BackendRequest
+  readonly requestFor: (job: LiveJob, withIntermediate: boolean, account: Account) => BackendRequest
   /** Whether the job is still this node's to be asked for. */
   readonly isFollowed: (job: LiveJob) => boolean
   /** The head of an answer: it shows the node's rate limit. */
-  readonly onHead: (status: number, headers: IncomingHttpHeaders) => void
+  readonly onHead: (status: number, headers: IncomingHttpHeaders, account: Account) => void
   /** Tells of a short answer; false where it cannot be read. */
-  readonly tell: (job: LiveJob, answer: Answer) => Promise<boolean>
-  readonly onRunning: (job: LiveJob) => void
-  readonly onUnknown: (job: LiveJob) => void
+  readonly tell: (job: LiveJob, answer: Answer, account: Account) => Promise<boolean>
+  readonly onRunning: (job: LiveJob, account: Account) => void
+  readonly onUnknown: (job: LiveJob, account: Account) => void
   /** The job has ended with this result. Settles when the ledger has it. */
   readonly onEnded: (job: LiveJob, state: 'success' | 'failed', received: ReceivedResult) => Promise<unknown>
   readonly onTooLarge: (job: LiveJob) => void
   /** The answer does not tell of the job. */
   readonly onNoAccount: (job: LiveJob) => void
   /** No answer, or one that is no list of jobs. Returns whether other jobs may be asked for. */
-  readonly onFailure: (job: LiveJob, result: CollectResult) => boolean
+  readonly onFailure: (job: LiveJob, result: CollectResult, account: Account) => boolean
+}
+
+/** How a job is asked for this time. */
+interface Asking {
+  readonly leavesOut: Lone['leavesOut']
+  readonly account: Account
 }
 
 /** A job that is asked for by itself from then on. */
@@ -123,9 +130,10 @@ export class LoneAsks {
   }
 
   /** Asks for one job. Returns whether other jobs of the same look may be asked for; a long answer goes on meanwhile. */
-  async ask(job: LiveJob): Promise<boolean> {
+  async ask(job: LiveJob, account: Account): Promise<boolean> {
     const { transport, memory, ledger, maxResultBytes, shortSeconds = SHORT_SECONDS } = this.#options
     const leavesOut = this.#jobs.get(job)?.leavesOut ?? 'nothing'
+    const asking = { leavesOut, account }
     const reservation = memory.openOwn('jobs')
     const answer = new LoneAnswer({
       id: job.record.nodeJobId,
@@ -133,23 +141,23 @@ export class LoneAsks {
       shortSeconds,
       memory: reservation,
       receive: () => ledger.receive(job.record.caller),
-      onHead: this.#hooks.onHead,
+      onHead: (status, headers) => this.#hooks.onHead(status, headers, account),
       mayBeLong: () => this.#takePlace(),
     })
     const attempt = new Attempt(answer, { silenceSeconds: SILENCE_SECONDS, idleSeconds: IDLE_SECONDS })
     answer.belongsTo(attempt)
-    transport.dispatch(this.#node, this.#hooks.requestFor(job, leavesOut === 'nothing'), attempt)
+    transport.dispatch(this.#node, this.#hooks.requestFor(job, leavesOut === 'nothing', account), attempt)
     try {
       const result = await Promise.race([attempt.result, answer.becameLong])
-      if (answer.isLong) void this.#readLong(job, leavesOut, attempt, answer)
-      else if (result && this.#hooks.isFollowed(job)) return await this.#settled(job, leavesOut, result, answer.outcome)
+      if (answer.isLong) void this.#readLong(job, asking, attempt, answer)
+      else if (result && this.#hooks.isFollowed(job)) return await this.#settled(job, asking, result, answer.outcome)
       return true
     } finally {
       reservation.release()
     }
   }
 
-  async #readLong(job: LiveJob, leavesOut: Lone['leavesOut'], attempt: Attempt, answer: LoneAnswer): Promise<void> {
+  async #readLong(job: LiveJob, asking: Asking, attempt: Attempt, answer: LoneAnswer): Promise<void> {
     const { longReads, fleet, logger } = this.#options
     const startedAt = fleet.now()
     if (this.#hooks.isFollowed(job)) this.#loneOf(job).reading = attempt
@@ -163,8 +171,8 @@ export class LoneAsks {
       // The node gave an account of it all the while.
       job.knownAt += fleet.now() - startedAt
       const { outcome } = answer
-      if (outcome?.kind === 'ended') await this.#ended(job, leavesOut, outcome)
-      else if (this.#jobs.has(job)) await this.#settled(job, leavesOut, result, outcome)
+      if (outcome?.kind === 'ended') await this.#ended(job, asking.leavesOut, outcome)
+      else if (this.#jobs.has(job)) await this.#settled(job, asking, result, outcome)
     } catch (error) {
       logger.error('reading a long answer failed', { job: job.record.id, node: this.#node.name, error })
       if (this.#hooks.isFollowed(job)) this.#pause(job)
@@ -196,21 +204,22 @@ export class LoneAsks {
   /** Returns whether other jobs may be asked for. */
   #settled(
     job: LiveJob,
-    leavesOut: Lone['leavesOut'],
+    asking: Asking,
     result: AttemptResult,
     outcome: LoneOutcome | undefined,
   ): boolean | Promise<boolean> {
+    const { leavesOut, account } = asking
     switch (outcome?.kind) {
       case 'whole':
-        return this.#told(job, leavesOut, outcome)
+        return this.#told(job, asking, outcome)
       case 'running':
         this.#loneOf(job).leavesOut = leavesOut === 'nothing' ? 'whileRunning' : leavesOut
         this.#wait(job, BRIEF_PERIOD_SECONDS)
-        this.#hooks.onRunning(job)
+        this.#hooks.onRunning(job, account)
         return true
       case 'unknown':
         this.#jobs.delete(job)
-        this.#hooks.onUnknown(job)
+        this.#hooks.onUnknown(job, account)
         return true
       case 'tooLarge':
         if (outcome.part === 'intermediate') this.#loneOf(job).leavesOut = 'always'
@@ -222,11 +231,11 @@ export class LoneAsks {
       case 'unreadable':
         return this.#noAccount(job)
       default:
-        return this.#failed(job, result)
+        return this.#failed(job, result, account)
     }
   }
 
-  async #told(job: LiveJob, leavesOut: Lone['leavesOut'], answer: Answer): Promise<boolean> {
+  async #told(job: LiveJob, { leavesOut, account }: Asking, answer: Answer): Promise<boolean> {
     const told = leavesOut === 'nothing' ? undefined : await inTurns(nodeJobSteps(answer.body))
     if (!this.#hooks.isFollowed(job)) return true
     const isRunning = told?.some(({ id, status }) => id === job.record.nodeJobId && status === 'running') ?? false
@@ -234,17 +243,17 @@ export class LoneAsks {
       this.#loneOf(job).leavesOut = 'nothing'
       return true
     }
-    if (!(await this.#hooks.tell(job, answer))) return this.#noAccount(job)
+    if (!(await this.#hooks.tell(job, answer, account))) return this.#noAccount(job)
     if (isRunning) this.#wait(job, BRIEF_PERIOD_SECONDS)
     else this.#jobs.delete(job)
     return true
   }
 
-  #failed(job: LiveJob, result: AttemptResult): boolean {
+  #failed(job: LiveJob, result: AttemptResult, account: Account): boolean {
     if (result.kind === 'streamed') return true
     const code = result.kind === 'fault' ? result.fault.code : undefined
     if (code === 'ERR_NODE_BROKE' || code === 'ERR_NODE_SLOW') return this.#noAccount(job)
-    return this.#hooks.onFailure(job, result)
+    return this.#hooks.onFailure(job, result, account)
   }
 
   #noAccount(job: LiveJob): true {

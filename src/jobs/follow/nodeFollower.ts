@@ -3,11 +3,12 @@ import { workKindOf } from '../../dispatch/index.ts'
 import { CallBudget, type TrackedNode } from '../../fleet/index.ts'
 import type { Reservation } from '../../base/index.ts'
 import { type Answer, type BackendRequest, collect, type CollectResult } from '../../upstream/index.ts'
-import type { ReceivedResult } from '../../ledger/index.ts'
 import { isSeenElsewhere, type LiveJob } from '../liveJobs.ts'
 import { AnswersInTurn, type Sighting } from './answersInTurn.ts'
-import { LoneAsks, type LoneAsksOptions } from './loneAsks.ts'
-import { AskedLooks, type AskedLooksOptions } from './askedLooks.ts'
+import { LoneAsks } from './loneAsks.ts'
+import type { NodeFollowerOptions } from './nodeFollowerOptions.ts'
+import type { Account } from './account.ts'
+import { AskedLooks } from './askedLooks.ts'
 import { EndTimes } from './endTimes.ts'
 import { lookRequest, splitIntoCalls } from './lookRequest.ts'
 import { readNodeJobs, type NodeJob } from './readAnswer.ts'
@@ -31,32 +32,14 @@ const VERIFYING_CALLS = 4
 /** Time between these calls, as a share of the period: they are over before the next look. */
 const VERIFYING_PAUSE = 1 / 6
 
-/** A running job whose intermediate results are too long to be told. */
-const RUNNING = { status: 'running', result: undefined, intermediate: undefined } as const
-
-export interface NodeFollowerOptions extends LoneAsksOptions, AskedLooksOptions {
-  /** What the node said of a job, or `undefined` where it did not know it. `sinceSeconds`: since the look before. */
-  readonly onLook: (job: LiveJob, told: NodeJob | undefined, sinceSeconds: number) => void
-  /** A job has ended with a result that went to the ledger while it arrived. Settles when that has the end, too. */
-  readonly onReceived: (
-    job: LiveJob,
-    state: 'success' | 'failed',
-    received: ReceivedResult,
-    sinceSeconds: number,
-  ) => Promise<unknown>
-  readonly onTooLarge: (job: LiveJob) => void
-  /** Nobody could be asked. */
-  readonly onSilence: (node: TrackedNode, jobs: readonly LiveJob[]) => void
-  /** The node answered, but not in a way that tells of these jobs. */
-  readonly onNoAccount: (jobs: readonly LiveJob[]) => void
-}
-
 /** Asks one node for all its unfinished jobs, once a period while there are any, within its rate limit. */
 export class NodeFollower {
   readonly node: TrackedNode
   readonly #options: NodeFollowerOptions
   readonly #jobs = new Map<LiveJob, { lookedAt: number; looks: number }>()
-  readonly #budget = new CallBudget()
+  readonly #account: Account
+  /** Jobs that are being asked for: whatever the answer, it comes once. */
+  readonly #inCalls = new Set<LiveJob>()
   #timer: NodeJS.Timeout | undefined
   #dueAt = Infinity
   #lastLookAt = -Infinity
@@ -77,29 +60,27 @@ export class NodeFollower {
   constructor(node: TrackedNode, options: NodeFollowerOptions) {
     this.node = node
     this.#options = options
-    const { fleet, onReceived, onTooLarge, onNoAccount } = options
+    this.#account = { address: options.identity.address, budget: new CallBudget(), isOwn: true }
+    const { onReceived, onTooLarge, onNoAccount } = options
     this.#lone = new LoneAsks(node, options, {
-      requestFor: (job, withIntermediate) => this.#request([job], withIntermediate),
+      requestFor: (job, withIntermediate, account) => this.#request([job], withIntermediate, account),
       isFollowed: (job) => !this.#isStopped && this.#jobs.has(job),
-      onHead: (status, headers) => {
-        fleet.answered(node, { tookWork: false })
-        this.#budget.observe(status, headers, fleet.now())
-      },
-      tell: (job, answer) => this.#tell([job], answer),
-      onRunning: (job) => this.#sight([{ job, told: { ...RUNNING, id: job.record.nodeJobId } }]),
-      onUnknown: (job) => this.#sight([{ job, told: undefined }]),
+      onHead: (status, headers, account) => this.#heard({ status, headers }, account),
+      tell: (job, answer, account) => this.#tell([job], answer, account),
+      onRunning: (job, account) => this.#sight([{ job, told: running(job) }], account),
+      onUnknown: (job, account) => this.#sight([{ job, told: undefined }], account),
       onEnded: (job, state, received) => {
-        this.#compare([{ job, told: { ...RUNNING, id: job.record.nodeJobId, status: state } }])
+        this.#compare([{ job, told: { ...running(job), status: state } }])
         this.#unknown.delete(job)
         return onReceived(job, state, received, this.#sinceLook(job))
       },
       onTooLarge,
       onNoAccount: (job) => onNoAccount([job]),
-      onFailure: (_job, result) => this.#failed(result),
+      onFailure: (_job, result, account) => this.#failed(result, account) === 'told',
     })
     this.#asked = new AskedLooks(node, this.#endTimes, options, {
-      lookedAt: (job) => (this.#lone.has(job) ? undefined : this.#jobs.get(job)?.lookedAt),
-      tell: (sightings) => sightings.forEach((sighting) => this.#pass(sighting)),
+      lookedAt: (job) => (this.#lone.has(job) || this.#inCalls.has(job) ? undefined : this.#jobs.get(job)?.lookedAt),
+      ask: (jobs, account) => this.#ask(jobs, account),
     })
   }
 
@@ -113,7 +94,7 @@ export class NodeFollower {
     this.#jobs.set(job, { lookedAt: now, looks: 0 })
     // A short job may well end within the first half of a period.
     this.#lookBy(Math.max(this.#lastLookAt + periodSeconds, now + periodSeconds / 2))
-    if (this.#options.askers.isAwaited(job)) this.#asked.await(job)
+    if (this.#options.askers.isAwaited(job)) this.want(job)
   }
 
   remove(job: LiveJob): void {
@@ -123,14 +104,11 @@ export class NodeFollower {
     this.#asked.remove(job)
   }
 
-  /** A client at this address asks for a job, and will not wait. */
-  ask(job: LiveJob, address: string): void {
-    if (this.#jobs.has(job)) this.#asked.ask(job, address)
-  }
-
-  /** A client waits for a job. */
-  await(job: LiveJob): void {
-    if (this.#jobs.has(job)) this.#asked.await(job)
+  /** Clients want to know of a job: one at this address that will not wait, or such as wait. */
+  want(job: LiveJob, address?: string): void {
+    if (!this.#jobs.has(job)) return
+    if (address === undefined) this.#asked.await(job)
+    else this.#asked.ask(job, address)
   }
 
   /** Brings the next look forward, as far as the pace allows. */
@@ -146,7 +124,7 @@ export class NodeFollower {
   }
 
   #lookBy(at: number): void {
-    const dueAt = Math.max(at, this.#budget.nextCallAt)
+    const dueAt = Math.max(at, this.#account.budget.nextCallAt)
     if (this.#isLooking || this.#isStopped || dueAt >= this.#dueAt) return
     clearTimeout(this.#timer)
     this.#dueAt = dueAt
@@ -160,7 +138,7 @@ export class NodeFollower {
     this.#lastLookAt = fleet.now()
     this.#divisions = 0
     try {
-      for (const chunk of this.#chunks()) if (!(await this.#ask(chunk))) break
+      for (const chunk of this.#chunks()) if (!(await this.#ask(chunk, this.#account))) break
       await this.#askAgain()
     } catch (error) {
       logger.error('looking at jobs failed', { node: this.node.name, error })
@@ -174,7 +152,7 @@ export class NodeFollower {
   /** The jobs whose turn it is, longest unseen first, as many calls as the node's budget bears. */
   #chunks(): (readonly LiveJob[])[] {
     this.#quietLooks++
-    const rest = this.#rest.splice(0, this.#budget.burst)
+    const rest = this.#rest.splice(0, this.#account.budget.burst)
     const inRest = new Set([...rest, ...this.#rest].flat())
     const isSeldom = this.#quietLooks % SELDOM !== 0
     const due = [...this.#jobs].filter(([job, { looks }]) => {
@@ -183,7 +161,7 @@ export class NodeFollower {
     })
     due.sort(([, a], [, b]) => a.lookedAt - b.lookedAt)
     const jobs = due.map(([job]) => job)
-    const chunks = splitIntoCalls(this.node, jobs, this.#budget.burst - rest.length)
+    const chunks = splitIntoCalls(this.node, jobs, this.#account.budget.burst - rest.length)
     const lone = this.#lone.next()
     return [...rest, ...chunks, ...(lone ? [[lone]] : [])]
   }
@@ -197,8 +175,8 @@ export class NodeFollower {
       await sleep(this.#options.periodSeconds * VERIFYING_PAUSE * 1000, undefined, { ref: false })
       const [chunk] = splitIntoCalls(this.node, [...this.#unknown], 1)
       // Where the node's limit is near, fewer calls have to do.
-      if (!chunk || this.#isStopped || this.#budget.nextCallAt > this.#options.fleet.now()) break
-      if (!(await this.#ask(chunk))) break
+      if (!chunk || this.#isStopped || this.#account.budget.nextCallAt > this.#options.fleet.now()) break
+      if (!(await this.#ask(chunk, this.#account))) break
     }
     this.#isAskingAgain = false
     const unknown = [...this.#unknown]
@@ -212,74 +190,83 @@ export class NodeFollower {
     return [...this.#jobs.keys()].filter((job) => !this.#lone.isReading(job))
   }
 
-  /** Asks for these jobs. False where the others of this look should not be asked for. */
-  async #ask(wanted: readonly LiveJob[]): Promise<boolean> {
-    const jobs = wanted.filter((job) => this.#jobs.has(job))
-    const [first] = jobs
-    if (!first) return true
-    if (jobs.length === 1) return this.#lone.ask(first)
+  /** Asks for these jobs, but for those that are being asked for. False where no others should be. */
+  async #ask(wanted: readonly LiveJob[], account: Account): Promise<boolean> {
+    const jobs = wanted.filter((job) => this.#jobs.has(job) && !this.#inCalls.has(job))
+    if (jobs.length === 0) return true
+    for (const job of jobs) this.#inCalls.add(job)
+    let outcome: 'told' | 'unreadable' | 'failed'
+    try {
+      outcome = await this.#askOnce(jobs, account)
+    } finally {
+      for (const job of jobs) this.#inCalls.delete(job)
+      this.#asked.resume()
+    }
+    // What cannot be read the regular looks sort out.
+    return outcome === 'unreadable' ? account.isOwn && this.#divide(jobs) : outcome === 'told'
+  }
+
+  async #askOnce(jobs: readonly LiveJob[], account: Account): Promise<'told' | 'unreadable' | 'failed'> {
+    if (jobs.length === 1) return (await this.#lone.ask(jobs[0]!, account)) ? 'told' : 'failed'
     const memory = this.#options.memory.openOwn('jobs')
     try {
-      return await this.#askWithin(memory, jobs)
+      const result = await this.#call(jobs, memory, account)
+      if (this.#isStopped) return 'failed'
+      if (result.kind === 'fault' && result.fault.code === 'ERR_NODE_BROKE') return 'unreadable'
+      if (result.kind === 'answer') this.#heard(result.answer, account)
+      if (result.kind !== 'answer' || result.answer.status !== 200) return this.#failed(result, account)
+      return (await this.#tell(jobs, result.answer, account)) ? 'told' : 'unreadable'
     } finally {
       memory.release()
     }
   }
 
-  async #askWithin(memory: Reservation, jobs: readonly LiveJob[]): Promise<boolean> {
+  #heard({ status, headers }: Pick<Answer, 'status' | 'headers'>, { budget }: Account): void {
     const { fleet } = this.#options
-    const result = await this.#call(jobs, memory)
-    if (this.#isStopped) return false
-    if (result.kind === 'fault') {
-      return result.fault.code === 'ERR_NODE_BROKE' ? this.#divide(jobs) : this.#failed(result)
-    }
-    const { answer } = result
     fleet.answered(this.node, { tookWork: false })
-    this.#budget.observe(answer.status, answer.headers, fleet.now())
-    if (answer.status !== 200) return this.#failed(result)
-    if (await this.#tell(jobs, answer)) return true
-    memory.release()
-    return this.#divide(jobs)
+    budget.observe(status, headers, fleet.now())
   }
 
-  /** No answer, or one that is no list of jobs: the others of this look are not asked for. */
-  #failed(result: CollectResult): false {
+  /** No answer, or one that is no list of jobs. */
+  #failed(result: CollectResult, account: Account): 'told' | 'failed' {
     const { fleet, onSilence, onNoAccount } = this.#options
-    if (this.#isStopped) return false
+    if (this.#isStopped) return 'failed'
     if (result.kind === 'answer') {
-      if (result.answer.status !== 429) onNoAccount(this.#unread())
+      // A client that asked too often keeps nobody else from asking.
+      if (result.answer.status === 429) return account.isOwn ? 'failed' : 'told'
+      onNoAccount(this.#unread())
     } else if (result.fault.fault.source === 'upstream') {
       fleet.failed(this.node, result.fault.message, { refused: result.refused, lost: true })
       // Nobody is there for any of them, not for those of this call alone.
       onSilence(this.node, this.#unread())
     }
     // The gateway's own fault, such as no room for the answer: the next look asks again.
-    return false
+    return 'failed'
   }
 
   /** After an answer that could not be read, or not to its end: one result must not hide the others. */
   async #divide(jobs: readonly LiveJob[]): Promise<boolean> {
     const middle = jobs.length >> 1
     const halves = [jobs.slice(0, middle), jobs.slice(middle)] as const
-    const isWithinBudget = this.#budget.nextCallAt <= this.#options.fleet.now()
+    const isWithinBudget = this.#account.budget.nextCallAt <= this.#options.fleet.now()
     if (++this.#divisions > MAX_DIVISIONS || !isWithinBudget) {
       this.#rest.push(...halves)
       return false
     }
-    if (await this.#ask(halves[0])) return this.#ask(halves[1])
+    if (await this.#ask(halves[0], this.#account)) return this.#ask(halves[1], this.#account)
     this.#rest.push(halves[1])
     return false
   }
 
-  #request(jobs: readonly LiveJob[], withIntermediate: boolean): BackendRequest {
-    const { via, address } = this.#options.identity
+  #request(jobs: readonly LiveJob[], withIntermediate: boolean, { address }: Account): BackendRequest {
+    const { via } = this.#options.identity
     // The next call has a connection of its own, which may lead to another node.
     const reset = this.#isAskingAgain || this.node.answersInTurn
     return lookRequest(this.node, jobs, { via, address, withIntermediate, reset })
   }
 
-  #call(jobs: readonly LiveJob[], memory: Reservation): Promise<CollectResult> {
-    return collect(this.#options.transport, this.node, this.#request(jobs, true), {
+  #call(jobs: readonly LiveJob[], memory: Reservation, account: Account): Promise<CollectResult> {
+    return collect(this.#options.transport, this.node, this.#request(jobs, true, account), {
       silenceSeconds: SILENCE_SECONDS,
       timeoutSeconds: CALL_TIMEOUT_SECONDS,
       maxBytes: MAX_ANSWER_BYTES,
@@ -288,17 +275,18 @@ export class NodeFollower {
   }
 
   /** False where the answer cannot be read. */
-  async #tell(jobs: readonly LiveJob[], answer: Answer): Promise<boolean> {
+  async #tell(jobs: readonly LiveJob[], answer: Answer, account: Account): Promise<boolean> {
     const byId = await readNodeJobs(answer.body)
     if (!byId) return false
     if (this.#isStopped) return true
-    this.#sight(jobs.map((job) => ({ job, told: byId.get(job.record.nodeJobId) })))
+    const sightings = jobs.map((job) => ({ job, told: byId.get(job.record.nodeJobId) }))
+    this.#sight(sightings, account)
     return true
   }
 
-  #sight(all: readonly Sighting[]): void {
-    const sightings = all.filter(({ job }) => this.#jobs.has(job))
-    this.#compare(sightings)
+  #sight(all: readonly Sighting[], { isOwn }: Account): void {
+    const sightings = all.filter(({ job, told }) => this.#jobs.has(job) && (isOwn || told !== undefined))
+    if (isOwn) this.#compare(sightings)
     for (const sighting of sightings) this.#pass(sighting)
   }
 
@@ -326,14 +314,13 @@ export class NodeFollower {
     if (isUnknown && (answersInTurn || job.unknownLooks === 0)) this.#unknown.add(job)
     else {
       this.#unknown.delete(job)
-      if (told && told.status !== 'running')
-        this.#endTimes.saw(workKindOf(job.record.containers), this.#ageOf(job), since)
+      if (told && told.status !== 'running') this.#noteEnd(job, since)
       this.#options.onLook(job, told, since)
     }
   }
 
-  #ageOf(job: LiveJob): number {
-    return this.#options.fleet.now() - job.runStartedAt
+  #noteEnd({ record, runStartedAt }: LiveJob, sinceLook: number): void {
+    this.#endTimes.saw(workKindOf(record.containers), this.#options.fleet.now() - runStartedAt, sinceLook)
   }
 
   /** Seconds since the node last told of the job. */
@@ -341,4 +328,9 @@ export class NodeFollower {
     const now = this.#options.fleet.now()
     return now - (this.#jobs.get(job)?.lookedAt ?? now)
   }
+}
+
+/** What a node tells of a running job whose intermediate results are too long to be told. */
+function running({ record }: LiveJob): NodeJob {
+  return { id: record.nodeJobId, status: 'running', result: undefined, intermediate: undefined }
 }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { Agent } from 'node:http'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { nextAge } from '../../../src/jobs/follow/pace.ts'
 import { jobOf } from '../../kit/builders/jobs.ts'
 import { post, request } from '../../kit/http.ts'
 import type { RecordedRequest } from '../../kit/fakeServer/records.ts'
@@ -48,7 +49,7 @@ describe('following', { concurrency: 4 }, () => {
     assert.deepEqual(calls.flatMap(idsIn).toSorted(), ids.toSorted())
   })
 
-  test('lets a client hear of the end of a job as soon as its node is looked at again, which is once a second', async (t) => {
+  test('lets a client hear of the end of a job as soon as its node is looked at again', async (t) => {
     const site = shared.site(t)
     const nodes = await site.nodes(2, { concurrency: 100 })
     const agent = new Agent({ keepAlive: true })
@@ -71,7 +72,7 @@ describe('following', { concurrency: 4 }, () => {
       }
       await sleep(20)
     }
-    // Each node is looked at once a second. A look that was under way at the end may have missed it.
+    // A look that was under way at the end may have missed it.
     assert.ok(
       Math.max(...looks) <= 2 * nodes.length,
       `looks at both nodes until each end was heard of: ${looks.join()}`,
@@ -88,14 +89,13 @@ describe('following', { concurrency: 4 }, () => {
     entries.forEach((entry, n) => assertEchoed(entry, { n }))
   })
 
-  test('answers polls from the ledger: 30 clients asking 20 times a second cost a node no more than one', async (t) => {
+  test('answers polls from the ledger: 30 clients asking 20 times a second cost a node no more than one would', async (t) => {
     const site = shared.site(t)
     const [node] = await site.nodes(1, { concurrency: 100 })
     const agent = new Agent({ keepAlive: true })
     t.after(() => agent.destroy())
-    const ids = await submitMany(site, 30, () => ({ seconds: 20 }))
     const startedAt = performance.now()
-    const before = node!.seen('jobs').length
+    const ids = await submitMany(site, 30, () => ({ seconds: 20 }))
     let polls = 0
     const poll = async (id: string): Promise<void> => {
       for (let n = 0; n < 60; n++) {
@@ -109,9 +109,12 @@ describe('following', { concurrency: 4 }, () => {
     }
     await Promise.all(ids.map(poll))
     const seconds = (performance.now() - startedAt) / 1000
-    const calls = node!.seen('jobs').length - before
+    const calls = node!.seen('jobs').length
     assert.equal(polls, 1800)
-    assert.ok(calls <= 2 * seconds + 1, `${calls} calls in ${seconds} s`)
+    // One a second, and such as clients bring forward: at ages of the youngest job that grow by a third each time.
+    let brought = 0
+    for (let age = nextAge(0); age < seconds; age = nextAge(age)) brought++
+    assert.ok(calls <= 2 * seconds + 1 + brought, `${calls} calls in ${seconds} s`)
   })
 
   test('keeps 40 callers from ever seeing the limits of nodes that allow 60 calls a minute', async (t) => {
@@ -140,17 +143,19 @@ describe('following', { concurrency: 4 }, () => {
     await node!.waitFor(() => node!.seen('jobs').length >= 2)
     await sleep(4000)
     assert.equal(node!.seen('jobs').length, 2)
+    await node!.waitFor(() => node!.seen('jobs').length > 2)
     const [entry] = await ended(site, [id])
     assertEchoed(entry, { seconds: 3 })
-    assert.ok(gaps(node!.seen('jobs')).at(-1)! > 8)
+    assert.ok(gaps(node!.seen('jobs'))[1]! > 8)
   })
 
   test('waits after a 429 for as long as the node says', async (t) => {
     const site = shared.site(t)
     const [node] = await site.nodes(1)
     await node!.pushBack('jobs', { times: 1, retryAfter: 3 })
-    const id = await submitted(site)
-    await ended(site, [id])
+    await submitted(site)
+    // Asked for it, the gateway would look on the client's account, too.
+    await node!.waitFor(() => node!.seen('jobs').length > 1)
     const [gap] = gaps(node!.seen('jobs'))
     assert.ok(gap! >= 2.9, `asked again after ${gap} s`)
   })

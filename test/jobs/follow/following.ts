@@ -22,6 +22,7 @@ export interface Following {
   readonly ledger: Ledger
   readonly live: LiveJobs
   readonly failover: Failover
+  readonly askers: Askers
   /** Replaces the list of addresses. */
   readonly list: (addresses: readonly string[]) => void
   /** Takes up jobs as after a restart. */
@@ -66,7 +67,7 @@ export async function setUpFollowing(
   })
   await fleet.start()
   return {
-    ...{ fleet, ledger, live, failover },
+    ...{ fleet, ledger, live, failover, askers },
     list: (addresses) => source.list(...addresses),
     restored: async (...records) => {
       await ledger.insert(records.map((record) => ({ record, request: Buffer.from('{}') })))
