@@ -188,6 +188,10 @@ export const RESPONSE_HEADERS: Readonly<Record<string, Header>> = {
     description: 'The backend that served the request; for a batch all of them, with commas between.',
     schema: { type: 'string' },
   },
+  'Preference-Applied': {
+    description: 'The preference that the answer waited by, such as `wait=30`.',
+    schema: { type: 'string' },
+  },
   'Idempotent-Replayed': {
     description: '`true` where the first answer under this `Idempotency-Key` is given again.',
     schema: { type: 'string', enum: ['true'] },

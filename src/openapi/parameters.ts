@@ -22,6 +22,14 @@ export const PARAMETERS: Readonly<Record<string, Parameter>> = {
     description: 'With `off` a job that is lost with its node is `failed`, instead of being run again elsewhere.',
     schema: { type: 'string', enum: ['on', 'off'], default: 'on' },
   },
+  Prefer: {
+    name: 'Prefer',
+    in: 'header',
+    description:
+      '`wait=SECONDS` (RFC 7240): the answer waits until a job has ended, at most so long; over 60 counts as 60. ' +
+      '`Preference-Applied` says that it did. What cannot be understood is ignored.',
+    schema: { type: 'string' },
+  },
   ModelId: {
     name: 'model_id',
     in: 'query',

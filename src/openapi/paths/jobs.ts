@@ -51,6 +51,14 @@ const ID_PARAMETERS: readonly Parameter[] = [
   },
 ]
 
+const WAIT: Parameter = {
+  name: 'wait',
+  in: 'query',
+  description:
+    'With ids: the answer waits until one of those that have not ended has, at most so many seconds; over 60 counts as 60.',
+  schema: { type: 'number', minimum: 0 },
+}
+
 const STREAM: Answer = {
   description:
     "The job's id and a newline, at once and as a piece of its own; then the output as it comes. The connection is broken " +
@@ -59,6 +67,9 @@ const STREAM: Answer = {
   content: { 'text/html': { schema: text() } },
 }
 
+const PREFERENCE_APPLIED = { 'Preference-Applied': { $ref: '#/components/headers/Preference-Applied' } }
+const WAITED_FOR = { ...FROM_BACKEND_OR_KEPT, ...PREFERENCE_APPLIED }
+
 /** The Infernet API, as one node has it. */
 export const JOB_PATHS: Paths = {
   '/api/jobs': {
@@ -66,23 +77,29 @@ export const JOB_PATHS: Paths = {
       ...{ operationId: 'submitJob', tags, security, summary: 'Run a job, or hand in a delegated subscription' },
       description:
         'It goes to the best healthy node that runs all its containers. Answered as soon as a node has taken it and it is ' +
-        'recorded. Any content type is read as JSON.',
-      parameters: [parameter('IdempotencyKey'), parameter('Cost'), parameter('Failover')],
+        'recorded, or, where `Prefer: wait` is sent, when it has ended. Any content type is read as JSON.',
+      parameters: [parameter('IdempotencyKey'), parameter('Cost'), parameter('Failover'), parameter('Prefer')],
       requestBody: jsonBody(named('Submission')),
       responses: {
-        200: json('Taken.', { oneOf: [named('Accepted'), named('Subscribed')] }, FROM_BACKEND_OR_KEPT),
+        200: json(
+          'Taken, or ended.',
+          { anyOf: [named('Accepted'), named('Subscribed'), named('JobStatus')] },
+          WAITED_FOR,
+        ),
         ...KEYED_FAULTS,
       },
     },
     get: {
       ...{ operationId: 'readJobs', tags, security, summary: "How the caller's own jobs are, or which there are" },
       description: 'On whatever node they ran. With ids: in the order asked.',
-      parameters: ID_PARAMETERS,
+      parameters: [...ID_PARAMETERS, WAIT, parameter('Prefer')],
       responses: {
-        200: json('With ids what is known of them; without, ids.', {
-          anyOf: [list(named('JobStatus')), list(text())],
-        }),
-        ...faultAnswers(...CLIENT_FAULTS, 'ERR_LEDGER'),
+        200: json(
+          'With ids what is known of them; without, ids.',
+          { anyOf: [list(named('JobStatus')), list(text())] },
+          PREFERENCE_APPLIED,
+        ),
+        ...faultAnswers(...CLIENT_FAULTS, 'ERR_BAD_REQUEST', 'ERR_LEDGER'),
       },
     },
   },
