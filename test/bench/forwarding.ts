@@ -1,19 +1,23 @@
 /**
- * What forwarding costs: `npm run bench -- [--quick | --openai | --profile | --streams | --memory | --hostile | --turns]`.
+ * What forwarding costs: `npm run bench -- [option …]`; an unknown option prints what there is.
  *
- * Without an option: CPU time per forwarded `POST /api/jobs` of the gateway beside other proxies, in one run, then
- * the same of chat completions, the profile and the streams. Loopback only; Linux only, for it reads /proc.
+ * Without an option: every line that has a goal, but for the memory, beside other proxies, with a summary at the end.
+ * Loopback only; Linux only, for it reads /proc.
  */
 import { existsSync } from 'node:fs'
 import { Cleanups } from './forwarding/cleanups.ts'
+import { Findings } from './forwarding/findings.ts'
 import { measureHostile } from './forwarding/hostile/index.ts'
-import { measureJobCost } from './forwarding/jobCost.ts'
+import { measureLives } from './forwarding/lives.ts'
 import { measureMemory } from './forwarding/memory.ts'
-import { measureOpenAi } from './forwarding/openai/index.ts'
+import { measureChat, measureEvents } from './forwarding/openai/index.ts'
 import { readOptions, usage } from './forwarding/options.ts'
 import { measureProfile } from './forwarding/profile.ts'
-import { measureTurns } from './forwarding/turns/index.ts'
+import { measureReads } from './forwarding/reads.ts'
+import { measureSeen } from './forwarding/seen.ts'
 import { measureStreams } from './forwarding/streams.ts'
+import { measureSubmissions } from './forwarding/submissions.ts'
+import { measureTurns } from './forwarding/turns/index.ts'
 import { endOnSignal } from '../kit/endOnSignal.ts'
 
 if (!existsSync('/proc/self/stat')) {
@@ -31,18 +35,31 @@ const cleanups = new Cleanups()
 endOnSignal(() => cleanups.run())
 
 const measures = {
-  jobs: measureJobCost,
-  openai: measureOpenAi,
-  profile: measureProfile,
+  submissions: measureSubmissions,
+  chat: measureChat,
+  events: measureEvents,
+  reads: measureReads,
+  life: measureLives,
+  seen: measureSeen,
   streams: measureStreams,
   memory: measureMemory,
+  profile: measureProfile,
   hostile: measureHostile,
   turns: measureTurns,
 }
+const findings = new Findings()
+const took: string[] = []
 for (const part of options.parts) {
+  const startedAt = performance.now()
   try {
-    await measures[part](cleanups, options)
+    await measures[part](cleanups, options, findings)
   } finally {
     await cleanups.run()
   }
+  took.push(`${part} ${Math.round((performance.now() - startedAt) / 1000)}`)
+}
+if (!findings.isEmpty) {
+  console.log(`All that was measured beside its goal\n\n${findings.summary()}\n`)
+  if (!options.parts.has('memory')) console.log('The memory over 500,000 jobs takes long: --memory measures it.')
+  console.log(`Seconds: ${took.join(', ')}`)
 }

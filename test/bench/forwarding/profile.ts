@@ -4,7 +4,7 @@ import { JOBS_PATH } from './contenders/contender.ts'
 import { threadCpuSeconds } from './cpu.ts'
 import { JOB, startFleet } from './fleet.ts'
 import { Inspector } from './inspector.ts'
-import { load } from './load.ts'
+import { load, posting } from './load.ts'
 import type { BenchOptions } from './options.ts'
 import { table } from './report.ts'
 
@@ -32,7 +32,7 @@ export async function measureProfile(cleanups: Cleanups, options: BenchOptions):
   const nodes = (await startFleet(cleanups)).map((node) => node.address)
   const gateway = await startGateway(cleanups, nodes, 'sqlite', { NODE_OPTIONS: '--inspect=127.0.0.1:0' })
   const url = gateway.url + JOBS_PATH
-  await load(url, JOB, options.connections, options.jobWarmUp)
+  await load(posting(url, JOB), options.connections, options.warmUp)
   await allJobsEnded(gateway)
 
   const inspector = await Inspector.connect(/ws:\/\/\S+/.exec(gateway.output)![0])
@@ -40,7 +40,7 @@ export async function measureProfile(cleanups: Cleanups, options: BenchOptions):
   await inspector.ask('Profiler.setSamplingInterval', { interval: 500 })
   await inspector.ask('Profiler.start')
   const before = threadCpuSeconds(gateway.pid)
-  const { requests } = await load(url, JOB, options.connections, PROFILED)
+  const { requests } = await load(posting(url, JOB), options.connections, PROFILED)
   await allJobsEnded(gateway)
   const after = threadCpuSeconds(gateway.pid)
   const { profile } = await inspector.ask<{ profile: { nodes: ProfileNode[] } }>('Profiler.stop')

@@ -8,6 +8,7 @@ import type { Gateway } from '../../kit/gateway.ts'
 import type { Cleanups } from './cleanups.ts'
 import { startGateway } from './contenders/gateway.ts'
 import { cpuSeconds, residentBytes } from './cpu.ts'
+import type { Findings } from './findings.ts'
 import type { BenchOptions } from './options.ts'
 import { megabytes, quantile, table } from './report.ts'
 import { STAMP } from './stamp.ts'
@@ -22,7 +23,7 @@ const OPENED_AT_ONCE = 10
 const SILENT_MS = 3 * PIECE_MS
 
 /** Many streams of one piece a second: how many live, what each takes, how late its pieces are. */
-export async function measureStreams(cleanups: Cleanups, options: BenchOptions): Promise<void> {
+export async function measureStreams(cleanups: Cleanups, options: BenchOptions, findings: Findings): Promise<void> {
   const { streamCount, streamSeconds } = options
   const nodes = await Promise.all(Array.from({ length: NODES }, () => startStampingNode(cleanups)))
   const gateway = await startGateway(cleanups, nodes, 'sqlite')
@@ -45,6 +46,8 @@ export async function measureStreams(cleanups: Cleanups, options: BenchOptions):
   const delaysMs = streams.flatMap((stream) => stream.delaysMs)
   for (const stream of streams) stream.leave()
 
+  findings.note('streamP99', [quantile(delaysMs, 0.99)])
+  findings.note('streamMemory', [(after.resident - before.resident) / streamCount / 1024])
   const rows = [
     ['alive at the end', `${alive} of ${streamCount}`],
     ['pieces', String(delaysMs.length)],

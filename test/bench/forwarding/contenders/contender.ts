@@ -20,6 +20,8 @@ export interface Contender {
   readonly name: string
   /** How it is set up, where that is not plain. */
   readonly note: string
+  /** It runs JavaScript, which takes its time to warm up. */
+  readonly isCompiledAsItRuns?: boolean
   /** Its version; `undefined` where it is not installed. */
   version(): string | undefined
   start(cleanups: Cleanups, nodes: readonly string[]): Promise<Running>
@@ -38,6 +40,7 @@ export function nodeServer({ name, note, file }: { name: string; note: string; f
   return {
     name,
     note,
+    isCompiledAsItRuns: true,
     version: () => 'as installed',
     start: async (cleanups, nodes) => {
       const port = await freePort()

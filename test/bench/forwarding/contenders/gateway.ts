@@ -16,6 +16,7 @@ export function gatewayWith(ledger: LedgerKind): Contender {
   return {
     name: `gateway, ${ledger} ledger`,
     note: 'limits on (out of reach), every job recorded and followed to its end',
+    isCompiledAsItRuns: true,
     version: () => 'this one',
     start: async (cleanups, nodes) => runningGateway(await startGateway(cleanups, nodes, ledger)),
   }
@@ -34,6 +35,7 @@ export async function startGateway(
       NODE_ENV: 'production',
       STATE_URL: ledger === 'memory' ? 'memory:' : `sqlite:${join(directory, 'gateway.db')}`,
       PROXY_RATELIMIT_REQS_PER_MIN: NEVER_REACHED,
+      READ_RATELIMIT_REQS_PER_MIN: NEVER_REACHED,
       MAX_JOBS_PER_CALLER: NEVER_REACHED,
       REFRESH_INTERVAL: '30',
       LOG_LEVEL: 'info',

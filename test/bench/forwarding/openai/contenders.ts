@@ -4,8 +4,9 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { spawnGateway } from '../../../kit/gateway.ts'
 import type { Cleanups } from '../cleanups.ts'
-import { nginx } from '../contenders/nginx.ts'
-import { stock } from '../contenders/stock.ts'
+import { CONTENDERS, startPlainProxies } from '../contenders/index.ts'
+import type { BenchOptions } from '../options.ts'
+import type { Subject } from '../rounds.ts'
 import { CHAT_PATH } from './protocol.ts'
 
 const SERVICE = fileURLToPath(new URL('stampingService.ts', import.meta.url))
@@ -13,30 +14,31 @@ const SERVICE = fileURLToPath(new URL('stampingService.ts', import.meta.url))
 const NEVER_REACHED = '1000000000'
 
 /** What requests are sent to. */
-export interface Target {
-  readonly name: string
+export interface Target extends Subject {
   readonly url: string
-  /** Of the proxy; none where the service itself is asked. */
-  readonly pid: number | undefined
+  readonly isCompiledAsItRuns: boolean
+}
+
+export interface Targets {
+  readonly all: readonly Target[]
+  /** The service without a proxy. */
+  readonly direct: Target
+  readonly gateway: Target
+  readonly stock: Target | undefined
 }
 
 /** Starts a service, and in front of it everything that is measured: first nothing, then the gateway, then the others. */
-export async function startTargets(cleanups: Cleanups): Promise<Target[]> {
+export async function startTargets(cleanups: Cleanups, options: BenchOptions): Promise<Targets> {
   const address = await startService(cleanups)
-  const targets: Target[] = [
-    { name: 'no proxy', url: `http://${address}${CHAT_PATH}`, pid: undefined },
-    await startGateway(cleanups, address),
-  ]
-  for (const contender of [stock, nginx]) {
-    if (contender.version() === undefined) continue
-    const { pid, url } = await contender.start(cleanups, [address])
-    targets.push({ name: contender.name, url: new URL(CHAT_PATH, url).href, pid })
-  }
-  return targets
-}
-
-export function isStock({ name }: Target): boolean {
-  return name === stock.name
+  const url = `http://${address}${CHAT_PATH}`
+  const direct: Target = { name: 'no proxy', url, pid: undefined, isCompiledAsItRuns: true }
+  const gateway = await startGateway(cleanups, address)
+  const others = (await startPlainProxies(cleanups, [address], options)).map(({ name, pid, url, contender }) => ({
+    ...{ name, pid, url: new URL(CHAT_PATH, url).href },
+    isCompiledAsItRuns: contender.isCompiledAsItRuns ?? false,
+  }))
+  const stock = others.find(({ name }) => name === CONTENDERS['stock']!.name)
+  return { all: [direct, gateway, ...others], direct, gateway, stock }
 }
 
 async function startService(cleanups: Cleanups): Promise<string> {
@@ -59,5 +61,5 @@ async function startGateway(cleanups: Cleanups, address: string): Promise<Target
     },
   })
   await gateway.ready(1)
-  return { name: 'gateway', url: gateway.url + CHAT_PATH, pid: gateway.pid }
+  return { name: 'gateway', url: gateway.url + CHAT_PATH, pid: gateway.pid, isCompiledAsItRuns: true }
 }

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
+import { postRequest } from '../client/requests.ts'
 import { stampMs } from '../stamp.ts'
 import { AT, chatBody } from './protocol.ts'
 
@@ -37,9 +38,8 @@ export class EventStreams {
     )
   }
 
-  async #open({ hostname, port, pathname, host }: URL): Promise<void> {
-    const body = chatBody(true)
-    const socket = connect({ host: hostname, port: Number(port), noDelay: true })
+  async #open(url: URL): Promise<void> {
+    const socket = connect({ host: url.hostname, port: Number(url.port), noDelay: true })
     this.#sockets.push(socket)
     socket.on('error', () => undefined)
     socket.on('close', () => {
@@ -57,9 +57,6 @@ export class EventStreams {
       unread = text.slice(end).slice(-MOST_UNREAD)
     })
     await once(socket, 'connect')
-    socket.write(
-      `POST ${pathname} HTTP/1.1\r\nHost: ${host}\r\nContent-Type: application/json\r\n` +
-        `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-    )
+    socket.write(postRequest(url.href, chatBody(true)))
   }
 }

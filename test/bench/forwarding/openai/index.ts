@@ -1,111 +1,101 @@
-import { cpus, loadavg } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Cleanups } from '../cleanups.ts'
-import { cpuSeconds } from '../cpu.ts'
-import { load } from '../load.ts'
+import { SHORT_WARM_UP } from '../contenders/index.ts'
+import type { Findings } from '../findings.ts'
+import type { LineName } from '../goals.ts'
+import { load, openLoad, posting } from '../load.ts'
 import type { BenchOptions } from '../options.ts'
-import { median, quantile, table } from '../report.ts'
-import { isStock, startTargets, type Target } from './contenders.ts'
+import {
+  cpuOfTurn,
+  differences,
+  machine,
+  p50OfTurn,
+  p99OfTurn,
+  Rounds,
+  turnOf,
+  turnTable,
+  type Turn,
+} from '../rounds.ts'
+import { startTargets, type Target, type Targets } from './contenders.ts'
 import { EventStreams } from './eventStreams.ts'
 import { chatBody, EVENTS_PER_SECOND } from './protocol.ts'
 
-const STREAMS = 200
+const SMALL_LOAD = 150
+/** Streams at once, and the lines of the summary that tell of them. */
+const STREAMS: readonly { count: number; cpu: LineName; p99: LineName }[] = [
+  { count: 100, cpu: 'eventCpu100', p99: 'eventP99At100' },
+  { count: 200, cpu: 'eventCpu200', p99: 'eventP99At200' },
+]
 /** Streams that have just been opened are not yet what they will be. */
 const SETTLE_MS = 1000
 
-/** One target's turn in one round. */
-interface Turn {
-  /** CPU of the proxy for each request or event. */
-  readonly cpuMicroseconds: number
-  readonly perSecond: number
-  readonly p50Ms: number
-  readonly p99Ms: number
-  readonly errors: number
-}
-
-type TakeTurn = (target: Target, options: BenchOptions, seconds: number) => Promise<Turn>
-
-/** Chat completions, in one piece and as events, of the gateway beside the stock layer, nginx, and no proxy at all. */
-export async function measureOpenAi(cleanups: Cleanups, options: BenchOptions): Promise<void> {
-  const targets = await startTargets(cleanups)
-  const { rounds, roundSeconds, connections } = options
-  const about =
-    `one service, ${rounds} rounds of ${roundSeconds} s, own load generator; ` +
-    `${cpus().length} cores, load ${loadavg()[0]!.toFixed(1)}`
-  console.log(`CPU per chat completion in one piece: ${connections} connections, ${about}\n`)
-  console.log(`${await measured(targets, options, 'request', unaryTurn)}\n`)
-  const rate = `${STREAMS} streams of ${EVENTS_PER_SECOND} events a second`
-  console.log(`CPU per event of a streamed chat completion: ${rate}, ${about}\n`)
-  console.log(`${await measured(targets, options, 'event', streamTurn)}\n`)
-}
-
-/** All targets in turn, round after round, so that whatever else the machine does hits all. */
-async function measured(
-  targets: readonly Target[],
-  options: BenchOptions,
-  unit: string,
-  take: TakeTurn,
-): Promise<string> {
-  const turns = new Map(targets.map((target) => [target, [] as Turn[]]))
-  for (const target of targets) await take(target, options, options.warmUpSeconds)
-  for (let round = 0; round < options.rounds; round++) {
-    for (const target of targets) turns.get(target)!.push(await take(target, options, options.roundSeconds))
+/** Chat completions in one piece, of the gateway beside the plain proxies and no proxy at all. */
+export async function measureChat(cleanups: Cleanups, options: BenchOptions, findings: Findings): Promise<void> {
+  const targets = await startTargets(cleanups, options)
+  const { gateway, stock } = targets
+  const body = chatBody(false)
+  const { connections, rounds: count, roundSeconds: seconds, openRounds, openRoundSeconds } = options
+  for (const { url, isCompiledAsItRuns } of targets.all) {
+    await load(posting(url, body), connections, isCompiledAsItRuns ? options.warmUp : SHORT_WARM_UP)
   }
-  const direct = turns.get(targets[0]!)!
-  const base = turns.get(targets.find(isStock)!)!
-  const head = [`${unit}s by way of`, `CPU µs/${unit}`, 'of stock', `${unit}s/s`]
-  const delays = ['p50 ms', 'added p50', 'p99 ms', 'added p99', 'errors']
-  const rows = targets.map((target) => [target.name, ...numbers(turns.get(target)!, base, direct)])
-  return table([...head, ...delays], rows)
-}
-
-async function unaryTurn({ url, pid }: Target, { connections }: BenchOptions, seconds: number): Promise<Turn> {
-  const before = cpuOf(pid)
-  const result = await load(url, chatBody(false), connections, { seconds })
-  return {
-    cpuMicroseconds: ((cpuOf(pid) - before) / result.requests) * 1e6,
-    perSecond: result.requests / result.seconds,
-    p50Ms: quantile(result.latenciesMs, 0.5),
-    p99Ms: quantile(result.latenciesMs, 0.99),
-    errors: result.errors,
+  if (options.loads.has('full')) {
+    const rounds = await Rounds.run(targets.all, count, ({ url, pid }) =>
+      turnOf(pid, () => load(posting(url, body), connections, { seconds })),
+    )
+    console.log(`Chat completion in one piece: ${connections} connections, ${about(count, seconds)}\n`)
+    console.log(`${tableOf(targets, rounds, 'request')}\n`)
+    findings.note('chatCpu', rounds.values(gateway, cpuOfTurn), rounds.values(stock, cpuOfTurn))
+  }
+  if (options.loads.has('small')) {
+    const rate = { perSecond: SMALL_LOAD, seconds: openRoundSeconds }
+    const rounds = await Rounds.run(targets.all, openRounds, ({ url, pid }) =>
+      turnOf(pid, () => openLoad(posting(url, body), rate)),
+    )
+    console.log(`Chat completion in one piece: ${SMALL_LOAD} a second, ${about(openRounds, rate.seconds)}\n`)
+    console.log(`${tableOf(targets, rounds, 'request')}\n`)
+    findings.note('chatSmallCpu', rounds.values(gateway, cpuOfTurn), rounds.values(stock, cpuOfTurn))
+    findings.note('chatSmallP50', rounds.values(gateway, p50OfTurn), rounds.values(stock, p50OfTurn))
+    findings.note('chatSmallP99', rounds.values(gateway, p99OfTurn), rounds.values(stock, p99OfTurn))
   }
 }
 
-async function streamTurn({ url, pid }: Target, _options: BenchOptions, seconds: number): Promise<Turn> {
-  const streams = await EventStreams.open(url, STREAMS)
+/** Streamed chat completions: the cost of an event, and how much later than without a proxy it comes. */
+export async function measureEvents(cleanups: Cleanups, options: BenchOptions, findings: Findings): Promise<void> {
+  const targets = await startTargets(cleanups, options)
+  const { direct, gateway, stock } = targets
+  const { rounds: count, roundSeconds: seconds } = options
+  for (const target of targets.all) {
+    const { seconds: warmUpSeconds } = target.isCompiledAsItRuns ? options.warmUp : SHORT_WARM_UP
+    await streamTurn(target, STREAMS.at(-1)!.count, warmUpSeconds!)
+  }
+  for (const streams of STREAMS) {
+    const rounds = await Rounds.run(targets.all, count, (target) => streamTurn(target, streams.count, seconds))
+    const rate = `${streams.count} streams of ${EVENTS_PER_SECOND} events a second`
+    console.log(`Event of a streamed chat completion: ${rate}, ${about(count, seconds)}\n`)
+    console.log(`${tableOf(targets, rounds, 'event')}\n`)
+    const addedP99 = (target: Target | undefined): number[] | undefined =>
+      target && differences(rounds.values(target, p99OfTurn)!, rounds.values(direct, p99OfTurn)!)
+    findings.note(streams.cpu, rounds.values(gateway, cpuOfTurn), rounds.values(stock, cpuOfTurn))
+    findings.note(streams.p99, addedP99(gateway), addedP99(stock))
+  }
+}
+
+const about = (rounds: number, seconds: number): string => `one service, ${rounds} rounds of ${seconds} s; ${machine()}`
+
+function tableOf({ stock: base, direct }: Targets, rounds: Rounds<Target>, unit: string): string {
+  return turnTable(rounds, { unit, base, direct })
+}
+
+async function streamTurn({ url, pid }: Target, count: number, seconds: number): Promise<Turn> {
+  const streams = await EventStreams.open(url, count)
   await sleep(SETTLE_MS)
   streams.delaysMs = []
-  const before = cpuOf(pid)
-  const startedAt = performance.now()
-  await sleep(seconds * 1000)
-  const cpu = cpuOf(pid) - before
-  const { delaysMs, broken } = streams
-  const elapsed = (performance.now() - startedAt) / 1000
+  const turn = await turnOf(pid, async () => {
+    const startedAt = performance.now()
+    await sleep(seconds * 1000)
+    const { delaysMs: latenciesMs, broken: errors } = streams
+    return { requests: latenciesMs.length, errors, seconds: (performance.now() - startedAt) / 1000, latenciesMs }
+  })
   await streams.leave()
-  return {
-    cpuMicroseconds: (cpu / delaysMs.length) * 1e6,
-    perSecond: delaysMs.length / elapsed,
-    p50Ms: quantile(delaysMs, 0.5),
-    p99Ms: quantile(delaysMs, 0.99),
-    errors: broken,
-  }
-}
-
-function cpuOf(pid: number | undefined): number {
-  return pid === undefined ? 0 : cpuSeconds(pid)
-}
-
-/** What is set beside another target is of the same round: whatever the machine did then, it did to both. */
-function numbers(turns: readonly Turn[], base: readonly Turn[], direct: readonly Turn[]): string[] {
-  const over = (what: (turn: Turn, round: number) => number): number => median(turns.map(what))
-  return [
-    over((turn) => turn.cpuMicroseconds).toFixed(1),
-    over((turn, round) => turn.cpuMicroseconds / base[round]!.cpuMicroseconds).toFixed(2),
-    over((turn) => turn.perSecond).toFixed(0),
-    over((turn) => turn.p50Ms).toFixed(2),
-    over((turn, round) => turn.p50Ms - direct[round]!.p50Ms).toFixed(2),
-    over((turn) => turn.p99Ms).toFixed(2),
-    over((turn, round) => turn.p99Ms - direct[round]!.p99Ms).toFixed(2),
-    String(turns.reduce((sum, { errors }) => sum + errors, 0)),
-  ]
+  return turn
 }
