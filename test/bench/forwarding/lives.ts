@@ -17,6 +17,7 @@ import { cpuOfTurn, machine, Rounds, turnOf, turnTable, type Subject } from './r
 const JOB_SECONDS = 2
 const JOBS_PER_SECOND = 100
 const EVERY_MS = 1000
+const PREFER = 'Prefer: wait=30'
 
 /** Clients that behave in one way towards one proxy. */
 interface Clients extends Subject {
@@ -34,7 +35,7 @@ export async function measureLives(cleanups: Cleanups, options: BenchOptions, fi
   const gateway: Started = { name: 'gateway', ...running, contender: CONTENDERS['sqlite']!, running }
   // In front of a single node: they do not know which one has a job.
   const others = await startPlainProxies(cleanups, nodes.slice(0, 1), options)
-  const clients = [...clientsOf(gateway), ...others.map((proxy) => askingEverySecond(proxy))]
+  const clients = [...gatewayClients(gateway), ...others.map((proxy) => askingEverySecond(proxy))]
   const stock = clients.find(({ proxy }) => proxy.contender === CONTENDERS['stock'])
 
   for (const proxy of [gateway, ...others]) await warmUpWithReads(proxy, options)
@@ -55,18 +56,19 @@ export async function measureLives(cleanups: Cleanups, options: BenchOptions, fi
   }
 }
 
-function clientsOf(gateway: Started): Clients[] {
-  const { pid } = gateway
-  const waiting = (on: 'read' | 'submission'): Manner => ({ everyMs: EVERY_MS, waitsOn: on })
+function gatewayClients(gateway: Started): Clients[] {
+  const { name, pid } = gateway
+  const common = { pid, proxy: gateway }
+  const waiting = (waitsOn: 'read' | 'submission'): Manner => ({ everyMs: EVERY_MS, waitsOn })
   return [
     { ...askingEverySecond(gateway), line: 'lifeAsking' },
+    { ...common, name: `${name}, ${PREFER} on the read`, manner: waiting('read'), line: 'lifeReadWait', reads: [] },
     {
-      ...{ name: 'gateway, Prefer: wait=30 on the read', pid, proxy: gateway, reads: [] },
-      ...{ manner: waiting('read'), line: 'lifeReadWait' },
-    },
-    {
-      ...{ name: 'gateway, Prefer: wait=30 on submission', pid, proxy: gateway, reads: [] },
-      ...{ manner: waiting('submission'), line: 'lifeSubmitWait' },
+      ...common,
+      name: `${name}, ${PREFER} on submission`,
+      manner: waiting('submission'),
+      line: 'lifeSubmitWait',
+      reads: [],
     },
   ]
 }
@@ -84,7 +86,7 @@ async function warmUpWithReads(proxy: Started, options: BenchOptions): Promise<v
   const { id } = await liveJob(pool, proxy.url, JOB, { everyMs: EVERY_MS })
   pool.close()
   const request = getRequest(`${proxy.url}?id=${id}`)
-  await load({ address, next: () => request }, options.connections, { seconds: options.warmUp.seconds! / 3 })
+  await load({ address, next: () => request }, options.connections, { seconds: options.shortWarmUpSeconds })
 }
 
 /** Resolves when the end of every job has been seen, and the gateway has nothing more to do for them. */

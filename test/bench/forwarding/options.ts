@@ -27,6 +27,8 @@ export interface BenchOptions {
   readonly connections: number
   /** To warm up a process with: one that has not yet compiled all it runs costs up to twice as much. */
   readonly warmUp: LoadEnd
+  /** The same for streams and reads, after which nothing is to be compiled but what is their own. */
+  readonly shortWarmUpSeconds: number
   /** Rounds at full load, and of streamed events. */
   readonly rounds: number
   readonly roundSeconds: number
@@ -104,7 +106,8 @@ export function readOptions(args: string[]): BenchOptions | undefined {
       contenders: values.only.split(',').filter(Boolean),
       attack: values.attack,
       connections: 32,
-      warmUp: { requests: 30_000, seconds: quick ? 4 : 10 },
+      warmUp: { requests: 30_000, seconds: quick ? 4 : 30 },
+      shortWarmUpSeconds: quick ? 1.5 : 4,
       rounds: quick ? 3 : wholeNumber(values.rounds, 100),
       roundSeconds: quick ? 1.2 : 2.5,
       openRounds: quick ? 2 : 3,

@@ -39,7 +39,7 @@ export async function measureReads(cleanups: Cleanups, options: BenchOptions, fi
   const others = await otherReadings(cleanups, nodes[0]!, options)
   const readings = [...Object.values(own), ...others]
 
-  const warmUp: LoadEnd = { seconds: options.warmUp.seconds! / 3 }
+  const warmUp: LoadEnd = { seconds: options.shortWarmUpSeconds }
   for (const reading of readings) await load(await sourceOf(reading), options.connections, warmUp)
   const rate = { perSecond: READS_PER_SECOND, seconds: options.openRoundSeconds }
   const rounds = await Rounds.run(readings, options.openRounds, async (reading) => {
@@ -56,6 +56,7 @@ export async function measureReads(cleanups: Cleanups, options: BenchOptions, fi
   findings.note('readP99', rounds.values(finished, p99OfTurn), rounds.values(stock, p99OfTurn))
   findings.note('readCpu', rounds.values(finished, cpuOfTurn), rounds.values(running, cpuOfTurn))
   findings.note('oldReadP50', rounds.values(old, p50OfTurn), rounds.values(stock, p50OfTurn))
+  findings.note('oldReadP99', rounds.values(old, p99OfTurn), rounds.values(stock, p99OfTurn))
   findings.note('oldReadCpu', rounds.values(old, cpuOfTurn), rounds.values(running, cpuOfTurn))
 }
 
@@ -74,7 +75,9 @@ async function otherReadings(cleanups: Cleanups, node: string, options: BenchOpt
   const direct = { name: 'no proxy', url: `http://${node}${JOBS_PATH}`, pid: undefined }
   const proxies = await startPlainProxies(cleanups, [node], options)
   return [direct, ...proxies].map(({ name, url, pid }) => ({
-    ...{ name: `${name}: job that has ended`, url, pid },
+    name: `${name}: job that has ended`,
+    url,
+    pid,
     ids: () => endedJobs(url, FRESH),
     isStock: name === CONTENDERS['stock']!.name,
   }))

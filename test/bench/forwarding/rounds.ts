@@ -44,7 +44,7 @@ export async function turnOf(
   }
 }
 
-export function cpuOf(pid: number | undefined): number {
+function cpuOf(pid: number | undefined): number {
   return pid === undefined ? 0 : cpuSeconds(pid)
 }
 

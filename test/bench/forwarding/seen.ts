@@ -16,6 +16,7 @@ import { seeded } from '../routing/random.ts'
 
 const JOB_SECONDS = 0.05
 const EVERY_MS = 50
+const PREFER = 'Prefer: wait=30'
 /** What a node takes of one client in a minute. */
 const NODE_LIMIT = 600
 /** Each with an address, and thereby a limit, of its own, and one job at a time. */
@@ -43,7 +44,9 @@ export async function measureSeen(cleanups: Cleanups, options: BenchOptions, fin
   for (const node of fleet) await node.command({ do: 'set', settings: { rateLimit: NODE_LIMIT } })
 
   const direct: Way = {
-    ...{ name: 'node itself, asked every 50 ms', pid: undefined, manner: { everyMs: EVERY_MS } },
+    name: 'node itself, asked every 50 ms',
+    pid: undefined,
+    manner: { everyMs: EVERY_MS },
     urlOf: (client) => `http://${nodes[client % nodes.length]}${JOBS_PATH}`,
   }
   const ways = [...gatewayWays(url, gateway.pid), direct]
@@ -69,16 +72,11 @@ export async function measureSeen(cleanups: Cleanups, options: BenchOptions, fin
 
 function gatewayWays(url: string, pid: number): Way[] {
   const common = { pid, urlOf: () => url }
+  const waiting = (waitsOn: 'read' | 'submission'): Manner => ({ everyMs: EVERY_MS, waitsOn })
   return [
     { ...common, name: 'gateway, asked every 50 ms', manner: { everyMs: EVERY_MS }, line: 'seenAsking' },
-    {
-      ...{ ...common, name: 'gateway, Prefer: wait=30 on the read' },
-      ...{ manner: { everyMs: EVERY_MS, waitsOn: 'read' }, line: 'seenReadWait' },
-    },
-    {
-      ...{ ...common, name: 'gateway, Prefer: wait=30 on submission' },
-      ...{ manner: { everyMs: EVERY_MS, waitsOn: 'submission' }, line: 'seenSubmitWait' },
-    },
+    { ...common, name: `gateway, ${PREFER} on the read`, manner: waiting('read'), line: 'seenReadWait' },
+    { ...common, name: `gateway, ${PREFER} on submission`, manner: waiting('submission'), line: 'seenSubmitWait' },
   ]
 }
 

@@ -34,7 +34,9 @@ export async function startTargets(cleanups: Cleanups, options: BenchOptions): P
   const direct: Target = { name: 'no proxy', url, pid: undefined, isCompiledAsItRuns: true }
   const gateway = await startGateway(cleanups, address)
   const others = (await startPlainProxies(cleanups, [address], options)).map(({ name, pid, url, contender }) => ({
-    ...{ name, pid, url: new URL(CHAT_PATH, url).href },
+    name,
+    pid,
+    url: new URL(CHAT_PATH, url).href,
     isCompiledAsItRuns: contender.isCompiledAsItRuns ?? false,
   }))
   const stock = others.find(({ name }) => name === CONTENDERS['stock']!.name)

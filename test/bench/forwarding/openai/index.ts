@@ -65,8 +65,8 @@ export async function measureEvents(cleanups: Cleanups, options: BenchOptions, f
   const { direct, gateway, stock } = targets
   const { rounds: count, roundSeconds: seconds } = options
   for (const target of targets.all) {
-    const { seconds: warmUpSeconds } = target.isCompiledAsItRuns ? options.warmUp : SHORT_WARM_UP
-    await streamTurn(target, STREAMS.at(-1)!.count, warmUpSeconds!)
+    const warmUpSeconds = target.isCompiledAsItRuns ? 2 * options.shortWarmUpSeconds : SHORT_WARM_UP.seconds
+    await streamTurn(target, STREAMS.at(-1)!.count, warmUpSeconds)
   }
   for (const streams of STREAMS) {
     const rounds = await Rounds.run(targets.all, count, (target) => streamTurn(target, streams.count, seconds))
