@@ -2,6 +2,8 @@ import { LINES, type Line, type LineName } from './goals.ts'
 import { median, table } from './report.ts'
 import { differences, ratios } from './rounds.ts'
 
+const HEAD = ['', 'gateway', 'stock', 'compared', 'by round', 'goal', '']
+
 /** What the whole run has found, line by line. */
 export class Findings {
   readonly #rows = new Map<LineName, string[]>()
@@ -15,7 +17,7 @@ export class Findings {
   summary(): string {
     const names = Object.keys(LINES) as LineName[]
     const rows = names.map((name) => this.#rows.get(name)).filter((row) => row !== undefined)
-    return table(['', 'gateway', 'stock', 'ratio or difference', 'goal', ''], rows)
+    return table(HEAD, rows)
   }
 
   get isEmpty(): boolean {
@@ -24,41 +26,50 @@ export class Findings {
 }
 
 function rowOf(line: Line, gateway: readonly number[], beside: readonly number[] | undefined): string[] {
-  const compared = comparison(line, gateway, beside)
-  const own = median(gateway)
+  const compared = comparedByRound(line, gateway, beside)
   return [
     line.title,
-    figure(own, line),
+    figure(median(gateway), line),
     beside ? figure(median(beside), line) + (line.beside ? ` (${line.beside})` : '') : '',
-    compared,
-    goalOf(line),
-    verdictOf(line, line.kind === 'value' ? own : Number.parseFloat(compared.replace('−', '-'))),
+    line.kind === 'value' ? '' : compares(line, median(compared)),
+    spread(line, compared),
+    line.most === undefined ? '' : `≤ ${compares(line, line.most)}`,
+    verdictOf(line, median(compared)),
   ]
 }
 
-function comparison(line: Line, gateway: readonly number[], beside: readonly number[] | undefined): string {
-  if (!beside) return ''
-  if (line.kind === 'ratio') return median(ratios(gateway, beside)).toFixed(2)
-  return withSign(median(differences(gateway, beside)), line)
+/** Smallest and largest: how sure the median is. */
+function spread(line: Line, compared: readonly number[]): string {
+  if (compared.length < 2 || compared.some(Number.isNaN)) return ''
+  return `${compares(line, Math.min(...compared))} to ${compares(line, Math.max(...compared))}`
+}
+
+/** What the goal is about, of each round. */
+function comparedByRound(
+  { kind }: Line,
+  gateway: readonly number[],
+  beside: readonly number[] = [],
+): readonly number[] {
+  if (kind === 'value') return gateway
+  if (beside.length === 0) return []
+  return kind === 'ratio' ? ratios(gateway, beside) : differences(gateway, beside)
 }
 
 function figure(value: number, { digits, unit }: Line): string {
   return Number.isNaN(value) ? '-' : `${value.toFixed(digits)} ${unit}`
 }
 
-function withSign(value: number, line: Line): string {
+/** A figure as it is compared: a ratio has no unit, a difference has a sign. */
+function compares(line: Line, value: number): string {
+  if (Number.isNaN(value)) return '-'
+  if (line.kind === 'ratio') return value.toFixed(2)
+  if (line.kind === 'value') return figure(value, line)
   return value < 0 ? `−${figure(-value, line)}` : `+${figure(value, line)}`
-}
-
-function goalOf(line: Line): string {
-  if (line.most === undefined) return ''
-  if (line.kind === 'ratio') return `≤ ${line.most}`
-  return line.kind === 'difference' ? `≤ +${line.most} ${line.unit}` : `≤ ${line.most} ${line.unit}`
 }
 
 function verdictOf(line: Line, reached: number): string {
   if (line.most === undefined || Number.isNaN(reached)) return ''
   if (reached <= line.most) return 'met'
-  const missedBy = (reached - line.most).toFixed(Math.max(2, line.digits))
-  return `missed by ${missedBy}${line.kind === 'ratio' ? '' : ` ${line.unit}`}`
+  const missedBy = reached - line.most
+  return `missed by ${line.kind === 'ratio' ? missedBy.toFixed(2) : figure(missedBy, line)}`
 }

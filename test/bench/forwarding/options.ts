@@ -62,7 +62,7 @@ export const usage = `npm run bench -- [option …]
   --reads          reads of a running job, of one that has just ended, and of one that ended long ago
   --life           CPU of a 2 s job from its submission until its client has seen its end
   --seen           how soon the end of a 50 ms job is seen, by clients that a node limits
-  --streams        many streams: --count 1000, --seconds 60
+  --streams        many streams: --count 1000, --seconds 45
   --memory         the memory over --jobs 500000
   --profile        where the gateway's time goes
   --hostile        what one hostile caller does to the others: --attack PART-OF-A-NAME
@@ -94,7 +94,7 @@ export function readOptions(args: string[]): BenchOptions | undefined {
         turns: flag,
         attack: { type: 'string', default: '' },
         count: { type: 'string', default: '1000' },
-        seconds: { type: 'string', default: '60' },
+        seconds: { type: 'string', default: '45' },
         jobs: { type: 'string', default: '500000' },
       },
     })
@@ -109,11 +109,11 @@ export function readOptions(args: string[]): BenchOptions | undefined {
       warmUp: { requests: 30_000, seconds: quick ? 4 : 30 },
       shortWarmUpSeconds: quick ? 1.5 : 4,
       rounds: quick ? 3 : wholeNumber(values.rounds, 100),
-      roundSeconds: quick ? 1.2 : 2.5,
+      roundSeconds: quick ? 1.2 : 2,
       openRounds: quick ? 2 : 3,
-      openRoundSeconds: quick ? 2 : 5,
+      openRoundSeconds: quick ? 2 : 4,
       lifeRounds: quick ? 1 : 2,
-      lifeSeconds: quick ? 3 : 8,
+      lifeSeconds: quick ? 3 : 6,
       shortJobs: quick ? 5 : 8,
       streamCount: wholeNumber(values.count, 5000),
       streamSeconds: wholeNumber(values.seconds, 3600),

@@ -4,11 +4,11 @@ import type { Cleanups } from './cleanups.ts'
 import { addressOf } from './client/connection.ts'
 import { getRequest } from './client/requests.ts'
 import { JOBS_PATH } from './contenders/contender.ts'
-import { CONTENDERS, startPlainProxies } from './contenders/index.ts'
+import { CONTENDERS, SHORT_WARM_UP, startPlainProxies } from './contenders/index.ts'
 import { startGateway } from './contenders/gateway.ts'
 import type { Findings } from './findings.ts'
 import { JOB, jobOfSeconds, startFleet } from './fleet.ts'
-import { load, openLoad, posting, type LoadEnd, type Source } from './load.ts'
+import { load, openLoad, posting, type Source } from './load.ts'
 import type { BenchOptions } from './options.ts'
 import { cpuOfTurn, machine, p50OfTurn, p99OfTurn, Rounds, turnOf, turnTable, type Subject } from './rounds.ts'
 import { seeded } from '../routing/random.ts'
@@ -22,6 +22,8 @@ const FRESH = 100
 /** Jobs that ended before anything was measured; more than are read in any turn. */
 const OLD = 20_000
 const CONNECTIONS = 32
+/** Ids of one question after the ends of jobs. */
+const IDS_AT_ONCE = 100
 
 /** Jobs that are read by way of one proxy. */
 interface Reading extends Subject {
@@ -29,6 +31,7 @@ interface Reading extends Subject {
   /** Renews the ids that are read. */
   readonly ids: () => Promise<readonly string[]>
   readonly isStock?: boolean
+  readonly isCompiledAsItRuns: boolean
 }
 
 /** Reads of jobs in each state by way of the gateway, and of one that has ended at its node, directly and by way of others. */
@@ -39,8 +42,10 @@ export async function measureReads(cleanups: Cleanups, options: BenchOptions, fi
   const others = await otherReadings(cleanups, nodes[0]!, options)
   const readings = [...Object.values(own), ...others]
 
-  const warmUp: LoadEnd = { seconds: options.shortWarmUpSeconds }
-  for (const reading of readings) await load(await sourceOf(reading), options.connections, warmUp)
+  for (const reading of readings) {
+    const seconds = reading.isCompiledAsItRuns ? options.shortWarmUpSeconds : SHORT_WARM_UP.seconds
+    await load(await sourceOf(reading), options.connections, { seconds })
+  }
   const rate = { perSecond: READS_PER_SECOND, seconds: options.openRoundSeconds }
   const rounds = await Rounds.run(readings, options.openRounds, async (reading) => {
     const source = await sourceOf(reading)
@@ -63,23 +68,25 @@ export async function measureReads(cleanups: Cleanups, options: BenchOptions, fi
 async function gatewayReadings(url: string, pid: number): Promise<Record<'finished' | 'running' | 'old', Reading>> {
   const old = await endedJobs(url, OLD)
   const running = await submitted(url, jobOfSeconds(RUNNING_SECONDS), RUNNING)
+  const common = { url, pid, isCompiledAsItRuns: true }
   return {
-    finished: { name: 'gateway: job that has just ended', url, pid, ids: () => endedJobs(url, FRESH) },
-    running: { name: 'gateway: running job', url, pid, ids: () => Promise.resolve(running) },
-    old: { name: `gateway: one of ${OLD} that ended long ago`, url, pid, ids: () => Promise.resolve(old) },
+    finished: { ...common, name: 'gateway: job that has just ended', ids: () => endedJobs(url, FRESH) },
+    running: { ...common, name: 'gateway: running job', ids: () => Promise.resolve(running) },
+    old: { ...common, name: `gateway: one of ${OLD} that ended long ago`, ids: () => Promise.resolve(old) },
   }
 }
 
 /** The node first. All of them stand in front of a single one: they do not know which node has a job. */
 async function otherReadings(cleanups: Cleanups, node: string, options: BenchOptions): Promise<Reading[]> {
-  const direct = { name: 'no proxy', url: `http://${node}${JOBS_PATH}`, pid: undefined }
+  const direct = { name: 'no proxy', url: `http://${node}${JOBS_PATH}`, pid: undefined, contender: undefined }
   const proxies = await startPlainProxies(cleanups, [node], options)
-  return [direct, ...proxies].map(({ name, url, pid }) => ({
+  return [direct, ...proxies].map(({ name, url, pid, contender }) => ({
     name: `${name}: job that has ended`,
     url,
     pid,
     ids: () => endedJobs(url, FRESH),
-    isStock: name === CONTENDERS['stock']!.name,
+    isStock: contender === CONTENDERS['stock'],
+    isCompiledAsItRuns: contender?.isCompiledAsItRuns ?? false,
   }))
 }
 
@@ -92,7 +99,10 @@ async function sourceOf({ url, ids }: Reading): Promise<Source> {
 
 async function endedJobs(url: string, count: number): Promise<string[]> {
   const ids = await submitted(url, JOB, count)
-  await eventually(async () => (await statusOf(url, ids.at(-1)!)) === 'success', { what: 'the end of a job' })
+  for (let from = 0; from < count; from += IDS_AT_ONCE) {
+    const some = ids.slice(from, from + IDS_AT_ONCE)
+    await eventually(() => haveEnded(url, some), { what: 'the end of all jobs', withinMs: 60_000, everyMs: 50 })
+  }
   return ids
 }
 
@@ -104,7 +114,8 @@ async function submitted(url: string, body: string, count: number): Promise<stri
   return ids
 }
 
-async function statusOf(url: string, id: string): Promise<string | undefined> {
-  const [job] = (await request(`${url}?id=${id}`)).json<{ status: string }[]>()
-  return job?.status
+async function haveEnded(url: string, ids: readonly string[]): Promise<boolean> {
+  const query = ids.map((id) => `id=${id}`).join('&')
+  const jobs = (await request(`${url}?${query}`)).json<{ status: string }[]>()
+  return jobs.length === ids.length && jobs.every(({ status }) => status === 'success')
 }

@@ -27,7 +27,7 @@ const STREAMS: readonly { count: number; cpu: LineName; p99: LineName }[] = [
   { count: 200, cpu: 'eventCpu200', p99: 'eventP99At200' },
 ]
 /** Streams that have just been opened are not yet what they will be. */
-const SETTLE_MS = 1000
+const SETTLE_MS = 500
 
 /** Chat completions in one piece, of the gateway beside the plain proxies and no proxy at all. */
 export async function measureChat(cleanups: Cleanups, options: BenchOptions, findings: Findings): Promise<void> {
