@@ -53,6 +53,10 @@ for (const part of options.parts) {
   const startedAt = performance.now()
   try {
     await measures[part](cleanups, options, findings)
+  } catch (error) {
+    // What the other parts find is worth having.
+    console.error(`${part} failed:`, error)
+    process.exitCode = 1
   } finally {
     await cleanups.run()
   }
