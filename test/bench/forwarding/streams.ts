@@ -39,7 +39,9 @@ export async function measureStreams(cleanups: Cleanups, options: BenchOptions, 
   await sleep(2 * PIECE_MS)
   for (const stream of streams) stream.forgetDelays()
   const cpuBefore = cpuSeconds(gateway.pid)
-  await sleep(streamSeconds * 1000)
+  await sleep(streamSeconds * 500)
+  const halfWay = residentBytes(gateway.pid)
+  await sleep(streamSeconds * 500)
   const cpu = cpuSeconds(gateway.pid) - cpuBefore
   const after = await memoryOf(gateway)
   const alive = streams.filter((stream) => stream.isAlive(SILENT_MS)).length
@@ -47,7 +49,7 @@ export async function measureStreams(cleanups: Cleanups, options: BenchOptions, 
   for (const stream of streams) stream.leave()
 
   findings.note('streamP99', [quantile(delaysMs, 0.99)])
-  findings.note('streamMemory', [(after.resident - before.resident) / streamCount / 1024])
+  findings.note('streamMemory', [after.resident / 2 ** 20], [halfWay / 2 ** 20])
   const rows = [
     ['alive at the end', `${alive} of ${streamCount}`],
     ['pieces', String(delaysMs.length)],
@@ -56,7 +58,10 @@ export async function measureStreams(cleanups: Cleanups, options: BenchOptions, 
     ['piece delay, longest', `${quantile(delaysMs, 1).toFixed(2)} ms`],
     ['resident memory a stream', kilobytes((after.resident - before.resident) / streamCount)],
     ['heap a stream', kilobytes((after.heap - before.heap) / streamCount)],
-    ['resident memory', `${megabytes(before.resident)} → ${megabytes(after.resident)}`],
+    [
+      'resident memory before, half-way, at the end',
+      `${megabytes(before.resident)} → ${megabytes(halfWay)} → ${megabytes(after.resident)}`,
+    ],
     ['CPU per piece', `${((cpu / delaysMs.length) * 1e6).toFixed(1)} µs`],
   ]
   console.log(`${table(['streams', ''], rows)}\n`)
