@@ -17,8 +17,6 @@ import {
   unpackApart,
 } from './wire.ts'
 
-/** Least time between two groups: what is asked for within it shares a message and a commit. */
-const GROUP_INTERVAL_MS = 5
 const MAX_GROUP_OPS = 500
 /** A single larger operation is a group by itself. */
 const MAX_GROUP_BYTES = 8 * 1024 * 1024
@@ -61,8 +59,8 @@ interface QueuedCall extends Required<CallOptions> {
 }
 
 /**
- * The main thread's end of the thread that owns the database. Operations gather while a group is under way, and go
- * together as the next one.
+ * The main thread's end of the thread that owns the database. A group of operations leaves at once when none is under way;
+ * what is asked for meanwhile goes together as the next one.
  */
 export class SqliteThread {
   readonly #worker: Worker
@@ -71,7 +69,6 @@ export class SqliteThread {
   #queue: QueuedCall[] = []
   #queuedBytes = 0
   #underWay: QueuedCall[] = []
-  #lastSentAt = -Infinity
   #timer: NodeJS.Timeout | undefined
   /** When the next group goes; on the clock of `performance.now`. */
   #dueAt = Infinity
@@ -143,11 +140,12 @@ export class SqliteThread {
   #schedule(patienceMs: number): void {
     if (this.#underWay.length > 0) return
     const now = performance.now()
-    const dueAt = Math.max(now + patienceMs, this.#lastSentAt + GROUP_INTERVAL_MS)
+    const dueAt = now + patienceMs
     if (dueAt >= this.#dueAt) return
     this.#dueAt = dueAt
     clearTimeout(this.#timer)
-    if (dueAt > now) this.#timer = setTimeout(this.#send, dueAt - now)
+    if (patienceMs > 0) this.#timer = setTimeout(this.#send, patienceMs)
+    // At the end of this turn, so that everything which it asks for shares the group.
     else setImmediate(this.#send)
   }
 
@@ -156,7 +154,6 @@ export class SqliteThread {
     const group = this.#takeGroup()
     if (group.length === 0) return
     this.#underWay = group
-    this.#lastSentAt = performance.now()
     const calls = group.map(({ call }) => call)
     const bytes = group.reduce((sum, call) => sum + call.bytes, 0)
     const packed = pack(calls, bytes)
