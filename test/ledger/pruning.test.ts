@@ -1,6 +1,7 @@
 /** Pruning and grouping in the SQLite ledger: what they cost the rest of the gateway. */
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { SqliteLedger } from '../../src/ledger/sqlite/ledger.ts'
 import { aJob, anEnd } from '../kit/builders/jobs.ts'
 import { eventually } from '../kit/wait.ts'
@@ -41,6 +42,62 @@ suite('group commit', () => {
       ['fulfilled', 'rejected', 'fulfilled'],
     )
     assert.equal(ledger.health().jobs, 3)
+  })
+})
+
+suite('a read', () => {
+  test('does not wait for writes that were asked for before it', async (t) => {
+    const ledger = await sqliteAt(t, await ledgerPath(t))
+    const [id] = await finishedJobs(ledger, 1)
+    let written = 0
+    const writes = Array.from({ length: 5000 }, () => ledger.insert([{ record: aJob() }]).then(() => written++))
+    const [job] = await ledger.read('10.0.0.1', [id!])
+    assert.ok(written < 2500, `it was answered after ${written} of 5,000 writes`)
+    assert.equal(job?.state, 'success')
+    await Promise.all(writes)
+  })
+
+  test('goes in between the writes of one group', async (t) => {
+    const ledger = await sqliteAt(t, await ledgerPath(t))
+    const request = Buffer.alloc(16_000)
+    const isAnsweredFirst = async (): Promise<boolean> => {
+      let isWritten = false
+      const before = ledger.commits
+      const writes = Promise.all(Array.from({ length: 500 }, () => ledger.insert([{ record: aJob(), request }])))
+      void writes.then(() => (isWritten = true))
+      // The group is under way by then.
+      await nextTurn()
+      await nextTurn()
+      await ledger.find('unknown')
+      const isFirst = !isWritten
+      await writes
+      assert.ok(ledger.commits - before <= 10)
+      return isFirst
+    }
+    await eventually(isAnsweredFirst)
+  })
+
+  test('sees what was acknowledged before it was asked for', async (t) => {
+    const ledger = await sqliteAt(t, await ledgerPath(t))
+    const oneAfterTheOther = async (): Promise<void> => {
+      for (let count = 0; count < 20; count++) {
+        const record = aJob()
+        await ledger.insert([{ record }])
+        assert.equal((await ledger.find(record.id))?.state, 'running')
+        await ledger.finish(record.id, anEnd())
+        assert.equal((await ledger.find(record.id))?.state, 'success')
+      }
+    }
+    await Promise.all(Array.from({ length: 50 }, oneAfterTheOther))
+  })
+
+  test('of a list sees even what was only asked for', async (t) => {
+    const ledger = await sqliteAt(t, await ledgerPath(t))
+    const record = aJob()
+    const inserted = ledger.insert([{ record }])
+    const finished = ledger.finish(record.id, anEnd())
+    assert.deepEqual(await ledger.list(record.caller, 'finished'), [record.id])
+    await Promise.all([inserted, finished])
   })
 })
 

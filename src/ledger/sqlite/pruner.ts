@@ -2,7 +2,7 @@ import type { SqliteStore } from './store.ts'
 
 const STEP_ROWS = 200
 /** A step removes row after row until this is over; a single large one may take longer. */
-const STEP_MS = 4
+const STEP_MS = 2
 
 export interface PrunerHooks {
   /** Whether nothing must be written at present. */

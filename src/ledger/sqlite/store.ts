@@ -29,32 +29,6 @@ export type ReceivedRow = [result: number, resultBytes: number, intermediateByte
 type RunningJob = readonly [seq: number, rowBytes: number, requestBytes: number, caller: string]
 type ListPage = [ids: string[], isFinished: boolean[], lastSeq: number]
 
-/**
- * The methods that the main thread calls, by name. Writes need a transaction, and those of a group share one; reads see
- * what the writes of their group have left.
- */
-export const OPERATIONS = {
-  insert: 'write',
-  startRun: 'write',
-  markLeft: 'write',
-  finish: 'write',
-  receive: 'write',
-  addPiece: 'write',
-  finishReceived: 'write',
-  nextReqnum: 'write',
-  probe: 'write',
-  unfinished: 'read',
-  request: 'read',
-  read: 'read',
-  piece: 'read',
-  release: 'read',
-  find: 'read',
-  list: 'read',
-  idempotencyRecord: 'read',
-} as const satisfies { readonly [Name in keyof SqliteStore]?: 'read' | 'write' }
-
-export type Operation = keyof typeof OPERATIONS
-
 const ID = JOBS.positionOf('id')
 const CALLER = JOBS.positionOf('caller')
 const CONTAINERS = JOBS.positionOf('containers')

@@ -1,5 +1,6 @@
 import type { LedgerLimits } from '../ledger.ts'
-import type { Operation, SqliteStore } from './store.ts'
+import type { Operation } from './operations.ts'
+import type { SqliteStore } from './store.ts'
 
 // What passes between the main thread and the one that owns the database. A message costs some 10 µs of each thread and
 // an operation in it about 1 µs, hence groups of calls, flat arrays, and all bytes of a message in one buffer.
@@ -14,8 +15,12 @@ export type CallStore = <Name extends Operation>(
   ...args: Parameters<SqliteStore[Name]>
 ) => Promise<Value<Name>>
 
-/** What the thread is told: a group of calls, or to close the database and end. */
-export type ToWorker = Packed<Call[]> | 'close'
+/** By which way calls go: reads go ahead of writes. */
+export type Lane = 'writes' | 'reads'
+/** A group of calls; of each lane one is under way at a time. */
+export type CallsMessage = [lane: Lane, calls: Call[]]
+/** What the thread is told: calls, or to close the database and end. */
+export type ToWorker = Packed<CallsMessage> | 'close'
 
 /** Why one call failed: its id was taken, the store cannot be read or written, or it can never succeed. */
 export type FailureKind = 'duplicate' | 'store' | 'invalid'
@@ -43,8 +48,11 @@ export type StoreReport = [
   pruneFailure: string | null,
 ]
 
-/** All later messages of the thread: one value for each call of the group under way, or none but a report. */
-export type FromWorker = [values: unknown[] | null, failures: Failure[], report: StoreReport]
+/**
+ * All later messages of the thread: one value for each call of the group that is under way in the lane, or none but a report.
+ * Reads come without a report.
+ */
+export type FromWorker = [lane: Lane | null, values: unknown[], failures: Failure[], report: StoreReport | null]
 export type Failure = [index: number, kind: FailureKind, message: string]
 
 export interface WorkerSettings extends LedgerLimits {

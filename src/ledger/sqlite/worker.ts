@@ -1,13 +1,14 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { parentPort, workerData } from 'node:worker_threads'
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { DuplicateJobError } from '../ledger.ts'
 import { BackupServer } from './backup/server.ts'
 import { writeCopy } from './backup/writeCopy.ts'
 import { FileIdentity } from './fileIdentity.ts'
 import { INVALID_CODES, openError, openFile, SQLITE, sqliteCode } from './file.ts'
 import { logPathOf, SqliteLog } from './log.ts'
+import { OPERATIONS, type Operation } from './operations.ts'
 import { Pruner } from './pruner.ts'
-import { OPERATIONS, SqliteStore, type Operation } from './store.ts'
+import { SqliteStore } from './store.ts'
 import {
   bytesIn,
   FILE_GONE,
@@ -23,8 +24,11 @@ import {
   unpack,
 } from './wire.ts'
 
-// The thread that owns the database. It does one group of operations at a time, in the order in which groups come, and
-// small steps of pruning go in between.
+// The thread that owns the database. It does one group of writes at a time, in the order in which they come; reads and small
+// steps of pruning go in between.
+
+/** How long writes of a group go on before they make way for reads that came meanwhile. */
+const LOOK_FOR_READS_MS = 2
 
 type AnyMethods = Record<Operation, (...args: unknown[]) => unknown>
 
@@ -47,6 +51,9 @@ class LedgerWorker {
   #hasRoom = false
   #writeFailure: string | null = null
   #commits = 0
+  /** Reads that came while a group of writes was under way. */
+  readonly #waitingReads: ToWorker[] = []
+  #lookForReadsAt = 0
 
   constructor(settings: WorkerSettings) {
     const { path } = settings
@@ -67,36 +74,49 @@ class LedgerWorker {
       this.#log.close()
       parentPort!.close()
     } else {
-      this.#runGroup(unpack(message))
+      const [lane, calls] = unpack(message)
+      const group = new CallGroup(calls, this.#store)
+      if (lane === 'reads') {
+        for (const index of calls.keys()) group.attempt(index)
+        this.#tell(['reads', group.values, group.failures, null])
+      } else {
+        this.#runWrites(group)
+      }
     }
   }
 
-  /** Writes first, in one commit if that is possible; reads see what they have left. */
-  #runGroup(calls: Call[]): void {
-    const values = new Array<unknown>(calls.length).fill(null)
-    const failures: Failure[] = []
-    const run = (index: number): void => {
-      const [name, ...args] = calls[index]!
-      values[index] = (this.#store as unknown as AnyMethods)[name](...args) ?? null
-    }
-    const attempt = (index: number, work: (index: number) => void): void => {
-      try {
-        work(index)
-      } catch (error) {
-        failures.push([index, kindOf(error), (error as Error).message])
-      }
-    }
-    const writes: number[] = []
-    const reads: number[] = []
-    calls.forEach(([name], index) => (OPERATIONS[name] === 'write' ? writes : reads).push(index))
+  /** Writes first, in one commit if that is possible; reads in turn see what they have left. */
+  #runWrites(group: CallGroup): void {
+    const { writes, reads } = group
     if (writes.length > 0) this.#looksGone()
-    if (writes.length > 0 && !this.#commitTogether(() => writes.forEach(run))) {
-      for (const index of writes) attempt(index, () => this.#commitAlone(() => run(index)))
+    for (let next = 0; next < writes.length;) {
+      const start = next
+      this.#lookForReadsAt = performance.now() + LOOK_FOR_READS_MS
+      const isCommitted = this.#commitTogether(() => {
+        do group.run(writes[next++]!)
+        while (next < writes.length && !this.#hasWaitingReads())
+      })
+      if (!isCommitted) {
+        // A transaction that could not even begin has tried none of them.
+        next = Math.max(next, start + 1)
+        for (const index of writes.slice(start, next)) group.attempt(index, (run) => this.#commitAlone(run))
+      }
+      for (const message of this.#waitingReads.splice(0)) this.receive(message)
     }
-    for (const index of reads) attempt(index, run)
-    this.#tell([values, failures, this.#report()])
+    for (const index of reads) group.attempt(index)
+    this.#tell(['writes', group.values, group.failures, this.#report()])
     if (writes.length > 0 && !this.#isGone) this.#log.checkpointIfLong()
     if (this.#store.kept.bytes > this.#maxBytes) this.#pruner.prune()
+  }
+
+  /** Whether reads came since the group began: while writes are under way nothing else comes. */
+  #hasWaitingReads(): boolean {
+    const now = performance.now()
+    if (now < this.#lookForReadsAt) return false
+    this.#lookForReadsAt = now + LOOK_FOR_READS_MS
+    const received = receiveMessageOnPort(parentPort!)
+    if (received) this.#waitingReads.push(received.message as ToWorker)
+    return received !== undefined
   }
 
   #everySecond(): void {
@@ -140,7 +160,7 @@ class LedgerWorker {
   }
 
   #tellReport(): void {
-    this.#tell([null, [], this.#report()])
+    this.#tell([null, [], [], this.#report()])
   }
 
   #report(): StoreReport {
@@ -155,6 +175,52 @@ class LedgerWorker {
   #tell(message: FromWorker): void {
     const packed = pack(message, bytesIn(message))
     parentPort!.postMessage(packed, [packed[1]])
+  }
+}
+
+/** Calls that came in one message, and what has become of them. */
+class CallGroup {
+  readonly values: unknown[]
+  readonly failures: Failure[] = []
+  readonly #calls: readonly Call[]
+  readonly #store: AnyMethods
+
+  constructor(calls: readonly Call[], store: SqliteStore) {
+    this.#calls = calls
+    this.#store = store as unknown as AnyMethods
+    this.values = new Array<unknown>(calls.length).fill(null)
+  }
+
+  /** The places of calls that write. */
+  get writes(): number[] {
+    return this.#places((isWrite) => isWrite)
+  }
+
+  /** The places of all other calls. */
+  get reads(): number[] {
+    return this.#places((isWrite) => !isWrite)
+  }
+
+  run(index: number): void {
+    const [name, ...args] = this.#calls[index]!
+    this.values[index] = this.#store[name](...args) ?? null
+  }
+
+  /** Runs a call, within `frame`, and notes where it fails. */
+  attempt(index: number, frame: (run: () => void) => void = (run) => run()): void {
+    try {
+      frame(() => this.run(index))
+    } catch (error) {
+      this.failures.push([index, kindOf(error), (error as Error).message])
+    }
+  }
+
+  #places(isWanted: (isWrite: boolean) => boolean): number[] {
+    const places: number[] = []
+    this.#calls.forEach(([name], index) => {
+      if (isWanted(OPERATIONS[name] === 'write')) places.push(index)
+    })
+    return places
   }
 }
 

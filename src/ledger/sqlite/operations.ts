@@ -1,0 +1,27 @@
+import type { SqliteStore } from './store.ts'
+
+/**
+ * The methods that the main thread calls, by name. Writes need a transaction, and those of a group share one. Reads go ahead
+ * of writes that are under way; `readInTurn` sees all that was asked for before it.
+ */
+export const OPERATIONS = {
+  insert: 'write',
+  startRun: 'write',
+  markLeft: 'write',
+  finish: 'write',
+  receive: 'write',
+  addPiece: 'write',
+  finishReceived: 'write',
+  nextReqnum: 'write',
+  probe: 'write',
+  unfinished: 'readInTurn',
+  list: 'readInTurn',
+  release: 'readInTurn',
+  request: 'read',
+  read: 'read',
+  piece: 'read',
+  find: 'read',
+  idempotencyRecord: 'read',
+} as const satisfies { readonly [Name in keyof SqliteStore]?: 'read' | 'readInTurn' | 'write' }
+
+export type Operation = keyof typeof OPERATIONS
