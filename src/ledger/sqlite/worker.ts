@@ -62,7 +62,7 @@ class LedgerWorker {
     this.#log = log
     this.#identity = new FileIdentity([path, logPathOf(path)])
     this.#maxBytes = settings.maxBytes
-    const isGone = (): boolean => this.#isGone
+    const isGone = this.#hasGone
     this.backups = new BackupServer({ path, log, isGone, writeCopy: (target) => writeCopy(db, target) })
     this.#pruner = new Pruner(store, { isGone, onStep: () => this.#tellReport() })
     setInterval(() => this.#everySecond(), 1000).unref()
@@ -105,7 +105,7 @@ class LedgerWorker {
     }
     for (const index of reads) group.attempt(index)
     this.#tell(['writes', group.values, group.failures, this.#report()])
-    if (writes.length > 0 && !this.#isGone) this.#log.checkpointIfLong()
+    if (writes.length > 0 && !this.#isGone) this.#log.checkpointIfLong(this.#hasGone)
     if (this.#store.kept.bytes > this.#maxBytes) this.#pruner.prune()
   }
 
@@ -118,6 +118,8 @@ class LedgerWorker {
     if (received) this.#waitingReads.push(received.message as ToWorker)
     return received !== undefined
   }
+
+  readonly #hasGone = (): boolean => this.#isGone
 
   #everySecond(): void {
     if (this.#looksGone()) this.#tellReport()
