@@ -1,6 +1,7 @@
 import { dirname, resolve } from 'node:path'
 import { Semaphore } from '../../base/semaphore.ts'
 import type { Logger } from '../../base/logger.ts'
+import { steadyClock } from '../../base/steadyClock.ts'
 import { ANSWERS, bufferOf, JOBS, RUN_FIELDS } from './columns.ts'
 import { makeFolder } from './folder.ts'
 import { PendingWrites, type JobChange } from '../pendingWrites.ts'
@@ -26,6 +27,7 @@ import {
 } from '../ledger.ts'
 import { LongBytes } from '../longBytes.ts'
 import { wayOutOf } from './log.ts'
+import { RecentEnds } from './recentEnds.ts'
 import { SqliteReceivedResult, type FinishReceived } from './received.ts'
 import type { ReadBytes } from './resultReader.ts'
 import { INTERMEDIATE_PART, RESULT_PART } from './results.ts'
@@ -56,14 +58,17 @@ export class SqliteLedger implements Ledger {
   readonly #logger: Logger
   readonly #pending: PendingWrites
   readonly #pieceReads = new Semaphore(MAX_PIECE_READS)
+  readonly #recent = new RecentEnds()
+  readonly #ttlMs: number
   #thread!: SqliteThread
-  #report: StoreReport = [0, 0, 0, false, null, null]
+  #report: StoreReport = [0, 0, 0, false, null, null, []]
   /** Why nothing can be written; `undefined` while it can. */
   #reason: string | undefined
 
-  private constructor(path: string, logger: Logger) {
+  private constructor(path: string, logger: Logger, ttlMs: number) {
     this.#path = path
     this.#logger = logger
+    this.#ttlMs = ttlMs
     const store = {
       write: this.#write,
       isTemporary: (error: unknown) => error instanceof StoreError && error.isStoreFault,
@@ -84,7 +89,7 @@ export class SqliteLedger implements Ledger {
     await makeFolder(dirname(file)).catch((cause: Error) => {
       throw new LedgerOpenError(`STATE_URL: ${dirname(file)} cannot be created: ${cause.message}`, { cause })
     })
-    const ledger = new SqliteLedger(file, logger)
+    const ledger = new SqliteLedger(file, logger, settings.ttlMs)
     ledger.#thread = await SqliteThread.start(
       { path: file, ...settings },
       {
@@ -119,6 +124,7 @@ export class SqliteLedger implements Ledger {
 
   async insert(jobs: readonly NewJob[], answer?: IdempotencyRecord): Promise<void> {
     if (this.#thread.isOverloaded) throw ledgerFault('its disk does not keep up')
+    for (const { record } of jobs) this.#recent.delete(record.id)
     const rows = jobs.map(({ record, request }) => [JOBS.rowOf(record), request ?? null] as const)
     await this.#call('insert', rows, answer ? ANSWERS.rowOf(answer) : null)
   }
@@ -153,6 +159,8 @@ export class SqliteLedger implements Ledger {
     ids: readonly string[],
     { withIntermediate = true, inlineBytes = PIECE_BYTES }: ReadOptions = {},
   ): Promise<JobStatus[]> {
+    const recent = this.#readRecent(caller, ids, withIntermediate, inlineBytes)
+    if (recent) return recent
     const replyBytes = Math.min(ids.length * READ_BYTES, inlineBytes)
     const rows = await this.#ask('read', [caller, ids, withIntermediate, inlineBytes], replyBytes)
     return rows.map(([id, state, node, resultBytes, intermediateBytes]) => {
@@ -161,6 +169,29 @@ export class SqliteLedger implements Ledger {
       const status = { id, state, node, ...(result && { result }), ...(intermediate && { intermediate }) }
       return this.#pending.applyToStatus(status, withIntermediate)
     })
+  }
+
+  /** The jobs, where all of them ended a moment ago: then the thread need not be asked. */
+  #readRecent(
+    caller: string,
+    ids: readonly string[],
+    withIntermediate: boolean,
+    inlineBytes: number,
+  ): JobStatus[] | undefined {
+    const expired = steadyClock.expiryMs() - this.#ttlMs
+    const found: JobStatus[] = []
+    let left = inlineBytes
+    for (const id of ids) {
+      const end = this.#recent.get(id)
+      if (!end) return undefined
+      if (end.caller !== caller || end.finishedAt <= expired) continue
+      const { state, node, result } = end
+      const intermediate = withIntermediate ? end.intermediate : undefined
+      left -= result.length + (intermediate?.length ?? 0)
+      if (left < 0) return undefined
+      found.push({ id, state, node, result, ...(intermediate && { intermediate }) })
+    }
+    return found
   }
 
   async find(id: string): Promise<JobRecord | undefined> {
@@ -209,6 +240,7 @@ export class SqliteLedger implements Ledger {
   async close(): Promise<void> {
     await this.#pending.close(ledgerFault('it is shutting down'))
     await this.#thread.close()
+    this.#recent.clear()
   }
 
   #bytesOf(id: string, part: number, [bytes, length]: ReadBytes): Buffer | LongBytes | undefined {
@@ -245,15 +277,24 @@ export class SqliteLedger implements Ledger {
       parts.push(this.#thread.call('startRun', [id, JOBS.valuesOf(run, RUN_FIELDS), expected], PATIENT))
     }
     if (isLeft) parts.push(this.#thread.call('markLeft', [id], PATIENT))
-    if (end) {
-      const { state, finishedAt, result, intermediate = null } = end
-      parts.push(this.#thread.call('finish', [id, state, Math.trunc(finishedAt), result, intermediate], PATIENT))
-    }
+    if (end) parts.push(this.#finish(id, end))
     return parts.length === 1 ? parts[0]! : Promise.all(parts).then((outcomes) => outcomes.at(-1)!)
   }
 
+  async #finish(id: string, end: JobEnd): Promise<boolean> {
+    const { state, result, intermediate } = end
+    const finishedAt = Math.trunc(end.finishedAt)
+    const args = [id, state, finishedAt, result, intermediate ?? null] as const
+    const job = await this.#thread.call('finish', [...args], PATIENT)
+    if (!job) return false
+    const [caller, node] = job
+    this.#recent.add(id, { caller, node, state, finishedAt, result, intermediate })
+    return true
+  }
+
   #onReport(report: StoreReport): void {
-    const [, , , hasRoom, writeFailure, pruneFailure] = report
+    const [, , , hasRoom, writeFailure, pruneFailure, removed] = report
+    for (const id of removed) this.#recent.delete(id)
     if (pruneFailure !== null && pruneFailure !== this.#report[5]) {
       this.#logger.error('ledger: old jobs cannot be removed', { error: pruneFailure })
     }

@@ -10,7 +10,7 @@ import { ANSWER_BYTES } from './statements.ts'
 const ROWS_AT_ONCE = 20
 
 /** A finished job to remove; `bytes` are those of its row. */
-type FinishedRow = [seq: number, caller: string, bytes: number, isInPieces: number]
+type FinishedRow = [seq: number, caller: string, bytes: number, isInPieces: number, id: string]
 type AnswerRow = [seq: number, caller: string, bytes: number]
 type HasTime = () => boolean
 
@@ -20,12 +20,18 @@ export class Retention {
   readonly #kept: KeptCounts
   readonly #results: ResultStore
   readonly #limits: LedgerLimits
+  readonly #removed: string[] = []
 
   constructor(db: DatabaseSync, kept: KeptCounts, results: ResultStore, limits: LedgerLimits) {
     this.#sql = prepareAll(db)
     this.#kept = kept
     this.#results = results
     this.#limits = limits
+  }
+
+  /** Ids of jobs that were removed before their time was over; each is told once. */
+  takeRemoved(): string[] {
+    return this.#removed.splice(0)
   }
 
   /** Removes some of it until the time is over, at least one row; returns how many, 0 where there is nothing to remove. */
@@ -48,10 +54,10 @@ export class Retention {
     const { caller, excessBytes } = largest
     const least = Math.max(maxBytes, this.#kept.bytesNow - excessBytes)
     const goesOn = (): boolean => hasTime() && this.#kept.bytesNow > least
-    return (
-      this.#removeJobs(rowsOf(this.#sql.oldestJobsOf, caller, ROWS_AT_ONCE), goesOn) ||
-      this.#removeAnswers(rowsOf(this.#sql.oldestAnswersOf, caller, ROWS_AT_ONCE), goesOn)
-    )
+    const jobs = rowsOf<FinishedRow>(this.#sql.oldestJobsOf, caller, ROWS_AT_ONCE)
+    const removed = this.#removeJobs(jobs, goesOn)
+    for (const [, , , , id] of jobs.slice(0, removed)) this.#removed.push(id)
+    return removed || this.#removeAnswers(rowsOf(this.#sql.oldestAnswersOf, caller, ROWS_AT_ONCE), goesOn)
   }
 
   /** Removes one after the other, at least one. Pieces of a result are left over, to be removed before the next job. */
@@ -83,7 +89,7 @@ export class Retention {
 function prepareAll(db: DatabaseSync) {
   const prepare = preparerFor(db)
   const finishedColumns = `seq, caller,
-    octet_length(containers) + ifnull(length(result), 0) + ifnull(length(intermediate), 0), result IS NULL`
+    octet_length(containers) + ifnull(length(result), 0) + ifnull(length(intermediate), 0), result IS NULL, id`
   return {
     expiredJobs: prepare(
       `SELECT ${finishedColumns} FROM jobs INDEXED BY jobs_finished

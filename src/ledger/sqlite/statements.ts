@@ -21,7 +21,8 @@ export function prepareStatements(db: DatabaseSync) {
     deleteOldProbes: prepare('DELETE FROM probe WHERE seq < (SELECT max(seq) FROM probe)'),
     insertJob: prepare(`INSERT INTO jobs (${JOBS.names}, request) VALUES (${JOBS.marks}, ?)`),
     runningJob: prepare(
-      `SELECT seq, octet_length(containers), ifnull(length(request), 0), caller, finished_at FROM jobs WHERE id = ?`,
+      `SELECT seq, octet_length(containers), ifnull(length(request), 0), caller, node, finished_at
+       FROM jobs WHERE id = ?`,
     ),
     startRun: prepare(`UPDATE jobs SET ${JOBS.assignments(RUN_FIELDS)} WHERE seq = ? AND runs = ?`),
     markLeft: prepare('UPDATE jobs SET client_gone = 1 WHERE seq = ?'),

@@ -26,7 +26,9 @@ type FinalState = JobEnd['state']
 /** A result that was received in pieces, and the lengths of its parts. */
 export type ReceivedRow = [result: number, resultBytes: number, intermediateBytes: number | null]
 /** What is needed to know of a job that runs. */
-type RunningJob = readonly [seq: number, rowBytes: number, requestBytes: number, caller: string]
+type RunningJob = readonly [seq: number, rowBytes: number, requestBytes: number, caller: string, node: string]
+/** Whose job it was, and where it ran. */
+type EndedJob = [caller: string, node: string]
 type ListPage = [ids: string[], isFinished: boolean[], lastSeq: number]
 
 const ID = JOBS.positionOf('id')
@@ -98,15 +100,16 @@ export class SqliteStore {
     return job !== undefined
   }
 
-  finish(id: string, state: FinalState, finishedAt: number, result: Uint8Array, intermediate: Blob): boolean {
+  /** Null where the job is finished or unknown. */
+  finish(id: string, state: FinalState, finishedAt: number, result: Uint8Array, intermediate: Blob): EndedJob | null {
     const job = this.#running(id)
-    if (!job) return false
-    const [seq, , , caller] = job
+    if (!job) return null
+    const [seq, , , caller, node] = job
     const isLong = Math.max(result.length, intermediate?.length ?? 0) > PIECE_BYTES
     if (isLong) this.#results.put(caller, seq, result, intermediate)
     else this.kept.count(caller, result.length + (intermediate?.length ?? 0), 0)
     this.#finishJob(job, [state, finishedAt, isLong ? null : result, isLong ? null : intermediate])
-    return true
+    return [caller, node]
   }
 
   /** Begins a result that is received in pieces, and returns its number. */
@@ -206,7 +209,7 @@ export class SqliteStore {
 
   #running(id: string): RunningJob | undefined {
     const row = rowOf<[...RunningJob, finishedAt: number | null]>(this.#sql.runningJob, id)
-    return row?.[4] === null ? (row as unknown as RunningJob) : undefined
+    return row?.[5] === null ? (row as unknown as RunningJob) : undefined
   }
 
   /** Its request goes, and what is left of it can be removed from now on. */

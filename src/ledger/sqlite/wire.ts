@@ -46,6 +46,8 @@ export type StoreReport = [
   writeFailure: string | null,
   /** Why old jobs cannot be removed at present. */
   pruneFailure: string | null,
+  /** Ids of jobs that were removed since the last report because too much was kept. */
+  removed: string[],
 ]
 
 /**

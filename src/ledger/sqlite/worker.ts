@@ -168,7 +168,8 @@ class LedgerWorker {
   #report(): StoreReport {
     const { bytes, jobs } = this.#store.kept
     const { failure } = this.#pruner
-    const report: StoreReport = [bytes, jobs, this.#commits, this.#hasRoom, this.#writeFailure, failure]
+    const removed = this.#store.retention.takeRemoved()
+    const report: StoreReport = [bytes, jobs, this.#commits, this.#hasRoom, this.#writeFailure, failure, removed]
     this.#hasRoom = false
     this.#writeFailure = null
     return report
