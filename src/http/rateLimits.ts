@@ -27,7 +27,7 @@ export interface CallerLimit {
 export function limitPerCaller(setting: string, perMinute: number): CallerLimit {
   if (perMinute === 0) return { setting, perMinute, countRequest: (_req, _res, next) => next(), count: () => {} }
   const budgets = new CallerBudgets({ perMinute })
-  const countRequest = rateLimit({
+  const limiter = rateLimit({
     windowMs: WINDOW_SECONDS * 1000,
     limit: perMinute,
     store: new BudgetStore(budgets),
@@ -39,13 +39,27 @@ export function limitPerCaller(setting: string, perMinute: number): CallerLimit 
     // Keys are callers, not addresses, and the settings have been validated.
     validate: false,
   })
+  const policy = `${perMinute};w=${WINDOW_SECONDS}`
+  const limit = String(perMinute)
+  /** Writes the headers that express-rate-limit would. */
+  const show = (res: Response, remaining: number, resetSeconds: number): void => {
+    res.setHeader('RateLimit-Policy', policy)
+    res.setHeader('RateLimit-Limit', limit)
+    res.setHeader('RateLimit-Remaining', String(remaining))
+    res.setHeader('RateLimit-Reset', String(resetSeconds))
+  }
+  // The limiter awaits five times and reads `req.ip` for its debug log. Only what the budget refuses needs it, which takes
+  // nothing from the budget when it is asked again.
+  const countRequest: RequestHandler = (req, res, next) => {
+    const verdict = budgets.take(limitKeyOf(contextOf(req).caller))
+    if (!verdict.isAdmitted) return void limiter(req, res, next)
+    show(res, verdict.remaining, Math.ceil(resetMs(verdict) / 1000))
+    next()
+  }
   const count = (req: Request, res: Response, count: number): void => {
     const verdict = budgets.take(limitKeyOf(contextOf(req).caller), count)
     const resetSeconds = Math.ceil(resetMs(verdict) / 1000)
-    res.setHeader('RateLimit-Policy', `${perMinute};w=${WINDOW_SECONDS}`)
-    res.setHeader('RateLimit-Limit', String(perMinute))
-    res.setHeader('RateLimit-Remaining', String(verdict.remaining))
-    res.setHeader('RateLimit-Reset', String(resetSeconds))
+    show(res, verdict.remaining, resetSeconds)
     if (verdict.isAdmitted) return
     throw refusal(perMinute, resetSeconds, `this one counts as ${count}, and ${perMinute} a minute are allowed`)
   }
