@@ -3,6 +3,7 @@ import { GatewayFault } from './faults.ts'
 import { recognizeKey, requireKey, requireOpsKey, type KeyRing } from './http/auth.ts'
 import { beginRequest, refuseLoops, refuseMalformed } from './http/begin.ts'
 import { answerIsData, answerIsPage, refuseOtherSites, shareWithOrigins } from './http/browsers.ts'
+import { inOrder } from './http/checks.ts'
 import type { Drain } from './http/drain.ts'
 import { errorHandler } from './http/errors.ts'
 import type { MemoryBudget } from './base/memory/budget.ts'
@@ -70,8 +71,17 @@ export function createApp(deps: AppDeps): Express {
   app.disable('x-powered-by').disable('etag')
   app.set('trust proxy', deps.trustProxy)
   const browsers = { corsOrigins: deps.corsOrigins, operatorsPaths: Object.keys(pages.guarded) }
-  app.use(beginRequest(deps), answerIsData, refuseMalformed, shareWithOrigins(browsers), refuseOtherSites(browsers))
-  app.use(withholdOurKeys([deps.apiKeys, deps.opsKey]), readAzurePaths)
+  app.use(
+    inOrder(
+      beginRequest(deps),
+      answerIsData,
+      refuseMalformed,
+      shareWithOrigins(browsers),
+      refuseOtherSites(browsers),
+      withholdOurKeys([deps.apiKeys, deps.opsKey]),
+      readAzurePaths,
+    ),
+  )
 
   const { refuseNewWork } = drain
   const noLoop = refuseLoops(jobs.via)
@@ -79,16 +89,19 @@ export function createApp(deps: AppDeps): Express {
   const withKey = requireKey(deps.apiKeys, wrongKeys)
   const proxyLimit = limitPerCaller('PROXY_RATELIMIT_REQS_PER_MIN', deps.proxyLimitPerMinute)
   /** What every call at the one base URL goes through. */
-  const client = [noLoop, withKey, proxyLimit.countRequest]
-  const work = [refuseNewWork, ...client]
+  const client = [inOrder(noLoop, withKey), proxyLimit.countRequest]
   /** A batch counts its items itself. */
-  const batchWork = [refuseNewWork, noLoop, withKey]
+  const batchWork = [inOrder(refuseNewWork, noLoop, withKey)]
+  const work = [...batchWork, proxyLimit.countRequest]
 
   const submit = drain.toItsEnd(submitJob(jobs))
   addPath(app, '/api/jobs', {
     POST: [...work, countMemory(memory, submit)],
     GET: [...client, countMemory(memory, readJobs(jobs))],
   })
+  const openai = countMemory(memory, forwardOpenAi(deps.openai))
+  // Early, for Express compares a request's path with that of one route after the other.
+  for (const path of FORWARDED_ROUTES) addPath(app, path, { POST: [...work, openai] })
   addPath(app, '/api/jobs/stream', { POST: [...work, countMemory(memory, streamJob(jobs))] })
   addPath(app, '/api/jobs/batch', {
     POST: [...batchWork, countMemory(memory, drain.toItsEnd(submitBatch(jobs, proxyLimit)))],
@@ -112,18 +125,23 @@ export function createApp(deps: AppDeps): Express {
   for (const [path, handler] of Object.entries(lookups)) {
     // Each endpoint has a budget of its own.
     const limit = lookupLimit()
-    addPath(app, path, { GET: [refuseNewWork, noLoop, withAnyKey, limit.countRequest, handler] })
+    addPath(app, path, { GET: [inOrder(refuseNewWork, noLoop, withAnyKey), limit.countRequest, handler] })
   }
 
   const routeLimit = lookupLimit()
   const readRoute = countMemory(memory, readRouteBody(deps.route))
   const routeKey = requireRouteKey(deps.apiKeys, wrongKeys)
   addPath(app, '/route', {
-    POST: [refuseNewWork, noLoop, readRoute, routeKey, routeLimit.countRequest, issueRoute(deps.route)],
+    POST: [
+      inOrder(refuseNewWork, noLoop),
+      readRoute,
+      inOrder(routeKey),
+      routeLimit.countRequest,
+      issueRoute(deps.route),
+    ],
   })
   addPath(app, '/pubkey', { GET: [publicKey(deps.route.keys)] })
 
-  const openai = countMemory(memory, forwardOpenAi(deps.openai))
   const response = (part: ResponsePart): RequestHandler[] => [
     ...client,
     countMemory(memory, forwardResponse(deps.openai, part)),
@@ -132,7 +150,6 @@ export function createApp(deps: AppDeps): Express {
   addPath(app, '/v1/responses/:id', { GET: response(''), DELETE: response(''), POST: [...work, openai] })
   addPath(app, '/v1/responses/:id/input_items', { GET: response('/input_items') })
   addPath(app, '/v1/responses/:id/cancel', { POST: response('/cancel') })
-  for (const path of FORWARDED_ROUTES) addPath(app, path, { POST: [...work, openai] })
   const models = modelPages(deps.openai)
   for (const path of ['/v1/models', '/models']) {
     addPath(app, path, { GET: [...client, models.list] })
@@ -142,7 +159,7 @@ export function createApp(deps: AppDeps): Express {
   addOpenPath(app, '/v1/*path', { POST: [...work, openai] })
 
   addPages(app, pages.open, [])
-  addPages(app, pages.guarded, [requireOpsKey(deps.opsKey, wrongKeys)])
+  addPages(app, pages.guarded, [inOrder(requireOpsKey(deps.opsKey, wrongKeys))])
 
   app.use((req) => {
     throw new GatewayFault('ERR_NOT_FOUND', `Nothing is at ${req.path.slice(0, 200)}`)
@@ -156,5 +173,6 @@ function addPages(
   pages: Readonly<Record<string, RequestHandler>>,
   before: readonly RequestHandler[],
 ): void {
-  for (const [path, handler] of Object.entries(pages)) addPath(app, path, { GET: [...before, answerIsPage, handler] })
+  for (const [path, handler] of Object.entries(pages))
+    addPath(app, path, { GET: [...before, inOrder(answerIsPage), handler] })
 }

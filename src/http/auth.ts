@@ -1,6 +1,7 @@
-import type { Request, RequestHandler } from 'express'
+import type { Request } from 'express'
 import { hash, timingSafeEqual } from 'node:crypto'
 import { GatewayFault } from '../faults.ts'
+import type { Check } from './checks.ts'
 import { contextOf } from './context.ts'
 import { keyOfProtocols } from './protocolKeys.ts'
 import type { WrongKeys } from './wrongKeys.ts'
@@ -62,11 +63,9 @@ function admitCaller(req: Request, caller: string): void {
 }
 
 /** Lets through only requests with one of the keys. Without keys, everybody. */
-export function requireKey(ring: KeyRing, wrongKeys: WrongKeys): RequestHandler {
-  return (req, _res, next) => {
-    admitKey(req, ring, wrongKeys, shownKey(req))
-    next()
-  }
+export function requireKey(ring: KeyRing, wrongKeys: WrongKeys): Check {
+  if (ring.isEmpty) return () => undefined
+  return (req) => admitKey(req, ring, wrongKeys, shownKey(req))
 }
 
 /**
@@ -85,13 +84,13 @@ export function admitKey(req: Request, ring: KeyRing, wrongKeys: WrongKeys, key:
  * For calls that need no key: a valid key makes its caller the caller; every other request keeps its address. A wrong key counts
  * as one here too, or keys could be guessed by whose budget a call takes.
  */
-export function recognizeKey(ring: KeyRing, wrongKeys: WrongKeys): RequestHandler {
-  return (req, _res, next) => {
+export function recognizeKey(ring: KeyRing, wrongKeys: WrongKeys): Check {
+  return (req) => {
     const key = shownKey(req)
     const caller = ring.callerOf(key)
     if (caller !== undefined) admitCaller(req, caller)
     const refusal = caller === undefined && !ring.isEmpty ? wrongKeys.count(req, key) : undefined
-    next(refusal)
+    if (refusal) throw refusal
   }
 }
 
@@ -99,11 +98,11 @@ export function recognizeKey(ring: KeyRing, wrongKeys: WrongKeys): RequestHandle
  * As `requireKey`, for operators' pages: the caller stays who it is. The key may also come as the password of HTTP Basic,
  * under any user name, since that is all that a browser can send by itself.
  */
-export function requireOpsKey(ring: KeyRing, wrongKeys: WrongKeys): RequestHandler {
-  return (req, res, next) => {
-    if (ring.isEmpty) return next()
+export function requireOpsKey(ring: KeyRing, wrongKeys: WrongKeys): Check {
+  return (req, res) => {
+    if (ring.isEmpty) return
     const key = shownKey(req) ?? basicPassword(req)
-    if (ring.callerOf(key) !== undefined) return next()
+    if (ring.callerOf(key) !== undefined) return
     const refusal = wrongKeys.count(req, key)
     if (refusal) throw refusal
     if (!opensPage(req)) throw unauthorized()

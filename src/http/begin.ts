@@ -1,6 +1,7 @@
-import type { Request, RequestHandler, Response } from 'express'
+import type { Request, Response } from 'express'
 import { GatewayFault, type FaultCode } from '../faults.ts'
 import { hasPassed } from './via.ts'
+import type { Check } from './checks.ts'
 import { contextOf } from './context.ts'
 import type { Drain } from './drain.ts'
 import { upgradeOf } from './upgrades.ts'
@@ -17,9 +18,9 @@ export interface BeginOptions {
 }
 
 /** The first thing that happens to a request: it gets its id, is counted, and will be reported when it has ended. */
-export function beginRequest({ drain, onClosed, onUntrustedForwarding }: BeginOptions): RequestHandler {
+export function beginRequest({ drain, onClosed, onUntrustedForwarding }: BeginOptions): Check {
   let hasWarned = false
-  return (req, res, next) => {
+  return (req, res) => {
     const context = contextOf(req)
     res.setHeader('X-Request-Id', context.requestId)
     if (drain.isDraining) res.setHeader('Connection', 'close')
@@ -34,7 +35,6 @@ export function beginRequest({ drain, onClosed, onUntrustedForwarding }: BeginOp
       hasWarned = true
       onUntrustedForwarding(context.clientAddress)
     }
-    next()
   }
 }
 
@@ -44,7 +44,7 @@ function trustsPeer(req: Request): boolean {
 }
 
 /** Refuses what HTTP forbids but its parser lets through (RFC 9112, 3.2; RFC 9110, 10.1.1), in JSON as everything else. */
-export const refuseMalformed: RequestHandler = (req, _res, next) => {
+export const refuseMalformed: Check = (req) => {
   const { host, expect } = req.headers
   if (host !== undefined && !(HOST.test(host) && hasOneHost(req.rawHeaders))) {
     throw closing(
@@ -56,7 +56,6 @@ export const refuseMalformed: RequestHandler = (req, _res, next) => {
     if (host === undefined) throw closing('ERR_BAD_REQUEST', 'A request needs a Host header')
     if (expect !== undefined && expect.toLowerCase() !== '100-continue') throw closing('ERR_EXPECTATION')
   }
-  next()
 }
 
 /** Names and values alternate. A second line is dropped from `headers`, while a proxy in front may have read that one. */
@@ -75,9 +74,8 @@ function closing(code: FaultCode, message?: string): GatewayFault {
 }
 
 /** Refuses what already came through this gateway: a node that is the gateway itself. */
-export function refuseLoops(via: string): RequestHandler {
-  return (req, _res, next) => {
+export function refuseLoops(via: string): Check {
+  return (req) => {
     if (hasPassed(req.headers.via, via)) throw new GatewayFault('ERR_LOOP')
-    next()
   }
 }

@@ -1,6 +1,7 @@
 import cors from 'cors'
-import type { Request, RequestHandler } from 'express'
+import type { Request } from 'express'
 import { GatewayFault } from '../faults.ts'
+import type { Check } from './checks.ts'
 import { upgradeOf } from './upgrades.ts'
 
 /** Answers' own headers that pages of other origins may read (Fetch, 3.3.4). */
@@ -26,22 +27,20 @@ export interface BrowserOptions {
  * What answers tell browsers unless a page of ours says otherwise: that they are data. `nosniff` keeps them from being run as a
  * script or read as another type; `sandbox` gives what is opened as a page an origin of its own, without scripts (CSP 3, 6.3.2).
  */
-export const answerIsData: RequestHandler = (_req, res, next) => {
+export const answerIsData: Check = (_req, res) => {
   res.setHeader('X-Content-Type-Options', 'nosniff')
   res.setHeader('Content-Security-Policy', 'sandbox')
-  next()
 }
 
 /** The policy of the gateway's own pages of figures: nothing is loaded, nothing runs, and no other page can frame them. */
-export const answerIsPage: RequestHandler = (_req, res, next) => {
+export const answerIsPage: Check = (_req, res) => {
   res.setHeader('Content-Security-Policy', "default-src 'none'; frame-ancestors 'none'; sandbox")
-  next()
 }
 
 /** Adds the CORS headers for allowed origins, on errors and on OPTIONS too. Cookies are not used, so credentials are not allowed. */
-export function shareWithOrigins(options: BrowserOptions): RequestHandler {
+export function shareWithOrigins(options: BrowserOptions): Check {
   const { corsOrigins } = options
-  if (corsOrigins.length === 0) return (_req, _res, next) => next()
+  if (corsOrigins.length === 0) return () => undefined
   const isAny = corsOrigins.includes('*')
   const share = cors({
     origin: isAny ? '*' : [...corsOrigins],
@@ -51,12 +50,12 @@ export function shareWithOrigins(options: BrowserOptions): RequestHandler {
     // The path's own handler answers: it knows the methods that `Allow` names.
     preflightContinue: true,
   })
-  return (req, res, next) => {
-    if (isForOperators(req, options)) return next()
-    if (isAny || isAllowed(req.headers.origin, corsOrigins)) return share(req, res, next)
+  return (req, res) => {
+    if (isForOperators(req, options)) return
+    // With a list that does not change it is done when it returns.
+    if (isAny || isAllowed(req.headers.origin, corsOrigins)) share(req, res, () => undefined)
     // Caches must not give this answer to an allowed origin.
-    res.vary('Origin')
-    next()
+    else res.vary('Origin')
   }
 }
 
@@ -64,13 +63,13 @@ export function shareWithOrigins(options: BrowserOptions): RequestHandler {
  * Refuses what a page of another site makes a browser send, where it may change something. Browsers send simple forms without
  * asking first, from the address, and with the passwords, of their user. Other clients send none of these headers.
  */
-export function refuseOtherSites(options: BrowserOptions): RequestHandler {
-  return (req, _res, next) => {
+export function refuseOtherSites(options: BrowserOptions): Check {
+  return (req) => {
     // A WebSocket is opened by a GET, without asking first, and then does whatever its page wants.
     const isSafe = SAFE_METHODS.has(req.method) && !upgradeOf(req)
-    if (isSafe || !isFromOtherSite(req)) return next()
+    if (isSafe || !isFromOtherSite(req)) return
     const { origin } = req.headers
-    if (isAllowed(origin, options.corsOrigins) && !isForOperators(req, options)) return next()
+    if (isAllowed(origin, options.corsOrigins) && !isForOperators(req, options)) return
     throw new GatewayFault('ERR_OTHER_SITE', undefined, {
       ...(origin !== undefined && { params: { origin: origin.slice(0, MAX_ORIGIN_SHOWN) } }),
     })

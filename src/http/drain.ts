@@ -1,6 +1,7 @@
 import type { Request, RequestHandler, Response } from 'express'
 import { withTimeout } from '../base/withTimeout.ts'
 import { GatewayFault } from '../faults.ts'
+import type { Check } from './checks.ts'
 
 /** Counts running requests, and turns new work away while the gateway shuts down. */
 export class Drain {
@@ -51,9 +52,8 @@ export class Drain {
   }
 
   /** Refuses new work while draining; for routes that start something. */
-  readonly refuseNewWork: RequestHandler = (_req: Request, _res: Response, next) => {
+  readonly refuseNewWork: Check = () => {
     if (this.#isDraining) throw new GatewayFault('ERR_DRAINING', undefined, { headers: { Connection: 'close' } })
-    next()
   }
 
   get #isIdle(): boolean {

@@ -1,5 +1,6 @@
 /* What features know of requests and how they are answered. */
 export { admitKey, type KeyRing, shownKey } from './auth.ts'
+export type { Check } from './checks.ts'
 export { contextOf, type RequestMemory } from './context.ts'
 export { errorBody } from './errorShapes.ts'
 export { toFault } from './errors.ts'

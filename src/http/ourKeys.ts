@@ -1,5 +1,6 @@
-import type { Request, RequestHandler } from 'express'
+import type { Request } from 'express'
 import type { KeyRing } from './auth.ts'
+import type { Check } from './checks.ts'
 import { contextOf } from './context.ts'
 import { keyOfProtocols } from './protocolKeys.ts'
 
@@ -12,16 +13,14 @@ const MAX_WORDS = 64
  * Finds the gateway's own keys wherever a request shows them, and withholds them from backends. That includes the operator's
  * key on paths that do not ask for it: a browser that has cached it sends it to every path.
  */
-export function withholdOurKeys(rings: readonly KeyRing[]): RequestHandler {
-  return (req, _res, next) => {
-    if (rings.some((ring) => !ring.isEmpty)) {
-      const search = new KeySearch(rings)
-      withholdHeaders(req, search)
-      withholdParameters(req, search)
-      const key = keyOfProtocols(req.headers['sec-websocket-protocol'])
-      if (key !== undefined && search.finds(key)) contextOf(req).withholdsProtocolKeys = true
-    }
-    next()
+export function withholdOurKeys(rings: readonly KeyRing[]): Check {
+  if (rings.every((ring) => ring.isEmpty)) return () => undefined
+  return (req) => {
+    const search = new KeySearch(rings)
+    withholdHeaders(req, search)
+    withholdParameters(req, search)
+    const key = keyOfProtocols(req.headers['sec-websocket-protocol'])
+    if (key !== undefined && search.finds(key)) contextOf(req).withholdsProtocolKeys = true
   }
 }
 

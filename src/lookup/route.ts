@@ -3,7 +3,7 @@ import { type TrackedNode, urlOf } from '../fleet/index.ts'
 import { requireContainers, requireModel, shortened } from '../dispatch/index.ts'
 import { GatewayFault } from '../faults.ts'
 import { refuseTooLong } from '../ids.ts'
-import { admitKey, contextOf, type KeyRing, readBody, shownKey, type WrongKeys } from '../http/index.ts'
+import { admitKey, type Check, contextOf, type KeyRing, readBody, shownKey, type WrongKeys } from '../http/index.ts'
 import { JsonSyntaxError, memberOf, scanObject, stringAt, type JsonMember } from '../json/index.ts'
 import type { LookupDeps } from './addresses.ts'
 import { issueTicket } from './tickets/ticket.ts'
@@ -38,11 +38,8 @@ export function readRouteBody({ maxBodyBytes }: RouteDeps): RequestHandler {
 }
 
 /** As `requireKey`; the body's `api_key` counts where no header shows one. */
-export function requireRouteKey(ring: KeyRing, wrongKeys: WrongKeys): RequestHandler {
-  return (req, _res, next) => {
-    admitKey(req, ring, wrongKeys, shownKey(req) ?? askedOf(req).apiKey)
-    next()
-  }
+export function requireRouteKey(ring: KeyRing, wrongKeys: WrongKeys): Check {
+  return (req) => admitKey(req, ring, wrongKeys, shownKey(req) ?? askedOf(req).apiKey)
 }
 
 /** `POST /route/`: a signed ticket, with which the client goes to the chosen worker itself. */

@@ -1,4 +1,4 @@
-import type { Request, RequestHandler } from 'express'
+import type { Request } from 'express'
 import { GatewayFault } from '../faults.ts'
 
 /**
@@ -43,7 +43,7 @@ function endWithoutSlashes(path: string): number {
  * Where clients of Azure's SDKs call what is not of one deployment, `/openai/…` or `/openai/v1/…`, the request goes on as one
  * for `/v1/…`. The name of a deployment becomes one segment of the path.
  */
-export const readAzurePaths: RequestHandler = (req, _res, next) => {
+export function readAzurePaths(req: Request): void {
   if (/^\/openai\//i.test(req.url)) {
     const query = req.url.indexOf('?')
     const path = query < 0 ? req.url : req.url.slice(0, query)
@@ -52,7 +52,6 @@ export const readAzurePaths: RequestHandler = (req, _res, next) => {
     if (model?.includes('/')) req.url = `${start}${model.replaceAll('/', '%2F')}${call}${sent}`
     else if (AZURE.test(path)) req.url = path.replace(AZURE, '/v1/') + withoutApiVersion(sent)
   }
-  next()
 }
 
 /** The version of Azure's API says nothing to a service that is not Azure's; the operator's `url` can name one. */
