@@ -1,6 +1,6 @@
 import type { Request, RequestHandler, Response } from 'express'
 import { EventEmitter } from 'node:events'
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
 import type { Fleet } from '../fleet/fleet.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import { contextOf } from '../http/context.ts'
@@ -8,6 +8,8 @@ import { sentStatus } from '../http/upgrades.ts'
 import type { MemoryBudget, Scope } from '../base/memory/budget.ts'
 import type { LiveJobs } from '../jobs/liveJobs.ts'
 import type { Served } from '../openai/forward.ts'
+import { ModelTally } from './modelTally.ts'
+import { RequestTally } from './requestTally.ts'
 
 /** Nodes with a label value of their own; the others share one, so that a huge fleet stays a bounded number of series. */
 const MAX_NODE_LABELS = 200
@@ -16,13 +18,11 @@ const MAX_MODEL_LABELS = 200
 const MAX_LABEL_LENGTH = 100
 const OTHER = 'other'
 const KNOWN_METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'OPTIONS'])
-const SECONDS_BUCKETS = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180]
 
-/** What Prometheus sees. Counting a request costs about a microsecond; what nodes know themselves is read when asked. */
+/** What Prometheus sees. Counting a request costs a few map look-ups; what nodes know themselves is read when asked. */
 export class Metrics {
   readonly registry = new Registry()
-  readonly #requests: Counter<'route' | 'method' | 'status'>
-  readonly #seconds: Histogram<'route'>
+  readonly #requests: RequestTally
   readonly #faults: Counter<'code'>
   readonly #jobsEnded: Counter<'state'>
   readonly #jobsRerun: Counter
@@ -33,19 +33,7 @@ export class Metrics {
   constructor(fleet: Fleet, live: LiveJobs, memory: MemoryBudget) {
     const registers = [this.registry]
     collectDefaultMetrics({ register: this.registry })
-    this.#requests = new Counter({
-      name: 'infernet_gateway_requests_total',
-      help: 'Requests answered, by route, method and HTTP status (0: the client left)',
-      labelNames: ['route', 'method', 'status'],
-      registers,
-    })
-    this.#seconds = new Histogram({
-      name: 'infernet_gateway_request_seconds',
-      help: 'Time from the head of a request to the end of its answer, by route',
-      labelNames: ['route'],
-      buckets: SECONDS_BUCKETS,
-      registers,
-    })
+    this.#requests = new RequestTally(this.registry)
     this.#faults = new Counter({
       name: 'infernet_gateway_faults_total',
       help: 'Requests that failed, by fault code',
@@ -75,8 +63,7 @@ export class Metrics {
     const context = contextOf(req)
     const route = routeOf(req)
     const method = KNOWN_METHODS.has(req.method) ? req.method : OTHER
-    this.#requests.inc({ route, method, status: sentStatus(req, res) })
-    this.#seconds.observe({ route }, (performance.now() - context.startedAt) / 1000)
+    this.#requests.count(route, method, sentStatus(req, res), (performance.now() - context.startedAt) / 1000)
     if (context.fault) this.#faults.inc({ code: context.fault.code })
   }
 
@@ -87,34 +74,9 @@ export class Metrics {
   }
 
   #addModels(): void {
-    const registers = [this.registry]
-    const labelNames = ['model'] as const
-    const buckets = SECONDS_BUCKETS
-    const firstByte = new Histogram({
-      name: 'infernet_gateway_model_first_byte_seconds',
-      help: 'Time from sending a request to the first byte of its answer, by model',
-      ...{ labelNames, buckets, registers },
-    })
-    const seconds = new Histogram({
-      name: 'infernet_gateway_model_request_seconds',
-      help: 'Time of a whole request, by model',
-      ...{ labelNames, buckets, registers },
-    })
-    const tokens = new Counter({
-      name: 'infernet_gateway_model_tokens_total',
-      help: 'Tokens that answers said they took, by model and kind',
-      labelNames: ['model', 'kind'],
-      registers,
-    })
+    const models = new ModelTally(this.registry)
     const labels = new BoundedLabels(MAX_MODEL_LABELS)
-    this.openai.on('served', (served) => {
-      const model = labels.of(served.model)
-      firstByte.observe({ model }, served.firstByteSeconds)
-      seconds.observe({ model }, served.seconds)
-      if (!served.usage) return
-      tokens.inc({ model, kind: 'prompt' }, served.usage.promptTokens)
-      tokens.inc({ model, kind: 'completion' }, served.usage.completionTokens)
-    })
+    this.openai.on('served', (served) => models.count(labels.of(served.model), served))
   }
 
   #addMemory(memory: MemoryBudget): void {
