@@ -8,6 +8,7 @@ import { sentStatus } from '../http/upgrades.ts'
 import type { MemoryBudget, Scope } from '../base/memory/budget.ts'
 import type { LiveJobs } from '../jobs/liveJobs.ts'
 import type { Served } from '../openai/forward.ts'
+import { addEventLoopDelay, SAMPLE_MS } from './eventLoopDelay.ts'
 import { ModelTally } from './modelTally.ts'
 import { RequestTally } from './requestTally.ts'
 
@@ -32,7 +33,9 @@ export class Metrics {
 
   constructor(fleet: Fleet, live: LiveJobs, memory: MemoryBudget) {
     const registers = [this.registry]
-    collectDefaultMetrics({ register: this.registry })
+    // Each sample wakes the process, also where it has nothing to do.
+    collectDefaultMetrics({ register: this.registry, eventLoopMonitoringPrecision: SAMPLE_MS })
+    addEventLoopDelay(this.registry)
     this.#requests = new RequestTally(this.registry)
     this.#faults = new Counter({
       name: 'infernet_gateway_faults_total',
