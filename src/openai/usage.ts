@@ -10,7 +10,9 @@ const WINDOW = 8192
 /** Longest `usage` member, characters. */
 const MAX_USAGE = 2000
 
-const USAGE = /(?<!\\)"usage"\s*:\s*\{/g
+const NAME = '"usage"'
+const BACKSLASH = 0x5c
+const USAGE = /^"usage"\s*:\s*\{/
 /** What has more than 15 digits is no count of tokens. */
 const PROMPT = /"(?:prompt|input)_tokens"\s*:\s*(\d{1,15})(?!\d)/
 const COMPLETION = /"(?:completion|output)_tokens"\s*:\s*(\d{1,15})(?!\d)/
@@ -42,12 +44,17 @@ export class UsageWatch {
 
   /** What the answer told, the last word on each kind; `undefined` where it told nothing. */
   usage(): Usage | undefined {
-    const head = Buffer.concat(this.#head)
-    const tail = Buffer.concat([head, ...this.#ringParts()]).subarray(-WINDOW)
-    // Some dialects count the prompt at the beginning and the completion at the end.
-    const parts = [...usageParts(tail), ...usageParts(head.subarray(0, WINDOW))]
-    const prompt = firstNumber(PROMPT, parts)
-    const completion = firstNumber(COMPLETION, parts)
+    const [first] = this.#head
+    const head = first && this.#head.length === 1 ? first : Buffer.concat(this.#head)
+    const found = new UsageSearch()
+    if (head.length <= WINDOW && !this.#ring) {
+      found.searchIn(head)
+    } else {
+      found.searchIn(Buffer.concat([head, ...this.#ringParts()]).subarray(-WINDOW))
+      // Some dialects count the prompt at the beginning and the completion at the end.
+      found.searchIn(head.subarray(0, WINDOW))
+    }
+    const { prompt, completion } = found
     if (prompt === undefined && completion === undefined) return undefined
     return { promptTokens: prompt ?? 0, completionTokens: completion ?? 0 }
   }
@@ -61,16 +68,28 @@ export class UsageWatch {
   }
 }
 
-/** The texts that begin with a `usage` member, the last first. */
-function usageParts(bytes: Buffer): string[] {
-  const text = bytes.toString('latin1')
-  return [...text.matchAll(USAGE)].reverse().map(({ index }) => text.slice(index, index + MAX_USAGE))
+/** Looks for the last count of each kind. What was found stays. */
+class UsageSearch {
+  prompt: number | undefined
+  completion: number | undefined
+
+  searchIn(bytes: Buffer): void {
+    let at = bytes.length
+    while (at > 0 && (this.prompt === undefined || this.completion === undefined)) {
+      at = bytes.lastIndexOf(NAME, at - 1, 'latin1')
+      if (at < 0) return
+      if (bytes[at - 1] !== BACKSLASH) this.#read(bytes.toString('latin1', at, at + MAX_USAGE))
+    }
+  }
+
+  #read(text: string): void {
+    if (!USAGE.test(text)) return
+    this.prompt ??= numberIn(PROMPT, text)
+    this.completion ??= numberIn(COMPLETION, text)
+  }
 }
 
-function firstNumber(pattern: RegExp, parts: readonly string[]): number | undefined {
-  for (const part of parts) {
-    const digits = pattern.exec(part)?.[1]
-    if (digits !== undefined) return Number(digits)
-  }
-  return undefined
+function numberIn(pattern: RegExp, text: string): number | undefined {
+  const digits = pattern.exec(text)?.[1]
+  return digits === undefined ? undefined : Number(digits)
 }
