@@ -4,6 +4,7 @@ import { hasPassed } from './via.ts'
 import type { Check } from './checks.ts'
 import { contextOf } from './context.ts'
 import type { Drain } from './drain.ts'
+import { setOwnHeader } from './gatewayResponse.ts'
 import { upgradeOf } from './upgrades.ts'
 
 /** A name, an IPv4 or a bracketed IPv6 address with or without its zone, then perhaps a port (RFC 9110, 7.2; RFC 3986, 3.2.2). */
@@ -22,7 +23,7 @@ export function beginRequest({ drain, onClosed, onUntrustedForwarding }: BeginOp
   let hasWarned = false
   return (req, res) => {
     const context = contextOf(req)
-    res.setHeader('X-Request-Id', context.requestId)
+    setOwnHeader(res, 'X-Request-Id', context.requestId)
     if (drain.isDraining) res.setHeader('Connection', 'close')
     drain.track(res)
     // It comes once anyway, and `once` costs more.

@@ -2,6 +2,7 @@ import cors from 'cors'
 import type { Request } from 'express'
 import { GatewayFault } from '../faults.ts'
 import type { Check } from './checks.ts'
+import { setOwnHeader } from './gatewayResponse.ts'
 import { upgradeOf } from './upgrades.ts'
 
 /** Answers' own headers that pages of other origins may read (Fetch, 3.3.4). */
@@ -28,13 +29,13 @@ export interface BrowserOptions {
  * script or read as another type; `sandbox` gives what is opened as a page an origin of its own, without scripts (CSP 3, 6.3.2).
  */
 export const answerIsData: Check = (_req, res) => {
-  res.setHeader('X-Content-Type-Options', 'nosniff')
-  res.setHeader('Content-Security-Policy', 'sandbox')
+  setOwnHeader(res, 'X-Content-Type-Options', 'nosniff')
+  setOwnHeader(res, 'Content-Security-Policy', 'sandbox')
 }
 
 /** The policy of the gateway's own pages of figures: nothing is loaded, nothing runs, and no other page can frame them. */
 export const answerIsPage: Check = (_req, res) => {
-  res.setHeader('Content-Security-Policy', "default-src 'none'; frame-ancestors 'none'; sandbox")
+  setOwnHeader(res, 'Content-Security-Policy', "default-src 'none'; frame-ancestors 'none'; sandbox")
 }
 
 /** Adds the CORS headers for allowed origins, on errors and on OPTIONS too. Cookies are not used, so credentials are not allowed. */

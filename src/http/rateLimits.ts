@@ -4,6 +4,7 @@ import { GatewayFault } from '../faults.ts'
 import { CallerBudgets, type Verdict } from './callerBudgets.ts'
 import { limitKeyOf } from '../base/limitKey.ts'
 import { contextOf } from './context.ts'
+import { setOwnHeader } from './gatewayResponse.ts'
 
 const WINDOW_SECONDS = 60
 
@@ -43,10 +44,10 @@ export function limitPerCaller(setting: string, perMinute: number): CallerLimit 
   const limit = String(perMinute)
   /** Writes the headers that express-rate-limit would. */
   const show = (res: Response, remaining: number, resetSeconds: number): void => {
-    res.setHeader('RateLimit-Policy', policy)
-    res.setHeader('RateLimit-Limit', limit)
-    res.setHeader('RateLimit-Remaining', String(remaining))
-    res.setHeader('RateLimit-Reset', String(resetSeconds))
+    setOwnHeader(res, 'RateLimit-Policy', policy)
+    setOwnHeader(res, 'RateLimit-Limit', limit)
+    setOwnHeader(res, 'RateLimit-Remaining', String(remaining))
+    setOwnHeader(res, 'RateLimit-Reset', String(resetSeconds))
   }
   // The limiter awaits five times and reads `req.ip` for its debug log. Only what the budget refuses needs it, which takes
   // nothing from the budget when it is asked again.

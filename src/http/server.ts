@@ -1,8 +1,9 @@
 import type { Express } from 'express'
-import { createServer, IncomingMessage, ServerResponse, type Server } from 'node:http'
+import { createServer, IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { GatewayFault, type FaultCode } from '../faults.ts'
 import { closeAfter, closeGently, isClosing, refuse } from './closing.ts'
+import { GatewayResponse } from './gatewayResponse.ts'
 import { Pipelining } from './pipelining.ts'
 import { breakBody, holdContinue } from './readBody.ts'
 import { serveUpgrade } from './upgrades.ts'
@@ -122,13 +123,15 @@ function withOneSlash(url: string): string {
  * Requests and responses that are born as Express wants them. It gives each of them its own prototype, which is slow in V8,
  * for what it then finds is the one they have already.
  */
-function messagesOf(app: Express): { IncomingMessage: typeof IncomingMessage; ServerResponse: typeof ServerResponse } {
+function messagesOf(app: Express): { IncomingMessage: typeof IncomingMessage; ServerResponse: typeof GatewayResponse } {
   class ExpressRequest extends IncomingMessage {}
-  class ExpressResponse<Request extends IncomingMessage> extends ServerResponse<Request> {}
+  class ExpressResponse<Request extends IncomingMessage> extends GatewayResponse<Request> {}
   Object.setPrototypeOf(ExpressRequest.prototype, app.request)
-  Object.setPrototypeOf(ExpressResponse.prototype, app.response)
+  // Express's prototype takes the place of the one that the class has from GatewayResponse.
+  const { setOwn, writeHead } = Object.getOwnPropertyDescriptors(GatewayResponse.prototype)
+  Object.setPrototypeOf(ExpressResponse.prototype, Object.create(app.response, { setOwn, writeHead }) as object)
   app.request = ExpressRequest.prototype as Express['request']
-  app.response = ExpressResponse.prototype as Express['response']
+  app.response = ExpressResponse.prototype as unknown as Express['response']
   return { IncomingMessage: ExpressRequest, ServerResponse: ExpressResponse }
 }
 

@@ -162,13 +162,14 @@ class TrySink implements AnswerSink {
   }
 
   async switched(headers: IncomingHttpHeaders, backend: Duplex): Promise<void> {
-    const { res, exchange, leaving, tunnels } = this.#forwarding
+    const { res, exchange, leaving, tunnels, context } = this.#forwarding
     const { upgrade, model } = exchange
+    const { requestId } = context
     this.#noteBegin()
     noteHead(this.#lease, SWITCHED, model)
     // From here on the connection is not HTTP: its end is for the tunnel to see.
     leaving.forget()
-    if (upgrade) await tunnels.join(res, upgrade, { headers, backend, nodeName: this.#lease.node.name })
+    if (upgrade) await tunnels.join(res, upgrade, { headers, backend, nodeName: this.#lease.node.name, requestId })
   }
 
   piece(chunk: Buffer): void {

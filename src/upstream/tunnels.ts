@@ -19,7 +19,7 @@ export class Tunnels {
     this.#open.add(tunnel)
     upgrade.isSwitched = true
     res.statusCode = 101
-    upgrade.socket.write(headOf(res, answer), 'latin1')
+    upgrade.socket.write(headOf(answer), 'latin1')
     await tunnel.ended
     this.#open.delete(tunnel)
   }
@@ -35,6 +35,7 @@ export interface SwitchedAnswer {
   readonly headers: IncomingHttpHeaders
   readonly backend: Duplex
   readonly nodeName: string
+  readonly requestId: string
 }
 
 class Tunnel {
@@ -112,7 +113,7 @@ function sayGoodbye(end: Duplex, sent: FrameWalk, kind: { readonly masked: boole
 }
 
 /** The head of the answer, which no response of Node's can write: it would end the connection. */
-function headOf(res: ServerResponse, { headers, nodeName }: SwitchedAnswer): string {
+function headOf({ headers, nodeName, requestId }: SwitchedAnswer): string {
   const out = headersForClient(headers)
   const lines = [
     'HTTP/1.1 101 Switching Protocols',
@@ -122,6 +123,6 @@ function headOf(res: ServerResponse, { headers, nodeName }: SwitchedAnswer): str
   for (const [name, value] of Object.entries(out)) {
     for (const one of Array.isArray(value) ? value : [value]) lines.push(`${name}: ${one}`)
   }
-  lines.push(`X-Infernet-Node: ${nodeName}`, `X-Request-Id: ${String(res.getHeader('X-Request-Id'))}`)
+  lines.push(`X-Infernet-Node: ${nodeName}`, `X-Request-Id: ${requestId}`)
   return `${lines.join('\r\n')}\r\n\r\n`
 }
