@@ -4,7 +4,7 @@ import type { Fleet } from '../fleet/index.ts'
 import { kindAtPath, type Requirement, requireModel } from '../dispatch/index.ts'
 import { contextOf, readBody } from '../http/index.ts'
 import { type Forwarder, headersForBackend, RetryBudget, type StreamTap } from '../upstream/index.ts'
-import { inTurns } from '../base/index.ts'
+import { nowOrInTurns } from '../base/index.ts'
 import { noService } from './models.ts'
 import { pathWithoutPrefix } from './paths.ts'
 import { requestSteps } from './requestBody.ts'
@@ -50,10 +50,10 @@ export function forwardOpenAi(deps: OpenAiDeps) {
     const pathModel = req.params['model'] as string | undefined
     const bytes = await readBody(req, deps.maxBodyBytes)
     const contentType = req.headers['content-type']
-    const { model, session, isBackground, previousResponse, body } = await inTurns(
-      requestSteps(bytes, contentType, pathModel),
-    )
-    await deps.whenReady()
+    // Mostly at once, and then without a turn of promises.
+    const read = nowOrInTurns(requestSteps(bytes, contentType, pathModel))
+    const { model, session, isBackground, previousResponse, body } = read instanceof Promise ? await read : read
+    if (!deps.fleet.isReady) await deps.whenReady()
     const context = contextOf(req)
     const headers = headersForBackend(req, { via: deps.via, contentType: contentType ?? 'application/json' })
     const usage = new UsageWatch()
