@@ -25,6 +25,8 @@ export function writeLeadingZero(res: ServerResponse): void {
 export class ChunkedBody {
   readonly #res: ServerResponse
   readonly #isChunked: boolean
+  /** The head has left, or waits for its turn on the connection. */
+  #isHeadWritten = false
 
   constructor(res: ServerResponse) {
     this.#res = res
@@ -40,7 +42,26 @@ export class ChunkedBody {
       onWritten?.()
       return true
     }
-    return this.#res.write(this.#isChunked ? chunkOf(piece) : piece, onWritten)
+    const res = this.#res
+    if (!this.#isChunked) return res.write(piece, onWritten)
+    const chunk = chunkOf(piece)
+    // A response corks its socket until the end of the turn with each write, which takes a third of the time of one.
+    if (this.#isHeadWritten && res.socket) return res.socket.write(chunk, onWritten)
+    this.#isHeadWritten = true
+    return res.write(chunk, onWritten)
+  }
+
+  /** Whether the client should still be waited for. */
+  get needsDrain(): boolean {
+    const { socket, writableNeedDrain } = this.#res
+    return writableNeedDrain || socket?.writableNeedDrain === true
+  }
+
+  /** Calls once when the client need no longer be waited for, after a write that returned false. */
+  onceDrained(then: () => void): void {
+    const { socket, writableNeedDrain } = this.#res
+    if (writableNeedDrain || !socket) this.#res.once('drain', then)
+    else socket.once('drain', then)
   }
 
   end(): void {

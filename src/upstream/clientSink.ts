@@ -170,7 +170,7 @@ export class ClientSink implements AnswerSink {
     tap.watch?.(chunk)
     if (this.#body?.write(chunk) === false && !this.#isEnding) {
       this.#pause()
-      res.once('drain', () => this.#resumeWhenDrained())
+      this.#body.onceDrained(() => this.#resumeWhenDrained())
     }
   }
 
@@ -199,7 +199,7 @@ export class ClientSink implements AnswerSink {
   }
 
   #resumeWhenDrained(): void {
-    if (!this.#isPaused || this.#held || this.#options.res.writableNeedDrain) return
+    if (!this.#isPaused || this.#held || this.#body?.needsDrain) return
     this.#isPaused = false
     this.#flow?.resume()
   }
