@@ -1,5 +1,6 @@
 import ipaddr from 'ipaddr.js'
 import { isIPv6 } from 'node:net'
+import { remembered } from './remembered.ts'
 
 /** Routers and hosts get an IPv6 network of this many bits, and take any address within it. */
 const IPV6_NETWORK_BITS = 64
@@ -9,8 +10,13 @@ const IPV6_NETWORK_BITS = 64
  * Jobs still belong to the exact address.
  */
 export function limitKeyOf(caller: string): string {
-  if (!caller.includes(':') || !isIPv6(caller)) return caller
+  return caller.includes(':') ? keyOfIPv6(caller) : caller
+}
+
+const keyOfIPv6 = remembered((caller) => {
+  // A caller may also be the name of a key, `key:…`.
+  if (!isIPv6(caller)) return caller
   const { parts } = ipaddr.IPv6.parse(caller)
   const network = parts.slice(0, IPV6_NETWORK_BITS / 16).map((part) => part.toString(16))
   return `${network.join(':')}::/${IPV6_NETWORK_BITS}`
-}
+})
