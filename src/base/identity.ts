@@ -6,7 +6,7 @@ export interface Identity {
   readonly via: string
   /**
    * The address under which nodes count its own calls (`X-Forwarded-For`), so that gateways behind one address do not share a
-   * budget. From the range that nobody routes (RFC 4193).
+   * budget. From the range for private use (RFC 4193).
    */
   readonly address: string
 }

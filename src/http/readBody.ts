@@ -131,33 +131,50 @@ function unknownCoding(): GatewayFault {
   })
 }
 
+/** A body that is still to come, or to be refused. */
+interface OpenBody {
+  readonly body: Collector
+  readonly resolve: (body: Buffer) => void
+  readonly reject: (fault: GatewayFault) => void
+}
+
 function collectWhole(req: IncomingMessage, maxBytes: number, announced: number, memory: Reservation): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    const body = new Collector(announced)
+    // The request keeps its listeners until it is gone, which may be long after its body was used: they must not keep that.
+    let open: OpenBody | undefined = { body: new Collector(announced), resolve, reject }
+    const close = (): OpenBody | undefined => {
+      const closed = open
+      open = undefined
+      return closed
+    }
+    const fail = (fault: GatewayFault): void => {
+      const closed = close()
+      closed?.body.free()
+      closed?.reject(fault)
+    }
     const refuse = (fault: GatewayFault): void => {
-      body.free()
       req.off('data', onData)
-      reject(fault)
+      fail(fault)
       drain(req, maxBytes)
     }
     const onData = (chunk: Buffer): void => {
+      if (!open) return
+      const { body } = open
       const size = body.size + chunk.length
       if (size > maxBytes) return refuse(tooLarge(maxBytes))
       const refusal = size > announced ? memory.grow(chunk.length) : undefined
       if (refusal) return refuse(bodyRefused(refusal))
       body.push(chunk)
     }
+    const onEnd = (): void => {
+      const closed = close()
+      closed?.resolve(closed.body.take())
+    }
     // Whatever comes first settles it; the others then say nothing new, and taking them off would cost more than they do.
     const onGone = (): void => {
-      if (req.readableEnded) return
-      body.free()
-      reject((req as MayBeBroken)[BROKEN] ?? new GatewayFault('ERR_CLIENT_GONE'))
+      if (!req.readableEnded) fail((req as MayBeBroken)[BROKEN] ?? new GatewayFault('ERR_CLIENT_GONE'))
     }
-    req
-      .on('data', onData)
-      .on('end', () => resolve(body.take()))
-      .on('close', onGone)
-      .on('error', onGone)
+    req.on('data', onData).on('end', onEnd).on('close', onGone).on('error', onGone)
   })
 }
 

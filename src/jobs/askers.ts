@@ -1,12 +1,14 @@
 import { EventEmitter } from 'node:events'
 import type { ServerResponse } from 'node:http'
+import { nextTurn } from '../base/index.ts'
+import { Leaving } from '../upstream/index.ts'
 import type { LiveJob, LiveJobs } from './liveJobs.ts'
 
 export interface AskersEvents {
   /** A client at this address asks for a job that runs, and will not wait. */
   asked: [job: LiveJob, address: string]
   /** Somebody waits for it from now on. */
-  awaited: [job: LiveJob]
+  awaited: [job: LiveJob, address: string]
 }
 
 /** A client that waits until one of its jobs has ended. */
@@ -15,18 +17,25 @@ interface Waiter {
   readonly end: () => void
 }
 
+/** Those who wait for one job. */
+interface Awaited {
+  readonly waiters: Set<Waiter>
+  /** How many of them each client is. */
+  readonly addresses: Map<string, number>
+}
+
 /** Who waits, and for how long. */
 export interface Wait {
   /** The client's true address, on whose account nodes are asked. */
   readonly address: string
   readonly seconds: number
-  /** Of the request that waits: where its client leaves, there is nobody to wait for. */
+  /** Of the request that waits. The wait ends when its client leaves. */
   readonly res: ServerResponse
 }
 
 /** The clients that ask for unfinished jobs, and those that wait for their ends: these are told by the event itself. */
 export class Askers extends EventEmitter<AskersEvents> {
-  readonly #waitersFor = new Map<string, Set<Waiter>>()
+  readonly #awaited = new Map<string, Awaited>()
   /** All that wait, whatever for. */
   readonly #waiters = new Set<Waiter>()
   #isClosed = false
@@ -34,7 +43,7 @@ export class Askers extends EventEmitter<AskersEvents> {
   constructor(live: LiveJobs) {
     super()
     live.on('ended', ({ record }) => {
-      for (const waiter of this.#waitersFor.get(record.id) ?? []) waiter.end()
+      for (const { end } of this.#awaited.get(record.id)?.waiters ?? []) end()
     })
   }
 
@@ -49,33 +58,36 @@ export class Askers extends EventEmitter<AskersEvents> {
   }
 
   isAwaited({ record }: LiveJob): boolean {
-    return this.#waitersFor.has(record.id)
+    return this.#awaited.has(record.id)
   }
 
-  /** Addresses of the clients that wait for a job. */
-  *addressesOf({ record }: LiveJob): Generator<string> {
-    for (const { address } of this.#waitersFor.get(record.id) ?? []) yield address
+  /** Addresses of the clients that wait for a job, each once. */
+  addressesOf({ record }: LiveJob): Iterable<string> {
+    return this.#awaited.get(record.id)?.addresses.keys() ?? []
   }
 
   /**
    * Resolves when the first of these unfinished jobs has ended, the time is over, the client has left, or the gateway begins
-   * to shut down.
+   * to shut down; of many that are told at once, one in each turn of the event loop.
    */
   async firstEnd(jobs: readonly LiveJob[], { address, seconds, res }: Wait): Promise<void> {
     if (this.#isClosed || res.destroyed || jobs.length === 0) return
     const { promise, resolve: end } = Promise.withResolvers<void>()
     const waiter = { address, end }
     const timer = setTimeout(end, seconds * 1000)
-    res.on('close', end)
+    const leaving = new Leaving(res)
+    leaving.signal.addEventListener('abort', () => end())
     this.#add(waiter, jobs)
     try {
-      for (const job of jobs) this.emit('awaited', job)
+      for (const job of jobs) this.emit('awaited', job, address)
       await promise
     } finally {
       clearTimeout(timer)
-      res.off('close', end)
+      leaving.forget()
       this.#remove(waiter, jobs)
     }
+    // Thousands may wait for one job: their answers are made one a turn.
+    await nextTurn()
   }
 
   /** Ends all waits; from now on nobody waits. */
@@ -86,18 +98,25 @@ export class Askers extends EventEmitter<AskersEvents> {
 
   #add(waiter: Waiter, jobs: readonly LiveJob[]): void {
     this.#waiters.add(waiter)
+    const { address } = waiter
     for (const { record } of jobs) {
-      const waiters = this.#waitersFor.get(record.id)
-      if (waiters) waiters.add(waiter)
-      else this.#waitersFor.set(record.id, new Set([waiter]))
+      let awaited = this.#awaited.get(record.id)
+      if (!awaited) this.#awaited.set(record.id, (awaited = { waiters: new Set(), addresses: new Map() }))
+      awaited.waiters.add(waiter)
+      awaited.addresses.set(address, (awaited.addresses.get(address) ?? 0) + 1)
     }
   }
 
   #remove(waiter: Waiter, jobs: readonly LiveJob[]): void {
     this.#waiters.delete(waiter)
+    const { address } = waiter
     for (const { record } of jobs) {
-      const waiters = this.#waitersFor.get(record.id)
-      if (waiters?.delete(waiter) && waiters.size === 0) this.#waitersFor.delete(record.id)
+      const awaited = this.#awaited.get(record.id)
+      if (!awaited?.waiters.delete(waiter)) continue
+      const others = (awaited.addresses.get(address) ?? 1) - 1
+      if (others > 0) awaited.addresses.set(address, others)
+      else awaited.addresses.delete(address)
+      if (awaited.waiters.size === 0) this.#awaited.delete(record.id)
     }
   }
 }

@@ -2,7 +2,7 @@ import type { Request, Response } from 'express'
 import { shortened } from '../dispatch/index.ts'
 import { GatewayFault } from '../faults.ts'
 import { contextOf, listParts, memoryOf, queryOf, replayRefused, sendJson } from '../http/index.ts'
-import type { Reservation } from '../base/index.ts'
+import { type Reservation, Slice } from '../base/index.ts'
 import type { JobDeps } from './deps.ts'
 import { LongBytes, PIECE_BYTES } from '../ledger/index.ts'
 import type { LiveJob } from './liveJobs.ts'
@@ -15,6 +15,9 @@ const FIRST_TURN = 16
 const TURN_BYTES = 1_000_000
 /** Answers that take no more are not counted in the memory budget: a client may ask for its jobs whatever else it does. */
 const UNCOUNTED_BYTES = 64 * 1024
+
+/** What a wait takes for each job, measured. */
+const WAIT_BYTES = 250
 
 const NULL = Buffer.from('null')
 const NO_RESULTS = Buffer.from('[]')
@@ -44,17 +47,21 @@ export function readJobs(deps: JobDeps) {
       return sendJson(res, listParts(await deps.ledger.list(caller, which)))
     }
     if (applied !== undefined) res.setHeader('Preference-Applied', applied)
+    const memory = memoryOf(req).answer
     const running = runningOf(deps, caller, ids)
-    if (seconds > 0) await deps.askers.firstEnd(running, { address, seconds, res })
-    else for (const job of running) deps.askers.asks(job, address)
+    if (seconds > 0) {
+      const held = req.url.length + running.length * WAIT_BYTES
+      refuseWithoutRoom(held, memory)
+      await deps.askers.firstEnd(running, { address, seconds, res })
+      memory.shrink(memory.bytes)
+    } else for (const job of running) deps.askers.asks(job, address)
     if (res.destroyed) return
     const withIntermediate = query.get('intermediate') === 'true'
     const turns = turnsOf(deps, caller, ids, withIntermediate)
-    const memory = memoryOf(req).answer
-    if (new Set(ids).size > FIRST_TURN) return sendJsonTurns(res, counted(turns, memory))
+    if (new Set(ids).size > FIRST_TURN) return sendJsonTurns(res, countedTurns(turns, memory))
     const pieces: JsonPiece[] = []
     for await (const turn of turns) pieces.push(...turn)
-    refuseWithoutRoom(pieces, memory)
+    refuseWithoutRoom(bytesOf(pieces), memory)
     await sendJsonPieces(res, pieces)
   }
 }
@@ -82,7 +89,7 @@ export async function endedJob(
   if (!job || job.state === 'running') return undefined
   const head = `{"id":${JSON.stringify(id)},"status":"${job.state}","result":`
   const pieces = [Buffer.from(head), job.result ?? NULL, CLOSE_OBJECT]
-  refuseWithoutRoom(pieces, memory)
+  refuseWithoutRoom(bytesOf(pieces), memory)
   return pieces
 }
 
@@ -96,6 +103,7 @@ async function* turnsOf(
   ids: readonly string[],
   withIntermediate: boolean,
 ): AsyncGenerator<JsonPiece[]> {
+  const slice = new Slice()
   let isFirst = true
   let mostIds = FIRST_TURN
   let at = 0
@@ -109,27 +117,33 @@ async function* turnsOf(
       isFirst = false
     }
     yield pieces
-    mostIds = nextTurn(mostIds, told)
+    mostIds = idsOfNextTurn(mostIds, told)
+    if (slice.isOver) await slice.next()
   }
   yield isFirst ? [NO_RESULTS] : [CLOSE]
 }
 
 /**
- * Counts what an answer takes in memory until its client has read it: many requests whose answers stay unread add up.
+ * Counts what a request takes in memory while it waits, or its answer until the client has read it: of many requests that adds
+ * up.
  *
  * @throws GatewayFault ERR_MEMORY_BUDGET
  */
-function refuseWithoutRoom(pieces: readonly JsonPiece[], memory: Reservation): void {
-  const refusal = memory.grow(countedBytes(pieces))
+function refuseWithoutRoom(bytes: number, memory: Reservation): void {
+  const refusal = memory.grow(counted(bytes))
   if (refusal) throw replayRefused(refusal)
 }
 
+function counted(bytes: number): number {
+  return bytes > UNCOUNTED_BYTES ? bytes : 0
+}
+
 /** The same turn by turn. Turns after the first are behind bytes that were sent, so they are counted without being refused. */
-async function* counted(turns: AsyncIterable<JsonPiece[]>, memory: Reservation): AsyncGenerator<JsonPiece[]> {
+async function* countedTurns(turns: AsyncIterable<JsonPiece[]>, memory: Reservation): AsyncGenerator<JsonPiece[]> {
   let isFirst = true
   for await (const turn of turns) {
-    if (isFirst) refuseWithoutRoom(turn, memory)
-    else memory.growAnyway(countedBytes(turn))
+    if (isFirst) refuseWithoutRoom(bytesOf(turn), memory)
+    else memory.growAnyway(counted(bytesOf(turn)))
     isFirst = false
     yield turn
     memory.shrink(memory.bytes)
@@ -137,15 +151,14 @@ async function* counted(turns: AsyncIterable<JsonPiece[]>, memory: Reservation):
 }
 
 /** Memory that pieces take while they are sent. Of a long one a part at a time is read; the same bytes may be there many times. */
-function countedBytes(pieces: readonly JsonPiece[]): number {
+function bytesOf(pieces: readonly JsonPiece[]): number {
   let bytes = 0
   let longest = 0
   for (const piece of new Set(pieces)) {
     if (piece instanceof LongBytes) longest = Math.max(longest, Math.min(piece.length, PIECE_BYTES))
     else bytes += piece.length
   }
-  const held = bytes + longest
-  return held > UNCOUNTED_BYTES ? held : 0
+  return bytes + longest
 }
 
 async function tell(
@@ -180,7 +193,7 @@ function withDistinct(ids: readonly string[], start: number, most: number): read
 }
 
 /** How many the next turn may have, by what this one took. */
-function nextTurn(mostIds: number, told: ReadonlyMap<string, Told>): number {
+function idsOfNextTurn(mostIds: number, told: ReadonlyMap<string, Told>): number {
   let bytes = 1
   for (const { result, intermediate } of told.values()) bytes += (result?.length ?? 0) + (intermediate?.length ?? 0)
   return Math.max(1, Math.min(2 * mostIds, Math.floor((mostIds * TURN_BYTES) / bytes)))

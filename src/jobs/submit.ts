@@ -96,8 +96,10 @@ async function answerInTime(deps: JobDeps, req: Request, res: Response, sent: Se
   if (job && !job.end) await deps.askers.firstEnd([job], { address, seconds, res })
   if (res.destroyed) return
   res.setHeader('Preference-Applied', applied)
-  const ended = await endedJob(deps, { caller, id, memory }).catch(() => undefined)
   // The job is taken, whatever hinders its result now: its client gets the id.
+  const ended = await endedJob(deps, { caller, id, memory }).catch((error: unknown) => {
+    if (!(error instanceof GatewayFault)) deps.logger.error('reading an ended job failed', { job: id, error })
+  })
   if (!ended) return writeAnswer(res, answer, nodeName)
   if (nodeName !== undefined) res.setHeader('X-Infernet-Node', nodeName)
   await sendJsonPieces(res, ended)

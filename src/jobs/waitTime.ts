@@ -4,9 +4,10 @@ import { GatewayFault } from '../faults.ts'
 /** Longest time that a request waits for a job, seconds. */
 const LONGEST_WAIT_SECONDS = 60
 
-/** A preference, its value and its parameters (RFC 7240, 2); a comma inside quotes separates nothing. */
-const PREFERENCES = /(?:[^,"]|"(?:[^"\\]|\\.)*")+/g
-const WAIT = /^\s*wait\s*=\s*(?:"(\d{1,10})"|(\d{1,10}))\s*(?:;.*)?$/i
+/** Whoever prefers more than this is not understood, characters: preferences are short. */
+const LONGEST_HEADER = 1000
+const WAIT = /^\s*wait\s*=\s*(?:"(\d+)"|(\d+))\s*(?:;.*)?$/i
+const NAMES_WAIT = /^\s*wait\s*(?:[=;]|$)/i
 
 /** How long a client wants to wait for the end of a job. */
 export interface WaitTime {
@@ -22,12 +23,31 @@ export const NOT_AT_ALL: WaitTime = { seconds: 0 }
 export function preferredWait(req: Request): WaitTime {
   const header = req.headers['prefer']
   if (header === undefined) return NOT_AT_ALL
-  const preferences = (Array.isArray(header) ? header.join() : header).match(PREFERENCES) ?? []
-  const first = preferences.find((preference) => /^\s*wait\s*(?:[=;]|$)/i.test(preference))
+  const text = Array.isArray(header) ? header.join() : header
+  if (text.length > LONGEST_HEADER) return NOT_AT_ALL
+  const first = preferencesIn(text).find((preference) => NAMES_WAIT.test(preference))
   const match = first === undefined ? null : WAIT.exec(first)
   if (!match) return NOT_AT_ALL
   const seconds = Math.min(Number(match[1] ?? match[2]), LONGEST_WAIT_SECONDS)
   return seconds === 0 ? NOT_AT_ALL : { seconds, applied: `wait=${seconds}` }
+}
+
+/** Preferences with their values and parameters (RFC 7240, 2). A comma within quotes separates nothing. */
+function preferencesIn(text: string): string[] {
+  const preferences: string[] = []
+  let start = 0
+  let isQuoted = false
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at]
+    if (isQuoted && character === '\\') at++
+    else if (character === '"') isQuoted = !isQuoted
+    else if (character === ',' && !isQuoted) {
+      preferences.push(text.slice(start, at))
+      start = at + 1
+    }
+  }
+  preferences.push(text.slice(start))
+  return preferences
 }
 
 /**
@@ -38,7 +58,7 @@ export function preferredWait(req: Request): WaitTime {
 export function waitTimeOf(req: Request, query: URLSearchParams): WaitTime {
   const text = query.get('wait')
   if (text === null) return preferredWait(req)
-  if (!/^\d{1,10}(\.\d{1,10})?$/.test(text)) {
+  if (!/^\d+(\.\d+)?$/.test(text)) {
     throw new GatewayFault(
       'ERR_BAD_REQUEST',
       `wait must be a number of seconds ≥ 0, at most ${LONGEST_WAIT_SECONDS} count`,

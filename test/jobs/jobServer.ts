@@ -39,6 +39,8 @@ export interface JobServer {
   readonly fleet: Fleet
   readonly ledger: Ledger
   readonly live: LiveJobs
+  readonly askers: Askers
+  readonly memory: MemoryBudget
 }
 
 /** Serves the job calls; nobody follows the jobs. */
@@ -55,6 +57,7 @@ export async function startJobServer(
   const transport = new Transport({ connectTimeoutSeconds: 1, answerTimeoutSeconds: 10, idleTimeoutSeconds: 10 })
   const dispatcher = new Dispatcher(fleet, selector)
   const live = new LiveJobs(ledger, dispatcher, 0)
+  const askers = new Askers(live)
   const upstream = new Upstream(dispatcher, transport)
   const forwarder = new Forwarder(upstream)
   const deps: JobDeps = {
@@ -66,7 +69,7 @@ export async function startJobServer(
       forwarder,
       ledger,
       live,
-      askers: new Askers(live),
+      askers,
       via: TEST_IDENTITY.via,
     },
     idempotency: new Idempotency(ledger),
@@ -91,5 +94,5 @@ export async function startJobServer(
     await transport.close()
     await ledger.close()
   })
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, fleet, ledger, live }
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, fleet, ledger, live, askers, memory }
 }

@@ -12,9 +12,13 @@ import { gapAt, nextAge, SHORTEST_GAP_SECONDS } from './pace.ts'
 const MAX_ADDRESSES = 8
 /** Clients whose budget at the node is remembered. */
 const MAX_ACCOUNTS = 1000
-/** Jobs that are due so soon go along, for no look of their own could follow in time, seconds. */
+/** Predictions may be wrong: the wait for the best moment is at most so many times as long as the shortest one. */
+const LONGEST_WAIT_RATIO = 3
+/** Calls that are left to the client itself. */
+const RESERVE_CALLS = 1
+/** Jobs that are due within this time join the current look, because a look of their own could not come sooner, seconds. */
 const GOES_ALONG_SECONDS = SHORTEST_GAP_SECONDS / 2
-/** One job in so many is looked at as often as it may be: when jobs end shows best where nobody presumes to know it. */
+/** One question in so many ignores predictions and looks as often as allowed, so that predictions stay correct. */
 const EXPLORE_ONE_IN = 16
 
 export interface AskedLooksOptions {
@@ -74,16 +78,25 @@ export class AskedLooks {
     this.#hooks = hooks
   }
 
-  /** A client at this address asks for a job. */
+  /** A client at this address asks for a job, and will not wait. */
   ask(job: LiveJob, address: string): void {
     const question = this.#questionOf(job)
     if (question.addresses.size < MAX_ADDRESSES) question.addresses.add(address)
-    this.#lookBy(this.#dueAtOf(job, question))
+    this.#lookFor(job, question, address)
   }
 
-  /** Clients wait for a job, at this node or since it was at another one. */
-  await(job: LiveJob): void {
+  /** A client at this address waits for a job. */
+  await(job: LiveJob, address: string): void {
+    this.#lookFor(job, this.#questionOf(job), address)
+  }
+
+  /** A job has come to this node for which clients wait already. */
+  awaited(job: LiveJob): void {
     this.#lookBy(this.#dueAtOf(job, this.#questionOf(job)))
+  }
+
+  #lookFor(job: LiveJob, question: Question, address: string): void {
+    this.#lookBy(Math.max(this.#dueAtOf(job, question), this.#accountOf(address).budget.nextCallAt))
   }
 
   /** Jobs that could not be asked for can be, perhaps. */
@@ -120,10 +133,11 @@ export class AskedLooks {
     if (!isAsked && !this.#options.askers.isAwaited(job)) return Infinity
     const soonest = nextAge(lookedAge)
     if (question.lookedAt !== lookedAt) {
-      question.bestAge = question.explores ? soonest : this.#endTimes.bestAge(question.kind, lookedAge)
+      const best = question.explores ? soonest : this.#endTimes.bestAge(question.kind, lookedAge)
+      question.bestAge = Math.min(best, lookedAge + LONGEST_WAIT_RATIO * (soonest - lookedAge))
       question.lookedAt = lookedAt
     }
-    // Whoever asks wants to know now; where the job is about to end, a little later tells more.
+    // Whoever asks wants an answer now; a short delay is worth it where the job is about to end.
     const isTooLate = isAsked && question.bestAge > soonest + gapAt(soonest)
     return job.runStartedAt + (isTooLate ? soonest : question.bestAge)
   }
@@ -164,34 +178,36 @@ export class AskedLooks {
       due.push(job)
       youngest = Math.min(youngest, now - job.runStartedAt)
     }
-    const [jobs] = splitIntoCalls(this.#node, due, 1)
-    if (!jobs) return -Infinity
+    if (due.length === 0) return -Infinity
     const soonest = this.#lastLookAt + gapAt(youngest)
     if (soonest > now) return soonest
-    const { account, freeAt } = this.#accountFor(jobs, now)
+    const { account, first, freeAt } = this.#accountFor(due, now)
     if (!account) return freeAt
+    // The job of whoever pays comes first, for not all may fit into the call.
+    const [jobs] = splitIntoCalls(this.#node, [first!, ...due.filter((job) => job !== first)], 1)
+    if (!jobs) return -Infinity
     this.#lastLookAt = now
     for (const job of jobs) this.#askedFor(job)
     if (!(await this.#hooks.ask(jobs, account))) this.#leaveAlone()
     return this.#lastLookAt + SHORTEST_GAP_SECONDS
   }
 
-  /** On whose account these jobs can be asked for now; else from when on. */
-  #accountFor(jobs: readonly LiveJob[], now: number): { account?: Account; freeAt: number } {
+  /** On whose account the jobs can be asked for now, and for which of them it is; else from when on they can be. */
+  #accountFor(jobs: readonly LiveJob[], now: number): { account?: Account; first?: LiveJob; freeAt: number } {
     let freeAt = Infinity
     for (const job of jobs) {
       const asked = this.#questions.get(job)!.addresses
       for (const address of asked.size > 0 ? asked : this.#options.askers.addressesOf(job)) {
         const account = this.#accountOf(address)
         const at = account.budget.nextCallAt
-        if (at <= now) return { account, freeAt: now }
+        if (at <= now) return { account, first: job, freeAt: now }
         freeAt = Math.min(freeAt, at)
       }
     }
     return { freeAt }
   }
 
-  /** What was asked is about to be answered; who waits goes on waiting. */
+  /** The question is about to be answered, except for those who wait. */
   #askedFor(job: LiveJob): void {
     const question = this.#questions.get(job)!
     question.addresses.clear()
@@ -210,7 +226,7 @@ export class AskedLooks {
   }
 
   #accountOf(address: string): Account {
-    const account = this.#accounts.get(address) ?? { address, budget: new CallBudget(), isOwn: false }
+    const account = this.#accounts.get(address) ?? { address, budget: new CallBudget(RESERVE_CALLS), isOwn: false }
     this.#accounts.delete(address)
     this.#accounts.set(address, account)
     if (this.#accounts.size > MAX_ACCOUNTS) this.#accounts.delete(this.#accounts.keys().next().value as string)

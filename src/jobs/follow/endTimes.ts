@@ -51,7 +51,7 @@ export class EndTimes {
   }
 }
 
-/** Until jobs that end at these ages are seen to, where the first look is at `firstAge` and others follow as soon as they may. */
+/** Mean delay until an end is seen, for jobs that end at these ages: the first look is at `firstAge`, others follow as soon as allowed. */
 function meanDelay(ends: readonly number[], firstAge: number): number {
   let sum = 0
   for (const end of ends) {

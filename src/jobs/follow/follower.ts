@@ -42,8 +42,8 @@ export class Follower {
   constructor(options: FollowerOptions) {
     this.#options = options
     options.live.on('follow', (job) => this.#followerOf(job.node).add(job))
-    options.askers.on('asked', (job, address) => this.#followers.get(job.node)?.want(job, address))
-    options.askers.on('awaited', (job) => this.#followers.get(job.node)?.want(job))
+    options.askers.on('asked', (job, address) => this.#want(job, address, false))
+    options.askers.on('awaited', (job, address) => this.#want(job, address, true))
     options.live.on('unfollow', (job) => this.#remove(job))
     options.fleet.on('node:removed', (node) => this.#forgetIdle(node))
   }
@@ -72,6 +72,10 @@ export class Follower {
       this.#followers.set(node, follower)
     }
     return follower
+  }
+
+  #want(job: LiveJob, address: string, waits: boolean): void {
+    this.#followers.get(job.node)?.want(job, address, { waits })
   }
 
   #remove(job: LiveJob): void {

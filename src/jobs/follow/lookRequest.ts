@@ -6,6 +6,9 @@ import type { LiveJob } from '../liveJobs.ts'
 const IDS_PER_CALL = 200
 const MAX_URL_LENGTH = 8000
 
+/** What came of asking: others may be asked for, this answer could not be read, or nobody is to be asked for more. */
+export type LookOutcome = 'goOn' | 'unreadable' | 'stop'
+
 /** How a node is asked for jobs. */
 export interface LookOptions {
   readonly via: string

@@ -10,8 +10,8 @@ import type { NodeFollowerOptions } from './nodeFollowerOptions.ts'
 import type { Account } from './account.ts'
 import { AskedLooks } from './askedLooks.ts'
 import { EndTimes } from './endTimes.ts'
-import { lookRequest, splitIntoCalls } from './lookRequest.ts'
-import { readNodeJobs, type NodeJob } from './readAnswer.ts'
+import { lookRequest, type LookOutcome, splitIntoCalls } from './lookRequest.ts'
+import { readNodeJobs, runningJob } from './readAnswer.ts'
 
 /** A node that says nothing for this long is not there; results may be long and lines slow, so the whole may take longer. */
 const SILENCE_SECONDS = 5
@@ -38,8 +38,10 @@ export class NodeFollower {
   readonly #options: NodeFollowerOptions
   readonly #jobs = new Map<LiveJob, { lookedAt: number; looks: number }>()
   readonly #account: Account
-  /** Jobs that are being asked for: whatever the answer, it comes once. */
-  readonly #inCalls = new Set<LiveJob>()
+  /** Jobs that are being asked for, and since when: whatever the answer, it comes once. */
+  readonly #inCalls = new Map<LiveJob, number>()
+  /** Jobs that a client had asked for when it was their turn: the next turn is theirs before any client's. */
+  readonly #skipped = new Set<LiveJob>()
   #timer: NodeJS.Timeout | undefined
   #dueAt = Infinity
   #lastLookAt = -Infinity
@@ -67,19 +69,19 @@ export class NodeFollower {
       isFollowed: (job) => !this.#isStopped && this.#jobs.has(job),
       onHead: (status, headers, account) => this.#heard({ status, headers }, account),
       tell: (job, answer, account) => this.#tell([job], answer, account),
-      onRunning: (job, account) => this.#sight([{ job, told: running(job) }], account),
+      onRunning: (job, account) => this.#sight([{ job, told: runningJob(job.record.nodeJobId) }], account),
       onUnknown: (job, account) => this.#sight([{ job, told: undefined }], account),
       onEnded: (job, state, received) => {
-        this.#compare([{ job, told: { ...running(job), status: state } }])
+        this.#compare([{ job, told: { ...runningJob(job.record.nodeJobId), status: state } }])
         this.#unknown.delete(job)
         return onReceived(job, state, received, this.#sinceLook(job))
       },
       onTooLarge,
       onNoAccount: (job) => onNoAccount([job]),
-      onFailure: (_job, result, account) => this.#failed(result, account) === 'told',
+      onFailure: (_job, result, account) => this.#failed(result, account) === 'goOn',
     })
     this.#asked = new AskedLooks(node, this.#endTimes, options, {
-      lookedAt: (job) => (this.#lone.has(job) || this.#inCalls.has(job) ? undefined : this.#jobs.get(job)?.lookedAt),
+      lookedAt: (job) => (this.#isTaken(job) ? undefined : this.#jobs.get(job)?.lookedAt),
       ask: (jobs, account) => this.#ask(jobs, account),
     })
   }
@@ -94,21 +96,27 @@ export class NodeFollower {
     this.#jobs.set(job, { lookedAt: now, looks: 0 })
     // A short job may well end within the first half of a period.
     this.#lookBy(Math.max(this.#lastLookAt + periodSeconds, now + periodSeconds / 2))
-    if (this.#options.askers.isAwaited(job)) this.want(job)
+    if (this.#options.askers.isAwaited(job)) this.#asked.awaited(job)
   }
 
   remove(job: LiveJob): void {
     this.#jobs.delete(job)
     this.#unknown.delete(job)
+    this.#skipped.delete(job)
     this.#lone.remove(job)
     this.#asked.remove(job)
   }
 
-  /** Clients want to know of a job: one at this address that will not wait, or such as wait. */
-  want(job: LiveJob, address?: string): void {
+  /** A client asks for a job, and waits for its end or not. */
+  want(job: LiveJob, address: string, { waits }: { waits: boolean }): void {
     if (!this.#jobs.has(job)) return
-    if (address === undefined) this.#asked.await(job)
+    if (waits) this.#asked.await(job, address)
     else this.#asked.ask(job, address)
+  }
+
+  /** Whether it is not for clients to bring a look at the job forward at present. */
+  #isTaken(job: LiveJob): boolean {
+    return this.#lone.has(job) || this.#inCalls.has(job) || this.#unknown.has(job) || this.#skipped.has(job)
   }
 
   /** Brings the next look forward, as far as the pace allows. */
@@ -145,6 +153,7 @@ export class NodeFollower {
       onNoAccount(this.#unread())
     }
     this.#isLooking = false
+    this.#asked.resume()
     this.#dueAt = Infinity
     if (this.#jobs.size > 0) this.#lookBy(this.#lastLookAt + periodSeconds)
   }
@@ -192,10 +201,18 @@ export class NodeFollower {
 
   /** Asks for these jobs, but for those that are being asked for. False where no others should be. */
   async #ask(wanted: readonly LiveJob[], account: Account): Promise<boolean> {
-    const jobs = wanted.filter((job) => this.#jobs.has(job) && !this.#inCalls.has(job))
+    const startedAt = this.#options.fleet.now()
+    const jobs: LiveJob[] = []
+    for (const job of wanted) {
+      if (!this.#jobs.has(job)) continue
+      const isFree = !this.#inCalls.has(job)
+      if (account.isOwn) this.#skipped[isFree ? 'delete' : 'add'](job)
+      if (!isFree) continue
+      this.#inCalls.set(job, startedAt)
+      jobs.push(job)
+    }
     if (jobs.length === 0) return true
-    for (const job of jobs) this.#inCalls.add(job)
-    let outcome: 'told' | 'unreadable' | 'failed'
+    let outcome: LookOutcome
     try {
       outcome = await this.#askOnce(jobs, account)
     } finally {
@@ -203,19 +220,19 @@ export class NodeFollower {
       this.#asked.resume()
     }
     // What cannot be read the regular looks sort out.
-    return outcome === 'unreadable' ? account.isOwn && this.#divide(jobs) : outcome === 'told'
+    return outcome === 'unreadable' ? account.isOwn && this.#divide(jobs) : outcome === 'goOn'
   }
 
-  async #askOnce(jobs: readonly LiveJob[], account: Account): Promise<'told' | 'unreadable' | 'failed'> {
-    if (jobs.length === 1) return (await this.#lone.ask(jobs[0]!, account)) ? 'told' : 'failed'
+  async #askOnce(jobs: readonly LiveJob[], account: Account): Promise<LookOutcome> {
+    if (jobs.length === 1) return (await this.#lone.ask(jobs[0]!, account)) ? 'goOn' : 'stop'
     const memory = this.#options.memory.openOwn('jobs')
     try {
       const result = await this.#call(jobs, memory, account)
-      if (this.#isStopped) return 'failed'
+      if (this.#isStopped) return 'stop'
       if (result.kind === 'fault' && result.fault.code === 'ERR_NODE_BROKE') return 'unreadable'
       if (result.kind === 'answer') this.#heard(result.answer, account)
       if (result.kind !== 'answer' || result.answer.status !== 200) return this.#failed(result, account)
-      return (await this.#tell(jobs, result.answer, account)) ? 'told' : 'unreadable'
+      return (await this.#tell(jobs, result.answer, account)) ? 'goOn' : 'unreadable'
     } finally {
       memory.release()
     }
@@ -228,12 +245,12 @@ export class NodeFollower {
   }
 
   /** No answer, or one that is no list of jobs. */
-  #failed(result: CollectResult, account: Account): 'told' | 'failed' {
+  #failed(result: CollectResult, account: Account): 'goOn' | 'stop' {
     const { fleet, onSilence, onNoAccount } = this.#options
-    if (this.#isStopped) return 'failed'
+    if (this.#isStopped) return 'stop'
     if (result.kind === 'answer') {
       // A client that asked too often keeps nobody else from asking.
-      if (result.answer.status === 429) return account.isOwn ? 'failed' : 'told'
+      if (result.answer.status === 429) return account.isOwn ? 'stop' : 'goOn'
       onNoAccount(this.#unread())
     } else if (result.fault.fault.source === 'upstream') {
       fleet.failed(this.node, result.fault.message, { refused: result.refused, lost: true })
@@ -241,7 +258,7 @@ export class NodeFollower {
       onSilence(this.node, this.#unread())
     }
     // The gateway's own fault, such as no room for the answer: the next look asks again.
-    return 'failed'
+    return 'stop'
   }
 
   /** After an answer that could not be read, or not to its end: one result must not hide the others. */
@@ -307,7 +324,8 @@ export class NodeFollower {
     const isUnknown = told === undefined && !isSeenElsewhere(job)
     if (isUnknown && this.#isAskingAgain) return
     const since = this.#sinceLook(job)
-    seen.lookedAt = this.#options.fleet.now()
+    // The node may have said it as early as that.
+    seen.lookedAt = this.#inCalls.get(job) ?? this.#options.fleet.now()
     seen.looks++
     const { answersInTurn } = this.node
     if (isUnknown && !answersInTurn && this.#turns.doubts(job)) return
@@ -328,9 +346,4 @@ export class NodeFollower {
     const now = this.#options.fleet.now()
     return now - (this.#jobs.get(job)?.lookedAt ?? now)
   }
-}
-
-/** What a node tells of a running job whose intermediate results are too long to be told. */
-function running({ record }: LiveJob): NodeJob {
-  return { id: record.nodeJobId, status: 'running', result: undefined, intermediate: undefined }
 }

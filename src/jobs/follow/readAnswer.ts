@@ -17,6 +17,11 @@ export interface NodeJob {
   readonly intermediate: Buffer | undefined
 }
 
+/** A running job whose intermediate results are too long to be told. */
+export function runningJob(id: string): NodeJob {
+  return { id, status: 'running', result: undefined, intermediate: undefined }
+}
+
 /** Longest id or state that is decoded, bytes as written. */
 const LONGEST_TEXT = 2000
 /** Results come from containers and may be deeper and longer than anything a client may send. */

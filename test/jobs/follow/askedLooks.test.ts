@@ -1,7 +1,8 @@
 /** Looks that clients bring forward. The regular ones are a minute apart here, so what is heard of, was asked for. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import type { ServerResponse } from 'node:http'
+import { IncomingMessage, ServerResponse } from 'node:http'
+import { Socket } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseAddress } from '../../../src/fleet/address.ts'
@@ -101,7 +102,7 @@ test('no client is made to exceed its limit at a node, and each has one of its o
 test('who waits is told by the end itself, and asks the node meanwhile', async (t) => {
   const site = await setUp(t)
   const job = await site.job(0.2)
-  const res = { destroyed: false, on: () => undefined, off: () => undefined } as unknown as ServerResponse
+  const res = new ServerResponse(new IncomingMessage(new Socket()))
   await site.askers.firstEnd([job], { address: ALICE, seconds: 60, res })
   assert.equal(job.end?.state, 'success')
   assert.equal(site.askers.waiting, 0)
