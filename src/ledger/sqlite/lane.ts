@@ -1,6 +1,8 @@
 import type { Call } from './wire.ts'
 
 const MAX_GROUP_OPS = 500
+/** Longest rest between two groups, ms. */
+const LONGEST_REST_MS = 5
 /** A single larger operation is a group by itself. */
 const MAX_GROUP_BYTES = 8 * 1024 * 1024
 
@@ -20,24 +22,37 @@ export interface QueuedCall extends Required<CallOptions> {
   readonly reject: (error: Error) => void
 }
 
+export interface LaneOptions {
+  readonly send: SendCalls
+  /**
+   * A group leaves no sooner after the last one than so many times as long as that one took. Many small commits write several
+   * times as much as a few large ones; with rests they become larger before they take all of the thread's time. Where calls are
+   * few, none waits.
+   */
+  readonly restRatio: number
+}
+
 /** Sends calls to the thread; `bytes` is what is in their arguments. */
 type SendCalls = (calls: Call[], bytes: number) => void
 
 /**
  * Calls on their way to the thread, in the order in which they were made. A group of them leaves at once when none is under
- * way; what comes meanwhile goes together as the next one.
+ * way or has just been; what comes meanwhile goes together as the next one.
  */
 export class CallLane {
-  readonly #sendCalls: SendCalls
+  readonly #options: LaneOptions
   #queue: QueuedCall[] = []
   #underWay: QueuedCall[] = []
   #bytes = 0
   #timer: NodeJS.Timeout | undefined
   /** When the next group goes; on the clock of `performance.now`. */
   #dueAt = Infinity
+  /** On the same clock. */
+  #sentAt = 0
+  #restsUntil = 0
 
-  constructor(sendCalls: SendCalls) {
-    this.#sendCalls = sendCalls
+  constructor(options: LaneOptions) {
+    this.#options = options
   }
 
   /** Bytes in the arguments of calls that are not answered. */
@@ -60,6 +75,8 @@ export class CallLane {
     const group = this.#underWay
     this.#underWay = []
     for (const { bytes } of group) this.#bytes -= bytes
+    const now = performance.now()
+    this.#restsUntil = now + Math.min(this.#options.restRatio * (now - this.#sentAt), LONGEST_REST_MS)
     const [next] = this.#queue
     if (next) this.#schedule(this.#queue.some((call) => call.patienceMs === 0) ? 0 : next.patienceMs)
     return group
@@ -76,11 +93,12 @@ export class CallLane {
 
   #schedule(patienceMs: number): void {
     if (this.#underWay.length > 0) return
-    const dueAt = performance.now() + patienceMs
+    const now = performance.now()
+    const dueAt = Math.max(now + patienceMs, this.#restsUntil)
     if (dueAt >= this.#dueAt) return
     this.#dueAt = dueAt
     clearTimeout(this.#timer)
-    if (patienceMs > 0) this.#timer = setTimeout(this.#send, patienceMs)
+    if (dueAt > now) this.#timer = setTimeout(this.#send, dueAt - now)
     // At the end of this turn, so that everything which it asks for shares the group.
     else setImmediate(this.#send)
   }
@@ -92,7 +110,8 @@ export class CallLane {
     this.#underWay = group
     const calls = group.map(({ call }) => call)
     const bytes = group.reduce((sum, call) => sum + call.bytes, 0)
-    this.#sendCalls(calls, bytes)
+    this.#sentAt = performance.now()
+    this.#options.send(calls, bytes)
   }
 
   #takeGroup(): QueuedCall[] {

@@ -21,6 +21,8 @@ import {
   unpackApart,
 } from './wire.ts'
 
+/** Writes take a third of the thread's time at most, until groups of them take long. */
+const WRITES_REST_RATIO = 2
 /** More than this waiting means that the disk does not keep up; new jobs are then refused. */
 const MAX_QUEUED_BYTES = 256 * 1024 * 1024
 
@@ -55,8 +57,11 @@ export class SqliteThread {
     this.#worker = worker
     this.#hooks = hooks
     this.#lanes = {
-      writes: new CallLane((calls, bytes) => this.#send('writes', calls, bytes)),
-      reads: new CallLane((calls, bytes) => this.#send('reads', calls, bytes)),
+      writes: new CallLane({
+        send: (calls, bytes) => this.#send('writes', calls, bytes),
+        restRatio: WRITES_REST_RATIO,
+      }),
+      reads: new CallLane({ send: (calls, bytes) => this.#send('reads', calls, bytes), restRatio: 0 }),
     }
     worker.on('message', (message: Packed<FromWorker>) => this.#receive(unpackApart(message)))
     worker.on('error', (error: Error) => this.#fail(error))
