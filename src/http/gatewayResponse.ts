@@ -21,7 +21,7 @@ export class GatewayResponse<Request extends IncomingMessage = IncomingMessage> 
   }
 
   /**
-   * Node calls it too, for a head that nobody writes.
+   * Node calls it, too, where a response ends without it.
    *
    * @param given headers by name; neither a reason phrase nor a list
    */

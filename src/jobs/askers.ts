@@ -36,7 +36,7 @@ export interface Wait {
 /** The clients that ask for unfinished jobs, and those that wait for their ends: these are told by the event itself. */
 export class Askers extends EventEmitter<AskersEvents> {
   readonly #awaited = new Map<string, Awaited>()
-  /** All that wait, whatever for. */
+  /** All clients that wait, for any job. */
   readonly #waiters = new Set<Waiter>()
   #isClosed = false
 
@@ -90,7 +90,7 @@ export class Askers extends EventEmitter<AskersEvents> {
     await nextTurn()
   }
 
-  /** Ends all waits; from now on nobody waits. */
+  /** Ends all waits, and every later one at once. */
   close(): void {
     this.#isClosed = true
     for (const { end } of this.#waiters) end()

@@ -4,7 +4,7 @@ import { GatewayFault } from '../faults.ts'
 /** Longest time that a request waits for a job, seconds. */
 const LONGEST_WAIT_SECONDS = 60
 
-/** Whoever prefers more than this is not understood, characters: preferences are short. */
+/** A longer header is ignored, characters: preferences are short. */
 const LONGEST_HEADER = 1000
 const WAIT = /^\s*wait\s*=\s*(?:"(\d+)"|(\d+))\s*(?:;.*)?$/i
 const NAMES_WAIT = /^\s*wait\s*(?:[=;]|$)/i
@@ -61,7 +61,7 @@ export function waitTimeOf(req: Request, query: URLSearchParams): WaitTime {
   if (!/^\d+(\.\d+)?$/.test(text)) {
     throw new GatewayFault(
       'ERR_BAD_REQUEST',
-      `wait must be a number of seconds ≥ 0, at most ${LONGEST_WAIT_SECONDS} count`,
+      `wait must be a number of seconds ≥ 0; more than ${LONGEST_WAIT_SECONDS} counts as ${LONGEST_WAIT_SECONDS}`,
       {
         params: { wait: text.slice(0, 100) },
       },

@@ -12,20 +12,20 @@ import { gapAt, nextAge, SHORTEST_GAP_SECONDS } from './pace.ts'
 const MAX_ADDRESSES = 8
 /** Clients whose budget at the node is remembered. */
 const MAX_ACCOUNTS = 1000
-/** Predictions may be wrong: the wait for the best moment is at most so many times as long as the shortest one. */
+/** Predictions may be wrong: a look is put off for at most this many times the shortest gap. */
 const LONGEST_WAIT_RATIO = 3
 /** Calls that are left to the client itself. */
 const RESERVE_CALLS = 1
 /** Jobs that are due within this time join the current look, because a look of their own could not come sooner, seconds. */
 const GOES_ALONG_SECONDS = SHORTEST_GAP_SECONDS / 2
-/** One question in so many ignores predictions and looks as often as allowed, so that predictions stay correct. */
+/** One question in 16 ignores predictions and looks as often as allowed, which keeps the predictions correct. */
 const EXPLORE_ONE_IN = 16
 
 export interface AskedLooksOptions {
   readonly fleet: Fleet
   readonly askers: Askers
   readonly logger: Logger
-  /** Seconds between two looks that nobody asks for. */
+  /** Seconds between two regular looks. */
   readonly periodSeconds: number
 }
 
@@ -37,7 +37,7 @@ export interface AskedLooksHooks {
   readonly ask: (jobs: readonly LiveJob[], account: Account) => Promise<boolean>
 }
 
-/** That clients want to know of a job. */
+/** What is known of a job that clients ask about. */
 interface Question {
   readonly kind: string
   readonly explores: boolean
@@ -99,7 +99,7 @@ export class AskedLooks {
     this.#lookBy(Math.max(this.#dueAtOf(job, question), this.#accountOf(address).budget.nextCallAt))
   }
 
-  /** Jobs that could not be asked for can be, perhaps. */
+  /** Plans the next look anew: jobs that could not be asked for may be free again. */
   resume(): void {
     this.#lookBy(this.#nextDueAt())
   }
@@ -124,7 +124,7 @@ export class AskedLooks {
     return question
   }
 
-  /** When the job is to be looked at for its own sake; Infinity where nobody asks for it any more, or it is not to be. */
+  /** When the job should be looked at next, monotonic seconds; Infinity if nobody asks for it, or it cannot be asked for now. */
   #dueAtOf(job: LiveJob, question: Question): number {
     const lookedAt = this.#hooks.lookedAt(job)
     if (lookedAt === undefined || job.end || job.isMoving) return Infinity

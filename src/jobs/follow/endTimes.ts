@@ -9,7 +9,7 @@ const MAX_ENDS = 8
 const LEAST_ENDS = 4
 /** An end is known well enough where this share of the job's age, at most, had passed since the look before. */
 const SHARPNESS = 1 / 3
-/** A job that ends when others did is seen a little later than they were. */
+/** A look is planned a little after the age at which others ended, so that it does not just miss the end. */
 const MARGIN = 1 + 1 / 32
 /** What a look costs, as a delay that it must save, seconds. */
 const LOOK_COST_SECONDS = 0.002
