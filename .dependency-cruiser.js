@@ -5,7 +5,7 @@
 const base = ['base', 'json', 'ids', 'faults']
 const beneathDispatch = ['http', 'fleet', ...base]
 const beneathUpstream = ['dispatch', ...beneathDispatch]
-const beneathFeatures = ['upstream', 'ledger', ...beneathUpstream]
+const beneathFeatures = ['upstream', 'ledger', 'replicas', ...beneathUpstream]
 const beneathApp = ['jobs', 'openai', 'lookup', ...beneathFeatures]
 const beneathMain = ['app', 'config', 'observability', 'openapi', 'dashboard', ...beneathApp]
 
@@ -23,7 +23,8 @@ const LAYERS = {
   lookup: beneathFeatures,
   upstream: beneathUpstream,
   dispatch: beneathDispatch,
-  ledger: ['base', 'faults'],
+  ledger: ['replicas', 'base', 'faults'],
+  replicas: ['http', 'base', 'faults'],
   http: base,
   fleet: base,
   json: ['base'],
@@ -35,7 +36,7 @@ const LAYERS = {
 
 const FEATURES = ['jobs', 'openai', 'lookup']
 /** Folders that features import by their `index.ts` alone. */
-const WITH_INDEX = ['upstream', 'dispatch', 'ledger', 'fleet', 'http', 'base', 'json']
+const WITH_INDEX = ['upstream', 'dispatch', 'ledger', 'replicas', 'fleet', 'http', 'base', 'json']
 
 /**
  * The modules of some layers.

@@ -9,5 +9,7 @@ export {
   PIECE_BYTES,
   type ReceivedResult,
   type ResultPart,
+  type SharedLedger,
+  type UnfinishedJob,
 } from './ledger.ts'
 export { LongBytes } from './longBytes.ts'

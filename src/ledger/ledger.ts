@@ -1,4 +1,5 @@
 import { GatewayFault } from '../faults.ts'
+import type { Coordination } from '../replicas/index.ts'
 import type { LongBytes } from './longBytes.ts'
 
 export type JobState = 'running' | 'success' | 'failed'
@@ -40,6 +41,8 @@ export interface JobRecord extends JobRun {
 export interface NewJob {
   readonly record: JobRecord
   readonly request?: Buffer | undefined
+  /** The bytes that were taken for it (`SharedRoom`), which the end of the job gives back; 0 where nothing is said. */
+  readonly room?: number
 }
 
 export interface UnfinishedJob {
@@ -124,6 +127,8 @@ export type JobFilter = 'pending' | 'finished' | 'all'
  * the time to live does not exist, pruned or not. Bytes that are handed in must not change until the promise settles.
  */
 export interface Ledger {
+  /** The same ledger where several gateways share it; `undefined` where it is this one's alone. */
+  readonly shared: SharedLedger | undefined
   /** Every job without a final state, in no particular order. */
   unfinished(): Promise<UnfinishedJob[]>
   /**
@@ -163,6 +168,27 @@ export interface Ledger {
   probe(): Promise<boolean>
   /** Writes what is outstanding and lets go of the store; all calls reject from then on. */
   close(): Promise<void>
+}
+
+/**
+ * A ledger that several gateways (replicas) share. An unfinished job belongs to the replica that took or claimed it: `startRun`,
+ * `markLeft`, `finish`, `note` and `request` do nothing for another's job, and answer false or nothing; `membership` tells of it
+ * as `disowned`. `unfinished` is this replica's own jobs. What `find`, `list` and `read` tell is what the store has: a change
+ * that is held is not told to anybody.
+ */
+export interface SharedLedger extends Ledger {
+  readonly coordination: Coordination
+  /**
+   * Makes unfinished jobs of another replica, or of our former self, ours; returns those that were won. Atomic: of two who
+   * claim one job, one wins it.
+   */
+  claim(from: string, ids: readonly string[]): Promise<ReadonlySet<string>>
+  /** Unfinished jobs in the name of a replica. */
+  ownedBy(replica: string): Promise<UnfinishedJob[]>
+  /** The replica in whose name an unfinished job is. */
+  ownerOf(id: string): Promise<string | undefined>
+  /** Notes intermediate results of a running job, for the others to tell. Best effort: what cannot be written is dropped. */
+  note(id: string, intermediate: Buffer): Promise<void>
 }
 
 export interface ReadOptions {

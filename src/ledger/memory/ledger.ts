@@ -46,6 +46,7 @@ interface KeptEnd {
 
 /** Keeps jobs in this process alone: they are gone when it ends. */
 export class MemoryLedger implements Ledger {
+  readonly shared = undefined
   readonly #limits: LedgerLimits
   readonly #jobs = new Map<string, Entry>()
   readonly #idsOf = new Map<string, Set<string>>()

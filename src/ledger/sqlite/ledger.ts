@@ -54,6 +54,7 @@ export interface SqliteLedgerOptions extends LedgerLimits {
 
 /** Keeps jobs in one SQLite file, which belongs to this process alone. */
 export class SqliteLedger implements Ledger {
+  readonly shared = undefined
   readonly #path: string
   readonly #logger: Logger
   readonly #pending: PendingWrites

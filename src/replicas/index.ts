@@ -1,0 +1,18 @@
+/* What the rest knows of gateways that share a ledger. */
+export type {
+  BudgetGrant,
+  BudgetQuestion,
+  Coordination,
+  JobOwner,
+  KeyTurn,
+  Membership,
+  MembershipEvents,
+  NoRoom,
+  ReplicaState,
+  Room,
+  RoomLimits,
+  SharedBudgets,
+  SharedKeys,
+  SharedRoom,
+  SharedValues,
+} from './coordination.ts'
