@@ -27,6 +27,16 @@ export async function openTicketKeys(keyFile: string): Promise<TicketKeys> {
   return keysFrom(another)
 }
 
+/**
+ * The key pair in a file that its operator has put there, the same for several gateways. Throws an Error that names the file where
+ * it is missing, cannot be read or holds no usable key; the file is left as it is.
+ */
+export async function readTicketKeys(keyFile: string): Promise<TicketKeys> {
+  const pem = await readIfThere(keyFile)
+  if (pem === undefined) throw new Error(`The ticket key file ${keyFile} does not exist`)
+  return keysFrom(parseKey(pem, keyFile, 'Put an RSA key in PEM there'))
+}
+
 /** A key pair that lives as long as the process. */
 export async function ephemeralTicketKeys(): Promise<TicketKeys> {
   return keysFrom(await generateKey())
@@ -55,17 +65,12 @@ async function readKey(keyFile: string): Promise<KeyObject | undefined> {
   if (pem === undefined) return undefined
   // What a copy or a backup has opened to others. On a read-only mount the operator has the last word.
   await chmod(keyFile, 0o600).catch(() => undefined)
-  return parseKey(pem, keyFile)
+  return parseKey(pem, keyFile, 'Put it back from a backup, or move it away to have a new one made')
 }
 
-function parseKey(pem: string, keyFile: string): KeyObject {
+function parseKey(pem: string, keyFile: string, advice: string): KeyObject {
   const refuse = (why: string, cause?: unknown) =>
-    new Error(
-      `The ticket key file ${keyFile} ${why}. Put it back from a backup, or move it away to have a new one made`,
-      {
-        cause,
-      },
-    )
+    new Error(`The ticket key file ${keyFile} ${why}. ${advice}`, { cause })
   let key: KeyObject
   try {
     key = createPrivateKey(pem)
