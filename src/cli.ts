@@ -1,6 +1,8 @@
 #!/usr/bin/env node
 // Imports nothing statically and keeps to old syntax, so that an old Node gets as far as the line that says so.
 
+import type { Settings } from './config/settings.ts'
+
 /** The first that lets a server ignore requests to change the protocol. */
 const oldestNode = '24.9'
 
@@ -49,7 +51,7 @@ async function start(checkOnly: boolean): Promise<void> {
   }
   if (checkOnly) {
     for (const line of warnings) console.error(`warning: ${line}`)
-    return console.log('settings are valid')
+    return check(settings)
   }
 
   const { createLogger } = await import('./observability/logger.ts')
@@ -64,6 +66,17 @@ async function start(checkOnly: boolean): Promise<void> {
     // What was opened before the fault must not keep a half-started gateway alive.
     process.exit()
   }
+}
+
+/** Also reads what the settings name. */
+async function check({ ticketKeyFile }: Settings): Promise<void> {
+  try {
+    const { readTicketKeys } = await import('./lookup/tickets/keys.ts')
+    if (ticketKeyFile !== '') await readTicketKeys(ticketKeyFile)
+  } catch (error) {
+    return fail(`TICKET_KEY_FILE: ${describe(error, false)}`, 1)
+  }
+  console.log('settings are valid')
 }
 
 async function backUp(file: string): Promise<void> {

@@ -32,7 +32,7 @@ import { openLedger } from './ledger/open.ts'
 import { LiveJobs } from './jobs/liveJobs.ts'
 import { RequestRoom } from './jobs/requestRoom.ts'
 import type { LookupDeps } from './lookup/addresses.ts'
-import { ephemeralTicketKeys, openTicketKeys, type TicketKeys } from './lookup/tickets/keys.ts'
+import { ephemeralTicketKeys, openTicketKeys, readTicketKeys, type TicketKeys } from './lookup/tickets/keys.ts'
 import { apiDescriptionPage, describeApi } from './openapi/index.ts'
 import { dashboardPage } from './dashboard/index.ts'
 import { logFleet, logJobs } from './observability/lifeLog.ts'
@@ -192,7 +192,7 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
     whenReady,
   }
   const forwarder = new Forwarder(upstream)
-  const keys = await openKeys(settings.stateUrl)
+  const keys = await openKeys(settings)
   const { maxBodyBytes } = settings
   const watch: WatchDeps = { fleet, drain, ledger, live, memory, version: packageVersion() }
   const app = createApp({
@@ -271,8 +271,9 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
   }
 }
 
-/** Beside the ledger, so that what workers fetched once stays valid. */
-function openKeys(stateUrl: string): Promise<TicketKeys> {
+/** The operator's own, or one beside the ledger, so that what workers fetched once stays valid. */
+function openKeys({ stateUrl, ticketKeyFile }: Settings): Promise<TicketKeys> {
+  if (ticketKeyFile !== '') return readTicketKeys(ticketKeyFile)
   const state = parseStateUrl(stateUrl)
   return state.kind === 'sqlite' ? openTicketKeys(join(dirname(state.file), 'ticket-key.pem')) : ephemeralTicketKeys()
 }
@@ -302,7 +303,7 @@ async function waitUntilReady(fleet: Fleet): Promise<void> {
   throw new GatewayFault('ERR_NOT_READY', undefined, { headers: { 'Retry-After': '1' } })
 }
 
-async function listen(server: Server, { port, host }: Settings): Promise<void> {
-  server.listen(port, host)
+async function listen(server: Server, { port, host, reusePort }: Settings): Promise<void> {
+  server.listen({ port, host, reusePort })
   await once(server, 'listening')
 }

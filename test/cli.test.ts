@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { generateKeyPairSync, type KeyPairKeyObjectResult } from 'node:crypto'
 import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
@@ -15,6 +16,8 @@ async function check(t: TestContext, env: Record<string, string>, files: Record<
   for (const [name, content] of Object.entries(files)) await writeFile(path.join(cwd, name), content)
   return runCli(['--check'], { env, cwd })
 }
+
+const pemOf = ({ privateKey }: KeyPairKeyObjectResult) => privateKey.export({ type: 'pkcs8', format: 'pem' }) as string
 
 const valid = { exitCode: 0, stdout: 'settings are valid\n', stderr: '' }
 const badPort = 'PORT must be a whole number from 0 to 65535, not "x"\n'
@@ -53,6 +56,23 @@ describe('--check', () => {
   test('a name that is nearly one of a setting gets a warning, and is no error', async (t) => {
     const stderr = 'warning: LOG_LEVL in the environment is no setting and does nothing; did you mean LOG_LEVEL?\n'
     assert.deepEqual(await check(t, { LOG_LEVL: 'debug' }), { ...valid, stderr })
+  })
+
+  test('a ticket key file that is missing or holds no RSA key is refused by name', async (t) => {
+    const env = { TICKET_KEY_FILE: 'key.pem' }
+    const refused = (why: string) => ({ exitCode: 1, stdout: '', stderr: `TICKET_KEY_FILE: ${why}\n` })
+    const advice = 'Put an RSA key in PEM there'
+    assert.deepEqual(await check(t, env), refused('The ticket key file key.pem does not exist'))
+    assert.deepEqual(
+      await check(t, env, { 'key.pem': 'no key' }),
+      refused(`The ticket key file key.pem holds no readable private key in PEM. ${advice}`),
+    )
+    assert.deepEqual(
+      await check(t, env, { 'key.pem': pemOf(generateKeyPairSync('ec', { namedCurve: 'P-256' })) }),
+      refused(`The ticket key file key.pem holds a key of type ec, not rsa. ${advice}`),
+    )
+    const sound = pemOf(generateKeyPairSync('rsa', { modulusLength: 2048 }))
+    assert.deepEqual(await check(t, env, { 'key.pem': sound }), valid)
   })
 
   test('secrets do not reach the terminal', async (t) => {

@@ -142,6 +142,14 @@ const formats = {
     validate: (value, bounds) =>
       refuseUnless(isWhole(value, bounds), `a whole number from ${bounds.min} to ${bounds.max}`),
   },
+  workers: {
+    coerce: (text) => (/^\d+$/.test(text) ? Number(text) : text.toLowerCase()),
+    validate: (value, bounds) =>
+      refuseUnless(
+        value === 'auto' || isWhole(value, bounds),
+        `a whole number from ${bounds.min} to ${bounds.max}, or auto`,
+      ),
+  },
   seconds: {
     coerce: (text) => (/^(\d+\.?\d*|\.\d+)$/.test(text) ? Number(text) : text),
     validate: (value, bounds) =>

@@ -7,7 +7,7 @@ import type { Environment } from './sources.ts'
 
 const KEPT_QUOTES = /^(["']).*\1$/s
 /** Variables whose whole value is the name of a file. */
-const FILE_NAMES: ReadonlySet<string> = new Set(['IPS_FILE', 'SERVICES_FILE', 'CONFIG_FILE'])
+const FILE_NAMES: ReadonlySet<string> = new Set(['IPS_FILE', 'SERVICES_FILE', 'TICKET_KEY_FILE', 'CONFIG_FILE'])
 
 /**
  * Refuses values of the environment that are in quotes: `docker --env-file` keeps those of its file, and they would silently become

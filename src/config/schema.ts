@@ -19,6 +19,8 @@ const hour = 3600
 const day = 86_400
 const megabyte = 1024 ** 2
 const gigabyte = 1024 ** 3
+/** More processes than any machine has cores for. */
+const manyWorkers = 512
 const manyRequests = 1_000_000_000
 
 /** Every setting under its variable, in the order in which they are documented. Times are in seconds. */
@@ -31,6 +33,18 @@ export const schema = {
     default: 4000,
   }),
   HOST: setting({ doc: 'address to listen on', format: 'host', default: '0.0.0.0' }),
+  REUSE_PORT: setting({
+    doc: 'whether other processes may listen on the port too, so that the system spreads connections over them (Linux)',
+    format: 'true-or-false',
+    default: false,
+  }),
+  WORKERS: setting<number | 'auto'>({
+    doc: 'processes that share the port and the ledger of this machine; `auto`: one for each core',
+    format: 'workers',
+    min: 1,
+    max: manyWorkers,
+    default: 1,
+  }),
   IPS_FILE: setting({
     doc: 'file of node addresses, one a line (see `config/ips.txt.example`); reread when it changes',
     format: 'text',
@@ -134,10 +148,17 @@ export const schema = {
     defaultText: '',
   }),
   STATE_URL: setting({
-    doc: 'where jobs are kept: `memory:` or `sqlite:FILE`',
+    doc: 'where jobs are kept: `memory:`, `sqlite:FILE`, or for several gateways `redis://HOST:PORT/DATABASE` or `rediss://…` (TLS)',
     format: 'state-url',
     default: 'sqlite:data/gateway.db',
     sensitive: true,
+  }),
+  REPLICA_TIMEOUT: setting({
+    doc: 'seconds of silence after which a gateway that shares its jobs with others counts as dead',
+    format: 'seconds',
+    min: 0.5,
+    max: hour,
+    default: 10,
   }),
   STATE_MAX_BYTES: setting({
     doc: 'most room for requests and results; the caller who keeps most gives way first; unfinished requests of one may take a quarter',
@@ -182,6 +203,12 @@ export const schema = {
     format: 'key',
     default: '',
     sensitive: true,
+  }),
+  TICKET_KEY_FILE: setting({
+    doc: 'PEM file of the RSA key that signs tickets; without it the key is made and kept with the jobs',
+    format: 'text',
+    optional: true,
+    default: '',
   }),
   CORS_ORIGINS: setting<string[]>({
     doc: 'comma-separated origins of browser applications that may call the gateway, such as `https://app.example`, or `*`',

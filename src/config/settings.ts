@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import convict from 'convict'
 import { SettingsError } from './errors.ts'
@@ -16,6 +17,9 @@ export { settingsHelp, settingsTable } from './table.ts'
 export interface Settings {
   readonly port: number
   readonly host: string
+  readonly reusePort: boolean
+  /** At least 1; `auto` is resolved to the number of cores. */
+  readonly workers: number
   readonly ipsFile: string
   /** Without trailing slash; empty where there is no explorer. */
   readonly apiUrl: string
@@ -35,8 +39,9 @@ export interface Settings {
   readonly maxResultBytes: number
   /** As Express takes it: nobody, a number of hops (at least 1), or addresses, CIDR ranges and Express's named ranges. */
   readonly trustProxy: false | number | readonly string[]
-  /** `memory:` or `sqlite:FILE`. */
+  /** `memory:`, `sqlite:FILE`, `redis://…` or `rediss://…`; may hold a password. */
   readonly stateUrl: string
+  readonly replicaTimeoutSeconds: number
   readonly stateMaxBytes: number
   /** Up to a year, which is more than a timer holds. */
   readonly jobTtlSeconds: number
@@ -48,6 +53,8 @@ export interface Settings {
   readonly apiKeys: readonly string[]
   /** Empty where no key is needed. */
   readonly opsKey: string
+  /** Empty where the gateway makes its own key. */
+  readonly ticketKeyFile: string
   /** Origins of browser applications; `*` for any. */
   readonly corsOrigins: readonly string[]
   readonly drainTimeoutSeconds: number
@@ -122,6 +129,8 @@ function toSettings(values: Values): Omit<Settings, 'environment'> {
   return {
     port: values.PORT,
     host: values.HOST,
+    reusePort: values.REUSE_PORT,
+    workers: values.WORKERS === 'auto' ? availableParallelism() : values.WORKERS,
     ipsFile: values.IPS_FILE,
     apiUrl: values.API_URL,
     discoveryAllowPrivate: values.DISCOVERY_ALLOW_PRIVATE,
@@ -138,6 +147,7 @@ function toSettings(values: Values): Omit<Settings, 'environment'> {
     maxResultBytes: values.MAX_RESULT,
     trustProxy: trustedProxies(values.TRUST_PROXY),
     stateUrl: values.STATE_URL,
+    replicaTimeoutSeconds: values.REPLICA_TIMEOUT,
     stateMaxBytes: values.STATE_MAX_BYTES,
     jobTtlSeconds: values.JOB_TTL,
     jobFailover: values.JOB_FAILOVER,
@@ -145,6 +155,7 @@ function toSettings(values: Values): Omit<Settings, 'environment'> {
     statusAllowedIps: canonicalAddresses(values.STATUS_ALLOWED_IPS),
     apiKeys: unique(values.API_KEYS),
     opsKey: values.OPS_KEY,
+    ticketKeyFile: values.TICKET_KEY_FILE,
     corsOrigins: unique(values.CORS_ORIGINS),
     drainTimeoutSeconds: values.DRAIN_TIMEOUT,
     logLevel: values.LOG_LEVEL,

@@ -28,6 +28,12 @@ const FORMATS: Readonly<Record<FormatName, (row: Row) => object>> = {
       { type: 'string', pattern: '^\\d+$' },
     ],
   }),
+  workers: ({ min, max }) => ({
+    anyOf: [
+      { type: 'integer', minimum: min, maximum: max },
+      { type: 'string', pattern: '^(\\d+|[aA][uU][tT][oO])$' },
+    ],
+  }),
   seconds: ({ min, max }) => ({
     anyOf: [
       { type: 'number', minimum: min, maximum: max },

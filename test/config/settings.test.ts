@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { mkdir, writeFile } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import path from 'node:path'
 import type { TestContext } from 'node:test'
 import { describe, test } from 'node:test'
@@ -47,6 +48,8 @@ test('without any source all settings have the promised defaults', async (t) => 
   assert.deepEqual(await load(t), {
     port: 4000,
     host: '0.0.0.0',
+    reusePort: false,
+    workers: 1,
     ipsFile: 'ips.txt',
     apiUrl: '',
     discoveryAllowPrivate: false,
@@ -63,6 +66,7 @@ test('without any source all settings have the promised defaults', async (t) => 
     maxResultBytes: 256 * 1024 ** 2,
     trustProxy: false,
     stateUrl: 'sqlite:data/gateway.db',
+    replicaTimeoutSeconds: 10,
     stateMaxBytes: 1024 ** 3,
     jobTtlSeconds: 86_400,
     jobFailover: true,
@@ -70,6 +74,7 @@ test('without any source all settings have the promised defaults', async (t) => 
     statusAllowedIps: ['127.0.0.1', '::1'],
     apiKeys: [],
     opsKey: '',
+    ticketKeyFile: '',
     corsOrigins: [],
     drainTimeoutSeconds: 30,
     logLevel: 'info',
@@ -253,6 +258,7 @@ describe('quotes that docker --env-file keeps', () => {
     ['API_KEYS', `one, 'hush'`],
     ['IPS_FILE', '"ips.txt"'],
     ['SERVICES_FILE', '"services.json"'],
+    ['TICKET_KEY_FILE', '"key.pem"'],
     ['CONFIG_FILE', `'my.json'`],
     ['STATE_URL', '"sqlite:data/gateway.db"'],
     ['NODE_ENV', '"production"'],
@@ -319,6 +325,11 @@ describe('values', () => {
     ['PORT', ' 8080 ', 'port', 8080],
     ['HOST', '[::1]', 'host', '::1'],
     ['HOST', 'localhost', 'host', 'localhost'],
+    ['REUSE_PORT', 'true', 'reusePort', true],
+    ['WORKERS', '4', 'workers', 4],
+    ['WORKERS', 'AUTO', 'workers', availableParallelism()],
+    ['REPLICA_TIMEOUT', '0.5', 'replicaTimeoutSeconds', 0.5],
+    ['TICKET_KEY_FILE', 'key.pem', 'ticketKeyFile', 'key.pem'],
     ['API_URL', 'https://explorer.example/base/', 'apiUrl', 'https://explorer.example/base'],
     ['DISCOVERY_ALLOW_PRIVATE', 'TRUE', 'discoveryAllowPrivate', true],
     ['JOB_FAILOVER', 'false', 'jobFailover', false],
@@ -357,8 +368,8 @@ describe('values', () => {
     })
   }
 
-  const seconds = (greatest: number) =>
-    `a number of seconds from 0.001 to ${greatest}, fractions allowed, without a unit`
+  const seconds = (greatest: number, least = 0.001) =>
+    `a number of seconds from ${least} to ${greatest}, fractions allowed, without a unit`
   const proxies =
     'false, the number of proxies in front (at most 100), or their addresses or CIDR ranges (not /0),' +
     ' loopback, linklocal, uniquelocal (true would let any client write its own address)'
@@ -376,6 +387,13 @@ describe('values', () => {
     ['PORT', '-1', 'a whole number from 0 to 65535', '"-1"'],
     ['HOST', 'localhost:4000', 'an IP address or a host name, without a port', '"localhost:4000"'],
     ['HOST', '10.0.0.256', 'an IP address or a host name, without a port', '"10.0.0.256"'],
+    ['REUSE_PORT', '1', 'true or false', '"1"'],
+    ['WORKERS', '0', 'a whole number from 1 to 512, or auto'],
+    ['WORKERS', '-1', 'a whole number from 1 to 512, or auto', '"-1"'],
+    ['WORKERS', '513', 'a whole number from 1 to 512, or auto', '513'],
+    ['WORKERS', 'all', 'a whole number from 1 to 512, or auto', '"all"'],
+    ['REPLICA_TIMEOUT', '0.4', seconds(3600, 0.5), '0.4'],
+    ['TICKET_KEY_FILE', 'http://u:hush@host/key.pem', 'the name of a file', '"http://***@host/key.pem"'],
     ['REFRESH_INTERVAL', '30s', seconds(3600), '"30s"'],
     ['REFRESH_INTERVAL', 'Infinity', seconds(3600), '"Infinity"'],
     ['PROXY_TIMEOUT', '0', seconds(86_400)],

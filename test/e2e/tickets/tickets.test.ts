@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
+import { access } from 'node:fs/promises'
+import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { startGateway } from '../../kit/builders/gateways.ts'
+import { spawnGateway } from '../../kit/gateway.ts'
 import { post, request } from '../../kit/http.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
@@ -103,6 +107,29 @@ test('the public key is a PEM that is the same each time, with and without the s
   const pem = await publicKey()
   assert.match(pem, /^-----BEGIN PUBLIC KEY-----\n[A-Za-z0-9+/=\n]+\n-----END PUBLIC KEY-----\n$/)
   assert.equal((await request(`${gateway.url}/pubkey`)).text, pem)
+})
+
+describe('TICKET_KEY_FILE', () => {
+  const { privateKey, publicKey: itsPublicKey } = generateKeyPairSync('rsa', {
+    modulusLength: 2048,
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  })
+
+  test('is the key of all gateways that are given it, whatever ledger they have', async (t) => {
+    const options = { env: { TICKET_KEY_FILE: 'key.pem' }, cwdFiles: { 'key.pem': privateKey } }
+    for (const stateUrl of ['memory:', 'sqlite:data/gateway.db']) {
+      const { url } = await spawnGateway(t, { ...options, env: { ...options.env, STATE_URL: stateUrl } })
+      assert.equal((await request(`${url}/pubkey/`)).text, itsPublicKey)
+    }
+  })
+
+  test('that is missing stops the start, and none is made', async (t) => {
+    const gateway = await spawnGateway(t, { env: { TICKET_KEY_FILE: 'key.pem' }, listening: false })
+    assert.equal((await gateway.exited).code, 1)
+    assert.match(gateway.output, /The ticket key file key\.pem does not exist/)
+    await assert.rejects(access(join(gateway.cwd, 'key.pem')), { code: 'ENOENT' })
+  })
 })
 
 describe('no ticket', () => {
