@@ -1,4 +1,4 @@
-import type { RequestHandler, Response } from 'express'
+import type { RequestHandler } from 'express'
 import { urlOf } from '../fleet/address.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import type { WorkKind } from '../fleet/load/kinds.ts'
@@ -6,7 +6,6 @@ import { describeKind } from '../dispatch/judge.ts'
 import { shortened } from '../dispatch/requirement.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import type { Drain } from '../http/drain.ts'
-import { RETRY_AFTER_SECONDS } from '../http/errors.ts'
 import { listParts, objectParts, Parts, sendJson } from '../http/sendJson.ts'
 import type { MemoryBudget } from '../base/memory/budget.ts'
 import type { Ledger } from '../ledger/ledger.ts'
@@ -24,53 +23,6 @@ export interface WatchDeps {
   readonly live: LiveJobs
   readonly memory: MemoryBudget
   readonly version: string
-}
-
-interface HealthAnswer {
-  readonly status: 'healthy' | 'unhealthy' | 'draining'
-  readonly reason?: string
-  readonly counts: string
-}
-
-function healthOf({ fleet, drain, ledger }: WatchDeps): HealthAnswer {
-  const healthy = fleet.healthy().length
-  const counts = `${healthy}/${fleet.nodes.size}`
-  if (drain.isDraining) return { status: 'draining', counts, reason: 'shutting down' }
-  const { writable, reason } = ledger.health()
-  if (!writable) return { status: 'unhealthy', counts, reason: `jobs cannot be recorded${reason ? `: ${reason}` : ''}` }
-  if (healthy === 0) return { status: 'unhealthy', counts, reason: 'no healthy node' }
-  return { status: 'healthy', counts }
-}
-
-/** `GET /health`: as a node answers it, and more; 200 only when healthy. */
-export function healthPage(deps: WatchDeps): RequestHandler {
-  return (_req, res) => {
-    const { status, reason, counts } = healthOf(deps)
-    if (status !== 'healthy') unavailable(res)
-    res.json({
-      status,
-      router: 'running',
-      healthy_services: counts,
-      timestamp: new Date().toISOString(),
-      ...(reason !== undefined && { reason }),
-    })
-  }
-}
-
-/** `GET /livez`: the process runs. */
-export const livePage: RequestHandler = (_req, res) => void res.json({ status: 'alive' })
-
-/** `GET /readyz`: it can serve. */
-export function readyPage(deps: WatchDeps): RequestHandler {
-  return (_req, res) => {
-    const { status, reason } = healthOf(deps)
-    if (status === 'healthy') res.json({ status: 'ready' })
-    else unavailable(res).json({ status: 'not ready', reason })
-  }
-}
-
-function unavailable(res: Response): Response {
-  return res.status(503).setHeader('Retry-After', RETRY_AFTER_SECONDS)
 }
 
 /** `GET /services`: who is behind the gateway. */

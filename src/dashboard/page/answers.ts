@@ -3,6 +3,8 @@
 /** `GET /health`. */
 export interface Health {
   readonly status: string
+  /** Whether only a part can be served. */
+  readonly degraded: boolean
   readonly reason?: string
   /** `healthy/all`. */
   readonly healthy_services?: string

@@ -10,16 +10,18 @@ export function showBanner(status: string, text: string): void {
   setText(banner, text)
 }
 
-export function showHealth({ status, reason, healthy_services: healthy = '' }: Health): void {
+export function showHealth({ status, degraded, reason, healthy_services: healthy = '' }: Health): void {
   const [some, all] = healthy.split('/')
   const backends = some + ' of ' + all + ' backends'
   const texts: Record<string, string> = {
     healthy: 'Healthy: ' + backends,
+    degraded: 'Degraded: ' + backends + (reason ? '; ' + reason : ''),
     unhealthy: 'Unhealthy: ' + (reason ?? backends),
     draining: 'Draining: running requests go on, new work is turned away',
   }
-  showBanner(status, texts[status] ?? status)
-  document.title = status + ' ' + healthy + ' – Infernet Gateway'
+  const shown = degraded ? 'degraded' : status
+  showBanner(shown, texts[shown] ?? shown)
+  document.title = shown + ' ' + healthy + ' – Infernet Gateway'
 }
 
 /** A figure with its name, perhaps a note and a class. */

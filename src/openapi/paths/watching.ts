@@ -14,7 +14,11 @@ export const WATCHING_PATHS: Paths = {
   '/health': {
     get: {
       ...{ operationId: 'readHealth', tags, summary: 'Whether the gateway can serve, as a node answers it' },
-      responses: { 200: json('Healthy.', named('Health')), ...OPEN, 503: json('Not healthy.', named('Health')) },
+      responses: {
+        200: json('Something can be served; `degraded` tells whether only a part.', named('Health')),
+        ...OPEN,
+        503: json('No healthy backend, or draining.', named('Health')),
+      },
     },
   },
   '/livez': {
@@ -26,7 +30,11 @@ export const WATCHING_PATHS: Paths = {
   '/readyz': {
     get: {
       ...{ operationId: 'isReady', tags, summary: 'Whether it should get traffic' },
-      responses: { 200: json('It should.', named('Readiness')), ...OPEN, 503: json('Not now.', named('Readiness')) },
+      responses: {
+        200: json('It should, also while jobs cannot be recorded.', named('Readiness')),
+        ...OPEN,
+        503: json('Not now.', named('Readiness')),
+      },
     },
   },
   '/services': {

@@ -49,10 +49,12 @@ export const WATCHING_SCHEMAS: Readonly<Record<string, Schema>> = {
   Health: object(
     {
       status: { type: 'string', enum: ['healthy', 'unhealthy', 'draining'] },
-      reason: text('Why it is not healthy.'),
+      degraded: flag('Whether only a part can be served: some backends are down, or jobs cannot be recorded.'),
+      reason: text('Why it is not healthy, or why jobs cannot be recorded.'),
       router: { type: 'string', enum: ['running'] },
       healthy_services: { type: 'string', pattern: '^\\d+/\\d+$', examples: ['2/3'] },
       timestamp: TIME,
+      version: text("The gateway's."),
     },
     ['reason'],
   ),

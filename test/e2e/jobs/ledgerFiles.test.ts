@@ -15,17 +15,22 @@ import { assertEchoed, ended, startNodes, submitMany, submitted, submitTo } from
 const SQLITE = { STATE_URL: 'sqlite:data/gateway.db' }
 
 describe("the ledger's file", { concurrency: 3 }, () => {
-  test('once it is deleted new jobs get 503 and /health says why, until it is back', async (t) => {
+  test('once it is deleted new jobs get 503 and /health is degraded and says why, until it is back', async (t) => {
     const nodes = await startNodes(t, 1)
     const gateway = await gatewayFor(t, nodes, SQLITE)
     const ids = await submitMany(gateway, 3)
     await ended(gateway, ids)
     const path = join(gateway.cwd, 'data/gateway.db')
     await rename(path, `${path}.away`)
-    await eventually(async () => (await request(`${gateway.url}/readyz`)).status === 503)
-    const health = await request(`${gateway.url}/health`)
-    assert.equal(health.status, 503)
-    assert.match(health.text, /its file was deleted or replaced/)
+    const health = () => request(`${gateway.url}/health`)
+    const isDegraded = async () => (await health()).json<{ degraded: boolean }>().degraded
+    await eventually(isDegraded)
+    const { status, text } = await health()
+    assert.equal(status, 200)
+    assert.match(text, /"status":"healthy".*its file was deleted or replaced/)
+    for (const path of ['/readyz', '/info', '/api/v1/ip']) {
+      assert.equal((await request(gateway.url + path)).status, 200, path)
+    }
     const answer = await submitTo(gateway, jobOf({}))
     assert.match(assertError(answer, 503), /its file was deleted or replaced/)
     assert.ok(Number(answer.headers['retry-after']) >= 1)
@@ -33,7 +38,7 @@ describe("the ledger's file", { concurrency: 3 }, () => {
     assert.ok(String(line.message).includes(path))
     assert.equal((await ended(gateway, ids)).length, 3)
     await rename(`${path}.away`, path)
-    await gateway.ready(1)
+    await eventually(async () => !(await isDegraded()), { withinMs: 30_000 })
     assertEchoed((await ended(gateway, [await submitted(gateway, { n: 1 })]))[0], { n: 1 })
   })
 

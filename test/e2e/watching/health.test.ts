@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
+import { packageVersion } from '../../../src/base/packageVersion.ts'
 import { jobOf } from '../../kit/builders/jobs.ts'
 import { spawnGateway } from '../../kit/gateway.ts'
 import { openStream, post, request } from '../../kit/http.ts'
@@ -14,9 +15,11 @@ const gateway = await spawnGateway(file, { nodes: [one.address, two.address], en
 
 interface Health {
   status: string
+  degraded: boolean
   router: string
   healthy_services: string
   timestamp: string
+  version: string
 }
 
 async function health(): Promise<Health & { code: number }> {
@@ -33,34 +36,33 @@ async function counts(expected: string): Promise<void> {
 describe('/health, /livez and /readyz', () => {
   test('with healthy nodes are all well, and the first is what the official client expects', async () => {
     await gateway.ready(2)
-    const { code, status, router, healthy_services, timestamp } = await health()
-    assert.deepEqual(
-      { code, status, router, healthy_services },
-      {
-        code: 200,
-        status: 'healthy',
-        router: 'running',
-        healthy_services: '2/2',
-      },
-    )
+    const { timestamp, version, ...told } = await health()
+    assert.deepEqual(told, {
+      code: 200,
+      status: 'healthy',
+      degraded: false,
+      router: 'running',
+      healthy_services: '2/2',
+    })
+    assert.equal(version, packageVersion())
     assert.match(timestamp, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/)
     assert.ok(Math.abs(Date.parse(timestamp) - Date.now()) < 60_000)
     assert.deepEqual([await codeOf('/livez'), await codeOf('/readyz')], [200, 200])
   })
 
-  test('are well as long as one node is', async () => {
+  test('are well as long as one node is; the first calls that degraded', async () => {
     await one.refuse()
     await counts('1/2')
-    const { code, status } = await health()
-    assert.deepEqual([code, status], [200, 'healthy'])
+    const { code, status, degraded } = await health()
+    assert.deepEqual([code, status, degraded], [200, 'healthy', true])
     assert.equal(await codeOf('/readyz'), 200)
   })
 
   test('without any say so, but the process is alive', async () => {
     await two.refuse()
     await counts('0/2')
-    const { code, status } = await health()
-    assert.deepEqual([code, status], [503, 'unhealthy'])
+    const { code, status, degraded } = await health()
+    assert.deepEqual([code, status, degraded], [503, 'unhealthy', false])
     assert.deepEqual([await codeOf('/livez'), await codeOf('/readyz')], [200, 503])
     assert.equal((await request(`${gateway.url}/health`, { method: 'HEAD' })).status, 503)
   })
