@@ -40,6 +40,7 @@ import type { Logger } from './observability/logger.ts'
 import { Metrics } from './observability/metrics.ts'
 import { healthPage, livePage, readyPage } from './observability/health.ts'
 import { servicesPage, statsPage, type WatchDeps } from './observability/pages.ts'
+import { addReplicaGauges } from './observability/replicas.ts'
 import { logRequest } from './observability/requestLog.ts'
 import { ResponseHomes } from './openai/responses/homes.ts'
 import { isRealtimeUpgrade } from './openai/realtime.ts'
@@ -182,6 +183,7 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
   })
   const drain = new Drain()
   const metrics = new Metrics(fleet, live, memory)
+  addReplicaGauges(metrics.registry, ledger)
   logFleet(fleet, logger)
   logJobs(live, logger)
 

@@ -10,6 +10,7 @@ import { listParts, objectParts, Parts, sendJson } from '../http/sendJson.ts'
 import type { MemoryBudget } from '../base/memory/budget.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { LiveJobs } from '../jobs/liveJobs.ts'
+import { replicaStats } from './replicas.ts'
 import { SEVERAL_NODES, SEVERAL_NODES_ADVICE } from './lifeLog.ts'
 
 /** Kinds of work that `/stats` shows, of the fleet and of each backend. */
@@ -51,6 +52,7 @@ export function statsPage(deps: WatchDeps): RequestHandler {
     const nodes = [...fleet.nodes.values()]
     const ledgerHealth = ledger.health()
     const kinds = mostKinds(fleet)
+    const replicas = replicaStats(ledger)
     const stats = {
       total_services: nodes.length,
       healthy_services: fleet.healthy().length,
@@ -75,6 +77,7 @@ export function statsPage(deps: WatchDeps): RequestHandler {
         kinds: kinds.map(({ name, weight, jobs }) => ({ kind: name, weight: rounded(weight), jobs })),
       },
       image_conflicts: new Parts(listParts(conflicts)),
+      ...(replicas && { replicas }),
       version,
       uptime: Math.round((performance.now() - startedAt) / 1000),
       draining: drain.isDraining,

@@ -28,6 +28,17 @@ export interface Stats {
   }
   readonly fleet: { readonly service_time: number; readonly mean_latency: number }
   readonly image_conflicts: readonly ImageConflict[]
+  /** Absent where the ledger is this gateway's alone. */
+  readonly replicas?: Replicas
+}
+
+/** The gateways that share the ledger. */
+export interface Replicas {
+  /** The name of the one that answers. */
+  readonly self: string
+  /** Whether no other can have taken over its jobs. */
+  readonly sure: boolean
+  readonly list: readonly { readonly replica: string; readonly jobs: number; readonly state: string }[]
 }
 
 /** One node or service; times in seconds. */

@@ -3,6 +3,7 @@
 import type { Health, Stats } from './answers.ts'
 import { byId, clock, setText } from './format.ts'
 import { showHeads, showNodes } from './nodes.ts'
+import { showReplicas } from './replicas.ts'
 import { showBanner, showHealth, showSummary } from './summary.ts'
 
 const PERIOD_MS = 2000
@@ -76,6 +77,7 @@ function showStats(stats: Stats): void {
   byId('figures').hidden = false
   isRefused = false
   showSummary(stats)
+  showReplicas(stats.replicas)
   showNodes(stats.services)
 }
 

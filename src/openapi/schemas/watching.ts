@@ -44,6 +44,26 @@ const NODE_STATS = object(
   ['reason', 'advice', 'containers', 'models'],
 )
 
+const REPLICAS = {
+  ...object({
+    self: text('The name of this one; drawn anew at each start, and when the others took it for dead.'),
+    sure: flag('Whether no other can have taken over the jobs of this one.'),
+    list: list(
+      object({
+        replica: text('Its name.'),
+        jobs: wholeNumber('Unfinished jobs that it looks after.'),
+        state: {
+          type: 'string',
+          enum: ['alive', 'leaving', 'gone'],
+          description: '`leaving`: it drains; `gone`: it is dead, and its jobs wait to be taken over.',
+        },
+      }),
+      'This one first, then those with the most jobs.',
+    ),
+  }),
+  description: "The gateways that share the ledger. Absent where it is this one's alone.",
+}
+
 /** What is told of the gateway itself. */
 export const WATCHING_SCHEMAS: Readonly<Record<string, Schema>> = {
   Health: object(
@@ -72,48 +92,52 @@ export const WATCHING_SCHEMAS: Readonly<Record<string, Schema>> = {
     description: 'One container id that stands for different images.',
   },
   NodeStats: NODE_STATS,
-  Stats: object({
-    total_services: wholeNumber('Backends.'),
-    healthy_services: wholeNumber('Healthy ones.'),
-    services: list(named('NodeStats')),
-    running_requests: wholeNumber('Requests that have no whole answer yet, this one included.'),
-    jobs: object(
-      {
-        unfinished: wholeNumber('Jobs without a final state.'),
-        recorded: wholeNumber('All jobs in the ledger.'),
-        kept_bytes: wholeNumber('Kept requests and results.'),
-        recordable: flag('Whether jobs can be recorded at the moment.'),
-        reason: text('Why they cannot.'),
-      },
-      ['reason'],
-    ),
-    memory: object({
-      budget_bytes: wholeNumber('`MEMORY_BUDGET`.'),
-      used_bytes: wholeNumber('Request bodies and collected answers of callers.'),
-      own_bytes: wholeNumber("Collected answers of the gateway's own calls."),
-      refused: object({
-        caller: wholeNumber("Without room in their caller's share."),
-        budget: wholeNumber('Without room in the budget.'),
-        own: wholeNumber("The gateway's own, which are tried again."),
-      }),
-    }),
-    fleet: object({
-      service_time: amount('Mean over all backends, seconds.'),
-      mean_latency: amount('Mean over all requests, seconds.'),
-      kinds: list(
-        object({
-          kind: { ...text('Its containers or its model.'), examples: ['containers:prepare,llm', 'model:llama3'] },
-          weight: amount('What a job of it costs, in mean jobs.'),
-          jobs: wholeNumber('Jobs of it that ended well.'),
-        }),
-        'Kinds of work, those with the most jobs first, at most fifty.',
+  Stats: object(
+    {
+      total_services: wholeNumber('Backends.'),
+      healthy_services: wholeNumber('Healthy ones.'),
+      services: list(named('NodeStats')),
+      running_requests: wholeNumber('Requests that have no whole answer yet, this one included.'),
+      jobs: object(
+        {
+          unfinished: wholeNumber('Jobs without a final state.'),
+          recorded: wholeNumber('All jobs in the ledger.'),
+          kept_bytes: wholeNumber('Kept requests and results.'),
+          recordable: flag('Whether jobs can be recorded at the moment.'),
+          reason: text('Why they cannot.'),
+        },
+        ['reason'],
       ),
-    }),
-    image_conflicts: list(named('ImageConflict')),
-    version: text("The gateway's."),
-    uptime: wholeNumber('Seconds.'),
-    draining: flag('Whether it is shutting down.'),
-  }),
+      memory: object({
+        budget_bytes: wholeNumber('`MEMORY_BUDGET`.'),
+        used_bytes: wholeNumber('Request bodies and collected answers of callers.'),
+        own_bytes: wholeNumber("Collected answers of the gateway's own calls."),
+        refused: object({
+          caller: wholeNumber("Without room in their caller's share."),
+          budget: wholeNumber('Without room in the budget.'),
+          own: wholeNumber("The gateway's own, which are tried again."),
+        }),
+      }),
+      fleet: object({
+        service_time: amount('Mean over all backends, seconds.'),
+        mean_latency: amount('Mean over all requests, seconds.'),
+        kinds: list(
+          object({
+            kind: { ...text('Its containers or its model.'), examples: ['containers:prepare,llm', 'model:llama3'] },
+            weight: amount('What a job of it costs, in mean jobs.'),
+            jobs: wholeNumber('Jobs of it that ended well.'),
+          }),
+          'Kinds of work, those with the most jobs first, at most fifty.',
+        ),
+      }),
+      image_conflicts: list(named('ImageConflict')),
+      replicas: REPLICAS,
+      version: text("The gateway's."),
+      uptime: wholeNumber('Seconds.'),
+      draining: flag('Whether it is shutting down.'),
+    },
+    ['replicas'],
+  ),
   Model: {
     ...object({
       id: text('The name to ask for.'),
