@@ -79,6 +79,16 @@ describe('a faulty network', () => {
     assert.equal(await (await connected(t, proxy)).echo('back'), 'back')
   })
 
+  test('that is cut for one client stays as it is for the others', async (t) => {
+    const { proxy } = await echoBehindProxy(t)
+    const [one, other] = [await connected(t, proxy, '127.0.0.61'), await connected(t, proxy, '127.0.0.62')]
+    await one.echo('hello')
+    const closed = closing(one.socket)
+    proxy.cut('127.0.0.61')
+    await closed
+    assert.equal(await other.echo('still here'), 'still here')
+  })
+
   test('that is silent one way still brings the server what it is sent', async (t) => {
     const { proxy, received } = await echoBehindProxy(t)
     const client = await connected(t, proxy)
@@ -154,8 +164,8 @@ interface EchoClient {
   echo(text: string): Promise<string>
 }
 
-async function connected(t: Cleanup, proxy: FaultyProxy): Promise<EchoClient> {
-  const socket = connect(proxy.port, '127.0.0.1')
+async function connected(t: Cleanup, { port }: FaultyProxy, localAddress = '127.0.0.1'): Promise<EchoClient> {
+  const socket = connect({ port, host: '127.0.0.1', localAddress })
   t.after(() => socket.destroy())
   socket.on('error', () => undefined)
   await once(socket, 'connect')

@@ -15,8 +15,8 @@ export interface FaultyProxy {
   readonly connections: number
   /** Bytes that were passed to the server so far. */
   readonly bytesIn: number
-  /** Resets all connections, and each new one, until `mend`. */
-  cut(): void
+  /** Resets all connections, and each new one, until `mend`; those of one client alone where its address is given. */
+  cut(from?: string): void
   /** Resets the present connections; new ones are passed on. */
   drop(): void
   /** Keeps all connections, and new ones, and passes nothing, until `mend`: what is held comes then. */
@@ -29,9 +29,18 @@ export interface FaultyProxy {
   mend(): void
 }
 
+interface FaultyProxyOptions {
+  /** The server sees each client's own address. Default false: it sees 127.0.0.1, as behind a NAT. */
+  keepsAddresses?: boolean
+}
+
 /** Starts a proxy to this port of this machine, closed after the test. */
-export async function startFaultyProxy(t: Cleanup, target: number): Promise<FaultyProxy> {
-  const proxy = new Proxy(await freePort(), target)
+export async function startFaultyProxy(
+  t: Cleanup,
+  target: number,
+  { keepsAddresses = false }: FaultyProxyOptions = {},
+): Promise<FaultyProxy> {
+  const proxy = new Proxy(await freePort(), target, keepsAddresses)
   t.after(() => proxy.close())
   await proxy.listen()
   return proxy
@@ -49,12 +58,15 @@ class Proxy implements FaultyProxy {
   readonly #network: Network = { isSilent: { inwards: false, outwards: false }, delayMs: 0, bytesIn: 0 }
   readonly #links = new Set<Link>()
   readonly #server: Server
+  readonly #keepsAddresses: boolean
   #target: number
-  #isCut = false
+  /** Whose connections are cut: of all, or of these addresses. */
+  #cut: 'all' | Set<string> = new Set()
 
-  constructor(port: number, target: number) {
+  constructor(port: number, target: number, keepsAddresses: boolean) {
     this.port = port
     this.#target = target
+    this.#keepsAddresses = keepsAddresses
     this.#server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (client) => this.#open(client))
   }
 
@@ -79,9 +91,10 @@ class Proxy implements FaultyProxy {
     this.drop()
   }
 
-  cut(): void {
-    this.#isCut = true
-    this.drop()
+  cut(from?: string): void {
+    if (from === undefined) this.#cut = 'all'
+    else if (this.#cut !== 'all') this.#cut.add(from)
+    for (const link of this.#links) if (this.#isCut(link.from)) link.reset()
   }
 
   drop(): void {
@@ -103,19 +116,22 @@ class Proxy implements FaultyProxy {
   }
 
   mend(): void {
-    this.#isCut = false
+    this.#cut = new Set()
     this.#network.isSilent = { inwards: false, outwards: false }
     this.#network.delayMs = 0
     for (const link of this.#links) link.flow()
   }
 
+  #isCut(from: string): boolean {
+    return this.#cut === 'all' || this.#cut.has(from)
+  }
+
   #open(client: Socket): void {
-    if (this.#isCut) return void client.resetAndDestroy()
-    const link = new Link(
-      client,
-      connect({ port: this.#target, host: '127.0.0.1', allowHalfOpen: true }),
-      this.#network,
-    )
+    const from = client.remoteAddress ?? ''
+    client.on('error', () => undefined)
+    if (this.#isCut(from)) return void client.resetAndDestroy()
+    const to = { port: this.#target, host: '127.0.0.1', ...(this.#keepsAddresses && { localAddress: from }) }
+    const link = new Link(from, { client, server: connect({ ...to, allowHalfOpen: true }) }, this.#network)
     this.#links.add(link)
     client.once('close', () => this.#links.delete(link))
   }
@@ -123,13 +139,16 @@ class Proxy implements FaultyProxy {
 
 /** One connection of a client, and the one to the server that belongs to it. */
 class Link {
+  /** The client's address. */
+  readonly from: string
   readonly #client: Socket
   readonly #server: Socket
   readonly #network: Network
   readonly #inwards: Way
   readonly #outwards: Way
 
-  constructor(client: Socket, server: Socket, network: Network) {
+  constructor(from: string, { client, server }: { client: Socket; server: Socket }, network: Network) {
+    this.from = from
     this.#client = client
     this.#server = server
     this.#network = network

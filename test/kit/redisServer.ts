@@ -39,7 +39,7 @@ export interface RedisOptions {
   /** As Redis writes it: `10mb`. */
   maxMemory?: string
   /** Copies the data of this one, and is read-only until `REPLICAOF NO ONE`. */
-  replicaOf?: RedisServer
+  replicaOf?: { port: number }
   /** One node of a cluster. */
   cluster?: boolean
   /** Further arguments: `['--maxmemory-policy', 'allkeys-lru']`. */
