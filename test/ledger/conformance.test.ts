@@ -1,6 +1,7 @@
 /** What every ledger does, wherever it keeps jobs. */
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
+import { WorkerHub } from '../../src/ledger/ipc/hub.ts'
 import { PIECE_BYTES, type JobRecord, type JobRun, type Ledger } from '../../src/ledger/ledger.ts'
 import { LongBytes } from '../../src/ledger/longBytes.ts'
 import type { LedgerSettings } from '../../src/ledger/open.ts'
@@ -13,6 +14,9 @@ type Open = (t: Cleanup, over?: Partial<LedgerSettings>) => Promise<Ledger>
 const LEDGERS: Record<string, Open> = {
   memory: (t, over) => ledgerAt(t, 'memory:', over),
   sqlite: async (t, over) => ledgerAt(t, `sqlite:${await ledgerPath(t)}`, over),
+  'memory hub': async (t, over) => (await WorkerHub.open(await ledgerAt(t, 'memory:', over))).join(),
+  'sqlite hub': async (t, over) =>
+    (await WorkerHub.open(await ledgerAt(t, `sqlite:${await ledgerPath(t)}`, over))).join(),
 }
 
 for (const [name, open] of Object.entries(LEDGERS)) {
