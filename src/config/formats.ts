@@ -125,12 +125,9 @@ function validateStateUrl(value: unknown): void {
   try {
     parseStateUrl(String(value))
   } catch (error) {
-    const isPlanned = error instanceof StateUrlError && error.isPlanned
-    const allowed = 'memory: or sqlite:FILE'
-    refuseUnless(
-      false,
-      isPlanned ? `${allowed}; redis:// is not supported yet` : `${allowed}, such as sqlite:data/gateway.db`,
-    )
+    const isOfRedis = error instanceof StateUrlError && error.isOfRedis
+    const hint = isOfRedis ? `; ${error.message}` : ', such as sqlite:data/gateway.db'
+    refuseUnless(false, `memory:, sqlite:FILE or redis://HOST${hint}`)
   }
 }
 

@@ -21,6 +21,7 @@ export async function openLedger({ url, maxBytes, ttlSeconds, logger }: LedgerSe
   const limits = { maxBytes, ttlMs: ttlSeconds * 1000 }
   const state = stateOf(url)
   if (state.kind === 'memory') return new MemoryLedger(limits)
+  if (state.kind === 'redis') throw new LedgerOpenError('STATE_URL: redis: is not supported yet')
   return SqliteLedger.open({ path: state.file, logger, ...limits })
 }
 

@@ -54,7 +54,7 @@ const FORMATS: Readonly<Record<FormatName, (row: Row) => object>> = {
   host: () => ({ ...text, minLength: 1 }),
   'http-url': () => ({ ...text, pattern: '^([hH][tT][tT][pP][sS]?://|$)' }),
   'proxy-url': () => text,
-  'state-url': () => ({ ...text, pattern: '^(memory:$|sqlite:.)' }),
+  'state-url': () => ({ ...text, pattern: '^(memory:$|sqlite:.|rediss?://.)' }),
   'trust-proxy': ({ max }) => ({
     anyOf: [{ const: false }, { type: 'integer', minimum: 0, maximum: max }, text, list],
   }),

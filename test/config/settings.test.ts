@@ -373,7 +373,10 @@ describe('values', () => {
   const proxies =
     'false, the number of proxies in front (at most 100), or their addresses or CIDR ranges (not /0),' +
     ' loopback, linklocal, uniquelocal (true would let any client write its own address)'
-  const state = 'memory: or sqlite:FILE, such as sqlite:data/gateway.db'
+  const stores = 'memory:, sqlite:FILE or redis://HOST'
+  const state = `${stores}, such as sqlite:data/gateway.db`
+  const redis =
+    'redis: takes one host: lists of a cluster or of Sentinels are not supported; it is written redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE][?prefix=NAME]'
   const addresses = 'comma-separated IP addresses or CIDR ranges, such as 127.0.0.1,10.0.0.0/8'
   const keys = 'comma-separated keys of visible ASCII without whitespace'
   const size = 'a size from 1 byte to 1gb, such as 10mb, 512kb or a plain number of bytes'
@@ -423,7 +426,7 @@ describe('values', () => {
     ['STATE_URL', 'sqlite:', state],
     ['STATE_URL', 'sqlite://data/x.db', state],
     ['STATE_URL', 'sqlite::memory:', state],
-    ['STATE_URL', 'redis://:hush@db', 'memory: or sqlite:FILE; redis:// is not supported yet'],
+    ['STATE_URL', 'redis://:hush@a,b', `${stores}; ${redis}`],
     ['API_URL', 'ftp://u:hush@explorer', url],
     ['API_URL', 'http://', url],
     ['API_URL', 'http://explorer/?key=hush', url],

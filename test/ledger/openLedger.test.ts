@@ -11,14 +11,14 @@ import { type Cleanup } from '../kit/wait.ts'
 import { finishedJobs, ledgerAt, ledgerPath, LogLines, sqliteAt } from './ledgerKit.ts'
 
 const PAGE_BYTES = 4096
+const REDIS_FORM = 'it is written redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE][?prefix=NAME]'
 
 suite('STATE_URL', () => {
   const refusals: Record<string, string> = {
-    'redis://user:secret@host/0': 'STATE_URL: redis: is not supported yet; allowed are sqlite:FILE and memory:',
-    'rediss://host': 'STATE_URL: rediss: is not supported yet; allowed are sqlite:FILE and memory:',
-    'postgres://u:secret@h/db': 'STATE_URL: postgres: is not known; allowed are sqlite:FILE and memory:',
-    'data/gateway.db': 'STATE_URL: it begins with no scheme; allowed are sqlite:FILE and memory:',
-    '': 'STATE_URL: it begins with no scheme; allowed are sqlite:FILE and memory:',
+    'redis://user:secret@a,b': `STATE_URL: redis: takes one host: lists of a cluster or of Sentinels are not supported; ${REDIS_FORM}`,
+    'postgres://u:secret@h/db': 'STATE_URL: postgres: is not known; allowed are sqlite:FILE, memory: and redis://HOST',
+    'data/gateway.db': 'STATE_URL: it begins with no scheme; allowed are sqlite:FILE, memory: and redis://HOST',
+    '': 'STATE_URL: it begins with no scheme; allowed are sqlite:FILE, memory: and redis://HOST',
     'memory:somewhere': 'STATE_URL: memory: takes no path',
     'sqlite:': 'STATE_URL: sqlite: needs a file, as in sqlite:data/gateway.db',
     'sqlite::memory:': 'STATE_URL: sqlite: needs a file, as in sqlite:data/gateway.db',

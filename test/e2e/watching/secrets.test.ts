@@ -49,7 +49,7 @@ describe('a password in an address', { concurrency: 4 }, () => {
   for (const [variable, value] of [
     ['API_URL', 'user:hush@explorer.example'],
     ['API_URL', 'http://user:hush@explorer.example?x'],
-    ['STATE_URL', 'redis://user:hush@store.example'],
+    ['STATE_URL', 'redis://user:hush@store.example/x'],
     ['HOST', 'http://user:hush@0.0.0.0'],
     ['IPS_FILE', 'http://user:hush@lists.example/ips.txt'],
     ['SERVICES_FILE', 'https://user:hush@lists.example/services.json'],

@@ -1,0 +1,192 @@
+import { createClient, ErrorReply, RESP_TYPES } from '@redis/client'
+import { EventEmitter } from 'node:events'
+import type { RedisUrl } from '../../base/stateUrl.ts'
+import { AWAY, CONGESTED, RedisError, refusal, SILENT } from './redisError.ts'
+import type { Script } from './script.ts'
+
+export type RedisArgument = string | Buffer
+/** Strings come as bytes, short words such as `OK` as text. */
+export type RedisReply = Buffer | string | number | null | readonly RedisReply[]
+
+export interface CallOptions {
+  /** After which the call rejects, ms; CALL_MS where nothing is said. What was asked may be done all the same. */
+  readonly deadlineMs?: number
+}
+
+/** For what is long: its transfer takes time. */
+export const LARGE_CALL_MS = 30_000
+const CALL_MS = 2000
+const CONNECT_MS = 2000
+/** From a connection to its first answers. */
+const HANDSHAKE_MS = 5000
+const MIN_PAUSE_MS = 50
+const MAX_PAUSE_MS = 2000
+const MAX_QUEUED_CALLS = 20_000
+const MAX_QUEUED_BYTES = 256 * 1024 * 1024
+
+interface ConnectionEvents {
+  /** Redis answers, for the first time or again. */
+  ready: []
+  /** The connection broke or could not be made; it is tried again. */
+  broken: [error: RedisError]
+  /** A call was refused or not answered; its caller learns it as well. */
+  failed: [error: RedisError]
+}
+
+/** What those need who call scripts of their own. */
+export interface RedisCalls {
+  /** Before each key, such as `{igw}:`. */
+  readonly prefix: string
+  /**
+   * Runs a script.
+   *
+   * @throws RedisError
+   */
+  run(script: Script, args: readonly RedisArgument[], options?: CallOptions): Promise<RedisReply>
+  /**
+   * Runs a command, whose keys have the prefix already.
+   *
+   * @throws RedisError
+   */
+  call(args: readonly RedisArgument[], options?: CallOptions): Promise<RedisReply>
+}
+
+/**
+ * One connection to Redis, made anew whenever it breaks. Calls are sent in the order in which they are made. While there is
+ * no connection they reject at once; a call never waits for one.
+ */
+export class RedisConnection extends EventEmitter<ConnectionEvents> implements RedisCalls {
+  readonly prefix: string
+  readonly #url: RedisUrl
+  #client: Client
+  #handshake: NodeJS.Timeout | undefined
+  #queuedBytes = 0
+  #isClosed = false
+
+  constructor(url: RedisUrl) {
+    super()
+    this.prefix = `{${url.prefix}}:`
+    this.#url = url
+    this.#client = this.#connect()
+  }
+
+  get isReady(): boolean {
+    return this.#client.isReady
+  }
+
+  async run(script: Script, args: readonly RedisArgument[], options?: CallOptions): Promise<RedisReply> {
+    try {
+      return await this.#send(['EVALSHA', script.sha, '1', this.prefix, ...args], options)
+    } catch (error) {
+      if ((error as RedisError).code !== 'NOSCRIPT') throw this.#told(error as RedisError)
+      return this.call(['EVAL', script.text, '1', this.prefix, ...args], options)
+    }
+  }
+
+  async call(args: readonly RedisArgument[], options?: CallOptions): Promise<RedisReply> {
+    try {
+      return await this.#send(args, options)
+    } catch (error) {
+      throw this.#told(error as RedisError)
+    }
+  }
+
+  /** Drops a connection that does not answer, and makes another. */
+  renew(): void {
+    if (this.#isClosed) return
+    this.#drop()
+    this.#client = this.#connect()
+  }
+
+  /** All calls reject from now on. */
+  close(): void {
+    this.#isClosed = true
+    this.#drop()
+  }
+
+  #told(error: RedisError): RedisError {
+    if (!this.#isClosed) this.emit('failed', error)
+    return error
+  }
+
+  #send(args: readonly RedisArgument[], { deadlineMs = CALL_MS }: CallOptions = {}): Promise<RedisReply> {
+    if (!this.#client.isReady) return Promise.reject(new RedisError(AWAY, 'Redis cannot be reached'))
+    let bytes = 0
+    for (const arg of args) bytes += arg.length
+    if (this.#queuedBytes > 0 && this.#queuedBytes + bytes > MAX_QUEUED_BYTES) {
+      return Promise.reject(new RedisError(CONGESTED, 'Too much waits for Redis'))
+    }
+    this.#queuedBytes += bytes
+    return new Promise((resolve, reject) => {
+      const deadline = setTimeout(() => reject(new RedisError(SILENT, 'Redis does not answer')), deadlineMs)
+      const settle = (): void => {
+        clearTimeout(deadline)
+        this.#queuedBytes -= bytes
+      }
+      this.#client.sendCommand<RedisReply>(args).then(
+        (reply) => {
+          settle()
+          resolve(reply)
+        },
+        (error: Error) => {
+          settle()
+          reject(errorOf(error))
+        },
+      )
+    })
+  }
+
+  #connect(): Client {
+    const client = clientOf(this.#url)
+    client.on('connect', () => this.#awaitHandshake())
+    client.on('ready', () => {
+      clearTimeout(this.#handshake)
+      if (client === this.#client) this.emit('ready')
+    })
+    client.on('error', (error: Error) => {
+      clearTimeout(this.#handshake)
+      if (client === this.#client && !this.#isClosed) this.emit('broken', errorOf(error))
+    })
+    // The event tells of each attempt that fails.
+    client.connect().catch(() => {})
+    return client
+  }
+
+  /** A server that takes connections but answers nothing would be waited for without end. */
+  #awaitHandshake(): void {
+    clearTimeout(this.#handshake)
+    this.#handshake = setTimeout(() => this.renew(), HANDSHAKE_MS).unref()
+  }
+
+  #drop(): void {
+    clearTimeout(this.#handshake)
+    if (this.#client.isOpen) this.#client.destroy()
+  }
+}
+
+type Client = ReturnType<typeof clientOf>
+
+function clientOf({ host, port, isTls, username, password, database }: RedisUrl) {
+  const client = createClient({
+    ...{ RESP: 2, maintNotifications: 'disabled', disableClientInfo: true },
+    ...{ disableOfflineQueue: true, commandsQueueMaxLength: MAX_QUEUED_CALLS },
+    ...(username !== undefined && { username }),
+    ...(password !== undefined && { password }),
+    database,
+    // A deadline of the client's own would cost more than the call.
+    commandOptions: { timeout: 0 },
+    socket: { host, port, ...(isTls && { tls: true }), connectTimeout: CONNECT_MS, reconnectStrategy },
+  })
+  return client.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer })
+}
+
+/** Grows from one attempt to the next; by chance, so that not all gateways come back at once. */
+function reconnectStrategy(attempt: number): number {
+  return Math.min(MAX_PAUSE_MS, MIN_PAUSE_MS * 2 ** attempt) * (0.5 + Math.random() / 2)
+}
+
+function errorOf(error: Error): RedisError {
+  return error instanceof ErrorReply
+    ? refusal(error.message, error)
+    : new RedisError(AWAY, 'Redis cannot be reached', error)
+}

@@ -1,0 +1,27 @@
+/** Redis cannot be reached. */
+export const AWAY = 'AWAY'
+/** Redis has not answered in time; whether it did what it was asked is not known. */
+export const SILENT = 'SILENT'
+/** Too much waits for Redis already. */
+export const CONGESTED = 'CONGESTED'
+
+/** A call that Redis refused or did not answer. The code is the first word of its reply, such as `OOM`, or one of the above. */
+export class RedisError extends Error {
+  override readonly name = 'RedisError'
+  readonly code: string
+
+  constructor(code: string, message: string, cause?: unknown) {
+    super(message, { cause })
+    this.code = code
+  }
+}
+
+/** The error that a reply of Redis is. */
+export function refusal(message: string, cause?: unknown): RedisError {
+  return new RedisError(/^[A-Z]+/.exec(message)?.[0] ?? 'ERR', message, cause)
+}
+
+/** Whether Redis has certainly not done what it was asked. */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof RedisError && error.code !== SILENT && error.code !== AWAY
+}
