@@ -9,6 +9,7 @@ import { errorHandler } from './http/errors.ts'
 import type { MemoryBudget } from './base/memory/budget.ts'
 import { countMemory } from './http/requestMemory.ts'
 import { withholdOurKeys } from './http/ourKeys.ts'
+import type { MakeBudgets } from './http/budgets.ts'
 import { limitPerCaller, type CallerLimit } from './http/rateLimits.ts'
 import { addOpenPath, addPath } from './http/routes.ts'
 import { WrongKeys } from './http/wrongKeys.ts'
@@ -57,6 +58,8 @@ export interface AppDeps {
   readonly trustProxy: false | number | readonly string[]
   readonly lookupLimitPerMinute: number
   readonly proxyLimitPerMinute: number
+  /** The budgets of callers where gateways share them; each limit has its own in this process where it is not given. */
+  readonly makeBudgets?: MakeBudgets | undefined
   readonly statusAllowedIps: readonly string[]
   /** Origins whose pages may call the gateway; `*` is any. */
   readonly corsOrigins: readonly string[]
@@ -66,7 +69,7 @@ export interface AppDeps {
 
 /** All routes, in order. */
 export function createApp(deps: AppDeps): Express {
-  const { jobs, follower, lookup, pages, drain, memory } = deps
+  const { jobs, follower, lookup, pages, drain, memory, makeBudgets } = deps
   const app = express()
   app.disable('x-powered-by').disable('etag')
   app.set('trust proxy', deps.trustProxy)
@@ -87,7 +90,10 @@ export function createApp(deps: AppDeps): Express {
   const noLoop = refuseLoops(jobs.via)
   const wrongKeys = new WrongKeys()
   const withKey = requireKey(deps.apiKeys, wrongKeys)
-  const proxyLimit = limitPerCaller('PROXY_RATELIMIT_REQS_PER_MIN', deps.proxyLimitPerMinute)
+  const proxyLimit = limitPerCaller('PROXY_RATELIMIT_REQS_PER_MIN', {
+    perMinute: deps.proxyLimitPerMinute,
+    makeBudgets,
+  })
   /** What every call at the one base URL goes through. */
   const client = [inOrder(noLoop, withKey), proxyLimit.countRequest]
   /** A batch counts its items itself. */
@@ -121,14 +127,15 @@ export function createApp(deps: AppDeps): Express {
     '/api/v1/resources': lookupResources(lookup),
   }
   const withAnyKey = recognizeKey(deps.apiKeys, wrongKeys)
-  const lookupLimit = (): CallerLimit => limitPerCaller('RATELIMIT_REQS_PER_MIN', deps.lookupLimitPerMinute)
+  const lookupLimit = (name: string): CallerLimit =>
+    limitPerCaller('RATELIMIT_REQS_PER_MIN', { perMinute: deps.lookupLimitPerMinute, name, makeBudgets })
   for (const [path, handler] of Object.entries(lookups)) {
     // Each endpoint has a budget of its own.
-    const limit = lookupLimit()
+    const limit = lookupLimit(path)
     addPath(app, path, { GET: [inOrder(refuseNewWork, noLoop, withAnyKey), limit.countRequest, handler] })
   }
 
-  const routeLimit = lookupLimit()
+  const routeLimit = lookupLimit('/route')
   const readRoute = countMemory(memory, readRouteBody(deps.route))
   const routeKey = requireRouteKey(deps.apiKeys, wrongKeys)
   addPath(app, '/route', {

@@ -1,22 +1,9 @@
-/** How long an empty budget takes to fill, ms. */
-const FILL_MS = 60_000
+import { type Budgets, Refill, type Verdict } from './budgets.ts'
+
 /** Callers remembered at once: a few megabytes. */
-const MOST_CALLERS = 32_768
+export const MOST_CALLERS = 32_768
 /** Share of the table that is freed at once, so that making room costs little for each new caller. */
 const FREED_SHARE = 1 / 4
-/** Rounding of sums of fractions must not refuse the last request of a full budget; part of one request. */
-const ROUNDING = 0.01
-
-/** What became of a caller's requests. */
-export interface Verdict {
-  readonly isAdmitted: boolean
-  /** Requests that would still pass at once. */
-  readonly remaining: number
-  /** Until what was refused passes, or, after the last request of a budget, the next one, ms; 0 where one would pass at once. */
-  readonly retryMs: number
-  /** Until the budget is full again, ms. */
-  readonly fullMs: number
-}
 
 export interface CallerBudgetsOptions {
   /** Requests in a full budget, and refilled evenly over each minute. */
@@ -27,13 +14,12 @@ export interface CallerBudgetsOptions {
 }
 
 /**
- * A budget of requests for each caller: at first a whole minute's worth, refilled evenly (GCRA, the generic cell rate algorithm).
- * All that is kept of a caller is when its budget will be full again, on a monotonic clock: setting the clock changes nothing.
+ * A budget of requests for each caller: at first a whole minute's worth, refilled evenly (GCRA). All that is kept of a caller is when
+ * its budget will be full again, on a monotonic clock: setting the clock changes nothing.
  */
-export class CallerBudgets {
+export class CallerBudgets implements Budgets {
   readonly perMinute: number
-  /** Time in which one request is refilled, ms. */
-  readonly #refillMs: number
+  readonly #refill: Refill
   readonly #maxCallers: number
   readonly #now: () => number
   /** When each caller's budget is full again. A caller who is not here has a full one. */
@@ -41,7 +27,7 @@ export class CallerBudgets {
 
   constructor({ perMinute, maxCallers = MOST_CALLERS, now = () => performance.now() }: CallerBudgetsOptions) {
     this.perMinute = perMinute
-    this.#refillMs = FILL_MS / perMinute
+    this.#refill = new Refill(perMinute)
     this.#maxCallers = maxCallers
     this.#now = now
   }
@@ -51,38 +37,20 @@ export class CallerBudgets {
     return this.#fullAt.size
   }
 
-  /** Takes `count` requests from a caller's budget: all of them, or none where they do not all fit. */
   take(caller: string, count = 1): Verdict {
     const now = this.#now()
-    const refillMs = this.#refillMs
     const fullAt = this.#fullAt.get(caller)
     const usedMs = fullAt === undefined || fullAt <= now ? 0 : fullAt - now
-    const fullMs = usedMs + count * refillMs
-    if (!this.#fits(fullMs)) return this.#verdict(false, usedMs, fullMs - FILL_MS)
+    const fullMs = usedMs + count * this.#refill.requestMs
+    if (!this.#refill.fits(fullMs)) return this.#refill.refused(usedMs, count)
     if (fullAt === undefined && this.#fullAt.size >= this.#maxCallers) this.#makeRoom(now)
     this.#fullAt.set(caller, now + fullMs)
-    const nextMs = fullMs + refillMs
-    return this.#verdict(true, fullMs, this.#fits(nextMs) ? 0 : nextMs - FILL_MS)
+    return this.#refill.admitted(fullMs)
   }
 
-  /** Returns `count` requests that were taken and not used. */
   giveBack(caller: string, count = 1): void {
     const fullAt = this.#fullAt.get(caller)
-    if (fullAt !== undefined) this.#fullAt.set(caller, fullAt - count * this.#refillMs)
-  }
-
-  /** The caller's budget is full again. */
-  forget(caller: string): void {
-    this.#fullAt.delete(caller)
-  }
-
-  #fits(usedMs: number): boolean {
-    return usedMs <= FILL_MS + ROUNDING * this.#refillMs
-  }
-
-  #verdict(isAdmitted: boolean, usedMs: number, retryMs: number): Verdict {
-    const remaining = Math.max(0, Math.floor((FILL_MS - usedMs) / this.#refillMs + ROUNDING))
-    return { isAdmitted, remaining, retryMs, fullMs: usedMs }
+    if (fullAt !== undefined) this.#fullAt.set(caller, fullAt - count * this.#refill.requestMs)
   }
 
   /**

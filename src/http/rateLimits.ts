@@ -1,7 +1,8 @@
-import type { Request, RequestHandler, Response } from 'express'
+import type { NextFunction, Request, RequestHandler, Response } from 'express'
 import { rateLimit, type IncrementResponse, type Store } from 'express-rate-limit'
 import { GatewayFault } from '../faults.ts'
-import { CallerBudgets, type Verdict } from './callerBudgets.ts'
+import type { Budgets, MakeBudgets, Verdict } from './budgets.ts'
+import { CallerBudgets } from './callerBudgets.ts'
 import { limitKeyOf } from '../base/limitKey.ts'
 import { contextOf } from './context.ts'
 import { setOwnHeader } from './gatewayResponse.ts'
@@ -17,17 +18,28 @@ export interface CallerLimit {
   /** Counts each request as one. */
   readonly countRequest: RequestHandler
   /**
-   * Counts a request as `count`.
+   * Counts a request as `count`; a promise only where gateways share the limit.
    *
    * @throws GatewayFault ERR_RATE_LIMITED naming when as many pass
    */
-  count(req: Request, res: Response, count: number): void
+  count(req: Request, res: Response, count: number): void | Promise<void>
 }
 
-/** Each call of this makes budgets of its own. */
-export function limitPerCaller(setting: string, perMinute: number): CallerLimit {
+export interface CallerLimitOptions {
+  /** Requests in a full budget, and refilled evenly over each minute; 0 is no limit. */
+  readonly perMinute: number
+  /** What the budgets are called where gateways share them; several limits of one setting have names of their own. */
+  readonly name?: string
+  readonly makeBudgets?: MakeBudgets | undefined
+}
+
+/** Each call of this makes budgets of its own, unless `makeBudgets` has others share them. */
+export function limitPerCaller(
+  setting: string,
+  { perMinute, name = setting, makeBudgets = budgetsOfProcess }: CallerLimitOptions,
+): CallerLimit {
   if (perMinute === 0) return { setting, perMinute, countRequest: (_req, _res, next) => next(), count: () => {} }
-  const budgets = new CallerBudgets({ perMinute })
+  const budgets = makeBudgets(name, perMinute)
   const limiter = rateLimit({
     windowMs: WINDOW_SECONDS * 1000,
     limit: perMinute,
@@ -51,33 +63,43 @@ export function limitPerCaller(setting: string, perMinute: number): CallerLimit 
   }
   // The limiter awaits five times and reads `req.ip` for its debug log. Only what the budget refuses needs it, which takes
   // nothing from the budget when it is asked again.
-  const countRequest: RequestHandler = (req, res, next) => {
-    const verdict = budgets.take(limitKeyOf(contextOf(req).caller))
+  const pass = (verdict: Verdict, req: Request, res: Response, next: NextFunction): void => {
     if (!verdict.isAdmitted) return void limiter(req, res, next)
     show(res, verdict.remaining, Math.ceil(resetMs(verdict) / 1000))
     next()
   }
-  const count = (req: Request, res: Response, count: number): void => {
-    const verdict = budgets.take(limitKeyOf(contextOf(req).caller), count)
+  const countRequest: RequestHandler = (req, res, next) => {
+    const verdict = budgets.take(limitKeyOf(contextOf(req).caller))
+    if (!(verdict instanceof Promise)) return pass(verdict, req, res, next)
+    return verdict.then((known) => pass(known, req, res, next))
+  }
+  const judge = (verdict: Verdict, res: Response, count: number): void => {
     const resetSeconds = Math.ceil(resetMs(verdict) / 1000)
     show(res, verdict.remaining, resetSeconds)
     if (verdict.isAdmitted) return
     throw refusal(perMinute, resetSeconds, `this one counts as ${count}, and ${perMinute} a minute are allowed`)
   }
+  const count = (req: Request, res: Response, count: number): void | Promise<void> => {
+    const verdict = budgets.take(limitKeyOf(contextOf(req).caller), count)
+    if (!(verdict instanceof Promise)) return judge(verdict, res, count)
+    return verdict.then((known) => judge(known, res, count))
+  }
   return { setting, perMinute, countRequest, count }
 }
+
+const budgetsOfProcess: MakeBudgets = (_limit, perMinute) => new CallerBudgets({ perMinute })
 
 /** The budgets as express-rate-limit asks for them: it refuses where `totalHits` is over the limit, and shows the rest as remaining. */
 class BudgetStore implements Store {
   readonly localKeys = true
-  readonly #budgets: CallerBudgets
+  readonly #budgets: Budgets
 
-  constructor(budgets: CallerBudgets) {
+  constructor(budgets: Budgets) {
     this.#budgets = budgets
   }
 
-  increment(caller: string): IncrementResponse {
-    const verdict = this.#budgets.take(caller)
+  async increment(caller: string): Promise<IncrementResponse> {
+    const verdict = await this.#budgets.take(caller)
     const { perMinute } = this.#budgets
     return {
       totalHits: verdict.isAdmitted ? perMinute - verdict.remaining : perMinute + 1,
@@ -90,9 +112,8 @@ class BudgetStore implements Store {
     this.#budgets.giveBack(caller)
   }
 
-  resetKey(caller: string): void {
-    this.#budgets.forget(caller)
-  }
+  /** A part of the interface that only its users call, and we do not. */
+  resetKey(): void {}
 }
 
 /** What `RateLimit-Reset` says: until the next request passes; while one would pass at once, until the budget is full. */

@@ -9,7 +9,8 @@ const PER_MINUTE = 60
 
 /**
  * Slows down guessing: counts wrong keys for each address (IPv6: each /64). It only ever chooses the answer to a wrong key, so
- * that a right one passes whatever others behind the same address do.
+ * that a right one passes whatever others behind the same address do. Each gateway counts alone, also where several share their
+ * limits: wrong keys are answered before anything is asked of others, and n gateways let no more than n times as many be tried.
  */
 export class WrongKeys {
   readonly #budgets = new CallerBudgets({ perMinute: PER_MINUTE })

@@ -32,7 +32,7 @@ export function submitBatch(deps: JobDeps, limit: CallerLimit) {
       refuseImpossible(items, deps, limit)
       count = Math.max(1, items.length)
     } finally {
-      limit.count(req, res, count)
+      await limit.count(req, res, count)
     }
     const { caller, clientAddress } = contextOf(req)
     const by: Submitter = { caller, clientAddress, options }

@@ -82,7 +82,7 @@ export async function startJobServer(
   app.post('/api/jobs', countMemory(memory, submitJob(deps)))
   app.get('/api/jobs', countMemory(memory, readJobs(deps)))
   app.post('/api/jobs/stream', countMemory(memory, streamJob(deps)))
-  const noLimit = limitPerCaller('PROXY_RATELIMIT_REQS_PER_MIN', 0)
+  const noLimit = limitPerCaller('PROXY_RATELIMIT_REQS_PER_MIN', { perMinute: 0 })
   app.post('/api/jobs/batch', countMemory(memory, submitBatch(deps, noLimit)))
   app.use(errorHandler)
   const server = createHttpServer(app, { stallSeconds })
