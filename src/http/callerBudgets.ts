@@ -1,4 +1,5 @@
-import { type Budgets, Refill, type Verdict } from './budgets.ts'
+import { Refill } from '../base/refill.ts'
+import { admitted, type Budgets, refused, type Verdict } from './budgets.ts'
 
 /** Callers remembered at once: a few megabytes. */
 export const MOST_CALLERS = 32_768
@@ -42,10 +43,10 @@ export class CallerBudgets implements Budgets {
     const fullAt = this.#fullAt.get(caller)
     const usedMs = fullAt === undefined || fullAt <= now ? 0 : fullAt - now
     const fullMs = usedMs + count * this.#refill.requestMs
-    if (!this.#refill.fits(fullMs)) return this.#refill.refused(usedMs, count)
+    if (!this.#refill.fits(fullMs)) return refused(this.#refill, usedMs, count)
     if (fullAt === undefined && this.#fullAt.size >= this.#maxCallers) this.#makeRoom(now)
     this.#fullAt.set(caller, now + fullMs)
-    return this.#refill.admitted(fullMs)
+    return admitted(this.#refill, fullMs)
   }
 
   giveBack(caller: string, count = 1): void {

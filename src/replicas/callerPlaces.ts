@@ -1,4 +1,5 @@
-import { type Refill, type Verdict } from '../http/budgets.ts'
+import { ADVANCE_SHARE, type Refill } from '../base/refill.ts'
+import { admitted, refused, type Verdict } from '../http/budgets.ts'
 import type { BudgetGrant } from './coordination.ts'
 
 /** Requests that wait for the store's word. */
@@ -8,7 +9,7 @@ export interface Waiting {
 }
 
 /** Part of the shared budget that must be free by what is known, for places to be asked for in advance: fewer are never granted. */
-const LEAST_FREE = 4
+const LEAST_FREE = 1 / ADVANCE_SHARE
 
 /** What a gateway knows and holds of one caller's shared budget. */
 export class CallerPlaces {
@@ -117,11 +118,11 @@ export class CallerPlaces {
   }
 
   admitted(now: number): Verdict {
-    return this.#refill.admitted(this.#usedWithoutHeld(now))
+    return admitted(this.#refill, this.#usedWithoutHeld(now))
   }
 
   refused(now: number, count: number): Verdict {
-    return this.#refill.refused(this.#usedWithoutHeld(now), count)
+    return refused(this.#refill, this.#usedWithoutHeld(now), count)
   }
 
   /** Requests of the last moments: about as many are to be expected in the next. */

@@ -1,4 +1,5 @@
-import { Refill, type Budgets, type MakeBudgets, type Verdict } from '../http/budgets.ts'
+import { Refill } from '../base/refill.ts'
+import type { Budgets, MakeBudgets, Verdict } from '../http/budgets.ts'
 import { CallerBudgets, MOST_CALLERS } from '../http/callerBudgets.ts'
 import { CallerPlaces, type Waiting } from './callerPlaces.ts'
 import type { BudgetGrant, SharedBudgets } from './coordination.ts'

@@ -1,4 +1,4 @@
-import { Refill } from '../../src/http/budgets.ts'
+import { Refill } from '../../src/base/refill.ts'
 import type { BudgetGrant, BudgetQuestion, SharedBudgets } from '../../src/replicas/index.ts'
 
 /** A time that stands still until a test sets it forward. */
@@ -26,8 +26,7 @@ export class ScriptedStore implements SharedBudgets {
     this.questions++
     if (this.isAway) throw new Error('away')
     const { name, usedMs, refill } = this.#budget(limit, key, perMinute)
-    const free = refill.free(usedMs)
-    const granted = wanted > free ? 0 : wanted + Math.min(more, Math.floor((free - wanted) / 4))
+    const granted = refill.grant(usedMs, wanted, more)
     const usedAfterMs = usedMs + granted * refill.requestMs
     this.#fullAt.set(name, this.#clock.ms + usedAfterMs)
     this.granted.set(name, (this.granted.get(name) ?? 0) + granted)

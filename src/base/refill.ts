@@ -1,0 +1,35 @@
+/** How long an empty budget takes to fill, ms. */
+export const FILL_MS = 60_000
+/** Rounding of sums of fractions must not refuse the last request of a full budget; part of one request. */
+export const ROUNDING = 0.01
+/** Of what is left beyond the wanted places, one asker gets at most this part in advance. */
+export const ADVANCE_SHARE = 1 / 4
+
+/**
+ * Arithmetic of budgets that refill evenly (GCRA, the generic cell rate algorithm). All that is known of one is how far it is used,
+ * in ms of its refill time: 0 is full, FILL_MS empty.
+ */
+export class Refill {
+  /** Time in which one request is refilled, ms. */
+  readonly requestMs: number
+
+  constructor(perMinute: number) {
+    this.requestMs = FILL_MS / perMinute
+  }
+
+  /** Whether a budget may be used as far as this. */
+  fits(usedMs: number): boolean {
+    return usedMs <= FILL_MS + ROUNDING * this.requestMs
+  }
+
+  /** Requests that pass at once. */
+  free(usedMs: number): number {
+    return Math.max(0, Math.floor((FILL_MS - usedMs) / this.requestMs + ROUNDING))
+  }
+
+  /** Of these requests: those that are wanted, or none, and of what is left then a part of those that may be had in advance. */
+  grant(usedMs: number, wanted: number, more: number): number {
+    const left = this.free(usedMs) - wanted
+    return left < 0 ? 0 : wanted + Math.min(more, Math.floor(left * ADVANCE_SHARE))
+  }
+}
