@@ -14,6 +14,11 @@ export class LongBytes {
     this.#gone = gone
   }
 
+  /** One piece, counted from 0; `undefined` where it is not kept any more. */
+  piece(index: number): Promise<Buffer | undefined> {
+    return this.#read(index)
+  }
+
   /** The pieces in order, each read when it is asked for. Throws where the result is removed meanwhile. */
   async *pieces(): AsyncGenerator<Buffer, void> {
     for (let index = 0, left = this.length; left > 0; index++) {

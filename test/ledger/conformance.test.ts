@@ -1,12 +1,12 @@
 /** What every ledger does, wherever it keeps jobs. */
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
-import { WorkerHub } from '../../src/ledger/ipc/hub.ts'
 import { PIECE_BYTES, type JobRecord, type JobRun, type Ledger } from '../../src/ledger/ledger.ts'
 import { LongBytes } from '../../src/ledger/longBytes.ts'
 import type { LedgerSettings } from '../../src/ledger/open.ts'
 import { aJob, anAnswer, anEnd } from '../kit/builders/jobs.ts'
 import { eventually, type Cleanup } from '../kit/wait.ts'
+import { remoteLedger } from './ipc/hubs.ts'
 import { DAY_MS, finishedJobs, HOUR_MS, ledgerAt, ledgerPath, unfinishedIn, wholeOf } from './ledgerKit.ts'
 
 type Open = (t: Cleanup, over?: Partial<LedgerSettings>) => Promise<Ledger>
@@ -14,9 +14,14 @@ type Open = (t: Cleanup, over?: Partial<LedgerSettings>) => Promise<Ledger>
 const LEDGERS: Record<string, Open> = {
   memory: (t, over) => ledgerAt(t, 'memory:', over),
   sqlite: async (t, over) => ledgerAt(t, `sqlite:${await ledgerPath(t)}`, over),
-  'memory hub': async (t, over) => (await WorkerHub.open(await ledgerAt(t, 'memory:', over))).join(),
-  'sqlite hub': async (t, over) =>
-    (await WorkerHub.open(await ledgerAt(t, `sqlite:${await ledgerPath(t)}`, over))).join(),
+  'memory via workers': (t, over) => remoteLedger(t, { url: 'memory:', ...settingsOf(over) }),
+  'sqlite via workers': async (t, over) =>
+    remoteLedger(t, { url: `sqlite:${await ledgerPath(t)}`, ...settingsOf(over) }),
+}
+
+/** What can be sent to another process. */
+function settingsOf({ maxBytes, ttlSeconds }: Partial<LedgerSettings> = {}): Partial<LedgerSettings> {
+  return { ...(maxBytes !== undefined && { maxBytes }), ...(ttlSeconds !== undefined && { ttlSeconds }) }
 }
 
 for (const [name, open] of Object.entries(LEDGERS)) {

@@ -2,23 +2,20 @@ import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { DuplicateJobError, ledgerFault, LedgerOpenError } from '../ledger.ts'
 import { CallLane, type CallOptions } from './lane.ts'
+import { bytesIn, pack, unpackApart, type Packed } from '../packedBytes.ts'
 import { OPERATIONS, type Operation } from './operations.ts'
 import type { SqliteStore } from './store.ts'
 import {
-  bytesIn,
-  pack,
   type Call,
   type CallsMessage,
   type FailureKind,
   type FromWorker,
   type Lane,
   type OpenedMessage,
-  type Packed,
   type StoreReport,
   type ToWorker,
   type Value,
   type WorkerSettings,
-  unpackApart,
 } from './wire.ts'
 
 /** Writes take a third of the thread's time at most, until groups of them take long. */

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { DuplicateJobError } from '../ledger.ts'
+import { bytesIn, pack, unpack } from '../packedBytes.ts'
 import { BackupServer } from './backup/server.ts'
 import { writeCopy } from './backup/writeCopy.ts'
 import { FileIdentity } from './fileIdentity.ts'
@@ -10,9 +11,7 @@ import { OPERATIONS, type Operation } from './operations.ts'
 import { Pruner } from './pruner.ts'
 import { SqliteStore } from './store.ts'
 import {
-  bytesIn,
   FILE_GONE,
-  pack,
   type Call,
   type Failure,
   type FailureKind,
@@ -21,7 +20,6 @@ import {
   type StoreReport,
   type ToWorker,
   type WorkerSettings,
-  unpack,
 } from './wire.ts'
 
 // The thread that owns the database. It does one group of writes at a time, in the order in which they come; reads and small

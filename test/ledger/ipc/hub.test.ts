@@ -8,6 +8,7 @@ import type { ReplicaState, RoomLimits } from '../../../src/replicas/index.ts'
 import { aJob, anAnswer, anEnd } from '../../kit/builders/jobs.ts'
 import { eventually, type Cleanup } from '../../kit/wait.ts'
 import { ledgerAt } from '../ledgerKit.ts'
+import { remoteHub } from './hubs.ts'
 
 const CALLER = '10.0.0.1'
 const NO_LIMITS: RoomLimits = { jobsOfCaller: 0, bytesOfCaller: Infinity, bytesInAll: Infinity }
@@ -17,17 +18,66 @@ interface Pair {
   readonly b: SharedLedger
 }
 
-async function pair(t: Cleanup): Promise<Pair> {
-  const hub = await WorkerHub.open(await ledgerAt(t, 'memory:'))
-  t.after(() => hub.close())
-  return { a: hub.join(), b: hub.join() }
+/** Two workers: in the process of the hub, and each over a channel to it. */
+const PAIRS: Record<string, (t: Cleanup) => Promise<Pair>> = {
+  'in one process': async (t) => {
+    const hub = await WorkerHub.open(await ledgerAt(t, 'memory:'))
+    t.after(() => hub.close())
+    return { a: hub.join(), b: hub.join() }
+  },
+  'over channels': async () => {
+    const hub = remoteHub({ url: 'memory:' })
+    return { a: await hub.join(), b: await hub.join() }
+  },
 }
 
-const selfOf = (ledger: SharedLedger): string => ledger.coordination.membership.self
-const stateOf = (ledger: SharedLedger, replica: string): ReplicaState | undefined =>
-  ledger.coordination.membership.replicas.find((state) => state.replica === replica)
+for (const [where, pair] of Object.entries(PAIRS)) {
+  suite(`workers ${where}`, () => {
+    jobsHaveOwners(pair)
+    roomIsShared(pair)
+    keysAreShared(pair)
+    budgetsAndValuesAreShared(pair)
+  })
+}
 
-suite('owners', () => {
+test('a worker whose channel is lost is gone at once for the others, and everything it asks is refused', async () => {
+  const hub = remoteHub({ url: 'memory:' })
+  const { ledger: a, lose } = await hub.joinWithLoss()
+  const b = await hub.join()
+  const record = aJob()
+  const name = selfOf(a)
+  await a.insert([{ record }])
+  const asked = a.find(record.id)
+  lose()
+  await assert.rejects(asked, { code: 'ERR_LEDGER' })
+  await assert.rejects(a.finish(record.id, anEnd()), { code: 'ERR_LEDGER' })
+  assert.deepEqual([a.coordination.membership.isSure, a.health().writable], [false, false])
+  await eventually(() => stateOf(b, name)?.state === 'gone')
+  assert.deepEqual(await b.claim(name, [record.id]), new Set([record.id]))
+})
+
+test('unfinished jobs of an earlier process belong to a replica that is gone', async (t) => {
+  const ledger = await ledgerAt(t, 'memory:')
+  const record = aJob()
+  await ledger.insert([{ record }])
+  const hub = await WorkerHub.open(ledger)
+  t.after(() => hub.close())
+  const member = hub.join()
+  const [former] = member.coordination.membership.replicas
+  assert.deepEqual([former?.state, former?.jobs], ['gone', 1])
+  assert.deepEqual(await member.claim(former!.replica, [record.id]), new Set([record.id]))
+  assert.deepEqual((await member.unfinished()).length, 1)
+})
+
+function selfOf(ledger: SharedLedger): string {
+  return ledger.coordination.membership.self
+}
+
+function stateOf(ledger: SharedLedger, replica: string): ReplicaState | undefined {
+  return ledger.coordination.membership.replicas.find((state) => state.replica === replica)
+}
+
+function jobsHaveOwners(pair: (t: Cleanup) => Promise<Pair>): void {
   test('a job belongs to the worker that took it, which alone changes it', async (t) => {
     const { a, b } = await pair(t)
     const record = aJob()
@@ -76,19 +126,6 @@ suite('owners', () => {
     await eventually(() => stateOf(b, name) === undefined)
   })
 
-  test('unfinished jobs of an earlier process belong to a replica that is gone', async (t) => {
-    const ledger = await ledgerAt(t, 'memory:')
-    const record = aJob()
-    await ledger.insert([{ record }])
-    const hub = await WorkerHub.open(ledger)
-    t.after(() => hub.close())
-    const member = hub.join()
-    const [former] = member.coordination.membership.replicas
-    assert.deepEqual([former?.state, former?.jobs], ['gone', 1])
-    assert.deepEqual(await member.claim(former!.replica, [record.id]), new Set([record.id]))
-    assert.deepEqual((await member.unfinished()).length, 1)
-  })
-
   test('a worker that leaves is seen as leaving, and its jobs may be claimed', async (t) => {
     const { a, b } = await pair(t)
     const record = aJob()
@@ -134,9 +171,9 @@ suite('owners', () => {
     await a.finish(record.id, anEnd())
     assert.equal((await b.read(CALLER, [record.id]))[0]?.intermediate, undefined)
   })
-})
+}
 
-suite('room', () => {
+function roomIsShared(pair: (t: Cleanup) => Promise<Pair>): void {
   test('room is counted over all workers, and an end gives it back', async (t) => {
     const { a, b } = await pair(t)
     const limits = { ...NO_LIMITS, jobsOfCaller: 2, bytesOfCaller: 1000 }
@@ -190,9 +227,9 @@ suite('room', () => {
     assert.equal(await a.finish(record.id, anEnd()), true)
     assert.equal((await b.coordination.room.take(CALLER, { jobs: 1, bytes: 0 }, limits))?.taken.jobs, 1)
   })
-})
+}
 
-suite('keys', () => {
+function keysAreShared(pair: (t: Cleanup) => Promise<Pair>): void {
   const use = { caller: CALLER, path: '/api/jobs', key: 'once', bodyHash: Buffer.alloc(32, 7) }
 
   test('of two who reserve a key at once one runs the request, the other hears its body', async (t) => {
@@ -215,9 +252,9 @@ suite('keys', () => {
     await a.insert([{ record: aJob() }], anAnswer())
     assert.equal((await a.coordination.keys.reserve(use)).kind, 'kept')
   })
-})
+}
 
-suite('budgets and values', () => {
+function budgetsAndValuesAreShared(pair: (t: Cleanup) => Promise<Pair>): void {
   test('a budget is exact over all workers, with a quarter of what is left in advance', async (t) => {
     const { a, b } = await pair(t)
     const question = { limit: 'LIMIT', key: CALLER, perMinute: 6, wanted: 1, more: 4 }
@@ -244,4 +281,4 @@ suite('budgets and values', () => {
       ['first', 'first'],
     )
   })
-})
+}

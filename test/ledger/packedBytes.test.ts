@@ -1,7 +1,7 @@
-/** What passes between the two threads of the SQLite ledger. */
+/** What passes between threads and processes of a ledger. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { bytesIn, pack, unpack, unpackApart } from '../../src/ledger/sqlite/wire.ts'
+import { bytesIn, pack, unpack, unpackApart } from '../../src/ledger/packedBytes.ts'
 
 function throughThePort(values: unknown[]): unknown[] {
   return unpackApart(structuredClone(pack(values, bytesIn(values))))
