@@ -12,6 +12,9 @@ One address for a fleet of Infernet nodes and OpenAI-compatible services.
 
   --check        check the settings and exit
   --backup FILE  write a copy of the ledger to a new file and exit; the gateway may run meanwhile
+  --copy-state FROM TO
+                 copy jobs, answers and the ticket key from one STATE_URL to another, empty one, and exit; the word
+                 STATE_URL stands for the setting; no gateway may run with either
   --settings     print the settings as a Markdown table and exit
   --version      print the version and exit
   --help         print this help and exit
@@ -90,6 +93,26 @@ async function backUp(file: string): Promise<void> {
   }
 }
 
+/** Its progress goes to standard error, so that standard output has the summary alone. */
+async function copyState(from: string, to: string): Promise<void> {
+  const { loadSettings } = await import('./config/settings.ts')
+  const { copyState, summaryOf } = await import('./ledger/copyState/index.ts')
+  const tell = (message: string): void => console.error(message)
+  try {
+    const { stateUrl } = loadSettings()
+    const urlOf = (word: string): string => (word === 'STATE_URL' ? stateUrl : word)
+    const copied = await copyState({
+      from: urlOf(from),
+      to: urlOf(to),
+      logger: { debug: () => {}, info: () => {}, warn: tell, error: tell },
+      onProgress: (jobs, all) => tell(`${jobs} of ${all} jobs copied`),
+    })
+    console.log(summaryOf(copied))
+  } catch (error) {
+    fail(`not copied: ${describe(error, process.env['LOG_LEVEL'] === 'debug')}`, 1)
+  }
+}
+
 function isOlder(version: string, than: string): boolean {
   const [major = 0, minor = 0] = version.split('.').map(Number)
   const [oldestMajor = 0, oldestMinor = 0] = than.split('.').map(Number)
@@ -104,6 +127,12 @@ async function main(args: string[]): Promise<void> {
     const [, file, ...more] = args
     if (!file || file.startsWith('-') || more.length > 0) return fail('--backup needs the name of a new file, alone', 2)
     return backUp(file)
+  }
+  if (args[0] === '--copy-state') {
+    const [, from, to, ...more] = args
+    const isComplete = from && to && ![from, to].some((url) => url.startsWith('-')) && more.length === 0
+    if (!isComplete) return fail('--copy-state needs two URLs as STATE_URL may be, FROM and TO, alone', 2)
+    return copyState(from, to)
   }
   const unknown = args.find((arg) => !options.includes(arg))
   if (unknown !== undefined) return fail(`unknown option ${unknown}; --help lists the options`, 2)

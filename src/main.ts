@@ -2,7 +2,6 @@ import { closeSync, openSync } from 'node:fs'
 import type { Server } from 'node:http'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
-import { dirname, join } from 'node:path'
 import { createApp } from './app.ts'
 import type { Settings } from './config/settings.ts'
 import { Fleet } from './fleet/fleet.ts'
@@ -28,6 +27,7 @@ import { Idempotency } from './jobs/idempotency.ts'
 import type { Ledger } from './ledger/ledger.ts'
 import { packageVersion } from './base/packageVersion.ts'
 import { parseStateUrl } from './base/stateUrl.ts'
+import { ticketKeyFileBeside } from './base/ticketKeyFile.ts'
 import { openLedger } from './ledger/open.ts'
 import { LiveJobs } from './jobs/liveJobs.ts'
 import { RequestRoom } from './jobs/requestRoom.ts'
@@ -278,7 +278,7 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
 function openKeys({ stateUrl, ticketKeyFile }: Settings): Promise<TicketKeys> {
   if (ticketKeyFile !== '') return readTicketKeys(ticketKeyFile)
   const state = parseStateUrl(stateUrl)
-  return state.kind === 'sqlite' ? openTicketKeys(join(dirname(state.file), 'ticket-key.pem')) : ephemeralTicketKeys()
+  return state.kind === 'sqlite' ? openTicketKeys(ticketKeyFileBeside(state.file)) : ephemeralTicketKeys()
 }
 
 function sourcesOf(

@@ -1,13 +1,18 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import { generateKeyPairSync, type KeyPairKeyObjectResult } from 'node:crypto'
 import { once } from 'node:events'
-import { readFile, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import path from 'node:path'
 import type { TestContext } from 'node:test'
 import { describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { settingsTable } from '../src/config/settings.ts'
+import { eventually } from './kit/wait.ts'
+import { finishedJobs, sqliteAt } from './ledger/ledgerKit.ts'
 import { emptyFolder, runCli } from './config/processes.ts'
 
 /** `--check` in a folder with the given files. */
@@ -19,6 +24,7 @@ async function check(t: TestContext, env: Record<string, string>, files: Record<
 
 const pemOf = ({ privateKey }: KeyPairKeyObjectResult) => privateKey.export({ type: 'pkcs8', format: 'pem' }) as string
 
+const cliFile = fileURLToPath(new URL('../src/cli.ts', import.meta.url))
 const valid = { exitCode: 0, stdout: 'settings are valid\n', stderr: '' }
 const badPort = 'PORT must be a whole number from 0 to 65535, not "x"\n'
 const invalid = { exitCode: 1, stdout: '', stderr: badPort }
@@ -92,7 +98,16 @@ test('--version prints the version of the package', async () => {
 test('--help names every option and every setting', async () => {
   const { exitCode, stdout } = await runCli(['--help'])
   assert.equal(exitCode, 0)
-  for (const word of ['--check', '--settings', '--version', '--help', 'CONFIG_FILE', 'PORT (4000)', 'LOG_FORMAT']) {
+  for (const word of [
+    '--check',
+    '--copy-state',
+    '--settings',
+    '--version',
+    '--help',
+    'CONFIG_FILE',
+    'PORT (4000)',
+    'LOG_FORMAT',
+  ]) {
     assert.ok(stdout.includes(word), word)
   }
 })
@@ -117,6 +132,64 @@ for (const version of ['22.18.0', '24.8.1']) {
     assert.ok(source.startsWith('#!/usr/bin/env node\n'))
   })
 }
+
+describe('--copy-state', () => {
+  const copy = (cwd: string, ...args: string[]) => runCli(['--copy-state', ...args], { cwd })
+
+  test('copies one ledger to another and says in one line what was copied', async (t) => {
+    const cwd = await emptyFolder(t)
+    const ledger = await sqliteAt(t, path.join(cwd, 'from.db'))
+    const ids = await finishedJobs(ledger, 3)
+    await ledger.close()
+    const stdout = 'copied 3 jobs (0 unfinished), 0 answers, the ticket numbers of 0 workers, no ticket key\n'
+    const env = { STATE_URL: 'sqlite:to.db' }
+    const ended = await runCli(['--copy-state', 'sqlite:from.db', 'STATE_URL'], { cwd, env })
+    assert.deepEqual(ended, { exitCode: 0, stdout, stderr: '' })
+    const copied = await sqliteAt(t, path.join(cwd, 'to.db'))
+    assert.deepEqual(await copied.list('10.0.0.1', 'all'), ids)
+  })
+
+  test('refuses what cannot be copied with one line and exit code 1', async (t) => {
+    const cwd = await emptyFolder(t)
+    for (const [from, to, why] of [
+      ['sqlite:none.db', 'sqlite:to.db', `${path.join(cwd, 'none.db')} does not exist: there is nothing to copy`],
+      ['memory:', 'sqlite:to.db', 'memory: ends with its gateway: there is nothing to copy'],
+      ['sqlite:', 'sqlite:to.db', 'STATE_URL: sqlite: needs a file, as in sqlite:data/gateway.db'],
+    ] as const) {
+      assert.deepEqual(await copy(cwd, from, to), { exitCode: 1, stdout: '', stderr: `not copied: ${why}\n` })
+    }
+    assert.deepEqual(await readdir(cwd), [])
+  })
+
+  test('needs two URLs, alone', async (t) => {
+    const cwd = await emptyFolder(t)
+    const stderr = '--copy-state needs two URLs as STATE_URL may be, FROM and TO, alone\n'
+    for (const args of [[], ['sqlite:a'], ['sqlite:a', '--check'], ['sqlite:a', 'sqlite:b', 'sqlite:c']]) {
+      assert.deepEqual(await copy(cwd, ...args), { exitCode: 2, stdout: '', stderr })
+    }
+  })
+
+  test('that is killed leaves no ledger, but a rest that the next one names', async (t) => {
+    const cwd = await emptyFolder(t)
+    const ledger = await sqliteAt(t, path.join(cwd, 'from.db'))
+    // Long enough to be killed amid it.
+    for (let n = 0; n < 10; n++) await finishedJobs(ledger, 1, { result: Buffer.alloc(30_000_000, n + 1) })
+    await ledger.close()
+    const args = [cliFile, '--copy-state', 'sqlite:from.db', 'sqlite:to.db']
+    const child = spawn(process.execPath, args, { cwd, env: {}, stdio: 'ignore' })
+    const ended = once(child, 'close')
+    const incomplete = path.join(cwd, 'to.db.incomplete')
+    await eventually(() => existsSync(incomplete), { everyMs: 2 })
+    child.kill('SIGKILL')
+    assert.deepEqual(await ended, [null, 'SIGKILL'])
+    assert.ok(!existsSync(path.join(cwd, 'to.db')))
+    const { exitCode, stderr } = await copy(cwd, 'sqlite:from.db', 'sqlite:to.db')
+    assert.equal(exitCode, 1)
+    assert.equal(stderr, `not copied: ${incomplete} is left of a copy that did not end: remove it and copy again\n`)
+    for (const left of await readdir(cwd)) if (left.startsWith('to.db')) await rm(path.join(cwd, left))
+    assert.equal((await copy(cwd, 'sqlite:from.db', 'sqlite:to.db')).exitCode, 0)
+  })
+})
 
 describe('a gateway that cannot start', () => {
   async function startOnBusyPort(t: TestContext, more: Record<string, string>) {

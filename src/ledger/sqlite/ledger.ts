@@ -25,8 +25,10 @@ import {
   type ReceivedResult,
   type UnfinishedJob,
 } from '../ledger.ts'
+import type { PortableState } from '../portable.ts'
 import { LongBytes } from '../longBytes.ts'
 import { wayOutOf } from './log.ts'
+import { SqlitePortableState } from './portable.ts'
 import { RecentEnds } from './recentEnds.ts'
 import { SqliteReceivedResult, type FinishReceived } from './received.ts'
 import type { ReadBytes } from './resultReader.ts'
@@ -221,6 +223,11 @@ export class SqliteLedger implements Ledger {
 
   nextReqnum(worker: string): Promise<number> {
     return this.#call('nextReqnum', worker)
+  }
+
+  /** All that is kept, for `--copy-state`. */
+  portable(): PortableState {
+    return new SqlitePortableState(this.#call)
   }
 
   health(): LedgerHealth {

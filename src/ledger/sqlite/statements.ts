@@ -55,5 +55,11 @@ export function prepareStatements(db: DatabaseSync) {
     nextReqnum: prepare(
       'INSERT INTO reqnums VALUES (?, 1) ON CONFLICT (worker) DO UPDATE SET last = last + 1 RETURNING last',
     ),
+    setReqnum: prepare(
+      'INSERT INTO reqnums VALUES (?, ?) ON CONFLICT (worker) DO UPDATE SET last = max(last, excluded.last)',
+    ),
+    jobsAfter: prepare(`SELECT seq, ${JOBS.names} FROM jobs WHERE seq > ? ORDER BY seq LIMIT ?`),
+    answersAfter: prepare(`SELECT seq, ${ANSWERS.names} FROM answers WHERE seq > ? ORDER BY seq LIMIT ?`),
+    reqnumsAfter: prepare('SELECT worker, last FROM reqnums WHERE worker > ? ORDER BY worker LIMIT ?'),
   }
 }

@@ -138,6 +138,10 @@ export class SqliteStore {
     return rowOf<[number]>(this.#sql.nextReqnum, worker)![0]
   }
 
+  setReqnum(worker: string, last: number): void {
+    this.#sql.setReqnum.run(worker, last)
+  }
+
   probe(): void {
     this.#showsRoom = true
     this.#sql.insertProbe.run(PROBE_BYTES)
@@ -179,6 +183,19 @@ export class SqliteStore {
     return (
       rowOf<Row>(this.#sql.idempotencyRecord, caller, path, key, steadyClock.expiryMs() - KEPT_ANSWER_TTL_MS) ?? null
     )
+  }
+
+  /** A page of all jobs, expired ones included, in the order in which they came. */
+  jobsAfter(seq: number, limit: number): [seq: number, ...job: Row][] {
+    return rowsOf(this.#sql.jobsAfter, seq, limit)
+  }
+
+  answersAfter(seq: number, limit: number): [seq: number, ...answer: Row][] {
+    return rowsOf(this.#sql.answersAfter, seq, limit)
+  }
+
+  reqnumsAfter(worker: string, limit: number): [worker: string, last: number][] {
+    return rowsOf(this.#sql.reqnumsAfter, worker, limit)
   }
 
   #insertJob(row: Row, request: Blob): void {
