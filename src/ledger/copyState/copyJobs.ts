@@ -125,8 +125,11 @@ function isLong({ result, intermediate }: JobStatus): boolean {
 
 /** At least one piece, also of nothing: no intermediate results are not the same as empty ones. */
 async function* piecesOf(bytes: Buffer | LongBytes): AsyncGenerator<Buffer> {
-  if (bytes instanceof LongBytes && bytes.length > 0) return yield* bytes.pieces()
-  if (bytes instanceof LongBytes) return yield Buffer.alloc(0)
+  if (bytes instanceof LongBytes && bytes.length > 0) {
+    yield* bytes.pieces()
+    return
+  }
+  if (bytes instanceof LongBytes) bytes = Buffer.alloc(0)
   let at = 0
   do yield bytes.subarray(at, at + PIECE_BYTES)
   while ((at += PIECE_BYTES) < bytes.length)
