@@ -1,2 +1,1 @@
-export { copyState, summaryOf, type Copied, type CopyStateOptions } from './copyState.ts'
-export { CopyStateError } from './errors.ts'
+export { copyState, summaryOf } from './copyState.ts'
