@@ -30,7 +30,8 @@ import { parseStateUrl } from './base/stateUrl.ts'
 import { ticketKeyFileBeside } from './base/ticketKeyFile.ts'
 import { openLedger } from './ledger/open.ts'
 import { LiveJobs } from './jobs/liveJobs.ts'
-import { RequestRoom } from './jobs/requestRoom.ts'
+import { NodeAsks } from './jobs/takeover/nodeAsks.ts'
+import { Takeover } from './jobs/takeover/takeover.ts'
 import type { LookupDeps } from './lookup/addresses.ts'
 import { ephemeralTicketKeys, openTicketKeys, readTicketKeys, type TicketKeys } from './lookup/tickets/keys.ts'
 import { apiDescriptionPage, describeApi } from './openapi/index.ts'
@@ -67,6 +68,8 @@ export interface Overrides {
   readonly nodeRecordSeconds?: number
   /** After how long a list of backends that lost most of its entries is believed. */
   readonly believeAfterMs?: number
+  /** The ledger, where it is open already. The gateway closes it. */
+  readonly ledger?: Ledger
 }
 
 /** A gateway that serves. */
@@ -128,18 +131,18 @@ function hasLostTerminal(): boolean {
 
 /** Wires everything together and listens. */
 export async function start(settings: Settings, logger: Logger, overrides: Overrides = {}): Promise<Gateway> {
-  const ledger = await openLedger({
-    url: settings.stateUrl,
-    maxBytes: settings.stateMaxBytes,
-    ttlSeconds: settings.jobTtlSeconds,
-    logger,
-  })
+  const ledger = overrides.ledger ?? (await openOwnLedger(settings, logger))
   try {
     return await startWith(ledger, settings, logger, overrides)
   } catch (error) {
     await ledger.close()
     throw error
   }
+}
+
+function openOwnLedger(settings: Settings, logger: Logger): Promise<Ledger> {
+  const { stateUrl: url, stateMaxBytes: maxBytes, jobTtlSeconds: ttlSeconds } = settings
+  return openLedger({ url, maxBytes, ttlSeconds, logger })
 }
 
 async function startWith(ledger: Ledger, settings: Settings, logger: Logger, overrides: Overrides): Promise<Gateway> {
@@ -164,9 +167,11 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
   })
   const dispatcher = new Dispatcher(fleet, selector)
   const upstream = new Upstream(dispatcher, transport)
-  const live = new LiveJobs(ledger, dispatcher, settings.maxJobsPerCaller, new RequestRoom(settings.stateMaxBytes))
-  const askers = new Askers(live)
-  const common = { fleet, selector, upstream, transport, live, ledger, memory, askers, identity, via, logger }
+  const limits = { jobsOfCaller: settings.maxJobsPerCaller, maxBytes: settings.stateMaxBytes }
+  const live = new LiveJobs(ledger, dispatcher, limits)
+  const askers = new Askers(live, ledger.shared)
+  const asks = new NodeAsks({ fleet, transport, memory, identity })
+  const common = { fleet, selector, upstream, transport, live, ledger, memory, askers, asks, identity, via, logger }
   const failover = new Failover({
     ...common,
     isEnabled: settings.jobFailover,
@@ -181,6 +186,9 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
     maxResultSetting: settings.maxResultBytes <= settings.stateMaxBytes ? 'MAX_RESULT' : 'STATE_MAX_BYTES',
     periodSeconds: overrides.followPeriodSeconds ?? FOLLOW_PERIOD_SECONDS,
   })
+  const { replicaTimeoutSeconds, jobTimeoutSeconds } = settings
+  const { shared } = ledger
+  const takeover = shared && new Takeover({ ...common, shared, failover, replicaTimeoutSeconds, jobTimeoutSeconds })
   const drain = new Drain()
   const metrics = new Metrics(fleet, live, memory)
   addReplicaGauges(metrics.registry, ledger)
@@ -246,8 +254,8 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
   })
 
   const server = createHttpServer(app, { isUpgrade: isRealtimeUpgrade })
-  const restored = await live.restore()
-  if (restored > 0) logger.info('unfinished jobs taken up', { jobs: restored })
+  if (takeover) takeover.start()
+  else await restoreJobs(live, logger)
   await listen(server, settings)
   const { port } = server.address() as AddressInfo
   logger.info('listening', { host: settings.host, port })
@@ -261,7 +269,12 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
     stop: async () => {
       // Whoever waits has an answer at once.
       askers.close()
+      const endsAt = fleet.now() + settings.drainTimeoutSeconds
+      void takeover?.leave()
       await drain.begin(settings.drainTimeoutSeconds)
+      // Its own jobs are followed until the other gateways have them, or they have ended.
+      await takeover?.untilHandedOver(Math.max(0, endsAt - fleet.now()))
+      takeover?.stop()
       forwarder.close()
       server.close()
       server.closeAllConnections()
@@ -272,6 +285,11 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
       await ledger.close()
     },
   }
+}
+
+async function restoreJobs(live: LiveJobs, logger: Logger): Promise<void> {
+  const restored = await live.restore()
+  if (restored > 0) logger.info('unfinished jobs taken up', { jobs: restored })
 }
 
 /** The operator's own, or one beside the ledger, so that what workers fetched once stays valid. */

@@ -1,7 +1,9 @@
 import { EventEmitter } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import { nextTurn } from '../base/index.ts'
+import type { JobRecord, SharedLedger } from '../ledger/index.ts'
 import { Leaving } from '../upstream/index.ts'
+import { LedgerWatch } from './ledgerWatch.ts'
 import type { LiveJob, LiveJobs } from './liveJobs.ts'
 
 export interface AskersEvents {
@@ -24,6 +26,9 @@ interface Awaited {
   readonly addresses: Map<string, number>
 }
 
+/** A job that clients wait for, whichever gateway follows it. */
+export type AwaitedJob = Pick<JobRecord, 'id' | 'caller'>
+
 /** Who waits, and for how long. */
 export interface Wait {
   /** The client's true address, on whose account nodes are asked. */
@@ -33,17 +38,28 @@ export interface Wait {
   readonly res: ServerResponse
 }
 
-/** The clients that ask for unfinished jobs, and those that wait for their ends: these are told by the event itself. */
+/**
+ * The clients that ask for unfinished jobs, and those that wait for their ends: these are told by the event itself, or where
+ * another gateway follows the job, when the shared ledger has its end.
+ */
 export class Askers extends EventEmitter<AskersEvents> {
   readonly #awaited = new Map<string, Awaited>()
   /** All clients that wait, for any job. */
   readonly #waiters = new Set<Waiter>()
+  readonly #live: LiveJobs
+  /** The jobs that clients wait for and that are not ours. */
+  readonly #watch: LedgerWatch | undefined
   #isClosed = false
 
-  constructor(live: LiveJobs) {
+  /** `shared`: the ledger, where several gateways share it. */
+  constructor(live: LiveJobs, shared?: SharedLedger) {
     super()
-    live.on('ended', ({ record }) => {
-      for (const { end } of this.#awaited.get(record.id)?.waiters ?? []) end()
+    this.#live = live
+    live.on('ended', ({ record }) => this.#endWaits(record.id))
+    if (!shared) return
+    this.#watch = new LedgerWatch(shared, (id) => this.#endWaits(id))
+    live.on('disowned', ({ record: { id, caller } }) => {
+      if (this.#awaited.has(id)) this.#watch?.add(id, caller)
     })
   }
 
@@ -70,7 +86,7 @@ export class Askers extends EventEmitter<AskersEvents> {
    * Resolves when the first of these unfinished jobs has ended, the time is over, the client has left, or the gateway begins
    * to shut down; of many that are told at once, one in each turn of the event loop.
    */
-  async firstEnd(jobs: readonly LiveJob[], { address, seconds, res }: Wait): Promise<void> {
+  async firstEnd(jobs: readonly AwaitedJob[], { address, seconds, res }: Wait): Promise<void> {
     if (this.#isClosed || res.destroyed || jobs.length === 0) return
     const { promise, resolve: end } = Promise.withResolvers<void>()
     const waiter = { address, end }
@@ -79,7 +95,11 @@ export class Askers extends EventEmitter<AskersEvents> {
     leaving.signal.addEventListener('abort', () => end())
     this.#add(waiter, jobs)
     try {
-      for (const job of jobs) this.emit('awaited', job, address)
+      for (const { id, caller } of jobs) {
+        const job = this.#live.find(id)
+        if (job) this.emit('awaited', job, address)
+        else this.#watch?.add(id, caller)
+      }
       await promise
     } finally {
       clearTimeout(timer)
@@ -96,27 +116,33 @@ export class Askers extends EventEmitter<AskersEvents> {
     for (const { end } of this.#waiters) end()
   }
 
-  #add(waiter: Waiter, jobs: readonly LiveJob[]): void {
+  #endWaits(id: string): void {
+    for (const { end } of this.#awaited.get(id)?.waiters ?? []) end()
+  }
+
+  #add(waiter: Waiter, jobs: readonly AwaitedJob[]): void {
     this.#waiters.add(waiter)
     const { address } = waiter
-    for (const { record } of jobs) {
-      let awaited = this.#awaited.get(record.id)
-      if (!awaited) this.#awaited.set(record.id, (awaited = { waiters: new Set(), addresses: new Map() }))
+    for (const { id } of jobs) {
+      let awaited = this.#awaited.get(id)
+      if (!awaited) this.#awaited.set(id, (awaited = { waiters: new Set(), addresses: new Map() }))
       awaited.waiters.add(waiter)
       awaited.addresses.set(address, (awaited.addresses.get(address) ?? 0) + 1)
     }
   }
 
-  #remove(waiter: Waiter, jobs: readonly LiveJob[]): void {
+  #remove(waiter: Waiter, jobs: readonly AwaitedJob[]): void {
     this.#waiters.delete(waiter)
     const { address } = waiter
-    for (const { record } of jobs) {
-      const awaited = this.#awaited.get(record.id)
+    for (const { id } of jobs) {
+      const awaited = this.#awaited.get(id)
       if (!awaited?.waiters.delete(waiter)) continue
       const others = (awaited.addresses.get(address) ?? 1) - 1
       if (others > 0) awaited.addresses.set(address, others)
       else awaited.addresses.delete(address)
-      if (awaited.waiters.size === 0) this.#awaited.delete(record.id)
+      if (awaited.waiters.size > 0) continue
+      this.#awaited.delete(id)
+      this.#watch?.remove(id)
     }
   }
 }

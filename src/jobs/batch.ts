@@ -8,11 +8,11 @@ import type { Submitter } from './accepted.ts'
 import { faultResult, type BatchItem, type Refusal } from './batchItems.ts'
 import { BatchRun } from './batchRun.ts'
 import { BATCH_PATH, type JobDeps } from './deps.ts'
-import { hashBody } from './idempotency.ts'
+import { hashBody, type Keep } from './idempotency.ts'
 import { readJobOptions } from './jobOptions.ts'
-import { roomFor } from './requestRoom.ts'
+import { roomFor } from './admission/roomFor.ts'
 import { batchSteps, type ReadItem } from './shape.ts'
-import { idempotencyRecordOf, writeKept } from './idempotencyRecords.ts'
+import { idempotencyRecordOf, storeAnswer, waitForClient, writeKept } from './idempotencyRecords.ts'
 
 /** Nodes that an answer names. */
 const MOST_NAMED = 20
@@ -41,15 +41,12 @@ export function submitBatch(deps: JobDeps, limit: CallerLimit) {
     if (options.idempotencyKey === undefined) return sendBatch(deps, request)
 
     const use = { caller, path: BATCH_PATH, key: options.idempotencyKey, bodyHash: await hashBody(body) }
-    const kept = await deps.idempotency.once(use, (accept) =>
+    const submit = (accept: Keep): Promise<void> =>
       sendBatch(deps, request, async (answer) => {
         const idempotencyRecord = idempotencyRecordOf({ status: 200, headers: {}, body: answer }, use, undefined)
-        // Its jobs are taken and cannot be taken back: their client hears of them, whether or not the answer can be kept.
-        const notKept = (error: unknown): void => deps.logger.error('answer not kept', { error })
-        await deps.ledger.insert([], idempotencyRecord).catch(notKept)
-        accept(idempotencyRecord)
-      }),
-    )
+        accept(idempotencyRecord, await storeAnswer(deps, idempotencyRecord))
+      })
+    const kept = await deps.idempotency.once(use, submit, (ms) => waitForClient(res, ms))
     if (kept) writeKept(req, res, kept)
   }
 }
@@ -85,16 +82,13 @@ async function sendBatch(
     ...(item.fault ? { result: faultResult(item.fault) } : { submission: item.submission }),
   }))
   const valid = items.filter((item) => item.submission)
-  const jobs = valid.filter((item) => item.submission?.kind === 'job')
-  const giveBack = deps.live.admit(
-    by.caller,
-    jobs.map((item) => item.room),
-    valid.length - jobs.length,
-  )
+  const bytes = sum(valid.map((item) => item.room))
+  await deps.live.admit(by.caller, { jobs: valid.length, bytes })
   try {
     await new BatchRun(deps, req, by).run(items)
   } finally {
-    for (const item of valid) if (item.isOurs !== true) giveBack(item.room)
+    const vain = valid.filter((item) => item.isOurs !== true)
+    deps.live.giveBack(by.caller, { jobs: vain.length, bytes: sum(vain.map((item) => item.room)) })
   }
   const common = commonFault(items, deps)
   if (common) throw common
@@ -109,6 +103,10 @@ async function sendBatch(
   const nodes = namesOf(items)
   contextOf(req).node = nodes
   writeAnswer(res, { status: 200, headers: { 'content-type': 'application/json' }, body: answer }, nodes)
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0)
 }
 
 /** The nodes that served a batch. Clients take headers of 8 kB, some proxies of 4. */

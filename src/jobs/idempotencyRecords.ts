@@ -1,8 +1,10 @@
 import type { Request, Response } from 'express'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { steadyClock } from '../base/index.ts'
 import { memoryOf, replayRefused } from '../http/index.ts'
 import type { IdempotencyRecord } from '../ledger/index.ts'
-import { type Answer, writeAnswer } from '../upstream/index.ts'
+import { type Answer, Leaving, writeAnswer } from '../upstream/index.ts'
+import type { JobDeps } from './deps.ts'
 import type { KeyUse } from './idempotency.ts'
 
 /** An accepted answer as it is kept for the Idempotency-Key of its request; `node` as the client hears of it. */
@@ -14,6 +16,38 @@ export function idempotencyRecordOf(answer: Answer, use: KeyUse, node: string | 
     body: answer.body,
     ...(node !== undefined && { node }),
     createdAt: steadyClock.stampMs(),
+  }
+}
+
+/**
+ * Keeps the answer to something that is taken already and cannot be taken back: its client hears of it, whether or not that
+ * succeeds. Returns whether it did; never rejects.
+ */
+export async function storeAnswer(
+  { ledger, logger }: Pick<JobDeps, 'ledger' | 'logger'>,
+  answer: IdempotencyRecord,
+): Promise<boolean> {
+  try {
+    await ledger.insert([], answer)
+    return true
+  } catch (error) {
+    logger.error('answer not kept', { error })
+    return false
+  }
+}
+
+/**
+ * Waits, but not for a client that has left.
+ *
+ * @throws GatewayFault ERR_CLIENT_GONE
+ */
+export async function waitForClient(res: Response, ms: number): Promise<void> {
+  const leaving = new Leaving(res)
+  const { signal } = leaving
+  try {
+    await sleep(ms, undefined, { signal }).catch(() => signal.throwIfAborted())
+  } finally {
+    leaving.forget()
   }
 }
 

@@ -1,110 +1,117 @@
 import { EventEmitter } from 'node:events'
-import { type Fleet, parseAddress, type TrackedNode } from '../fleet/index.ts'
+import { steadyClock } from '../base/index.ts'
 import { type Dispatcher, type Lease, workKindOf } from '../dispatch/index.ts'
 import { GatewayFault } from '../faults.ts'
-import { limitKeyOf, steadyClock } from '../base/index.ts'
+import { type Fleet, parseAddress, type TrackedNode } from '../fleet/index.ts'
 import {
-  type JobRecord,
   type IdempotencyRecord,
+  type JobRecord,
   type Ledger,
   ledgerFault,
   type ReceivedResult,
+  type SharedLedger,
 } from '../ledger/index.ts'
-import { RequestRoom } from './requestRoom.ts'
+import type { Room } from '../replicas/index.ts'
+import { type Admission, admissionFor, type AdmissionLimits } from './admission/index.ts'
+import { Intermediates } from './intermediates.ts'
+import { type AcceptedJob, type LiveJob, type LiveJobEnd, newLiveJob } from './liveJob.ts'
 
-/** Intermediate results of a running job that are longer, or more of them in all, are told only when it has ended, bytes. */
-const MAX_INTERMEDIATE_BYTES = 64_000
-const MAX_INTERMEDIATE_BYTES_IN_ALL = 64_000_000
+export { isSeenElsewhere } from './liveJob.ts'
+export type { AcceptedJob, LiveJob, LiveJobEnd } from './liveJob.ts'
 
 /** The result of a job that ended with one that only the ledger has. */
 const IN_LEDGER = Buffer.alloc(0)
 
-/** How a job ended: its result as the bytes that a node wrote, or that we wrote for it. */
-export interface LiveJobEnd {
-  readonly state: 'success' | 'failed'
-  readonly result: Buffer
-  readonly intermediate: Buffer | undefined
-}
-
-/** An unfinished job, as long as somebody has to look after it. */
-export interface LiveJob {
-  record: JobRecord
-  readonly node: TrackedNode
-  /** Its place at the node; `undefined` for a stream, whose place ends with its connection. */
-  lease: Lease | undefined
-  /** The room that it takes in the ledger until its end, bytes. */
-  readonly room: number
-  /** Looks in a row at which the node did not know it. */
-  unknownLooks: number
-  /** When a node last said that it runs, or when we began to look after it: monotonic seconds. */
-  knownAt: number
-  /** When this run began: monotonic seconds, before the start of this process for a restored one. */
-  runStartedAt: number
-  /** What the node last told of a running job's intermediate results, where that is short enough to keep. */
-  intermediate: Buffer | undefined
-  /** A stream whose connection is still open: its end is seen there first. */
-  isOpen: boolean
-  /** Another run is being arranged. */
-  isMoving: boolean
-  /** Set when the final state is known, until the ledger has it. */
-  end: LiveJobEnd | undefined
-}
+const NO_LIMITS: AdmissionLimits = { jobsOfCaller: 0, maxBytes: Infinity }
 
 export interface LiveJobsEvents {
   /** The job is at this node now and wants to be followed. */
   follow: [job: LiveJob]
   /** Nobody has to look after it any more, at this node at least. */
   unfollow: [job: LiveJob]
+  /** Its final state may be told from now on. */
   ended: [job: LiveJob, end: LiveJobEnd]
   rerun: [job: LiveJob, from: TrackedNode]
+  /** Another gateway's from now on, or over: only the ledger can tell of it. */
+  disowned: [job: LiveJob]
 }
 
-/** Jobs belong to the address by which a node saw us; under another one every job is unknown, and none need be lost. */
-export function isSeenElsewhere({ record: { localAddress }, node }: LiveJob): boolean {
-  return localAddress !== '' && node.localAddress !== undefined && node.localAddress !== localAddress
-}
-
-/** The unfinished jobs, in memory; the ledger has them too, durably, and the finished ones only there. */
+/**
+ * The unfinished jobs of this gateway, in memory; the ledger has them too, durably, and the finished ones only there.
+ *
+ * Where several gateways share the ledger, another may take a job over as soon as this one might be taken for dead. So a final
+ * state counts only when the ledger took it: until then it is told to nobody, and one that the ledger refuses never was.
+ */
 export class LiveJobs extends EventEmitter<LiveJobsEvents> {
   readonly #jobs = new Map<string, LiveJob>()
-  /** By what limits count a caller under. */
-  readonly #unfinishedOf = new Map<string, number>()
   readonly #ledger: Ledger
+  readonly #shared: SharedLedger | undefined
   readonly #dispatcher: Dispatcher
   readonly #fleet: Fleet
-  readonly #maxPerCaller: number
-  readonly #room: RequestRoom
-  #intermediateBytes = 0
+  readonly #limits: AdmissionLimits
+  readonly #admission: Admission
+  readonly #intermediates = new Intermediates()
+  #isLeaving = false
 
-  constructor(ledger: Ledger, dispatcher: Dispatcher, maxPerCaller: number, room = new RequestRoom(Infinity)) {
+  constructor(ledger: Ledger, dispatcher: Dispatcher, limits: AdmissionLimits = NO_LIMITS) {
     super()
     this.#ledger = ledger
+    this.#shared = ledger.shared
     this.#dispatcher = dispatcher
     this.#fleet = dispatcher.fleet
-    this.#maxPerCaller = maxPerCaller
-    this.#room = room
+    this.#limits = limits
+    this.#admission = admissionFor(ledger, limits)
   }
 
   get size(): number {
     return this.#jobs.size
   }
 
-  /** Takes up the jobs that were unfinished when the gateway ended. */
+  ids(): string[] {
+    return [...this.#jobs.keys()]
+  }
+
+  /** Takes up the jobs that were unfinished when the gateway ended. Not for a shared ledger, where others may follow them. */
   async restore(): Promise<number> {
-    for (const { record, bytes: room } of await this.#ledger.unfinished()) {
-      const node = this.#fleet.find(record.node) ?? this.#fleet.adopt(parseAddress(record.node))
-      const lease = record.kind === 'job' ? this.#dispatcher.restore(node, workKindOf(record.containers)) : undefined
-      const job = this.#add(record, node, lease, room, { ranSeconds: secondsSince(record.runStartedAt) })
-      this.#room.add(record.caller, room)
-      if (!record.clientGone) this.#count(record.caller, 1)
-      this.emit('follow', job)
+    for (const { record, bytes } of await this.#ledger.unfinished()) {
+      this.#admission.count(record.caller, { jobs: record.clientGone ? 0 : 1, bytes })
+      this.emit('follow', this.#takeUp(record, bytes))
     }
     return this.#jobs.size
   }
 
+  /** Takes up a job that was another gateway's and is ours now. `isOrphan`: its node does not show its present run to us. */
+  adopt(record: JobRecord, { isOrphan = false } = {}): LiveJob {
+    const known = this.#jobs.get(record.id)
+    if (known) return known
+    const job = this.#takeUp(record, 0)
+    if (isOrphan) job.isOrphan = true
+    else becomeReadable(job)
+    this.emit('follow', job)
+    return job
+  }
+
+  /** Another gateway has the job now, or it is over. Its place at the node is free as far as we are concerned. */
+  disown(id: string): void {
+    const job = this.#jobs.get(id)
+    if (!job) return
+    this.#jobs.delete(id)
+    if (!job.end) {
+      job.lease?.workEnded('cancelled')
+      this.emit('unfollow', job)
+    }
+    this.#intermediates.keep(job, undefined)
+    this.emit('disowned', job)
+  }
+
+  /** Others may take our jobs over from now on, whatever we hear of it: they are told from the ledger alone. */
+  leave(): void {
+    this.#isLeaving = true
+  }
+
   /** @throws GatewayFault ERR_BATCH_TOO_LARGE where one caller could never have as many unfinished jobs */
   refuseImpossible(count: number): void {
-    const limit = this.#maxPerCaller
+    const limit = this.#limits.jobsOfCaller
     if (limit === 0 || count <= limit) return
     throw new GatewayFault(
       'ERR_BATCH_TOO_LARGE',
@@ -114,31 +121,21 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
   }
 
   /**
-   * Takes places for new jobs of a caller before anything is sent, and room for what the ledger will keep of them; returns how
-   * to give back one of them with its bytes. A subscription has a place while its request is under way, and needs no room.
+   * Takes places for submissions of a caller before anything is sent, and room for what the ledger will keep of them. A
+   * subscription has a place while its request is under way, and needs no room. What comes to nothing is given back by
+   * `giveBack`; of recorded jobs the end does that.
    *
-   * @throws GatewayFault ERR_TOO_MANY_JOBS, ERR_BODY_TOO_LARGE, ERR_TOO_MANY_BYTES, ERR_LEDGER_FULL; ERR_LEDGER while jobs could
-   * not be recorded, so that no node runs them in vain
+   * @throws GatewayFault as `Admission.take` says; ERR_LEDGER while jobs could not be recorded, so that no node runs them in vain
    */
-  admit(caller: string, jobs: readonly number[], subscriptions = 0): (bytes?: number) => void {
+  admit(caller: string, wanted: Room): void | Promise<void> {
     const { writable, reason = 'unknown' } = this.#ledger.health()
-    if (jobs.length > 0 && !writable) throw ledgerFault(reason)
-    const count = jobs.length + subscriptions
-    const unfinished = this.#unfinishedOf.get(limitKeyOf(caller)) ?? 0
-    if (this.#maxPerCaller > 0 && unfinished + count > this.#maxPerCaller) {
-      throw new GatewayFault('ERR_TOO_MANY_JOBS', `At most ${this.#maxPerCaller} unfinished jobs are allowed`, {
-        params: { limit: this.#maxPerCaller, unfinished },
-      })
-    }
-    this.#room.take(
-      caller,
-      jobs.reduce((sum, bytes) => sum + bytes, 0),
-    )
-    this.#count(caller, count)
-    return (bytes = 0) => {
-      this.#count(caller, -1)
-      this.#room.add(caller, -bytes)
-    }
+    if (wanted.bytes > 0 && !writable) throw ledgerFault(reason)
+    return this.#admission.take(caller, wanted)
+  }
+
+  /** Returns what was admitted and came to nothing. */
+  giveBack(caller: string, room: Room): void {
+    this.#admission.giveBack(caller, room)
   }
 
   /**
@@ -149,6 +146,8 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
   async accept(accepted: readonly AcceptedJob[], answer?: IdempotencyRecord): Promise<LiveJob[]> {
     await this.#ledger.insert(accepted, answer)
     return accepted.map(({ record, room = 0, lease, isOpen }) => {
+      // Found in the shared ledger before its insert was acknowledged.
+      if (this.#jobs.has(record.id)) this.disown(record.id)
       // The place of a stream ends with its connection.
       const job = this.#add(record, lease.node, record.kind === 'job' ? lease : undefined, room, { isOpen })
       if (!job.isOpen) this.emit('follow', job)
@@ -160,25 +159,45 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
     return this.#jobs.get(id)
   }
 
+  /** Whether the job is still ours to look after, and without a final state. */
+  isUnfinished(job: LiveJob): boolean {
+    return !job.end && this.#jobs.get(job.record.id) === job
+  }
+
   /** The caller's job of that id; another's does not exist. */
   ofCaller(caller: string, id: string): LiveJob | undefined {
     const job = this.#jobs.get(id)
     return job?.record.caller === caller ? job : undefined
   }
 
+  /**
+   * The same where its state may be told from memory. In a shared ledger that is a running job, while nobody can have taken it
+   * over; an end that the ledger may have by now is told from there, since others tell it from there, too.
+   */
+  toldFromMemory(caller: string, id: string): LiveJob | undefined {
+    const job = this.ofCaller(caller, id)
+    if (!job || !this.#shared) return job
+    const isSure = !this.#isLeaving && this.#shared.coordination.membership.isSure
+    return isSure && !job.end ? job : undefined
+  }
+
   /** Its node says that it runs, and what has come of it so far. */
   runs(job: LiveJob, intermediate: Buffer | undefined): void {
     job.knownAt = this.#fleet.now()
-    this.#keepIntermediate(job, intermediate)
+    if (job.isOrphan) becomeReadable(job)
+    if (!this.#shared) return this.#intermediates.keep(job, intermediate)
+    const news = this.#intermediates.update(job, intermediate)
+    if (news) this.#shared.note(job.record.id, news).catch(ignoreRefusal)
   }
 
   /** A stream's connection has ended; what became of the job, its node says. */
   streamClosed(job: LiveJob, leftByClient: boolean): void {
     job.isOpen = false
+    if (leftByClient) job.node.load.cancelledStream(this.#fleet.now())
+    if (this.#jobs.get(job.record.id) !== job) return
     if (leftByClient) {
-      job.node.load.cancelledStream(this.#fleet.now())
       // It holds a place at the node until its record expires, but the caller is done with it.
-      this.#count(job.record.caller, -1)
+      this.#admission.count(job.record.caller, { jobs: -1, bytes: 0 })
       job.record = { ...job.record, clientGone: true }
       this.#ledger.markLeft(job.record.id).catch(ignoreRefusal)
     }
@@ -188,9 +207,11 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
   /** The final state; the first one stands. Settles when the ledger has it; never rejects. */
   finish(job: LiveJob, end: LiveJobEnd, lagSeconds: number): Promise<unknown> {
     const { id } = job.record
-    if (job.end || this.#jobs.get(id) !== job) return Promise.resolve()
-    this.#ended(job, end, lagSeconds)
+    if (!this.isUnfinished(job)) return Promise.resolve()
+    this.#leaveNode(job, end, lagSeconds)
     const kept = { ...end, finishedAt: steadyClock.stampMs() }
+    if (this.#shared) return this.#finishShared(job, end, () => this.#ledger.finish(id, kept))
+    this.#ended(job, end)
     // Until then it is read from here.
     return this.#ledger.finish(id, kept).then(() => this.#jobs.delete(id), ignoreRefusal)
   }
@@ -206,27 +227,58 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
     lagSeconds: number,
   ): Promise<void> {
     const { id } = job.record
-    const isUnfinished = (): boolean => !job.end && this.#jobs.get(id) === job
+    const isUnfinished = (): boolean => this.isUnfinished(job)
     const end = { state, finishedAt: steadyClock.stampMs() }
     const isWritten = isUnfinished() && (await received.finish(id, end, isUnfinished).catch(ignoreRefusal))
     if (!isWritten) received.drop()
     if (isWritten === undefined || !isUnfinished()) return
+    if (!isWritten && this.#shared) return this.disown(id)
     this.#jobs.delete(id)
-    this.#ended(job, { state, result: IN_LEDGER, intermediate: undefined }, lagSeconds)
+    const known = { state, result: IN_LEDGER, intermediate: undefined }
+    this.#leaveNode(job, known, lagSeconds)
+    this.#ended(job, known)
   }
 
-  #ended(job: LiveJob, end: LiveJobEnd, lagSeconds: number): void {
+  /** The end of a job is told when the shared ledger took it. One that it did not take is another's affair. */
+  async #finishShared(job: LiveJob, end: LiveJobEnd, write: () => Promise<boolean>): Promise<void> {
+    const { id } = job.record
+    let isTaken = false
+    try {
+      isTaken = (await write()) || ((await this.#putBack(job)) && (await write()))
+    } catch {
+      // What cannot be written for good stays ours in the ledger, and is taken up again from there.
+    }
+    if (this.#jobs.get(id) !== job) return
+    if (!isTaken) return this.disown(id)
+    this.#jobs.delete(id)
+    this.#ended(job, end)
+  }
+
+  /** Records a job of ours again that the shared ledger has lost; false where it knows of it. */
+  async #putBack(job: LiveJob): Promise<boolean> {
+    const { id } = job.record
+    if (this.#jobs.get(id) !== job || (await this.#ledger.find(id))) return false
+    await this.#ledger.insert([{ record: job.record }])
+    return true
+  }
+
+  /** The job's work at its node is over. */
+  #leaveNode(job: LiveJob, end: LiveJobEnd, lagSeconds: number): void {
     job.end = end
-    this.#keepIntermediate(job, undefined)
     job.lease?.workEnded(end.state === 'success' ? 'success' : 'failure', lagSeconds)
-    if (!job.record.clientGone) this.#count(job.record.caller, -1)
-    this.#room.add(job.record.caller, -job.room)
     this.emit('unfollow', job)
+  }
+
+  #ended(job: LiveJob, end: LiveJobEnd): void {
+    const { caller, clientGone } = job.record
+    this.#intermediates.keep(job, undefined)
+    this.#admission.count(caller, { jobs: clientGone ? 0 : -1, bytes: -job.room })
     this.emit('ended', job, end)
   }
 
   /** A run began, perhaps, at a node that did not say so: it counts, and nothing will be heard of it. */
   runLost(job: LiveJob): void {
+    if (!this.isUnfinished(job)) return
     job.record = { ...job.record, runs: job.record.runs + 1 }
     this.#recordRun(job.record)
   }
@@ -234,12 +286,13 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
   /** The job runs again elsewhere, under its id. */
   moved(job: LiveJob, run: { lease: Lease; nodeJobId: string; localAddress: string }): void {
     const { lease, ...where } = run
-    if (job.end) {
+    if (!this.isUnfinished(job)) {
       lease.workEnded('cancelled')
       return
     }
-    job.lease?.workEnded('failure')
-    this.#keepIntermediate(job, undefined)
+    // Where its gateway was lost, and not its node, the node is not to blame.
+    job.lease?.workEnded(job.isOrphan ? 'cancelled' : 'failure')
+    this.#intermediates.keep(job, undefined)
     this.emit('unfollow', job)
     const newRun = { ...where, node: lease.node.key, runs: job.record.runs + 1, runStartedAt: steadyClock.stampMs() }
     const next = this.#add({ ...job.record, ...newRun }, lease.node, lease, job.room)
@@ -250,7 +303,16 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
 
   #recordRun({ id, node, nodeJobId, localAddress, runs, runStartedAt }: JobRecord): void {
     const run = { node, nodeJobId, localAddress, runs, runStartedAt }
-    this.#ledger.startRun(id, run, runs - 1).catch(ignoreRefusal)
+    const recorded = this.#ledger.startRun(id, run, runs - 1)
+    // A shared ledger that does not take the run has the job in another's name, or knows of another run.
+    recorded.then((isOurs) => void (this.#shared && !isOurs && this.disown(id)), ignoreRefusal)
+  }
+
+  /** Takes up a job that already runs, in a place of its own at its node. */
+  #takeUp(record: JobRecord, room: number): LiveJob {
+    const node = this.#fleet.find(record.node) ?? this.#fleet.adopt(parseAddress(record.node))
+    const lease = record.kind === 'job' ? this.#dispatcher.restore(node, workKindOf(record.containers)) : undefined
+    return this.#add(record, node, lease, room, { ranSeconds: secondsSince(record.runStartedAt) })
   }
 
   /** `ranSeconds`: for how long this run has been going on. */
@@ -261,37 +323,9 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
     room: number,
     { isOpen = false, ranSeconds = 0 } = {},
   ): LiveJob {
-    const now = this.#fleet.now()
-    const job: LiveJob = {
-      record,
-      node,
-      lease,
-      room,
-      isOpen,
-      unknownLooks: 0,
-      knownAt: now,
-      runStartedAt: now - ranSeconds,
-      intermediate: undefined,
-      isMoving: false,
-      end: undefined,
-    }
+    const job = newLiveJob(record, node, { lease, room, isOpen, ranSeconds, now: this.#fleet.now() })
     this.#jobs.set(record.id, job)
     return job
-  }
-
-  #keepIntermediate(job: LiveJob, bytes: Buffer | undefined): void {
-    this.#intermediateBytes -= job.intermediate?.length ?? 0
-    const length = bytes?.length ?? 0
-    const fits = length <= MAX_INTERMEDIATE_BYTES && this.#intermediateBytes + length <= MAX_INTERMEDIATE_BYTES_IN_ALL
-    job.intermediate = fits ? bytes : undefined
-    this.#intermediateBytes += job.intermediate?.length ?? 0
-  }
-
-  #count(caller: string, change: number): void {
-    const key = limitKeyOf(caller)
-    const unfinished = (this.#unfinishedOf.get(key) ?? 0) + change
-    if (unfinished > 0) this.#unfinishedOf.set(key, unfinished)
-    else this.#unfinishedOf.delete(key)
   }
 }
 
@@ -301,17 +335,13 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
  */
 function ignoreRefusal(): void {}
 
+/** Its node shows a job that was another gateway's to this one: it knows it by our address, too. */
+function becomeReadable(job: LiveJob): void {
+  job.isOrphan = false
+  job.record = { ...job.record, localAddress: job.node.localAddress ?? job.record.localAddress }
+}
+
 /** Seconds since a date that an earlier process wrote; a clock that was set back since makes it no younger than now. */
 function secondsSince(epochMs: number): number {
   return Math.max(0, (Date.now() - epochMs) / 1000)
-}
-
-export interface AcceptedJob {
-  readonly record: JobRecord
-  readonly request?: Buffer | undefined
-  /** The bytes that it was admitted with. */
-  readonly room?: number
-  readonly lease: Lease
-  /** A stream whose pieces are still to come. */
-  readonly isOpen?: boolean
 }

@@ -4,7 +4,7 @@ import { contextOf, readBody } from '../http/index.ts'
 import type { Submitter } from './accepted.ts'
 import type { JobDeps } from './deps.ts'
 import { readJobOptions } from './jobOptions.ts'
-import { roomFor } from './requestRoom.ts'
+import { roomFor } from './admission/roomFor.ts'
 import { submissionSteps, type Submission } from './shape.ts'
 
 /** A submission as its client sent it. */

@@ -3,6 +3,7 @@ import { shortened } from '../dispatch/index.ts'
 import { GatewayFault } from '../faults.ts'
 import { contextOf, listParts, memoryOf, queryOf, replayRefused, sendJson } from '../http/index.ts'
 import { type Reservation, Slice } from '../base/index.ts'
+import type { AwaitedJob } from './askers.ts'
 import type { JobDeps } from './deps.ts'
 import { LongBytes, PIECE_BYTES } from '../ledger/index.ts'
 import type { LiveJob } from './liveJobs.ts'
@@ -16,6 +17,8 @@ const TURN_BYTES = 1_000_000
 /** Answers that take no more are not counted in the memory budget: a client may ask for its jobs whatever else it does. */
 const UNCOUNTED_BYTES = 64 * 1024
 
+/** Jobs that are looked up in a shared ledger at once, before a client waits for those that run. */
+const LOOKED_UP_AT_ONCE = 200
 /** What a wait takes for each job, measured. */
 const WAIT_BYTES = 250
 
@@ -48,13 +51,13 @@ export function readJobs(deps: JobDeps) {
     }
     if (applied !== undefined) res.setHeader('Preference-Applied', applied)
     const memory = memoryOf(req).answer
-    const running = runningOf(deps, caller, ids)
     if (seconds > 0) {
+      const running = await unfinishedOf(deps, caller, ids)
       const held = req.url.length + running.length * WAIT_BYTES
       refuseWithoutRoom(held, memory)
       await deps.askers.firstEnd(running, { address, seconds, res })
       memory.shrink(memory.bytes)
-    } else for (const job of running) deps.askers.asks(job, address)
+    } else for (const job of runningOf(deps, caller, ids)) deps.askers.asks(job, address)
     if (res.destroyed) return
     const withIntermediate = query.get('intermediate') === 'true'
     const turns = turnsOf(deps, caller, ids, withIntermediate)
@@ -66,7 +69,30 @@ export function readJobs(deps: JobDeps) {
   }
 }
 
-/** Those of the caller's jobs that have not ended, each once. */
+/**
+ * Those of the caller's jobs whose end has not been told yet, each once, whichever gateway follows them.
+ *
+ * @throws what the ledger throws
+ */
+async function unfinishedOf(deps: JobDeps, caller: string, ids: readonly string[]): Promise<readonly AwaitedJob[]> {
+  const { live, ledger } = deps
+  if (!ledger.shared) return runningOf(deps, caller, ids).map(({ record }) => record)
+  const unfinished: AwaitedJob[] = []
+  const others: string[] = []
+  for (const id of new Set(ids)) {
+    // One whose end the ledger has not taken yet is unfinished still.
+    const job = live.ofCaller(caller, id)
+    if (job) unfinished.push(job.record)
+    else others.push(id)
+  }
+  for (let at = 0; at < others.length; at += LOOKED_UP_AT_ONCE) {
+    const records = await Promise.all(others.slice(at, at + LOOKED_UP_AT_ONCE).map((id) => ledger.find(id)))
+    for (const record of records) if (record?.caller === caller && record.state === 'running') unfinished.push(record)
+  }
+  return unfinished
+}
+
+/** Those of the caller's jobs that we follow and that have not ended, each once. */
 function runningOf({ live }: JobDeps, caller: string, ids: readonly string[]): LiveJob[] {
   const running: LiveJob[] = []
   for (const id of ids.length > 1 ? new Set(ids) : ids) {
@@ -168,16 +194,16 @@ async function tell(
   withIntermediate: boolean,
 ): Promise<Map<string, Told>> {
   const told = new Map<string, Told>()
-  const finished: string[] = []
+  const kept: string[] = []
   for (const id of ids) {
-    const job = live.ofCaller(caller, id)
-    if (!job) finished.push(id)
+    const job = live.toldFromMemory(caller, id)
+    if (!job) kept.push(id)
     else if (job.end) told.set(id, job.end)
     else told.set(id, { state: 'running', result: undefined, intermediate: job.intermediate })
   }
-  if (finished.length === 0) return told
+  if (kept.length === 0) return told
   const options = { withIntermediate, inlineBytes: TURN_BYTES }
-  for (const job of await ledger.read(caller, [...new Set(finished)], options)) {
+  for (const job of await ledger.read(caller, [...new Set(kept)], options)) {
     told.set(job.id, { state: job.state, result: job.result, intermediate: job.intermediate })
   }
   return told

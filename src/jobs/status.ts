@@ -1,8 +1,9 @@
 import type { Request, Response } from 'express'
 import ipaddr from 'ipaddr.js'
-import { parseAddress } from '../fleet/index.ts'
+import { parseAddress, type TrackedNode } from '../fleet/index.ts'
 import { GatewayFault } from '../faults.ts'
 import { contextOf, memoryOf, readBody } from '../http/index.ts'
+import type { JobRecord } from '../ledger/index.ts'
 import { collect, headersForBackend, writeAnswer } from '../upstream/index.ts'
 import type { JobDeps } from './deps.ts'
 import type { Follower } from './follow/follower.ts'
@@ -23,6 +24,19 @@ export function addressList(allowed: readonly string[]): (address: string) => bo
   }
 }
 
+/**
+ * Another gateway's job may be known at its node by the address of that one alone.
+ *
+ * @throws GatewayFault ERR_NO_NODE where the node does not show it to us
+ */
+async function requireSight({ asks }: JobDeps, node: TrackedNode, record: JobRecord): Promise<void> {
+  const job = { record, bytes: 0 }
+  if ((await asks.ask(node, [job])).get(job) === 'known') return
+  throw new GatewayFault('ERR_NO_NODE', 'Another gateway follows this job, and its node does not show it to this one', {
+    headers: { 'Retry-After': '1' },
+  })
+}
+
 /** `PUT /api/status`: from a container beside its node, on to the node that has the job. Nodes trust the network we may be on, so strangers stop here. */
 export function putStatus(deps: JobDeps, follower: Follower, isAllowed: (address: string) => boolean) {
   return async (req: Request, res: Response): Promise<void> => {
@@ -37,6 +51,7 @@ export function putStatus(deps: JobDeps, follower: Follower, isAllowed: (address
     await deps.whenReady()
     const known = live?.node ?? deps.fleet.find(record.node)
     const node = known ?? deps.fleet.adopt(parseAddress(record.node))
+    if (!live && deps.ledger.shared) await requireSight(deps, node, record)
     const report = {
       method: 'PUT' as const,
       path: `${node.spec.basePath}/api/status`,

@@ -25,7 +25,8 @@ export function streamJob(deps: JobDeps) {
     await deps.whenReady()
     const outgoing = await outgoingOf(deps, req, STREAM_PATH, read)
     const room = roomOf(read, { keepsRequest: false })
-    const giveBack = deps.live.admit(by.caller, [room])
+    const places = { jobs: 1, bytes: room }
+    await deps.live.admit(by.caller, places)
     let job: LiveJob | undefined
     const record = async (id: string, lease: Lease): Promise<void> => {
       const accepted = newRecord(id, 'stream', submission.containers, lease, by)
@@ -46,7 +47,7 @@ export function streamJob(deps: JobDeps) {
       throw error
     } finally {
       if (job) deps.live.streamClosed(job, hasLeft)
-      else giveBack(room)
+      else deps.live.giveBack(by.caller, places)
     }
   }
 }

@@ -6,8 +6,8 @@ import { abandon, isAccepted, type Answer, noteOutcome, writeAnswer } from '../u
 import { acceptJob, idIn, newRecord } from './accepted.ts'
 import { JOBS_PATH, type JobDeps } from './deps.ts'
 import { readSubmission, roomOf, type ReadSubmission } from './readSubmission.ts'
-import { hashBody } from './idempotency.ts'
-import { idempotencyRecordOf, writeKept } from './idempotencyRecords.ts'
+import { hashBody, type Keep } from './idempotency.ts'
+import { idempotencyRecordOf, storeAnswer, waitForClient, writeKept } from './idempotencyRecords.ts'
 import type { IdempotencyRecord } from '../ledger/index.ts'
 import { endedJob } from './results.ts'
 import { outgoingOf, SubmissionExchange } from './submissionExchange.ts'
@@ -18,7 +18,7 @@ import { sendJsonPieces } from './writePieces.ts'
 interface Keeping {
   idempotencyRecord(answer: Answer, node: string): IdempotencyRecord
   /** To be called when the answer stands: whoever waits under the same key gets it. */
-  isKept(answer: IdempotencyRecord): void
+  readonly isKept: Keep
 }
 
 /** `POST /api/jobs`: one job or delegated subscription, to the best node that can take it. */
@@ -54,10 +54,11 @@ async function submit(deps: JobDeps, req: Request, res: Response): Promise<Sent 
 
   const use = { caller, path: JOBS_PATH, key: options.idempotencyKey, bodyHash: await hashBody(submission.body) }
   let sent: Sent | undefined
-  const kept = await deps.idempotency.once(use, async (isKept) => {
+  const send = async (isKept: Keep): Promise<void> => {
     const idempotencyRecord = (answer: Answer, node: string) => idempotencyRecordOf(answer, use, node)
     sent = await sendSubmission(deps, request, { idempotencyRecord, isKept })
-  })
+  }
+  const kept = await deps.idempotency.once(use, send, (ms) => waitForClient(res, ms))
   if (kept) writeKept(req, res, kept)
   return sent
 }
@@ -67,7 +68,7 @@ async function sendSubmission(deps: JobDeps, request: SubmissionRequest, keeping
   const outgoing = await outgoingOf(deps, req, JOBS_PATH, request)
   const isJob = request.submission.kind === 'job'
   const room = roomOf(request)
-  const giveBack = isJob ? deps.live.admit(by.caller, [room]) : deps.live.admit(by.caller, [], 1)
+  await deps.live.admit(by.caller, { jobs: 1, bytes: room })
   let isOurs = false
   try {
     const outcome = await deps.upstream.send(new SubmissionExchange(deps, outgoing), { memory: memoryOf(req).answer })
@@ -79,7 +80,7 @@ async function sendSubmission(deps: JobDeps, request: SubmissionRequest, keeping
     isOurs = isJob
     return { answer: recorded, nodeName, isOurs }
   } finally {
-    if (!isOurs) giveBack(room)
+    if (!isOurs) deps.live.giveBack(by.caller, { jobs: 1, bytes: room })
   }
 }
 
@@ -93,7 +94,9 @@ async function answerInTime(deps: JobDeps, req: Request, res: Response, sent: Se
   const { body, answer: memory } = memoryOf(req)
   body.release()
   const job = deps.live.ofCaller(caller, id)
-  if (job && !job.end) await deps.askers.firstEnd([job], { address, seconds, res })
+  // Where gateways share the ledger, it runs until that has its end, or goes on at another gateway.
+  const isUnfinished = deps.ledger.shared ? true : job && !job.end
+  if (isUnfinished) await deps.askers.firstEnd([{ id, caller }], { address, seconds, res })
   if (res.destroyed) return
   res.setHeader('Preference-Applied', applied)
   // The job is taken, whatever hinders its result now: its client gets the id.
@@ -115,8 +118,7 @@ async function recordAccepted(
   const kept = keeping?.idempotencyRecord(answer, lease.node.name)
   if (submission.kind === 'subscription') {
     // It is taken and cannot be taken back: its client hears of it, whether or not the answer can be kept.
-    if (kept) await ledger.insert([], kept).catch((error: unknown) => logger.error('answer not kept', { error }))
-    if (kept) keeping?.isKept(kept)
+    if (kept) keeping?.isKept(kept, await storeAnswer({ ledger, logger }, kept))
     return answer
   }
   try {

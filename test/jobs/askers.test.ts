@@ -38,7 +38,7 @@ test('many that wait for one job go on one in each turn of the event loop', asyn
   }
   const waits = Array.from({ length: 5 }, async () => {
     const res = new ServerResponse(new IncomingMessage(new Socket()))
-    await askers.firstEnd([job], { address: '192.0.2.1', seconds: 60, res })
+    await askers.firstEnd([job.record], { address: '192.0.2.1', seconds: 60, res })
     return turn
   })
   setImmediate(count)

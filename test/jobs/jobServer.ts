@@ -19,6 +19,7 @@ import { MemoryLedger } from '../../src/ledger/memory/ledger.ts'
 import { LiveJobs } from '../../src/jobs/liveJobs.ts'
 import { readJobs } from '../../src/jobs/results.ts'
 import { streamJob } from '../../src/jobs/stream.ts'
+import { NodeAsks } from '../../src/jobs/takeover/nodeAsks.ts'
 import { submitJob } from '../../src/jobs/submit.ts'
 import { Dispatcher } from '../../src/dispatch/dispatcher.ts'
 import { Upstream } from '../../src/upstream/send.ts'
@@ -56,10 +57,11 @@ export async function startJobServer(
   const selector = new Selector(fleet)
   const transport = new Transport({ connectTimeoutSeconds: 1, answerTimeoutSeconds: 10, idleTimeoutSeconds: 10 })
   const dispatcher = new Dispatcher(fleet, selector)
-  const live = new LiveJobs(ledger, dispatcher, 0)
-  const askers = new Askers(live)
+  const live = new LiveJobs(ledger, dispatcher)
+  const askers = new Askers(live, ledger.shared)
   const upstream = new Upstream(dispatcher, transport)
   const forwarder = new Forwarder(upstream)
+  const memory = new MemoryBudget(1e9)
   const deps: JobDeps = {
     ...{
       fleet,
@@ -70,6 +72,7 @@ export async function startJobServer(
       ledger,
       live,
       askers,
+      asks: new NodeAsks({ fleet, transport, memory, identity: TEST_IDENTITY }),
       via: TEST_IDENTITY.via,
     },
     idempotency: new Idempotency(ledger),
@@ -77,7 +80,6 @@ export async function startJobServer(
     maxBodyBytes: 1e6,
     whenReady: async () => undefined,
   }
-  const memory = new MemoryBudget(1e9)
   const app = express()
   app.post('/api/jobs', countMemory(memory, submitJob(deps)))
   app.get('/api/jobs', countMemory(memory, readJobs(deps)))

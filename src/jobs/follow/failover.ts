@@ -2,7 +2,7 @@ import type { Lease } from '../../dispatch/index.ts'
 import { type Logger, type MemoryBudget, type Reservation, Semaphore } from '../../base/index.ts'
 import { abandon, type Answer } from '../../upstream/index.ts'
 import { idIn } from '../accepted.ts'
-import type { Ledger } from '../../ledger/index.ts'
+import type { JobRecord, Ledger } from '../../ledger/index.ts'
 import { isSeenElsewhere, type LiveJob, type LiveJobs } from '../liveJobs.ts'
 import { isWanted, mayHaveBegun, resubmit, type ResubmissionOptions } from './resubmission.ts'
 
@@ -20,8 +20,9 @@ const FIRST_PAUSE_SECONDS = 1
 const LONGEST_PAUSE_SECONDS = 30
 
 const NOBODY_TOOK_IT = 'The job was lost with its node, and no other could take it in time'
+const LOST_WITH_GATEWAY = 'The job was lost with its gateway'
 
-type Loss = 'forgotten' | 'node died'
+type Loss = 'forgotten' | 'node died' | 'gateway died'
 
 export interface FailoverOptions extends ResubmissionOptions {
   readonly memory: MemoryBudget
@@ -51,6 +52,7 @@ export class Failover {
   /** The node answers but does not know the job any more. */
   forgotten(job: LiveJob): void {
     const { record } = job
+    if (job.isOrphan) return this.takenOver(job)
     const ranSeconds = this.#options.fleet.now() - job.runStartedAt
     const expiry = this.#options.nodeRecordSeconds ?? NODE_RECORD_SECONDS
     if (isSeenElsewhere(job)) return this.#giveUpInTime(job, 'The node sees the gateway under another address')
@@ -67,10 +69,26 @@ export class Failover {
 
   /** Nothing answers at the node's address. */
   nodeDied(job: LiveJob): void {
-    if (job.record.kind === 'stream' || !this.#mayRunAgain(job)) {
+    if (!this.#mayRunAgain(job)) {
       return this.#giveUpInTime(job, 'The node died, and the job may not be run again')
     }
     this.#runAgain(job, 'node died')
+  }
+
+  /** Its gateway is gone, and its node does not show it to this one: what we see of its node says nothing of it. */
+  takenOver(job: LiveJob): void {
+    if (!this.#mayRunAgain(job)) return this.#giveUpInTime(job, LOST_WITH_GATEWAY)
+    this.#runAgain(job, 'gateway died')
+  }
+
+  /** The same for a job that is given up. */
+  lostWithGateway(job: LiveJob): void {
+    this.#fail(job, LOST_WITH_GATEWAY)
+  }
+
+  /** Whether a job whose gateway is gone may be run once more. */
+  mayTakeOver(record: JobRecord): boolean {
+    return record.runs < MAX_RUNS && this.#mayRunAgain({ record })
   }
 
   /** The node is there, but says nothing of the job that can be understood. */
@@ -83,7 +101,7 @@ export class Failover {
     this.#fail(job, reason)
   }
 
-  #mayRunAgain({ record }: LiveJob): boolean {
+  #mayRunAgain({ record }: Pick<LiveJob, 'record'>): boolean {
     return this.#options.isEnabled && record.failover && record.kind === 'job'
   }
 
@@ -114,7 +132,11 @@ export class Failover {
 
   async #move(job: LiveJob, why: Loss): Promise<void> {
     // It may have waited its turn for a while.
+    if (!this.#options.live.isUnfinished(job)) return
     if (why === 'node died' && !job.node.contact.isDead) return
+    if (why === 'gateway died' && !job.isOrphan) return
+    // A replica that may be taken for dead starts no runs: another one may be about to.
+    if (!this.#isSure) return this.#pauses.pause(job)
     if (!isWanted(this.#options, job)) return this.#giveUpInTime(job, NOBODY_TOOK_IT)
     const memory = this.#options.memory.openOwn('jobs')
     try {
@@ -129,7 +151,7 @@ export class Failover {
       const request = await this.#options.ledger.request(job.record.id)
       return { request, fits: memory.grow(request?.length ?? 0) === undefined }
     })
-    if (!request) return this.#fail(job, 'The job was lost with its node, and its request is not kept any more')
+    if (!request) return this.#withoutRequest(job)
     // Others are on their way: a later look tries again.
     if (!fits) return this.#pauses.pause(job)
     const outcome = await resubmit(this.#options, job, request, memory)
@@ -139,6 +161,20 @@ export class Failover {
     this.#pauses.pause(job)
     this.#options.logger.debug('lost job waits for a node', { job: job.record.id, why })
     this.#giveUpInTime(job, NOBODY_TOOK_IT)
+  }
+
+  get #isSure(): boolean {
+    const { ledger } = this.#options
+    return !ledger.shared || (ledger.shared.coordination.membership.isSure && ledger.health().writable)
+  }
+
+  /** There is no request in the ledger, or the job is another's by now: a shared ledger gives its owner alone the request. */
+  async #withoutRequest(job: LiveJob): Promise<void> {
+    const { live } = this.#options
+    const { shared } = this.#options.ledger
+    const { id } = job.record
+    if (shared && (await shared.ownerOf(id)) !== shared.coordination.membership.self) return live.disown(id)
+    this.#fail(job, 'The job was lost with its node, and its request is not kept any more')
   }
 
   #isAccepted(job: LiveJob, { body }: Answer, lease: Lease, why: Loss): boolean {

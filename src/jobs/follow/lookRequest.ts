@@ -1,10 +1,15 @@
 import type { TrackedNode } from '../../fleet/index.ts'
 import type { BackendRequest } from '../../upstream/index.ts'
-import type { LiveJob } from '../liveJobs.ts'
+import type { JobRecord } from '../../ledger/index.ts'
 
 /** Most ids in one call: keeps its URL under 8 kB. */
 const IDS_PER_CALL = 200
 const MAX_URL_LENGTH = 8000
+
+/** A job that a node is asked for by the id that it knows. */
+interface AskedFor {
+  readonly record: Pick<JobRecord, 'nodeJobId'>
+}
 
 /** What came of asking: others may be asked for, this answer could not be read, or nobody is to be asked for more. */
 export type LookOutcome = 'goOn' | 'unreadable' | 'stop'
@@ -20,7 +25,7 @@ export interface LookOptions {
 }
 
 /** `GET /api/jobs?id=…` at a node. */
-export function lookRequest(node: TrackedNode, jobs: readonly LiveJob[], options: LookOptions): BackendRequest {
+export function lookRequest(node: TrackedNode, jobs: readonly AskedFor[], options: LookOptions): BackendRequest {
   const { via, address, withIntermediate, reset } = options
   const ids = jobs.map((job) => `id=${encodeURIComponent(job.record.nodeJobId)}`).join('&')
   return {
@@ -33,8 +38,8 @@ export function lookRequest(node: TrackedNode, jobs: readonly LiveJob[], options
 }
 
 /** As many of these jobs as go into `most` calls. */
-export function splitIntoCalls(node: TrackedNode, jobs: readonly LiveJob[], most: number): LiveJob[][] {
-  const calls: LiveJob[][] = []
+export function splitIntoCalls<Job extends AskedFor>(node: TrackedNode, jobs: readonly Job[], most: number): Job[][] {
+  const calls: Job[][] = []
   let length = MAX_URL_LENGTH
   for (const job of jobs) {
     const size = encodeURIComponent(job.record.nodeJobId).length + 4

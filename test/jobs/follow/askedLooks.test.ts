@@ -103,7 +103,7 @@ test('who waits is told by the end itself, and asks the node meanwhile', async (
   const site = await setUp(t)
   const job = await site.job(0.2)
   const res = new ServerResponse(new IncomingMessage(new Socket()))
-  await site.askers.firstEnd([job], { address: ALICE, seconds: 60, res })
+  await site.askers.firstEnd([job.record], { address: ALICE, seconds: 60, res })
   assert.equal(job.end?.state, 'success')
   assert.equal(site.askers.waiting, 0)
   assert.deepEqual([...new Set(accountsOf(site.node))], [ALICE])

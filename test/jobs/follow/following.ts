@@ -42,9 +42,9 @@ export async function setUpFollowing(
   const selector = new Selector(fleet)
   const dispatcher = new Dispatcher(fleet, selector)
   const upstream = new Upstream(dispatcher, transport)
-  const live = new LiveJobs(ledger, dispatcher, 0)
+  const live = new LiveJobs(ledger, dispatcher)
   const memory = new MemoryBudget(1e9)
-  const askers = new Askers(live)
+  const askers = new Askers(live, ledger.shared)
   const common = {
     askers,
     fleet,
