@@ -104,11 +104,16 @@ export class Orphans {
     await this.#giveUp(unseen.filter((job) => this.#isOverdue(job)))
     const waiting = unseen.filter((job) => !this.#isOverdue(job))
     await this.#takeOver(waiting.filter((job) => this.#isLost(job, node, sightOf(job))))
-    const now = this.#options.fleet.now()
-    for (const job of waiting) {
-      const orphan = this.#orphans.get(job.record.id)
-      if (orphan) orphan.askAt = this.#isForOthers(job, node) ? now + SELDOM_SECONDS : now
-    }
+    for (const job of waiting) this.#planNext(job, node)
+  }
+
+  #planNext(job: UnfinishedJob, node: TrackedNode): void {
+    const { fleet, jobTimeoutSeconds } = this.#options
+    const orphan = this.#orphans.get(job.record.id)
+    // Claimed.
+    if (!orphan) return
+    orphan.askAt = fleet.now()
+    if (this.#isForOthers(job, node)) orphan.askAt += Math.min(SELDOM_SECONDS, jobTimeoutSeconds)
   }
 
   /** Whether all that can be done is to ask for it now and then: its own gateway follows it, or it must not be run again. */

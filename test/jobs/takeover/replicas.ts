@@ -1,0 +1,108 @@
+/** Gateways in this process that share a ledger, each with the address that its nodes know it by. */
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { writeFile } from 'node:fs/promises'
+import { Socket } from 'node:net'
+import { join } from 'node:path'
+import { loadSettings } from '../../../src/config/settings.ts'
+import { WorkerHub } from '../../../src/ledger/ipc/hub.ts'
+import type { Ledger, SharedLedger } from '../../../src/ledger/ledger.ts'
+import { MemoryLedger } from '../../../src/ledger/memory/ledger.ts'
+import { start } from '../../../src/main.ts'
+import type { Membership } from '../../../src/replicas/index.ts'
+import { createLogger } from '../../../src/observability/logger.ts'
+import type { FakeNode } from '../../kit/fakeNode/index.ts'
+import { request } from '../../kit/http.ts'
+import { type Cleanup, eventually, tempDir } from '../../kit/wait.ts'
+
+/** The console belongs to the test's own report. */
+const logger = createLogger({ level: 'error', format: 'pretty' })
+
+/** The address from which the connections of what runs in it leave. */
+const leavingFrom = new AsyncLocalStorage<string>()
+
+const prototype = Socket.prototype as unknown as { connect: (this: Socket, ...given: unknown[]) => Socket }
+const { connect } = prototype
+prototype.connect = function (...given: unknown[]): Socket {
+  const localAddress = leavingFrom.getStore()
+  const first = Array.isArray(given[0]) ? (given[0] as unknown[])[0] : given[0]
+  if (localAddress !== undefined && typeof first === 'object' && first !== null && 'port' in first) {
+    Object.assign(first, { localAddress })
+  }
+  return connect.apply(this, given)
+}
+
+export interface Replica {
+  readonly url: string
+  readonly ledger: SharedLedger
+  /** As on SIGTERM. */
+  stop(): Promise<void>
+  /** The others take it for dead: from now on the ledger hears nothing from it. The process goes on. */
+  die(): Promise<void>
+}
+
+export interface ReplicaOptions {
+  readonly nodes: readonly FakeNode[]
+  readonly ledger: SharedLedger
+  /** By which its nodes know it; 127.0.0.1 where nothing is said. */
+  readonly address?: string
+  readonly env?: Readonly<Record<string, string>>
+}
+
+/** What several gateways share: a hub over a ledger in memory. */
+export async function openHub(t: Cleanup): Promise<WorkerHub> {
+  const ledger = new MemoryLedger({ maxBytes: 1e9, ttlMs: 1e9 })
+  const hub = await WorkerHub.open(ledger)
+  t.after(async () => {
+    await hub.close()
+    await ledger.close()
+  })
+  return hub
+}
+
+/** A gateway whose nodes are healthy. */
+export async function startReplica(t: Cleanup, options: ReplicaOptions): Promise<Replica> {
+  const { nodes, ledger, address = '127.0.0.1', env } = options
+  const cwd = await tempDir(t)
+  await writeFile(join(cwd, 'ips.txt'), nodes.map((node) => `${node.address}\n`).join(''))
+  const environment = {
+    ...{ PORT: '0', HOST: '127.0.0.1', STATE_URL: 'memory:', REFRESH_INTERVAL: '1', REPLICA_TIMEOUT: '1' },
+    ...{ IPS_FILE: join(cwd, 'ips.txt'), PROXY_RATELIMIT_REQS_PER_MIN: '0', DRAIN_TIMEOUT: '30', ...env },
+  }
+  const settings = loadSettings({ environment, workingDirectory: cwd, packageRoot: cwd, isTerminal: false })
+  const overrides = { ledger, followPeriodSeconds: 0.2 }
+  hearEventsFrom(address, ledger.coordination.membership)
+  const gateway = await leavingFrom.run(address, () => start(settings, logger, overrides))
+  let stopped: Promise<void> | undefined
+  const stop = (): Promise<void> => (stopped ??= gateway.stop())
+  t.after(async () => {
+    // Nothing of it is to wait for jobs that go on.
+    await ledger.close()
+    await stop()
+  })
+  const url = `http://127.0.0.1:${gateway.port}`
+  const isReady = async (): Promise<boolean> => {
+    const { healthy_services } = (await request(`${url}/health`)).json<{ healthy_services: string }>()
+    return Number(healthy_services.split('/')[0]) >= nodes.length
+  }
+  await eventually(isReady, { what: 'healthy nodes' })
+  return { url, ledger, stop, die: () => ledger.close() }
+}
+
+/** What a gateway does about events of the hub leaves from its own address, too. */
+function hearEventsFrom(address: string, membership: Membership): void {
+  const emit = membership.emit.bind(membership) as (...given: unknown[]) => boolean
+  membership.emit = (...given: unknown[]) => leavingFrom.run(address, () => emit(...given))
+}
+
+/** The same ledger with some of its members replaced. */
+export function withChanges<L extends Ledger>(ledger: L, changes: Partial<L>): L {
+  const changed: L = new Proxy(ledger, {
+    get(target, name) {
+      if (Object.hasOwn(changes, name)) return changes[name as keyof L]
+      if (name === 'shared') return changed
+      const member = target[name as keyof L]
+      return typeof member === 'function' ? (member.bind(target) as unknown) : member
+    },
+  })
+  return changed
+}
