@@ -34,6 +34,7 @@ import { NodeAsks } from './jobs/takeover/nodeAsks.ts'
 import { Takeover } from './jobs/takeover/takeover.ts'
 import type { LookupDeps } from './lookup/addresses.ts'
 import { ephemeralTicketKeys, openTicketKeys, readTicketKeys, type TicketKeys } from './lookup/tickets/keys.ts'
+import { SharedTicketKeys } from './lookup/tickets/sharedKeys.ts'
 import { apiDescriptionPage, describeApi } from './openapi/index.ts'
 import { dashboardPage } from './dashboard/index.ts'
 import { logFleet, logJobs } from './observability/lifeLog.ts'
@@ -43,6 +44,7 @@ import { healthPage, livePage, readyPage } from './observability/health.ts'
 import { servicesPage, statsPage, type WatchDeps } from './observability/pages.ts'
 import { addReplicaGauges } from './observability/replicas.ts'
 import { logRequest } from './observability/requestLog.ts'
+import { budgetsOver } from './replicas/sharedBudgets.ts'
 import { ResponseHomes } from './openai/responses/homes.ts'
 import { isRealtimeUpgrade } from './openai/realtime.ts'
 import { Forwarder } from './upstream/forwarder.ts'
@@ -203,7 +205,7 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
     whenReady,
   }
   const forwarder = new Forwarder(upstream)
-  const keys = await openKeys(settings)
+  const keys = await openKeys(settings, ledger, logger)
   const { maxBodyBytes } = settings
   const watch: WatchDeps = { fleet, drain, ledger, live, memory, version: packageVersion() }
   const app = createApp({
@@ -218,7 +220,7 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
       via,
       whenReady,
       events: metrics.openai,
-      homes: new ResponseHomes(fleet.now),
+      homes: new ResponseHomes({ now: fleet.now, values: ledger.shared?.coordination.values }),
     },
     pages: {
       open: {
@@ -239,6 +241,7 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
     apiKeys: new KeyRing(settings.apiKeys),
     opsKey: new KeyRing(settings.opsKey === '' ? [] : [settings.opsKey]),
     trustProxy: settings.trustProxy,
+    makeBudgets: ledger.shared && budgetsOver(ledger.shared.coordination.budgets),
     lookupLimitPerMinute: settings.lookupLimitPerMinute,
     proxyLimitPerMinute: settings.proxyLimitPerMinute,
     statusAllowedIps: settings.statusAllowedIps,
@@ -281,6 +284,7 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
       clearInterval(poolCare)
       follower.stop()
       fleet.stop()
+      keys.close()
       await transport.close()
       await ledger.close()
     },
@@ -292,11 +296,16 @@ async function restoreJobs(live: LiveJobs, logger: Logger): Promise<void> {
   if (restored > 0) logger.info('unfinished jobs taken up', { jobs: restored })
 }
 
-/** The operator's own, or one beside the ledger, so that what workers fetched once stays valid. */
-function openKeys({ stateUrl, ticketKeyFile }: Settings): Promise<TicketKeys> {
+/** The operator's own, or one beside or in the ledger, so that what workers fetched once stays valid. */
+function openKeys(
+  { stateUrl, ticketKeyFile }: Settings,
+  { shared }: Pick<Ledger, 'shared'>,
+  logger: Logger,
+): Promise<TicketKeys> {
   if (ticketKeyFile !== '') return readTicketKeys(ticketKeyFile)
   const state = parseStateUrl(stateUrl)
-  return state.kind === 'sqlite' ? openTicketKeys(ticketKeyFileBeside(state.file)) : ephemeralTicketKeys()
+  if (state.kind === 'sqlite') return openTicketKeys(ticketKeyFileBeside(state.file))
+  return shared ? SharedTicketKeys.open(shared.coordination.values, logger) : ephemeralTicketKeys()
 }
 
 function sourcesOf(

@@ -68,11 +68,16 @@ export function issueRoute(deps: RouteDeps) {
   }
 }
 
-/** `GET /pubkey/`: what workers check tickets with. */
+/**
+ * `GET /pubkey/`: what workers check tickets with.
+ *
+ * @throws GatewayFault ERR_LEDGER while the key that gateways share has not been read yet
+ */
 export function publicKey(keys: TicketKeys) {
   return (_req: Request, res: Response): void => {
+    const pem = keys.publicKeyPem
     res.setHeader('Content-Type', 'application/x-pem-file')
-    res.end(keys.publicKeyPem)
+    res.end(pem)
   }
 }
 

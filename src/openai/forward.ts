@@ -59,7 +59,8 @@ export function forwardOpenAi(deps: OpenAiDeps) {
     const usage = new UsageWatch()
     const mayRunTwice = onlyGenerates(path, isBackground)
     const { caller } = context
-    const home = previousResponse === undefined ? undefined : homeOf(previousResponse, caller, deps.homes, deps.fleet)
+    const home =
+      previousResponse === undefined ? undefined : await homeOf(previousResponse, caller, deps.homes, deps.fleet)
     const remember =
       isResponses(path) && ((nodeKey: string, id: string): void => deps.homes.remember(id, { nodeKey, caller }))
     budget.requested()

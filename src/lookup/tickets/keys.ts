@@ -9,6 +9,8 @@ export interface TicketKeys {
   readonly publicKeyPem: string
   /** Base64 of RSA PKCS#1 v1.5 over SHA-256 of the text's UTF-8. Runs beside the event loop, about 1 ms. */
   sign(text: string): Promise<string>
+  /** Looks after it no longer. */
+  close(): void
 }
 
 const KEY_BITS = 2048
@@ -20,8 +22,8 @@ const KEY_BITS = 2048
 export async function openTicketKeys(keyFile: string): Promise<TicketKeys> {
   const kept = await readKey(keyFile)
   if (kept) return keysFrom(kept)
-  const made = await generateKey()
-  if (await writeOnce(keyFile, made.export({ type: 'pkcs8', format: 'pem' }) as string)) return keysFrom(made)
+  const made = await newKeyPem()
+  if (await writeOnce(keyFile, made)) return keysFrom(createPrivateKey(made))
   const another = await readKey(keyFile)
   if (!another) throw new Error(`The ticket key file ${keyFile} leads nowhere`)
   return keysFrom(another)
@@ -34,17 +36,23 @@ export async function openTicketKeys(keyFile: string): Promise<TicketKeys> {
 export async function readTicketKeys(keyFile: string): Promise<TicketKeys> {
   const pem = await readIfThere(keyFile)
   if (pem === undefined) throw new Error(`The ticket key file ${keyFile} does not exist`)
-  return keysFrom(parseKey(pem, keyFile, 'Put an RSA key in PEM there'))
+  return keysFrom(parseKey(pem, `The ticket key file ${keyFile}`, 'Put an RSA key in PEM there'))
 }
 
 /** A key pair that lives as long as the process. */
 export async function ephemeralTicketKeys(): Promise<TicketKeys> {
-  return keysFrom(await generateKey())
+  return keysFrom(createPrivateKey(await newKeyPem()))
 }
 
-async function generateKey(): Promise<KeyObject> {
+/** The key pair in a text that all gateways have. Throws an Error where it holds no usable key. */
+export function ticketKeysIn(pem: string): TicketKeys {
+  return keysFrom(parseKey(pem, 'The shared ticket key', 'Delete it to have a new one made'))
+}
+
+/** A new private key as PEM (PKCS#8). */
+export async function newKeyPem(): Promise<string> {
   const { privateKey } = await promisify(generateKeyPair)('rsa', { modulusLength: KEY_BITS })
-  return privateKey
+  return privateKey.export({ type: 'pkcs8', format: 'pem' }) as string
 }
 
 function keysFrom(privateKey: KeyObject): TicketKeys {
@@ -57,6 +65,7 @@ function keysFrom(privateKey: KeyObject): TicketKeys {
           error ? reject(error) : resolve(signature.toString('base64')),
         )
       }),
+    close: () => {},
   }
 }
 
@@ -65,12 +74,15 @@ async function readKey(keyFile: string): Promise<KeyObject | undefined> {
   if (pem === undefined) return undefined
   // What a copy or a backup has opened to others. On a read-only mount the operator has the last word.
   await chmod(keyFile, 0o600).catch(() => undefined)
-  return parseKey(pem, keyFile, 'Put it back from a backup, or move it away to have a new one made')
+  return parseKey(
+    pem,
+    `The ticket key file ${keyFile}`,
+    'Put it back from a backup, or move it away to have a new one made',
+  )
 }
 
-function parseKey(pem: string, keyFile: string, advice: string): KeyObject {
-  const refuse = (why: string, cause?: unknown) =>
-    new Error(`The ticket key file ${keyFile} ${why}. ${advice}`, { cause })
+function parseKey(pem: string, what: string, advice: string): KeyObject {
+  const refuse = (why: string, cause?: unknown) => new Error(`${what} ${why}. ${advice}`, { cause })
   let key: KeyObject
   try {
     key = createPrivateKey(pem)

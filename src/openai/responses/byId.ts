@@ -33,7 +33,7 @@ export function forwardResponse(deps: OpenAiDeps, part: ResponsePart) {
     if (!PLAUSIBLE_ID.test(id)) throw noResponse(id)
     await deps.whenReady()
     const { caller } = contextOf(req)
-    const home = homeOf(id, caller, homes, fleet)
+    const home = await homeOf(id, caller, homes, fleet)
     const method = req.method === 'HEAD' ? 'GET' : (req.method as 'GET' | 'POST' | 'DELETE')
     const contentType = body?.length ? (req.headers['content-type'] ?? 'application/json') : undefined
     const headers = headersForBackend(req, { via: deps.via, contentType })

@@ -13,12 +13,17 @@ export interface Home {
 }
 
 /**
- * Where a response is; undefined where this gateway does not know it.
+ * Where a response is; undefined where no gateway is known to have seen it.
  *
  * @throws GatewayFault ERR_NO_RESPONSE for a response of another caller: at the service all callers may have one key
  */
-export function homeOf(id: string, caller: string, homes: ResponseHomes, fleet: Fleet): Home | undefined {
-  const known = homes.find(id)
+export async function homeOf(
+  id: string,
+  caller: string,
+  homes: ResponseHomes,
+  fleet: Fleet,
+): Promise<Home | undefined> {
+  const known = await homes.lookUp(id)
   if (!known) return undefined
   if (known.caller !== undefined && known.caller !== caller) throw noResponse(id)
   const service = fleet.nodes.get(known.nodeKey)

@@ -73,7 +73,7 @@ export const LOOKUP_PATHS: Paths = {
       ...{ operationId: 'readPublicKey', tags, summary: 'The key that tickets are checked with' },
       responses: {
         200: { description: 'RSA, PEM.', content: { 'application/x-pem-file': { schema: text() } } },
-        ...faultAnswers(),
+        ...faultAnswers('ERR_LEDGER'),
       },
     },
   },

@@ -11,7 +11,8 @@ const FIELDS = { url: 'http://10.0.0.1:4000', endpoint: 'hello-world', cost: 256
 /** The text that is signed for a ticket. */
 async function signingText(fields: TicketFields, costSpelling?: string): Promise<string> {
   let signed = ''
-  await issueTicket({ publicKeyPem: '', sign: async (text) => (signed = text) }, fields, costSpelling)
+  const keys = { publicKeyPem: '', sign: async (text: string) => (signed = text), close: () => undefined }
+  await issueTicket(keys, fields, costSpelling)
   return signed
 }
 

@@ -6,7 +6,7 @@ const HOME = { nodeKey: 'a', caller: 'c' }
 
 test('a home is remembered for a day', () => {
   let now = 0
-  const homes = new ResponseHomes(() => now)
+  const homes = new ResponseHomes({ now: () => now })
   homes.remember('r', HOME)
   now = 86_399
   assert.equal(homes.find('r')?.nodeKey, 'a')
@@ -15,7 +15,7 @@ test('a home is remembered for a day', () => {
 })
 
 test('what is kept is bounded by its bytes; the least recently used go first', () => {
-  const homes = new ResponseHomes(() => 0, 2000)
+  const homes = new ResponseHomes({ now: () => 0, maxBytes: 2000 })
   for (let i = 0; i < 100; i++) {
     homes.remember(`r${i}`, HOME)
     homes.find('r0')
