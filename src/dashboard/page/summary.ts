@@ -32,7 +32,7 @@ function tilesOf(stats: Stats): Tile[] {
   return [
     ['Healthy backends', count(stats.healthy_services) + ' of ' + count(stats.total_services)],
     ['Running requests', count(stats.running_requests), 'those of this page included'],
-    ['Unfinished jobs', count(jobs.unfinished)],
+    ['Unfinished jobs', count(jobs.unfinished), stats.replicas ? 'of this gateway' : ''],
     ['Recorded jobs', count(jobs.recorded), bytes(jobs.kept_bytes) + ' kept'],
     ['Ledger', jobs.recordable ? 'recording' : 'cannot record', jobs.reason ?? '', jobs.recordable ? '' : 'bad'],
     ['Service time', duration(fleet.service_time), 'mean of the fleet'],
