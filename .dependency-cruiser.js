@@ -8,12 +8,17 @@ const beneathUpstream = ['dispatch', ...beneathDispatch]
 const beneathFeatures = ['upstream', 'ledger', 'replicas', ...beneathUpstream]
 const beneathApp = ['jobs', 'openai', 'lookup', ...beneathFeatures]
 const beneathMain = ['app', 'config', 'observability', 'openapi', 'dashboard', ...beneathApp]
+const beneathRun = ['main', 'signals', 'workers', ...beneathMain]
 
 /** Each layer, a folder or file of `src/`, and the layers that it may import besides itself. */
 const LAYERS = {
-  cli: ['main', ...beneathMain],
+  cli: ['run', ...beneathRun],
+  run: beneathRun,
   main: beneathMain,
   app: beneathApp,
+  signals: ['observability'],
+  // Knows nothing of what its workers serve.
+  workers: ['ledger', 'replicas', 'base', 'faults'],
   observability: beneathApp,
   // The table of paths is data alone, which imports nothing.
   openapi: ['http', 'faults', 'openai/forwardedPaths'],

@@ -58,10 +58,13 @@ async function start(checkOnly: boolean): Promise<void> {
   }
 
   const { createLogger } = await import('./observability/logger.ts')
-  const logger = createLogger({ level: settings.logLevel, format: settings.logFormat })
-  for (const line of warnings) logger.warn(line)
+  const { default: cluster } = await import('node:cluster')
+  const own = cluster.worker ? { worker: cluster.worker.id } : {}
+  const logger = createLogger({ level: settings.logLevel, format: settings.logFormat, own })
+  // The primary has told of them already.
+  if (cluster.isPrimary) for (const line of warnings) logger.warn(line)
   try {
-    const { run } = await import('./main.ts')
+    const { run } = await import('./run.ts')
     await run(settings, logger)
   } catch (error) {
     fail(`cannot start: ${describe(error, logger.isDebug)}`, 1)

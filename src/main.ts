@@ -1,7 +1,6 @@
-import { closeSync, openSync } from 'node:fs'
-import type { Server } from 'node:http'
+import type { Server, ServerResponse } from 'node:http'
 import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
+import { Server as NetServer, type AddressInfo } from 'node:net'
 import { createApp } from './app.ts'
 import type { Settings } from './config/settings.ts'
 import { Fleet } from './fleet/fleet.ts'
@@ -41,7 +40,7 @@ import { logFleet, logJobs } from './observability/lifeLog.ts'
 import type { Logger } from './observability/logger.ts'
 import { Metrics } from './observability/metrics.ts'
 import { healthPage, livePage, readyPage } from './observability/health.ts'
-import { servicesPage, statsPage, type WatchDeps } from './observability/pages.ts'
+import { plainStats, servicesPage, statsPage, type WatchDeps } from './observability/pages.ts'
 import { addReplicaGauges } from './observability/replicas.ts'
 import { logRequest } from './observability/requestLog.ts'
 import { budgetsOver } from './replicas/sharedBudgets.ts'
@@ -59,9 +58,6 @@ const FOLLOW_PERIOD_SECONDS = 1
 /** How often connections to nodes that are gone are let go, ms. */
 const POOL_CARE_MS = 60_000
 
-/** Two signals closer together than this are one: a terminal's Ctrl-C arrives by itself, and once more from npm, ms. */
-const ONE_SIGNAL_MS = 1000
-
 /** What benchmarks and tests may set otherwise; not for operators. */
 export interface Overrides {
   readonly policy?: SelectNode
@@ -72,63 +68,33 @@ export interface Overrides {
   readonly believeAfterMs?: number
   /** The ledger, where it is open already. The gateway closes it. */
   readonly ledger?: Ledger
+  /** Where this is one of several workers. */
+  readonly workplace?: Workplace
+}
+
+/** What can be told of all workers of a machine together. */
+export type Subject = 'metrics' | 'stats'
+
+/** What a gateway has from the primary whose worker it is. */
+export interface Workplace {
+  /** The entry in `Via` of all workers. */
+  readonly via: string
+  /** Whether others serve already: then it listens when it knows its backends. */
+  readonly isReplacement: boolean
+  /** What all workers report, summed. */
+  sum(subject: Subject): Promise<unknown>
 }
 
 /** A gateway that serves. */
 export interface Gateway {
   readonly port: number
   readonly fleet: Fleet
+  /** What this process alone has to tell, as plain values. */
+  report(subject: Subject): Promise<unknown>
+  /** Takes no new connections and ends with the last request on those that are open. */
+  retire(): Promise<void>
   /** Lets running requests finish, at most as long as set, then ends everything. */
   stop(): Promise<void>
-}
-
-/**
- * Runs the gateway until SIGTERM or SIGINT ends it: the first drains, a second one ends at once. SIGHUP rereads all files.
- * Rejects if it cannot start.
- */
-export async function run(settings: Settings, logger: Logger, overrides: Overrides = {}): Promise<void> {
-  let stoppingSinceMs: number | undefined
-  const exit = async (code: number): Promise<void> => {
-    await logger.flush()
-    process.exit(code)
-  }
-  const end = async (signal: NodeJS.Signals): Promise<void> => {
-    if (stoppingSinceMs !== undefined) {
-      if (performance.now() - stoppingSinceMs < ONE_SIGNAL_MS) return
-      logger.warn('ended at once', { signal })
-      return exit(1)
-    }
-    stoppingSinceMs = performance.now()
-    logger.info('draining', { signal, timeoutSeconds: settings.drainTimeoutSeconds })
-    const gateway = await starting.catch(() => undefined)
-    // One that cannot start is ended by its caller, which says why.
-    if (!gateway) return
-    await gateway.stop()
-    logger.info('stopped')
-    return exit(0)
-  }
-  const onHangUp = (signal: NodeJS.Signals): void => {
-    if (hasLostTerminal()) return void end(signal)
-    logger.info('rereading all files', { signal })
-    void starting.then(({ fleet }) => fleet.reread()).catch(() => undefined)
-  }
-  // Before anything is started: the first process of a container never sees a signal that it has no handler for.
-  process.on('SIGTERM', (signal) => void end(signal))
-  process.on('SIGINT', (signal) => void end(signal))
-  process.on('SIGHUP', onHangUp)
-  const starting = start(settings, logger, overrides)
-  await starting
-}
-
-/** Whether the terminal that this process was started on has been closed, for which the system sends SIGHUP too. */
-function hasLostTerminal(): boolean {
-  if (!process.stdout.isTTY) return false
-  try {
-    closeSync(openSync('/dev/tty', 'r'))
-    return false
-  } catch {
-    return true
-  }
 }
 
 /** Wires everything together and listens. */
@@ -142,13 +108,15 @@ export async function start(settings: Settings, logger: Logger, overrides: Overr
   }
 }
 
-function openOwnLedger(settings: Settings, logger: Logger): Promise<Ledger> {
+/** The ledger that the settings name. */
+export function openOwnLedger(settings: Settings, logger: Logger): Promise<Ledger> {
   const { stateUrl: url, stateMaxBytes: maxBytes, jobTtlSeconds: ttlSeconds } = settings
   return openLedger({ url, maxBytes, ttlSeconds, logger })
 }
 
 async function startWith(ledger: Ledger, settings: Settings, logger: Logger, overrides: Overrides): Promise<Gateway> {
-  const identity = createIdentity()
+  const { workplace } = overrides
+  const identity = createIdentity(workplace?.via)
   const { via } = identity
   const memory = new MemoryBudget(settings.memoryBudgetBytes)
   const proxies = new ForwardProxies(settings)
@@ -231,8 +199,8 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
       },
       guarded: {
         '/services': servicesPage(watch),
-        '/stats': statsPage(watch),
-        '/metrics': metrics.page,
+        '/stats': statsPage(watch, workplace && (() => workplace.sum('stats') as Promise<Record<string, unknown>>)),
+        '/metrics': metrics.page(workplace && (() => workplace.sum('metrics') as Promise<string>)),
         '/dashboard': dashboardPage(),
       },
     },
@@ -259,35 +227,48 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
   const server = createHttpServer(app, { isUpgrade: isRealtimeUpgrade })
   if (takeover) takeover.start()
   else await restoreJobs(live, logger)
+  if (workplace?.isReplacement) {
+    void fleet.start()
+    await fleet.whenReady(READY_WAIT_SECONDS)
+  }
   await listen(server, settings)
   const { port } = server.address() as AddressInfo
-  logger.info('listening', { host: settings.host, port })
-  void fleet.start()
+  // Of several workers the primary tells where they listen, once.
+  if (!workplace) logger.info('listening', { host: settings.host, port })
+  if (!workplace?.isReplacement) void fleet.start()
   const poolCare = setInterval(() => transport.keepOnly(fleet.origins()), POOL_CARE_MS)
   poolCare.unref()
 
+  const stop = async (): Promise<void> => {
+    // Whoever waits has an answer at once.
+    askers.close()
+    const endsAt = fleet.now() + settings.drainTimeoutSeconds
+    void takeover?.leave()
+    await drain.begin(settings.drainTimeoutSeconds)
+    // Its own jobs are followed until the other gateways have them, or they have ended.
+    await takeover?.untilHandedOver(Math.max(0, endsAt - fleet.now()))
+    takeover?.stop()
+    forwarder.close()
+    server.close()
+    server.closeAllConnections()
+    clearInterval(poolCare)
+    follower.stop()
+    fleet.stop()
+    keys.close()
+    await transport.close()
+    await ledger.close()
+  }
   return {
     port,
     fleet,
-    stop: async () => {
-      // Whoever waits has an answer at once.
-      askers.close()
-      const endsAt = fleet.now() + settings.drainTimeoutSeconds
+    report: (subject) => (subject === 'metrics' ? metrics.registry.getMetricsAsJSON() : plainStats(watch)),
+    retire: async () => {
+      // The others may have its jobs at once.
       void takeover?.leave()
-      await drain.begin(settings.drainTimeoutSeconds)
-      // Its own jobs are followed until the other gateways have them, or they have ended.
-      await takeover?.untilHandedOver(Math.max(0, endsAt - fleet.now()))
-      takeover?.stop()
-      forwarder.close()
-      server.close()
-      server.closeAllConnections()
-      clearInterval(poolCare)
-      follower.stop()
-      fleet.stop()
-      keys.close()
-      await transport.close()
-      await ledger.close()
+      await closeForNew(server)
+      await stop()
     },
+    stop,
   }
 }
 
@@ -336,4 +317,18 @@ async function waitUntilReady(fleet: Fleet): Promise<void> {
 async function listen(server: Server, { port, host, reusePort }: Settings): Promise<void> {
   server.listen({ port, host, reusePort })
   await once(server, 'listening')
+}
+
+/**
+ * Takes no new connections; resolves when all that are open have ended. Each ends with its next answer, which tells the client so. One
+ * on which nothing is asked ends when its idle time is over, as it was announced: a request may be on its way.
+ */
+async function closeForNew(server: Server): Promise<void> {
+  const endConnection = (_req: unknown, res: ServerResponse): void => void (res.shouldKeepAlive = false)
+  server.prependListener('request', endConnection)
+  server.prependListener('checkContinue', endConnection)
+  const ended = once(server, 'close')
+  // That of HTTP closes idle connections at once.
+  NetServer.prototype.close.call(server)
+  await ended
 }

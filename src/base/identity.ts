@@ -11,8 +11,9 @@ export interface Identity {
   readonly address: string
 }
 
-export function createIdentity(): Identity {
-  return { via: `1.1 infernet-gateway-${randomBytes(4).toString('hex')}`, address: uniqueLocalAddress() }
+/** `via`: where several processes are one gateway. */
+export function createIdentity(via = `1.1 infernet-gateway-${randomBytes(4).toString('hex')}`): Identity {
+  return { via, address: uniqueLocalAddress() }
 }
 
 function uniqueLocalAddress(): string {

@@ -29,10 +29,10 @@ interface Line {
   fields: LogFields
 }
 
-function jsonLine({ level, message, fields }: Line, withStack: boolean): string {
+function jsonLine({ level, message, fields }: Line, withStack: boolean, own: LogFields): string {
   const time = new Date().toISOString()
   // Ours come first for the reader and are set last, so that no field can forge them.
-  const head = { time, level, message: bounded(message) }
+  const head = { time, level, message: bounded(message), ...own }
   const told = { ...head, ...fields, ...head }
   const line = shortLine(toJson(told, withStack), () => toJson(essentialsOf(head, fields), withStack))
   return line.startsWith('{') ? line : toJson({ ...head, fields: 'not serialisable' }, withStack)
@@ -57,10 +57,10 @@ function prettyValue(value: unknown, withStack: boolean): string {
     : toJson(value, withStack)
 }
 
-function prettyLine({ level, message, fields }: Line, withStack: boolean): string {
+function prettyLine({ level, message, fields }: Line, withStack: boolean, own: LogFields): string {
   const time = new Date().toISOString().slice(11, 23)
   const label = styleText(colours[level], level.toUpperCase().padEnd(5), { stream: process.stdout })
-  const pairs = Object.entries(fields)
+  const pairs = Object.entries({ ...own, ...fields, ...own })
     .filter(([, value]) => value !== undefined)
     .map(([name, value]) => ` ${name}=${prettyValue(value, withStack)}`)
   const whole = `${bounded(message)}${pairs.join('')}`
@@ -109,14 +109,23 @@ class StandardOutput extends Writable {
 
 let standardOutput: StandardOutput | undefined
 
-/** A logger that writes to standard output: `json`, one object a line, or `pretty`, for people. */
-export function createLogger(options: { level: LogLevel; format: 'json' | 'pretty' }): Logger {
+export interface LoggerOptions {
+  readonly level: LogLevel
+  /** `json`, one object a line, or `pretty`, for people. */
+  readonly format: 'json' | 'pretty'
+  /** Fields of every line. */
+  readonly own?: LogFields
+}
+
+/** A logger that writes to standard output. */
+export function createLogger(options: LoggerOptions): Logger {
   const isDebug = options.level === 'debug'
+  const { own = {} } = options
   const toLine = options.format === 'json' ? jsonLine : prettyLine
   const output = (standardOutput ??= new StandardOutput())
   const logger = winston.createLogger({
     level: options.level,
-    format: winston.format.printf((info) => toLine(info as unknown as Line, isDebug)),
+    format: winston.format.printf((info) => toLine(info as unknown as Line, isDebug, own)),
     transports: [new winston.transports.Stream({ stream: output, eol: '\n' })],
   })
   const writer = (level: LogLevel) => {

@@ -1,6 +1,6 @@
 import type { Request, RequestHandler, Response } from 'express'
 import { EventEmitter } from 'node:events'
-import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
+import { collectDefaultMetrics, Counter, Gauge, Registry, type Aggregator } from 'prom-client'
 import type { Fleet } from '../fleet/fleet.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import { contextOf } from '../http/context.ts'
@@ -70,10 +70,13 @@ export class Metrics {
     if (context.fault) this.#faults.inc({ code: context.fault.code })
   }
 
-  /** `GET /metrics`. */
-  readonly page: RequestHandler = async (_req, res) => {
-    res.setHeader('Content-Type', this.registry.contentType)
-    res.end(await this.registry.metrics())
+  /** `GET /metrics`; `textOfAll` gives those of all workers, where this process is one of several. */
+  page(textOfAll = (): Promise<string> => this.registry.metrics()): RequestHandler {
+    return async (_req, res) => {
+      const text = await textOfAll()
+      res.setHeader('Content-Type', this.registry.contentType)
+      res.end(text)
+    }
   }
 
   #addModels(): void {
@@ -113,13 +116,20 @@ export class Metrics {
 
   #addGauges(fleet: Fleet, live: LiveJobs): void {
     const registers = [this.registry]
-    const perNode = (name: string, help: string, valueOf: (node: TrackedNode) => number): void => {
+    // Each worker sees the same nodes: what it did there adds up, what it believes of them does not.
+    const perNode = (
+      name: string,
+      help: string,
+      valueOf: (node: TrackedNode) => number,
+      aggregator: Aggregator = 'sum',
+    ): void => {
       // Prometheus takes what ends so for a counter.
       const Kind = name.endsWith('_total') ? Counter : Gauge
       new Kind({
         name,
         help,
         labelNames: ['node'],
+        aggregator,
         registers,
         collect(): void {
           this.reset()
@@ -134,12 +144,20 @@ export class Metrics {
       })
     }
     const now = fleet.now
-    perNode('infernet_gateway_node_healthy', '1 where the node is healthy', (node) => (node.isHealthy(now()) ? 1 : 0))
+    perNode(
+      'infernet_gateway_node_healthy',
+      '1 where the node is healthy',
+      (node) => (node.isHealthy(now()) ? 1 : 0),
+      'max',
+    )
     perNode('infernet_gateway_node_in_flight', 'Requests open at the node', (node) => node.inFlight)
-    perNode('infernet_gateway_node_pending', 'Pending jobs by the last poll', (node) => node.pending)
-    perNode('infernet_gateway_node_load', 'Jobs thought to be on the node', (node) => node.load.load(now()))
-    perNode('infernet_gateway_node_service_seconds', 'Learnt time of service of a job', (node) =>
-      node.load.serviceSeconds(now()),
+    perNode('infernet_gateway_node_pending', 'Pending jobs by the last poll', (node) => node.pending, 'max')
+    perNode('infernet_gateway_node_load', 'Jobs thought to be on the node', (node) => node.load.load(now()), 'max')
+    perNode(
+      'infernet_gateway_node_service_seconds',
+      'Learnt time of service of a job',
+      (node) => node.load.serviceSeconds(now()),
+      'average',
     )
     perNode('infernet_gateway_node_requests_total', 'Requests sent to the node', (node) => node.counts.requests)
     perNode('infernet_gateway_node_errors_total', 'Requests that failed at the node', (node) => node.counts.errors)

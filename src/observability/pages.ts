@@ -43,47 +43,69 @@ export function servicesPage({ fleet }: WatchDeps): RequestHandler {
   }
 }
 
-/** `GET /stats`: how they do, and what the policy believes of each, so that one can see why a node is or is not chosen. */
-export function statsPage(deps: WatchDeps): RequestHandler {
+/** How a list of `/stats` is represented: as its elements, or as the parts of their JSON. */
+type ListOf = <Item>(items: readonly Item[], elementOf: (item: Item) => unknown) => unknown
+
+/** What `/stats` tells of one process, with lists in the given form. */
+async function statsOf(deps: WatchDeps, startedAt: number, listOf: ListOf): Promise<Record<string, unknown>> {
+  const { fleet, live, ledger, memory, drain, version } = deps
+  const { named: conflicts } = await fleet.conflicts()
+  const nodes = [...fleet.nodes.values()]
+  const ledgerHealth = ledger.health()
+  const kinds = mostKinds(fleet)
+  const replicas = replicaStats(ledger)
+  return {
+    total_services: nodes.length,
+    healthy_services: fleet.healthy().length,
+    services: listOf(nodes, (node) => nodeStats(fleet, node, kinds)),
+    running_requests: drain.running,
+    jobs: {
+      unfinished: live.size,
+      recorded: ledgerHealth.jobs,
+      kept_bytes: ledgerHealth.keptBytes,
+      recordable: ledgerHealth.writable,
+      ...(ledgerHealth.reason !== undefined && { reason: ledgerHealth.reason }),
+    },
+    memory: {
+      budget_bytes: memory.totalBytes,
+      used_bytes: memory.usedBytes,
+      own_bytes: memory.ownBytes,
+      refused: memory.refusals,
+    },
+    fleet: {
+      service_time: rounded(fleet.loads.infernet.serviceSeconds),
+      mean_latency: rounded(fleet.loads.infernet.meanLatencySeconds),
+      kinds: kinds.map(({ name, weight, jobs }) => ({ kind: name, weight: rounded(weight), jobs })),
+    },
+    image_conflicts: listOf(conflicts, (conflict) => conflict),
+    ...(replicas && { replicas }),
+    version,
+    uptime: Math.round((performance.now() - startedAt) / 1000),
+    draining: drain.isDraining,
+  }
+}
+
+/** What `/stats` tells of this process, as plain values that can be sent to another one. */
+export function plainStats(deps: WatchDeps): Promise<Record<string, unknown>> {
+  return statsOf(deps, 0, (items, elementOf) => items.map(elementOf))
+}
+
+/**
+ * `GET /stats`: how they do, and what the policy believes of each, so that one can see why a node is or is not chosen. `ofAll`
+ * gives that of all workers, where this process is one of several.
+ */
+export function statsPage(deps: WatchDeps, ofAll?: () => Promise<Record<string, unknown>>): RequestHandler {
   const startedAt = performance.now()
+  const parts: ListOf = (items, elementOf) => new Parts(listParts(items, (item) => JSON.stringify(elementOf(item))))
   return async (_req, res) => {
-    const { fleet, live, ledger, memory, drain, version } = deps
-    const { named: conflicts } = await fleet.conflicts()
-    const nodes = [...fleet.nodes.values()]
-    const ledgerHealth = ledger.health()
-    const kinds = mostKinds(fleet)
-    const replicas = replicaStats(ledger)
-    const stats = {
-      total_services: nodes.length,
-      healthy_services: fleet.healthy().length,
-      services: new Parts(listParts(nodes, (node) => JSON.stringify(nodeStats(fleet, node, kinds)))),
-      running_requests: drain.running,
-      jobs: {
-        unfinished: live.size,
-        recorded: ledgerHealth.jobs,
-        kept_bytes: ledgerHealth.keptBytes,
-        recordable: ledgerHealth.writable,
-        ...(ledgerHealth.reason !== undefined && { reason: ledgerHealth.reason }),
-      },
-      memory: {
-        budget_bytes: memory.totalBytes,
-        used_bytes: memory.usedBytes,
-        own_bytes: memory.ownBytes,
-        refused: memory.refusals,
-      },
-      fleet: {
-        service_time: rounded(fleet.loads.infernet.serviceSeconds),
-        mean_latency: rounded(fleet.loads.infernet.meanLatencySeconds),
-        kinds: kinds.map(({ name, weight, jobs }) => ({ kind: name, weight: rounded(weight), jobs })),
-      },
-      image_conflicts: new Parts(listParts(conflicts)),
-      ...(replicas && { replicas }),
-      version,
-      uptime: Math.round((performance.now() - startedAt) / 1000),
-      draining: drain.isDraining,
-    }
+    const stats = ofAll ? listsInParts(await ofAll()) : await statsOf(deps, startedAt, parts)
     await sendJson(res, objectParts(Object.entries(stats)))
   }
+}
+
+function listsInParts(stats: Record<string, unknown>): Record<string, unknown> {
+  const inParts = (value: unknown): unknown => (Array.isArray(value) ? new Parts(listParts(value as unknown[])) : value)
+  return Object.fromEntries(Object.entries(stats).map(([name, value]) => [name, inParts(value)]))
 }
 
 /** The kinds of work with the most jobs. */

@@ -35,6 +35,8 @@ export function addReplicaGauges(registry: Registry, { shared }: Ledger): void {
     name: 'infernet_gateway_replicas',
     help: 'Gateways that share the ledger, as this one sees them: alive, leaving, or gone and still with unfinished jobs',
     labelNames: ['state'],
+    // All workers of a machine see the same ones.
+    aggregator: 'max',
     registers,
     collect(): void {
       for (const state of STATES) this.set({ state }, inState(membership, state).length)
@@ -56,6 +58,7 @@ export function addReplicaGauges(registry: Registry, { shared }: Ledger): void {
   new Gauge({
     name: 'infernet_gateway_replica_sure',
     help: '1 while no other gateway can have taken over the jobs of this one',
+    aggregator: 'min',
     registers,
     collect(): void {
       this.set(membership.isSure ? 1 : 0)

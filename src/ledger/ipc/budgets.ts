@@ -1,15 +1,10 @@
+import { Refill } from '../../base/refill.ts'
 import type { BudgetGrant, BudgetQuestion } from '../../replicas/index.ts'
 
-/** How long an empty budget takes to fill, ms. */
-const FILL_MS = 60_000
 /** Budgets remembered at once: a few megabytes. */
 const MOST_BUDGETS = 65_536
 /** Share of the table that is freed at once, so that making room costs little for each new caller. */
 const FREED_SHARE = 1 / 4
-/** Rounding of sums of fractions must not refuse the last request of a full budget; part of one request. */
-const ROUNDING = 0.01
-/** Of what is left beyond the wanted places, one asker gets at most this part in advance. */
-const ADVANCE_SHARE = 1 / 4
 
 /** Smooth limits over all workers: GCRA, the generic cell rate algorithm, on a monotonic clock. */
 export class HubBudgets {
@@ -23,23 +18,21 @@ export class HubBudgets {
 
   take({ limit, key, perMinute, wanted, more }: BudgetQuestion): BudgetGrant {
     const now = this.#now()
-    const refillMs = FILL_MS / perMinute
+    const refill = new Refill(perMinute)
     const name = nameOf(limit, key)
     const fullAt = this.#fullAt.get(name)
     const usedMs = Math.max(0, (fullAt ?? 0) - now)
-    const free = Math.floor((FILL_MS - usedMs) / refillMs + ROUNDING)
-    if (wanted > free) return { granted: 0, usedMs }
-    const granted = wanted + Math.floor(Math.min(more, free - wanted) * ADVANCE_SHARE)
+    const granted = refill.grant(usedMs, wanted, more)
     if (granted === 0) return { granted, usedMs }
     if (fullAt === undefined && this.#fullAt.size >= MOST_BUDGETS) this.#makeRoom(now)
-    this.#fullAt.set(name, now + usedMs + granted * refillMs)
-    return { granted, usedMs: usedMs + granted * refillMs }
+    this.#fullAt.set(name, now + usedMs + granted * refill.requestMs)
+    return { granted, usedMs: usedMs + granted * refill.requestMs }
   }
 
   giveBack({ limit, key, perMinute }: Pick<BudgetQuestion, 'limit' | 'key' | 'perMinute'>, count: number): void {
     const name = nameOf(limit, key)
     const fullAt = this.#fullAt.get(name)
-    if (fullAt !== undefined) this.#fullAt.set(name, fullAt - (count * FILL_MS) / perMinute)
+    if (fullAt !== undefined) this.#fullAt.set(name, fullAt - count * new Refill(perMinute).requestMs)
   }
 
   /** Forgets the budgets that are full, or else the least used ones, so that a flood of new callers gives nobody a fresh one. */

@@ -37,6 +37,12 @@ export class WorkerHub {
     return member
   }
 
+  /** All members leave at once: none takes over the jobs of another. */
+  leaveAll(): void {
+    for (const { membership } of this.#members) void membership.leave()
+    this.#tell()
+  }
+
   /** Closes all members. The ledger stays open. */
   async close(): Promise<void> {
     clearInterval(this.#beat)

@@ -1,8 +1,8 @@
 /** The gateway with a policy of choice and all the policy's times at a tenth: `node gatewayMain.ts POLICY`. `without kinds`
  * is the usual one, which then learns nothing of kinds of work. */
 import { loadSettings } from '../../../src/config/settings.ts'
-import { run } from '../../../src/main.ts'
 import { createLogger } from '../../../src/observability/logger.ts'
+import { run } from '../../../src/run.ts'
 import { SELECTION_POLICIES, type SelectionPolicyName } from './policies.ts'
 import { scaledBy } from './scaledConstants.ts'
 

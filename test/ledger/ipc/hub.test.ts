@@ -257,7 +257,7 @@ function keysAreShared(pair: (t: Cleanup) => Promise<Pair>): void {
 function budgetsAndValuesAreShared(pair: (t: Cleanup) => Promise<Pair>): void {
   test('a budget is exact over all workers, with a quarter of what is left in advance', async (t) => {
     const { a, b } = await pair(t)
-    const question = { limit: 'LIMIT', key: CALLER, perMinute: 6, wanted: 1, more: 4 }
+    const question = { limit: 'LIMIT', key: CALLER, perMinute: 6, wanted: 1, more: 3 }
     const first = await a.coordination.budgets.take(question)
     assert.deepEqual([first.granted, Math.round(first.usedMs / 1000)], [2, 20])
     assert.equal((await b.coordination.budgets.take({ ...question, wanted: 4, more: 0 })).granted, 4)
