@@ -23,6 +23,9 @@ export interface Following {
   readonly live: LiveJobs
   readonly failover: Failover
   readonly askers: Askers
+  readonly transport: Transport
+  readonly memory: MemoryBudget
+  readonly dispatcher: Dispatcher
   /** Replaces the list of addresses. */
   readonly list: (addresses: readonly string[]) => void
   /** Takes up jobs as after a restart. */
@@ -67,7 +70,7 @@ export async function setUpFollowing(
   })
   await fleet.start()
   return {
-    ...{ fleet, ledger, live, failover, askers },
+    ...{ fleet, ledger, live, failover, askers, transport, memory, dispatcher },
     list: (addresses) => source.list(...addresses),
     restored: async (...records) => {
       await ledger.insert(records.map((record) => ({ record, request: Buffer.from('{}') })))
