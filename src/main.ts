@@ -110,8 +110,8 @@ export async function start(settings: Settings, logger: Logger, overrides: Overr
 
 /** The ledger that the settings name. */
 export function openOwnLedger(settings: Settings, logger: Logger): Promise<Ledger> {
-  const { stateUrl: url, stateMaxBytes: maxBytes, jobTtlSeconds: ttlSeconds } = settings
-  return openLedger({ url, maxBytes, ttlSeconds, logger })
+  const { stateUrl: url, stateMaxBytes: maxBytes, jobTtlSeconds: ttlSeconds, replicaTimeoutSeconds } = settings
+  return openLedger({ url, maxBytes, ttlSeconds, replicaTimeoutSeconds, logger })
 }
 
 async function startWith(ledger: Ledger, settings: Settings, logger: Logger, overrides: Overrides): Promise<Gateway> {

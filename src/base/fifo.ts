@@ -8,6 +8,11 @@ export class Fifo<T> {
     return this.#items.length - this.#first
   }
 
+  /** The one that has been in the queue for longest. */
+  get first(): T | undefined {
+    return this.#items[this.#first]
+  }
+
   push(item: T): void {
     this.#items.push(item)
   }
@@ -22,5 +27,10 @@ export class Fifo<T> {
       this.#first = 0
     }
     return item
+  }
+
+  /** The items from the first one on, without taking them. */
+  *[Symbol.iterator](): Generator<T, void> {
+    for (let index = this.#first; index < this.#items.length; index++) yield this.#items[index] as T
   }
 }

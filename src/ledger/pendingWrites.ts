@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Logger } from '../base/logger.ts'
-import type { JobEnd, JobRecord, JobRun, JobStatus } from './ledger.ts'
+import { ledgerFault, type JobEnd, type JobRecord, type JobRun, type JobStatus } from './ledger.ts'
 
 const RETRY_EVERY_MS = 2000
 /** Changes that are written at once. */
@@ -27,6 +27,8 @@ export interface UnsteadyStore {
   isWritable(): boolean
   /** Tries whether it can be written. */
   probe(): Promise<unknown>
+  /** Whether callers wait for what is held until it is written; then too much is refused with ERR_LEDGER. */
+  readonly settlesWhenWritten?: boolean
 }
 
 interface PendingChange {
@@ -240,7 +242,9 @@ export class PendingWrites {
     const start = change.start && earlierStart ? { ...change.start, expected: earlierStart.expected } : change.start
     const bytes = bytesOf(change)
     const fits = this.#bytes + bytes <= this.#maxBytes && (earlier !== undefined || this.size < this.#maxJobs)
-    const written = fits ? undefined : Promise.withResolvers<boolean>()
+    const { settlesWhenWritten } = this.#store
+    if (!fits && settlesWhenWritten) throw ledgerFault('too much waits to be written')
+    const written = fits && !settlesWhenWritten ? undefined : Promise.withResolvers<boolean>()
     this.#pending.set(id, {
       change: { ...earlier?.change, ...change, ...(start && { start }) },
       bytes: (earlier?.bytes ?? 0) + (fits ? bytes : 0),

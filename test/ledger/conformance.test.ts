@@ -5,6 +5,7 @@ import { PIECE_BYTES, type JobRecord, type JobRun, type Ledger } from '../../src
 import { LongBytes } from '../../src/ledger/longBytes.ts'
 import type { LedgerSettings } from '../../src/ledger/open.ts'
 import { aJob, anAnswer, anEnd } from '../kit/builders/jobs.ts'
+import { redisMissing, startRedis } from '../kit/redisServer.ts'
 import { eventually, type Cleanup } from '../kit/wait.ts'
 import { remoteLedger } from './ipc/hubs.ts'
 import { DAY_MS, finishedJobs, HOUR_MS, ledgerAt, ledgerPath, unfinishedIn, wholeOf } from './ledgerKit.ts'
@@ -17,6 +18,7 @@ const LEDGERS: Record<string, Open> = {
   'memory via workers': (t, over) => remoteLedger(t, { url: 'memory:', ...settingsOf(over) }),
   'sqlite via workers': async (t, over) =>
     remoteLedger(t, { url: `sqlite:${await ledgerPath(t)}`, ...settingsOf(over) }),
+  redis: async (t, over) => ledgerAt(t, (await startRedis(t)).url(), over),
 }
 
 /** What can be sent to another process. */
@@ -25,7 +27,7 @@ function settingsOf({ maxBytes, ttlSeconds }: Partial<LedgerSettings> = {}): Par
 }
 
 for (const [name, open] of Object.entries(LEDGERS)) {
-  suite(`the ${name} ledger`, () => {
+  suite(`the ${name} ledger`, { skip: name === 'redis' && redisMissing }, () => {
     jobsAreKept(open)
     jobsEnd(open)
     longResultsAreReceived(open)

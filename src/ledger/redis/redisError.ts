@@ -25,3 +25,16 @@ export function refusal(message: string, cause?: unknown): RedisError {
 export function isRefusal(error: unknown): boolean {
   return error instanceof RedisError && error.code !== SILENT && error.code !== AWAY
 }
+
+/** Refusals that come again however often the same is asked. */
+const LASTING = new Set(['ERR', 'WRONGTYPE', 'NOPERM', 'NOSCRIPT', 'RECEIVEDGONE'])
+
+/** Whether the same may be done later. */
+export function mayPass(error: unknown): boolean {
+  return error instanceof RedisError && !LASTING.has(error.code)
+}
+
+/** Whether that may be so within seconds: a full Redis stays full. */
+export function isPassing(error: unknown): boolean {
+  return mayPass(error) && (error as RedisError).code !== 'OOM'
+}

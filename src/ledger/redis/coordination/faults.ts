@@ -16,8 +16,12 @@ const REASONS: Readonly<Record<string, string>> = {
 
 /** The fault of a request that needs Redis. */
 export function faultOf(error: unknown): GatewayFault {
-  const code = error instanceof RedisError ? error.code : ''
-  return ledgerFault(REASONS[code] ?? 'Redis takes no changes', error)
+  return ledgerFault(reasonOf(error), error)
+}
+
+/** Why Redis did not do what it was asked, for people. */
+export function reasonOf(error: unknown): string {
+  return REASONS[error instanceof RedisError ? error.code : ''] ?? 'Redis takes no changes'
 }
 
 /** Whether Redis may have done what it was asked. Without a connection nothing is sent; only one that broke has a cause. */

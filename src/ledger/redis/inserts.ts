@@ -1,0 +1,86 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { DuplicateJobError, type IdempotencyRecord, type NewJob } from '../ledger.ts'
+import type { OwedChanges } from './coordination/owedChanges.ts'
+import { faultOf } from './coordination/faults.ts'
+import { GROUP_BYTES, type GroupWriter } from './groupWriter.ts'
+import { isPassing } from './redisError.ts'
+import { insertOperation } from './rows.ts'
+import type { InsertMode } from './scripts/write.ts'
+import { DONE } from './scripts/write.ts'
+import type { ReplicaLife } from '../../replicas/index.ts'
+
+/** Jobs in one call: more would hold Redis up. */
+const SLICE_JOBS = 200
+/** The nodes have the jobs already, and what keeps Redis from answering may be over soon. */
+const TRIED_FOR_MS = 5000
+const PAUSE_MS = 200
+
+interface InsertsOptions {
+  readonly writer: GroupWriter
+  readonly life: ReplicaLife
+  readonly owed: OwedChanges
+  readonly isClosed: () => boolean
+}
+
+/** Records jobs: all of an insert or nothing of it, however many there are. */
+export class Inserts {
+  readonly #options: InsertsOptions
+
+  constructor(options: InsertsOptions) {
+    this.#options = options
+  }
+
+  /** @throws DuplicateJobError, GatewayFault ERR_LEDGER */
+  async insert(jobs: readonly NewJob[], answer: IdempotencyRecord | undefined): Promise<void> {
+    if (new Set(jobs.map(({ record }) => record.id)).size < jobs.length) throw new DuplicateJobError()
+    const giveUpAt = performance.now() + TRIED_FOR_MS
+    const slices = slicesOf(jobs)
+    const tried: NewJob[] = []
+    for (const [index, slice] of slices.entries()) {
+      try {
+        await this.#insertSlice(slice, index === slices.length - 1 ? answer : undefined, giveUpAt)
+      } catch (error) {
+        // A slice that was refused is not there; of one without an answer that is not known.
+        this.#undo(error instanceof DuplicateJobError ? tried : [...tried, ...slice])
+        throw error
+      }
+      tried.push(...slice)
+    }
+  }
+
+  async #insertSlice(jobs: readonly NewJob[], answer: IdempotencyRecord | undefined, giveUpAt: number): Promise<void> {
+    const { writer, isClosed } = this.#options
+    for (let mode: InsertMode = 'first'; ; mode = 'again') {
+      try {
+        if ((await writer.write(insertOperation(mode, jobs, answer))) !== DONE) throw new DuplicateJobError()
+        return
+      } catch (error) {
+        if (error instanceof DuplicateJobError) throw error
+        if (!isPassing(error) || isClosed() || performance.now() >= giveUpAt) throw faultOf(error)
+        await sleep(PAUSE_MS, undefined, { ref: false })
+      }
+    }
+  }
+
+  #undo(jobs: readonly NewJob[]): void {
+    const { writer, life, owed } = this.#options
+    for (const { record } of jobs) void owed.do(life.self, () => writer.write(['U', record.id]))
+  }
+}
+
+/** At least one slice, for an answer without jobs. */
+function slicesOf(jobs: readonly NewJob[]): NewJob[][] {
+  const slices: NewJob[][] = [[]]
+  let bytes = 0
+  for (const job of jobs) {
+    const jobBytes = job.request?.length ?? 0
+    let slice = slices.at(-1)!
+    if (slice.length >= SLICE_JOBS || (slice.length > 0 && bytes + jobBytes > GROUP_BYTES)) {
+      slices.push((slice = []))
+      bytes = 0
+    }
+    slice.push(job)
+    bytes += jobBytes
+  }
+  return slices
+}

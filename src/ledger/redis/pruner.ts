@@ -1,0 +1,60 @@
+import { steadyClock } from '../../base/steadyClock.ts'
+import { KEPT_ANSWER_TTL_MS, type LedgerLimits } from '../ledger.ts'
+import type { RedisCalls } from './connection.ts'
+import { PRUNE } from './scripts/prune.ts'
+
+const EVERY_MS = 1000
+/** Removals in one call, so that other calls go in between. */
+const MOST = 100
+
+/** Removes what is too old or too much. Every replica does; it makes no difference which. */
+export class Pruner {
+  readonly #redis: RedisCalls
+  readonly #limits: LedgerLimits
+  readonly #onCounted: (jobs: number, bytes: number) => void
+  #timer: NodeJS.Timeout | undefined
+  #pruning: Promise<void> | undefined
+
+  constructor(redis: RedisCalls, limits: LedgerLimits, onCounted: (jobs: number, bytes: number) => void) {
+    this.#redis = redis
+    this.#limits = limits
+    this.#onCounted = onCounted
+  }
+
+  start(): void {
+    this.#timer = setTimeout(() => {
+      void this.#prune().then(() => this.#timer && this.start())
+    }, EVERY_MS).unref()
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+  }
+
+  /** To be called when so many bytes are kept. */
+  written(bytes: number): void {
+    if (bytes > this.#limits.maxBytes && this.#timer) void this.#prune()
+  }
+
+  #prune(): Promise<void> {
+    this.#pruning ??= this.#pruneAll().finally(() => (this.#pruning = undefined))
+    return this.#pruning
+  }
+
+  async #pruneAll(): Promise<void> {
+    const { ttlMs, maxBytes } = this.#limits
+    try {
+      for (let removed = MOST; removed >= MOST && this.#timer;) {
+        const now = steadyClock.expiryMs()
+        const dates = [now - ttlMs, now - KEPT_ANSWER_TTL_MS].map((date) => String(Math.trunc(date)))
+        const reply = await this.#redis.run(PRUNE, [...dates, String(maxBytes), String(MOST)])
+        const [count, jobs, bytes] = reply as [number, number, number]
+        removed = count
+        this.#onCounted(jobs, bytes)
+      }
+    } catch {
+      // Tried again in a second, by others as well.
+    }
+  }
+}

@@ -1,0 +1,53 @@
+import { defineScript } from '../script.ts'
+import { KEPT_COUNTS } from './keptCounts.ts'
+
+/**
+ * ARGV: dates before which jobs have ended, and answers were given, that are removed; most bytes; most removals. Returns how many were
+ * removed, jobs and bytes of all. The limit key that keeps most gives way first.
+ */
+export const PRUNE = defineScript(
+  `${KEPT_COUNTS}
+local most, removed = tonumber(ARGV[4]), 0
+local bytes = settleKept()
+local function settle(key)
+  bytes = settleKept()
+  removed = removed + 1
+  if redis.call('EXISTS', P .. 'e:' .. key, P .. 'd:' .. key) == 0 then redis.call('ZREM', P .. 'give', key) end
+end
+local function removeJob(id)
+  local j = P .. 'j:' .. id
+  local job = redis.call('HMGET', j, 'c', 'k', 'b', 'rl', 'il')
+  redis.call('ZREM', P .. 'fin', id)
+  if not job[1] then return end
+  local key = job[2]
+  keep(key, -job[3] - (job[4] or 0) - math.max(0, job[5] or 0)
+    - redis.call('HSTRLEN', j, 'res') - redis.call('HSTRLEN', j, 'int'))
+  redis.call('UNLINK', j, P .. 'r:' .. id, P .. 'i:' .. id)
+  redis.call('ZREM', P .. 'c:' .. job[1], id)
+  redis.call('ZREM', P .. 'e:' .. key, id)
+  redis.call('HINCRBY', P .. 'tot', 'jobs', -1)
+  settle(key)
+end
+local function removeAnswer(name, key)
+  local a = P .. 'a:' .. name
+  keep(key, -(redis.call('HGET', a, 'bytes') or 0))
+  redis.call('UNLINK', a)
+  redis.call('ZREM', P .. 'az', name)
+  redis.call('ZREM', P .. 'd:' .. key, name)
+  settle(key)
+end
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'fin', '-inf', ARGV[1], 'LIMIT', 0, most)) do removeJob(id) end
+for _, name in ipairs(redis.call('ZRANGEBYSCORE', P .. 'az', '-inf', ARGV[2], 'LIMIT', 0, most - removed)) do
+  removeAnswer(name, redis.call('HGET', P .. 'a:' .. name, 'lk') or '')
+end
+while bytes > tonumber(ARGV[3]) and removed < most do
+  local key = redis.call('ZRANGE', P .. 'give', 0, 0, 'REV')[1]
+  if not key then break end
+  local id = redis.call('ZRANGE', P .. 'e:' .. key, 0, 0)[1]
+  local name = not id and redis.call('ZRANGE', P .. 'd:' .. key, 0, 0)[1]
+  if id then removeJob(id) elseif name then removeAnswer(name, key) else redis.call('ZREM', P .. 'give', key) end
+end
+return {removed, tonumber(redis.call('HGET', P .. 'tot', 'jobs') or 0), bytes}
+`,
+  { runsWhenFull: true },
+)
