@@ -11,7 +11,6 @@ const SURE_SHARE = 0.8
 /** A beat that is not answered for this long is lost, ms; two of them, and the store is asked over a new connection. */
 const MAX_BEAT_MS = 2000
 const SILENT_BEATS = 2
-/** Until a beat that failed is tried again, ms, where that is sooner than its turn. */
 const RETRY_MS = 500
 
 export interface BeatReport {
@@ -39,6 +38,8 @@ export interface LifeOptions {
   readonly timeoutMs: number
   /** Monotonic milliseconds. */
   readonly now?: () => number
+  /** Until a beat that failed, or that left something to put right, is tried again, where that is sooner than its turn. */
+  readonly retryMs?: number
 }
 
 /** Where a replica stood when it sent something: by it the answer shows whether the store has lost what it acknowledged before. */
@@ -61,6 +62,7 @@ export class ReplicaLife extends EventEmitter<MembershipEvents> implements Membe
   readonly #logger: Logger
   readonly #timeoutMs: number
   readonly #now: () => number
+  readonly #retryMs: number
   readonly #observer: Observer
   #self = newName()
   #owner: JobOwner | undefined
@@ -77,12 +79,13 @@ export class ReplicaLife extends EventEmitter<MembershipEvents> implements Membe
   #isOver = false
   #timer: NodeJS.Timeout | undefined
 
-  constructor({ store, logger, timeoutMs, now = () => performance.now() }: LifeOptions) {
+  constructor({ store, logger, timeoutMs, now = () => performance.now(), retryMs = RETRY_MS }: LifeOptions) {
     super()
     this.#store = store
     this.#logger = logger
     this.#timeoutMs = timeoutMs
     this.#now = now
+    this.#retryMs = retryMs
     this.#observer = new Observer(timeoutMs, now)
   }
 
@@ -167,7 +170,7 @@ export class ReplicaLife extends EventEmitter<MembershipEvents> implements Membe
     clearTimeout(this.#timer)
     const pauseMs = this.#timeoutMs / BEATS_PER_TIMEOUT
     const isDue = this.#unsettled.length > 0 || this.#beatAt === -Infinity
-    this.#timer = setTimeout(() => void this.beat(), isDue ? Math.min(RETRY_MS, pauseMs) : pauseMs).unref()
+    this.#timer = setTimeout(() => void this.beat(), isDue ? Math.min(this.#retryMs, pauseMs) : pauseMs).unref()
   }
 
   async #beat(): Promise<void> {
