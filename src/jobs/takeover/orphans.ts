@@ -6,6 +6,8 @@ import type { Failover } from '../follow/failover.ts'
 import type { LiveJobs } from '../liveJobs.ts'
 import type { NodeAsks, Sight } from './nodeAsks.ts'
 
+/** Ids in one claim. */
+const CLAIMED_AT_ONCE = 200
 /** How often a node is asked for jobs that only their result can help, seconds. */
 const SELDOM_SECONDS = 15
 
@@ -135,13 +137,13 @@ export class Orphans {
 
   /** Follows jobs that their node shows to us: no second run. */
   async #adopt(jobs: readonly UnfinishedJob[]): Promise<void> {
-    for (const { record } of await this.#claim(jobs)) this.#options.live.adopt(record)
+    for await (const { record } of this.#claim(jobs)) this.#options.live.adopt(record)
   }
 
   /** Runs jobs again that nobody is shown. */
   async #takeOver(jobs: readonly UnfinishedJob[]): Promise<void> {
     const { live, failover } = this.#options
-    for (const { record } of await this.#claim(jobs)) {
+    for await (const { record } of this.#claim(jobs)) {
       const job = live.adopt(record, { isOrphan: true })
       // Of a dead node the follower learns by itself.
       if (!job.node.contact.isFailing) failover.takenOver(job)
@@ -150,21 +152,23 @@ export class Orphans {
 
   async #giveUp(jobs: readonly UnfinishedJob[]): Promise<void> {
     const { live, failover } = this.#options
-    for (const { record } of await this.#claim(jobs)) failover.lostWithGateway(live.adopt(record, { isOrphan: true }))
+    for await (const { record } of this.#claim(jobs)) failover.lostWithGateway(live.adopt(record, { isOrphan: true }))
   }
 
   /** Those that are ours from now on, as the ledger has them. */
-  async #claim(jobs: readonly UnfinishedJob[]): Promise<UnfinishedJob[]> {
+  async *#claim(jobs: readonly UnfinishedJob[]): AsyncGenerator<UnfinishedJob> {
     const { shared, logger } = this.#options
-    if (jobs.length === 0) return []
-    const ids = jobs.map(({ record }) => record.id)
-    const won = await shared.claim(this.#replica, ids)
-    if (won.size === 0) return []
-    logger.info('jobs of another gateway taken over', { replica: this.#replica, jobs: won.size })
-    for (const id of won) this.#orphans.delete(id)
-    const claimed = jobs.filter(({ record }) => won.has(record.id))
-    // One that still works may have run a job again since its jobs were read.
-    return this.#goneSince === undefined ? this.#readAgain(claimed) : claimed
+    for (let at = 0; at < jobs.length; at += CLAIMED_AT_ONCE) {
+      const some = jobs.slice(at, at + CLAIMED_AT_ONCE)
+      const ids = some.map(({ record }) => record.id)
+      const won = await shared.claim(this.#replica, ids)
+      if (won.size === 0) continue
+      logger.info('jobs of another gateway taken over', { replica: this.#replica, jobs: won.size })
+      for (const id of won) this.#orphans.delete(id)
+      const claimed = some.filter(({ record }) => won.has(record.id))
+      // One that still works may have run a job again since its jobs were read.
+      yield* this.#goneSince === undefined ? await this.#readAgain(claimed) : claimed
+    }
   }
 
   async #readAgain(jobs: readonly UnfinishedJob[]): Promise<UnfinishedJob[]> {

@@ -138,7 +138,9 @@ export class Takeover implements JobOwner {
   }
 
   #seen(replicas: readonly ReplicaState[]): void {
-    const { self } = this.#options.shared.coordination.membership
+    const { self, isSure } = this.#options.shared.coordination.membership
+    // First our own jobs are to be put right, such as those of a former life, which is among the gateways that are gone.
+    if (!isSure) return
     const own = replicas.find(({ replica }) => replica === self)
     if (own) void this.#reconcile.seen(own.jobs)
     if (this.#isLeaving) return
@@ -160,15 +162,15 @@ export class Takeover implements JobOwner {
       orphans.forget()
       this.#replicas.delete(name)
     }
-    try {
-      for (const { replica, state } of others) {
-        if (state !== 'alive' && names.has(replica) && !this.#isLeaving) await this.#orphansOf(replica).look(state)
+    const looks = others.map(async ({ replica, state }) => {
+      if (state !== 'alive' && names.has(replica)) await this.#orphansOf(replica).look(state)
+    })
+    for (const look of await Promise.allSettled(looks)) {
+      if (look.status === 'rejected') {
+        this.#options.logger.debug('jobs of another gateway were not looked at', { error: look.reason as unknown })
       }
-    } catch (error) {
-      this.#options.logger.debug('jobs of other gateways were not looked at', { error })
-    } finally {
-      this.#isLooking = false
     }
+    this.#isLooking = false
   }
 
   #orphansOf(replica: string): Orphans {

@@ -194,7 +194,7 @@ test('a gateway that no node answers leaves its jobs to the others, and claims n
   const node = await startNode(t)
   const member = hub.join()
   const { live, accepted } = await startGateway(t, member, node)
-  const { record } = await accepted({ kind: 'stream' })
+  const { record } = await accepted()
   const former = member.membership.self
   // Alone, it keeps them: nobody else could do better.
   await node.refuse()
