@@ -34,6 +34,8 @@ export interface LiveJobsEvents {
   rerun: [job: LiveJob, from: TrackedNode]
   /** Another gateway's from now on, or over: only the ledger can tell of it. */
   disowned: [job: LiveJob]
+  /** The shared ledger did not take a change of a job: it may be another gateway's, or lost there. */
+  doubtful: [id: string]
 }
 
 /**
@@ -304,8 +306,7 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
   #recordRun({ id, node, nodeJobId, localAddress, runs, runStartedAt }: JobRecord): void {
     const run = { node, nodeJobId, localAddress, runs, runStartedAt }
     const recorded = this.#ledger.startRun(id, run, runs - 1)
-    // A shared ledger that does not take the run has the job in another's name, or knows of another run.
-    recorded.then((isOurs) => void (this.#shared && !isOurs && this.disown(id)), ignoreRefusal)
+    recorded.then((isTaken) => void (this.#shared && !isTaken && this.emit('doubtful', id)), ignoreRefusal)
   }
 
   /** Takes up a job that already runs, in a place of its own at its node. */

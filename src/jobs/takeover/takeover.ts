@@ -45,6 +45,7 @@ export class Takeover implements JobOwner {
   #isLeaving = false
   readonly #onSeen = (replicas: readonly ReplicaState[]): void => this.#seen(replicas)
   readonly #onDisowned = (id: string): void => this.#options.live.disown(id)
+  readonly #onDoubtful = (id: string): void => void this.#clear(id)
 
   constructor(options: TakeoverOptions) {
     const { shared, live, logger, fleet, failover, asks, jobTimeoutSeconds, replicaTimeoutSeconds } = options
@@ -64,6 +65,7 @@ export class Takeover implements JobOwner {
     membership.attach(this)
     membership.on('seen', this.#onSeen)
     membership.on('disowned', this.#onDisowned)
+    this.#options.live.on('doubtful', this.#onDoubtful)
     this.#seen(membership.replicas)
   }
 
@@ -94,6 +96,7 @@ export class Takeover implements JobOwner {
     this.#isLeaving = true
     membership.off('seen', this.#onSeen)
     membership.off('disowned', this.#onDisowned)
+    this.#options.live.off('doubtful', this.#onDoubtful)
   }
 
   /** Others took us for dead, and may have taken our jobs over. Those that they have not are ours again. */
@@ -119,6 +122,15 @@ export class Takeover implements JobOwner {
     } catch (error) {
       // What is still wrong is found when the counts are compared.
       this.#options.logger.warn('jobs could not be put right after the ledger lost changes', { error })
+    }
+  }
+
+  /** Finds out whose a job is. */
+  async #clear(id: string): Promise<void> {
+    try {
+      await putRight(this.#books, [id])
+    } catch (error) {
+      this.#options.logger.debug('whose a job is could not be found out', { job: id, error })
     }
   }
 
