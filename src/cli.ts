@@ -102,11 +102,12 @@ async function copyState(from: string, to: string): Promise<void> {
   const { copyState, summaryOf } = await import('./ledger/copyState/index.ts')
   const tell = (message: string): void => console.error(message)
   try {
-    const { stateUrl } = loadSettings()
+    const { stateUrl, replicaTimeoutSeconds } = loadSettings()
     const urlOf = (word: string): string => (word === 'STATE_URL' ? stateUrl : word)
     const copied = await copyState({
       from: urlOf(from),
       to: urlOf(to),
+      replicaTimeoutSeconds,
       logger: { debug: () => {}, info: () => {}, warn: tell, error: tell },
       onProgress: (jobs, all) => tell(`${jobs} of ${all} jobs copied`),
     })

@@ -5,86 +5,13 @@ import { copyFile, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { suite, test } from 'node:test'
 import { copyState } from '../../src/ledger/copyState/index.ts'
-import type { JobStatus, Ledger } from '../../src/ledger/ledger.ts'
-import { aJob, anAnswer, anEnd } from '../kit/builders/jobs.ts'
+import { aJob, anEnd } from '../kit/builders/jobs.ts'
 import { tempDir } from '../kit/wait.ts'
-import { LogLines, sqliteAt, unfinishedIn, wholeOf } from './ledgerKit.ts'
-
-const CALLERS = ['10.0.0.1', 'key:abc', '2001:db8::1']
-const MEGABYTE = 1024 * 1024
+import { CALLERS, contentsOf, fill, FILLED } from './fullLedger.ts'
+import { LogLines, sqliteAt } from './ledgerKit.ts'
 
 const copy = (from: string, to: string) =>
-  copyState({ from: `sqlite:${from}`, to: `sqlite:${to}`, logger: new LogLines() })
-
-/** Bytes that no text holds, different for each seed. */
-const bytesOf = (length: number, seed: number): Buffer =>
-  Buffer.alloc(
-    length,
-    Uint8Array.from({ length: 251 }, (_, i) => i * seed + seed),
-  )
-
-/** Jobs of every kind: unfinished with and without a request, finished with short and long results, streams, and what else is kept. */
-async function fill(ledger: Ledger): Promise<void> {
-  const streams = { kind: 'stream', failover: false } as const
-  for (const [index, caller] of CALLERS.entries()) {
-    const of = { caller, clientAddress: `10.0.1.${index}`, containers: ['prepare', 'llm'], cost: index + 0.5 }
-    const jobs = [
-      { record: aJob({ ...of, runs: 2 }), request: bytesOf(5000, 3 + index) },
-      { record: aJob(of) },
-      { record: aJob({ ...of, ...streams, clientGone: true }) },
-      ...Array.from({ length: 30 }, () => ({ record: aJob(of), request: bytesOf(50, 7) })),
-      { record: aJob({ ...of, ...streams }) },
-    ]
-    await ledger.insert(jobs, anAnswer({ caller, key: `key-${index}`, body: bytesOf(300, index + 1) }))
-    const ids = jobs.map(({ record }) => record.id)
-    for (const [n, id] of ids.slice(3, 30).entries()) {
-      await ledger.finish(id, anEnd({ result: bytesOf(n * 400, n + 1), finishedAt: Date.now() - n * 1000 }))
-    }
-    await ledger.finish(
-      ids[30]!,
-      anEnd({ state: 'failed', result: Buffer.from('{"error":"x"}'), intermediate: Buffer.from('[]') }),
-    )
-    await ledger.finish(ids[31]!, anEnd({ result: bytesOf(2.5 * MEGABYTE, 5), intermediate: Buffer.alloc(0) }))
-    await finishInPieces(ledger, caller, ids[32]!)
-    for (let n = 0; n <= index; n++) await ledger.nextReqnum(`http://10.1.0.${index}:4000`)
-  }
-}
-
-async function finishInPieces(ledger: Ledger, caller: string, id: string): Promise<void> {
-  const received = await ledger.receive(caller)
-  for (let n = 0; n < 12; n++) await received.add('result', bytesOf(MEGABYTE, n + 1))
-  await received.add('intermediate', Buffer.from('[1]'))
-  await received.finish(id, { state: 'success', finishedAt: Date.now() })
-}
-
-/** All that can be asked of a ledger. */
-async function contentsOf(ledger: Ledger): Promise<object> {
-  const callers = await Promise.all(
-    CALLERS.map(async (caller) => {
-      const ids = await ledger.list(caller, 'all')
-      const statuses = await ledger.read(caller, ids)
-      return {
-        caller,
-        ids,
-        pending: await ledger.list(caller, 'pending'),
-        records: await Promise.all(ids.map((id) => ledger.find(id))),
-        requests: await Promise.all(ids.map((id) => ledger.request(id))),
-        statuses: await Promise.all(statuses.map(wholeStatus)),
-        answer: await ledger.idempotencyRecord(caller, '/api/jobs', `key-${CALLERS.indexOf(caller)}`),
-      }
-    }),
-  )
-  const unfinished = (await unfinishedIn(ledger)).map(({ id }) => id).sort()
-  return { callers, unfinished, jobs: ledger.health().jobs }
-}
-
-async function wholeStatus({ result, intermediate, ...rest }: JobStatus): Promise<object> {
-  return {
-    ...rest,
-    result: result && (await wholeOf(result)),
-    intermediate: intermediate && (await wholeOf(intermediate)),
-  }
-}
+  copyState({ from: `sqlite:${from}`, to: `sqlite:${to}`, replicaTimeoutSeconds: 1, logger: new LogLines() })
 
 suite('a copy of a ledger', () => {
   test('has the same jobs, requests, results, answers, numbers and key, also after the way back', async (t) => {
@@ -95,7 +22,7 @@ suite('a copy of a ledger', () => {
     const before = await contentsOf(source)
     await source.close()
     await writeFile(join(folder, 'one', 'ticket-key.pem'), 'a private key')
-    const expected = { jobs: 102, unfinished: 12, answers: 3, reqnums: 3, hasTicketKey: true }
+    const expected = { ...FILLED, hasTicketKey: true }
     assert.deepEqual(await copy(at('one'), at('two')), expected)
     assert.deepEqual(await copy(at('two'), at('three')), expected)
     const copied = await sqliteAt(t, at('three'))
@@ -144,7 +71,9 @@ suite('a copy of a ledger', () => {
     await assert.rejects(copy(at('from.db'), elsewhere), /ticket-key\.pem holds another ticket key: move it away/)
     assert.deepEqual(await readdir(dirname(elsewhere)), ['ticket-key.pem'])
     for (const url of ['memory:', 'nonsense']) {
-      await assert.rejects(copyState({ from: url, to: `sqlite:${at('to2.db')}`, logger: new LogLines() }))
+      await assert.rejects(
+        copyState({ from: url, to: `sqlite:${at('to2.db')}`, replicaTimeoutSeconds: 1, logger: new LogLines() }),
+      )
     }
     assert.ok(!existsSync(at('to2.db')))
   })

@@ -16,6 +16,10 @@ const BYTES_AT_ONCE = 8 * PIECE_BYTES
 /** Jobs that are written at once. */
 const JOBS_AT_ONCE = 200
 
+/** How often a ledger that cannot be written is looked at, ms, and how many such looks in a row are too many. */
+const LOOK_MS = 1000
+const PATIENCE_LOOKS = 10
+
 /** A job that has ended, and how. */
 interface Ended {
   readonly record: JobRecord
@@ -75,7 +79,7 @@ export class JobCopier {
         if (isLong(status)) await this.#finishLong({ record, status })
         else short.push(this.#finishShort({ record, status }))
       }
-      await Promise.all(short)
+      await whileWritable(this.#target, Promise.all(short))
     }
   }
 
@@ -102,6 +106,25 @@ export class JobCopier {
     } finally {
       received.drop()
     }
+  }
+}
+
+/**
+ * What was done, unless the ledger cannot be written for a while: it holds changes then, for a gateway that goes on, and settles
+ * when they are written.
+ */
+async function whileWritable(ledger: Ledger, done: Promise<unknown>): Promise<void> {
+  const { promise: isOver, reject } = Promise.withResolvers<never>()
+  let unwritableLooks = 0
+  const look = setInterval(() => {
+    const { writable, reason } = ledger.health()
+    unwritableLooks = writable ? 0 : unwritableLooks + 1
+    if (unwritableLooks >= PATIENCE_LOOKS) reject(new CopyStateError(`the target cannot be written: ${reason}`))
+  }, LOOK_MS)
+  try {
+    await Promise.race([done, isOver])
+  } finally {
+    clearInterval(look)
   }
 }
 

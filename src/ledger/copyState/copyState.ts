@@ -5,6 +5,7 @@ import { stateOf } from '../open.ts'
 import { JobCopier } from './copyJobs.ts'
 import { CopyStateError } from './errors.ts'
 import type { CopySource, CopyTarget } from './places.ts'
+import { openRedisSource, openRedisTarget } from './redisPlaces.ts'
 import { openSqliteSource, openSqliteTarget } from './sqlitePlaces.ts'
 
 /** What was copied. */
@@ -22,6 +23,8 @@ export interface CopyStateOptions {
   /** STATE_URLs. */
   readonly from: string
   readonly to: string
+  /** After this time without a sign of life a gateway counts as dead, seconds. */
+  readonly replicaTimeoutSeconds: number
   readonly logger: Logger
   /** Called once a second while jobs are copied. */
   readonly onProgress?: (copied: number, of: number) => void
@@ -33,10 +36,10 @@ export interface CopyStateOptions {
  *
  * @throws CopyStateError, LedgerOpenError
  */
-export async function copyState({ from, to, logger, onProgress = () => {} }: CopyStateOptions): Promise<Copied> {
-  const source = await openSource(from, logger)
+export async function copyState({ from, to, onProgress = () => {}, ...options }: CopyStateOptions): Promise<Copied> {
+  const source = await openSource(from, options)
   try {
-    const target = await openTarget(to, logger)
+    const target = await openTarget(to, options)
     try {
       const copied = await copyAll(source, target, onProgress)
       await target.complete()
@@ -59,16 +62,24 @@ export function summaryOf({ jobs, unfinished, answers, reqnums, hasTicketKey }: 
 /** Pages are short: progress is reported at most this often. */
 const PROGRESS_EVERY_MS = 1000
 
-function openSource(url: string, logger: Logger): Promise<CopySource> {
+type PlaceOptions = Pick<CopyStateOptions, 'replicaTimeoutSeconds' | 'logger'>
+
+function openSource(url: string, { replicaTimeoutSeconds, logger }: PlaceOptions): Promise<CopySource> {
   const state = stateOf(url)
   if (state.kind === 'sqlite') return openSqliteSource(state.file, logger)
-  throw new CopyStateError(`${state.kind}: ends with its gateway: there is nothing to copy`)
+  if (state.kind === 'redis') {
+    return openRedisSource({ url: state, replicaTimeoutMs: replicaTimeoutSeconds * 1000, logger })
+  }
+  throw new CopyStateError('memory: ends with its gateway: there is nothing to copy')
 }
 
-function openTarget(url: string, logger: Logger): Promise<CopyTarget> {
+function openTarget(url: string, { replicaTimeoutSeconds, logger }: PlaceOptions): Promise<CopyTarget> {
   const state = stateOf(url)
   if (state.kind === 'sqlite') return openSqliteTarget(state.file, logger)
-  throw new CopyStateError(`${state.kind}: ends with its gateway: nothing can be copied to it`)
+  if (state.kind === 'redis') {
+    return openRedisTarget({ url: state, replicaTimeoutMs: replicaTimeoutSeconds * 1000, logger })
+  }
+  throw new CopyStateError('memory: ends with its gateway: nothing can be copied to it')
 }
 
 async function copyAll(

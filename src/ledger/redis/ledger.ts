@@ -19,6 +19,7 @@ import {
   type UnfinishedJob,
 } from '../ledger.ts'
 import { PendingWrites, type JobChange } from '../pendingWrites.ts'
+import type { PortableState } from '../portable.ts'
 import { CheckedCalls } from './checkedCalls.ts'
 import { RedisConnection } from './connection.ts'
 import { RedisBudgets } from './coordination/budgets.ts'
@@ -32,6 +33,7 @@ import { GroupWriter } from './groupWriter.ts'
 import { Inserts } from './inserts.ts'
 import { lifeStoreOf } from './lifeStore.ts'
 import { Opening } from './opening.ts'
+import { RedisPortableState } from './portable.ts'
 import { Pruner } from './pruner.ts'
 import { RedisReader } from './reader.ts'
 import { ReceivedBytes, RECEIVED_GONE, RedisReceivedResult, type FinishReceived } from './received.ts'
@@ -246,6 +248,11 @@ export class RedisLedger implements SharedLedger {
     return this.#reqnums.next(worker).catch((error: unknown) => {
       throw faultOf(error)
     })
+  }
+
+  /** All that is kept, for `--copy-state`. */
+  portable(): PortableState {
+    return new RedisPortableState(this.#redis, (caller) => this.list(caller, 'all'))
   }
 
   health(): LedgerHealth {
