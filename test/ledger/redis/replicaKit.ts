@@ -10,7 +10,7 @@ import type { Cleanup } from '../../kit/wait.ts'
 export const P = '{igw}:'
 
 /** The life of a replica, which beats when a test says so. */
-export class TestLife extends EventEmitter<MembershipEvents> {
+class TestLife extends EventEmitter<MembershipEvents> {
   readonly self: string
 
   constructor(self: string) {
