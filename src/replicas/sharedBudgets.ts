@@ -2,7 +2,8 @@ import { Refill } from '../base/refill.ts'
 import type { Budgets, MakeBudgets, Verdict } from '../http/budgets.ts'
 import { CallerBudgets, MOST_CALLERS } from '../http/callerBudgets.ts'
 import { CallerPlaces, type Waiting } from './callerPlaces.ts'
-import type { BudgetGrant, SharedBudgets } from './coordination.ts'
+import type { BudgetGrant, BudgetQuestion, SharedBudgets } from './coordination.ts'
+import { afterRunningFor } from './runningTime.ts'
 
 /** Places that rest for this long are given back, and as many as were used within it are taken in advance, ms. */
 export const REST_MS = 250
@@ -19,6 +20,8 @@ export interface ReplicaBudgetsOptions {
   readonly limit: string
   readonly perMinute: number
   readonly maxCallers?: number
+  /** A store that takes longer to answer counts as away, ms. */
+  readonly lateMs?: number
   /** Monotonic, ms. */
   readonly now?: () => number
 }
@@ -41,6 +44,7 @@ export class ReplicaBudgets implements Budgets {
   readonly #limit: string
   readonly #refill: Refill
   readonly #maxCallers: number
+  readonly #lateMs: number
   readonly #now: () => number
   /** Callers of the last moments; everything else is the store's to know. */
   readonly #callers = new Map<string, CallerPlaces>()
@@ -51,18 +55,15 @@ export class ReplicaBudgets implements Budgets {
   #askAgainAt = 0
   #isSweeping = false
 
-  constructor({
-    store,
-    limit,
-    perMinute,
-    maxCallers = MOST_CALLERS,
-    now = () => performance.now(),
-  }: ReplicaBudgetsOptions) {
+  constructor(options: ReplicaBudgetsOptions) {
+    const { store, limit, perMinute, maxCallers = MOST_CALLERS, lateMs = LATE_MS } = options
+    const { now = () => performance.now() } = options
     this.perMinute = perMinute
     this.#store = store
     this.#limit = limit
     this.#refill = new Refill(perMinute)
     this.#maxCallers = maxCallers
+    this.#lateMs = lateMs
     this.#now = now
     this.#alone = new CallerBudgets({ perMinute, maxCallers, now })
   }
@@ -103,7 +104,7 @@ export class ReplicaBudgets implements Budgets {
     if (now >= this.#askAgainAt) {
       this.#askAgainAt = now + ASK_AGAIN_MS
       // Nobody waits for it, and it takes nothing.
-      this.#question(key, 0, 0).catch(ignoreOutage)
+      this.#question(key, { wanted: 0, more: 0 }).catch(ignoreOutage)
     }
     return this.#alone.take(key, count)
   }
@@ -127,10 +128,9 @@ export class ReplicaBudgets implements Budgets {
     try {
       do {
         const wanted = caller.wanted(this.#now(), most)
-        const late = setTimeout(() => this.#goAlone(key, caller.waiting.splice(0)), LATE_MS)
         // In advance nothing is taken of what others may be waiting for.
         const more = most === Infinity ? caller.inAdvance(this.#now()) : 0
-        const grant = await this.#question(key, wanted, more).finally(() => clearTimeout(late))
+        const grant = await this.#question(key, { wanted, more }, () => this.#goAlone(key, caller.waiting.splice(0)))
         caller.learn(grant, this.#now())
         most = grant.granted < wanted ? Math.min(wanted - 1, this.#refill.free(grant.usedMs)) : Infinity
         this.#answer(caller, most)
@@ -157,13 +157,24 @@ export class ReplicaBudgets implements Budgets {
     for (const { count, resolve } of refused) resolve(caller.refused(now, count))
   }
 
-  /** A question to the store. An answer in time ends counting alone. */
-  async #question(key: string, wanted: number, more: number): Promise<BudgetGrant> {
-    const askedAt = this.#now()
-    const { perMinute } = this
-    const grant = await this.#store.take({ limit: this.#limit, key, perMinute, wanted, more })
-    if (this.#now() - askedAt <= LATE_MS) this.#isAlone = false
-    return grant
+  /** A question to the store. An answer in time ends counting alone; `onLate` is called once where there is none. */
+  async #question(
+    key: string,
+    places: Pick<BudgetQuestion, 'wanted' | 'more'>,
+    onLate?: () => void,
+  ): Promise<BudgetGrant> {
+    let isLate = false
+    const answered = afterRunningFor(this.#lateMs, () => {
+      isLate = true
+      onLate?.()
+    })
+    try {
+      const grant = await this.#store.take({ limit: this.#limit, key, perMinute: this.perMinute, ...places })
+      if (!isLate) this.#isAlone = false
+      return grant
+    } finally {
+      answered()
+    }
   }
 
   #goAlone(key: string, waiting: readonly Waiting[]): void {

@@ -12,6 +12,9 @@ import { connectRedis, P } from './replicaKit.ts'
 const LIMIT = 'a limit'
 const PER_MINUTE = 600
 
+/** A busy machine may hold Redis up, which is no outage here, ms. */
+const PATIENCE_MS = 20_000
+
 describe('three replicas over one Redis', { skip: redisMissing }, () => {
   for (const [name, each] of [
     ['evenly', [2, 2, 2]],
@@ -21,7 +24,9 @@ describe('three replicas over one Redis', { skip: redisMissing }, () => {
     test(`admit the budget and what is refilled, no more and no less, under a load spread ${name}`, async (t) => {
       const server = await startRedis(t)
       const stores = await Promise.all(each.map(async () => new RedisBudgets(await connectRedis(t, server.url()))))
-      const replicas = stores.map((store) => new ReplicaBudgets({ store, limit: LIMIT, perMinute: PER_MINUTE }))
+      const replicas = stores.map(
+        (store) => new ReplicaBudgets({ store, limit: LIMIT, perMinute: PER_MINUTE, lateMs: PATIENCE_MS }),
+      )
       const startedAt = performance.now()
       const allowed = () => PER_MINUTE + ((performance.now() - startedAt) / 60_000) * PER_MINUTE
       let admitted = 0
@@ -54,22 +59,18 @@ describe('a replica', { skip: redisMissing }, () => {
       const proxy = await startFaultyProxy(t, server.port)
       const store = new RedisBudgets(await connectRedis(t, server.urlAt(proxy.port)))
       const budgets = new ReplicaBudgets({ store, limit: LIMIT, perMinute: PER_MINUTE })
-      const isCounted = async (caller: string) => (await server.call('EXISTS', `${P}rl:${LIMIT}:${caller}`)) === 1
-      assert.equal((await budgets.take('before')).isAdmitted, true)
-      assert.ok(await isCounted('before'))
+      let callers = 0
+      const isCountedNow = async () => {
+        const caller = `caller ${callers++}`
+        assert.equal((await budgets.take(caller)).isAdmitted, true)
+        return (await server.call('EXISTS', `${P}rl:${LIMIT}:${caller}`)) === 1
+      }
+      await eventually(isCountedNow, { what: 'Redis counts' })
       proxy[fault]()
       assert.equal((await budgets.take('amid')).isAdmitted, true)
       for (let i = 1; i < PER_MINUTE; i++) assert.equal((budgets.take('amid') as Verdict).isAdmitted, true)
       proxy.mend()
-      let callers = 0
-      await eventually(
-        async () => {
-          const caller = `after ${callers++}`
-          assert.equal((await budgets.take(caller)).isAdmitted, true)
-          return isCounted(caller)
-        },
-        { what: 'Redis counts again' },
-      )
+      await eventually(isCountedNow, { what: 'Redis counts again' })
     })
   }
 })
