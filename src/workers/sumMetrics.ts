@@ -1,6 +1,6 @@
 import { AggregatorRegistry, type MetricObjectWithValues, type MetricValue } from 'prom-client'
 
-export type MetricObject = MetricObjectWithValues<MetricValue<string>>
+type MetricObject = MetricObjectWithValues<MetricValue<string>>
 /** The metrics of one process, as its registry tells them as JSON. */
 export type MetricsOfProcess = readonly MetricObject[]
 

@@ -18,7 +18,7 @@ export interface Context {
   readonly received: Map<number, Receiving>
 }
 
-export interface Receiving {
+interface Receiving {
   readonly result: ReceivedResult
   /** Whether the worker still wants to end its job with it. */
   isWanted: boolean

@@ -11,13 +11,13 @@ import type { IdempotencyRecord, JobRecord } from '../ledger.ts'
 
 /** A call of one of the OPERATIONS; calls whose number is 0 get no reply. */
 export type Call = [number: number, name: string, ...args: unknown[]]
-export type CallsMessage = [calls: Call[]]
+type CallsMessage = [calls: Call[]]
 
 export type Failure = [index: number, code: string, message: string, headers: Readonly<Record<string, string>> | null]
 type HealthRow = [isWritable: boolean, reason: string | null, keptBytes: number, jobs: number, held: number]
 
 /** Values and failures of calls that have ended, by their numbers, and what has changed since the last message. */
-export type ReplyMessage = [
+type ReplyMessage = [
   numbers: number[],
   values: unknown[],
   failures: Failure[],

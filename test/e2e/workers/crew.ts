@@ -18,7 +18,7 @@ export async function startCrew(
 }
 
 /** Waits until each of the workers finds so many backends healthy. */
-export async function allReady(gateway: Gateway, nodes: number): Promise<void> {
+async function allReady(gateway: Gateway, nodes: number): Promise<void> {
   await eventually(async () => {
     const answers = await Promise.all(Array.from({ length: 4 }, () => request(`${gateway.url}/health`)))
     return answers.every(
