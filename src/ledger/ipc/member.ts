@@ -71,17 +71,19 @@ export class HubMember implements SharedLedger {
   }
 
   async startRun(id: string, run: JobRun, expected: number): Promise<boolean> {
-    return this.#isMine(id) && this.#state.ledger.startRun(id, run, expected)
+    if (!this.#mayChange(id) || !(await this.#state.ledger.startRun(id, run, expected))) return false
+    this.#state.notes.delete(id)
+    return true
   }
 
   async markLeft(id: string): Promise<void> {
-    if (!this.#isMine(id)) return
+    if (!this.#mayChange(id)) return
     this.#state.owners.markLeft(id)
     await this.#state.ledger.markLeft(id)
   }
 
   async finish(id: string, end: JobEnd): Promise<boolean> {
-    return this.#isMine(id) && this.#ended(id, await this.#state.ledger.finish(id, end))
+    return this.#mayChange(id) && this.#ended(id, await this.#state.ledger.finish(id, end))
   }
 
   async receive(caller: string): Promise<ReceivedResult> {
@@ -91,7 +93,8 @@ export class HubMember implements SharedLedger {
       add: (part, bytes) => received.add(part, bytes),
       finish: async (id, end, isWanted = () => true) => {
         const isWantedStill = (): boolean => this.#isMine(id) && isWanted()
-        if (isWantedStill()) return this.#ended(id, await received.finish(id, end, isWantedStill))
+        if (this.#mayChange(id) && isWantedStill())
+          return this.#ended(id, await received.finish(id, end, isWantedStill))
         received.drop()
         return false
       },
@@ -104,7 +107,7 @@ export class HubMember implements SharedLedger {
   }
 
   async note(id: string, intermediate: Buffer): Promise<void> {
-    if (this.#isMine(id)) this.#state.notes.set(id, intermediate)
+    if (this.#mayChange(id)) this.#state.notes.set(id, intermediate)
   }
 
   async read(caller: string, ids: readonly string[], options: ReadOptions = {}): Promise<JobStatus[]> {
@@ -134,7 +137,9 @@ export class HubMember implements SharedLedger {
   }
 
   health(): LedgerHealth {
-    return this.#state.ledger.health()
+    const { ledger, notes } = this.#state
+    const health = ledger.health()
+    return notes.bytes > 0 ? { ...health, keptBytes: health.keptBytes + notes.bytes } : health
   }
 
   async probe(): Promise<boolean> {
@@ -149,6 +154,13 @@ export class HubMember implements SharedLedger {
 
   get #life(): Life {
     return this.membership.life
+  }
+
+  /** Where the job is another's, or over, its worker has missed that. */
+  #mayChange(id: string): boolean {
+    if (this.#isMine(id)) return true
+    this.membership.disown(id)
+    return false
   }
 
   #isMine(id: string): boolean {

@@ -11,7 +11,7 @@ export class HubMembership extends EventEmitter<MembershipEvents> implements Mem
   constructor(state: SharedState) {
     super()
     this.#state = state
-    this.#life = state.begin(this.#onDisowned)
+    this.#life = state.begin(this.disown)
   }
 
   get self(): string {
@@ -40,9 +40,9 @@ export class HubMembership extends EventEmitter<MembershipEvents> implements Mem
   async resign(): Promise<void> {
     const former = this.#life
     if (former.state === 'gone') return
-    this.#life = this.#state.begin(this.#onDisowned)
+    this.#life = this.#state.begin(this.disown)
     this.#state.end(former)
-    for (const id of this.#state.owners.idsOf(former)) this.#onDisowned(id)
+    for (const id of this.#state.owners.idsOf(former)) this.disown(id)
   }
 
   tell(replicas: readonly ReplicaState[]): void {
@@ -53,5 +53,6 @@ export class HubMembership extends EventEmitter<MembershipEvents> implements Mem
     this.#state.end(this.#life)
   }
 
-  readonly #onDisowned = (id: string): void => void this.emit('disowned', id)
+  /** A job is not this worker's own. */
+  readonly disown = (id: string): void => void this.emit('disowned', id)
 }

@@ -8,6 +8,10 @@ export class HubNotes {
   readonly #notes = new Map<string, Buffer>()
   #bytes = 0
 
+  get bytes(): number {
+    return this.#bytes
+  }
+
   set(id: string, intermediate: Buffer): void {
     this.delete(id)
     if (this.#bytes + intermediate.length > MAX_BYTES) return
