@@ -31,7 +31,7 @@ describe('a replica', { skip: redisMissing }, () => {
       test(`cut off from Redis (${how}) says nothing that the others do not say, then or later (${theirs})`, async (t) => {
         const nodes = [await startFakeNode({ rateLimit: 0, concurrency: 50 }, t)]
         const { gateways, lines, redis } = await startReplicas(t, { nodes, addresses, env: SHORT_TIMEOUT })
-        const [alone, other] = gateways
+        const [alone] = gateways
         const names = await living(redis)
         const data = (n: number): { token: string; seconds: number } => ({ token: `job ${n}`, seconds: 1 })
         const ids = await submitMany(alone!, 5, data)
