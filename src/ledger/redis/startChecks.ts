@@ -80,7 +80,8 @@ function warn(info: Info, maxBytes: number, logger: Logger): void {
   }
   const maxMemory = Number(info.get('maxmemory') ?? 0)
   const needed = Math.ceil(MEMORY_FACTOR * maxBytes)
-  if (maxMemory > 0 && maxMemory < needed) {
+  // Without a bound, as for a copy, there is nothing to compare.
+  if (maxMemory > 0 && Number.isSafeInteger(needed) && maxMemory < needed) {
     logger.warn(
       'ledger: Redis may be full before STATE_MAX_BYTES are kept; raise its maxmemory, or lower STATE_MAX_BYTES',
       {
