@@ -7,7 +7,7 @@ export const CALLERS = ['10.0.0.1', 'key:abc', '2001:db8::1']
 const MEGABYTE = 1024 * 1024
 
 /** Bytes that no text holds, different for each seed. */
-export const bytesOf = (length: number, seed: number): Buffer =>
+const bytesOf = (length: number, seed: number): Buffer =>
   Buffer.alloc(
     length,
     Uint8Array.from({ length: 251 }, (_, i) => i * seed + seed),
