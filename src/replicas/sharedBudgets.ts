@@ -1,24 +1,21 @@
 import { Refill } from '../base/refill.ts'
-import type { Budgets, MakeBudgets, Verdict } from '../http/budgets.ts'
+import type { Budgets, Verdict } from '../http/budgets.ts'
 import { CallerBudgets, MOST_CALLERS } from '../http/callerBudgets.ts'
 import { CallerPlaces, type Waiting } from './callerPlaces.ts'
 import type { BudgetGrant, BudgetQuestion, SharedBudgets } from './coordination.ts'
 import { afterRunningFor } from './runningTime.ts'
 
 /** Places that rest for this long are given back, and as many as were used within it are taken in advance, ms. */
-export const REST_MS = 250
+const REST_MS = 250
 /** A store that takes longer to answer counts as away, ms. */
-export const LATE_MS = 100
+const LATE_MS = 100
 /** While the store is away it is asked this often, ms. */
-export const ASK_AGAIN_MS = 1000
+const ASK_AGAIN_MS = 1000
 /** What did not fit is asked for again when it should fit by then, but not sooner than this, and after `REST_MS` at the latest, ms. */
 const LEAST_REFUSAL_MS = 10
 
-export interface ReplicaBudgetsOptions {
-  readonly store: SharedBudgets
-  /** Names the limit. */
-  readonly limit: string
-  readonly perMinute: number
+/** What tests set otherwise. */
+interface Conditions {
   readonly maxCallers?: number
   /** A store that takes longer to answer counts as away, ms. */
   readonly lateMs?: number
@@ -26,9 +23,19 @@ export interface ReplicaBudgetsOptions {
   readonly now?: () => number
 }
 
-/** Budgets that all gateways of a store share, each limit by its name. */
-export function budgetsOver(store: SharedBudgets): MakeBudgets {
-  return (limit, perMinute) => new ReplicaBudgets({ store, limit, perMinute })
+interface ReplicaBudgetsOptions extends Conditions {
+  readonly store: SharedBudgets
+  /** Names the limit. */
+  readonly limit: string
+  readonly perMinute: number
+}
+
+/** Makes budgets that all gateways of a store share, each limit by its name. */
+export function budgetsOver(
+  store: SharedBudgets,
+  conditions: Conditions = {},
+): (limit: string, perMinute: number) => ReplicaBudgets {
+  return (limit, perMinute) => new ReplicaBudgets({ store, limit, perMinute, ...conditions })
 }
 
 /**
@@ -38,7 +45,7 @@ export function budgetsOver(store: SharedBudgets): MakeBudgets {
  *
  * A limit is protection, not accounting: while the store is away or late, each gateway counts alone with the full limit.
  */
-export class ReplicaBudgets implements Budgets {
+class ReplicaBudgets implements Budgets {
   readonly perMinute: number
   readonly #store: SharedBudgets
   readonly #limit: string

@@ -2,13 +2,19 @@ import assert from 'node:assert/strict'
 import { describe, test, type TestContext } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { Verdict } from '../../src/http/budgets.ts'
-import { ASK_AGAIN_MS, LATE_MS, ReplicaBudgets, REST_MS } from '../../src/replicas/sharedBudgets.ts'
+import { budgetsOver } from '../../src/replicas/sharedBudgets.ts'
 import { ScriptedStore } from './scriptedStore.ts'
 
 const LIMIT = 'a limit'
+/** After which places are given back, a store is late, and it is asked again, ms. */
+const REST_MS = 250
+const LATE_MS = 100
+const ASK_AGAIN_MS = 1000
 const BUDGET = 600
 /** One request is refilled in this time, ms. */
 const REQUEST_MS = 60_000 / BUDGET
+
+type Replica = ReturnType<ReturnType<typeof budgetsOver>>
 
 /** Replicas over one store, on a clock that the test sets forward. */
 function replicasOf(t: TestContext, { count = 3, perMinute = BUDGET, maxCallers = 1000 } = {}) {
@@ -16,10 +22,8 @@ function replicasOf(t: TestContext, { count = 3, perMinute = BUDGET, maxCallers 
   const now = () => clock.ms
   t.mock.timers.enable({ apis: ['setTimeout'] })
   const store = new ScriptedStore(clock)
-  const replicas = Array.from(
-    { length: count },
-    () => new ReplicaBudgets({ store, limit: LIMIT, perMinute, maxCallers, now }),
-  )
+  const makeBudgets = budgetsOver(store, { maxCallers, now })
+  const replicas = Array.from({ length: count }, () => makeBudgets(LIMIT, perMinute))
   /** Sets the clock forward by steps of a millisecond, in each of which timers and promises settle. */
   const pass = async (ms: number): Promise<void> => {
     for (let i = 0; i < ms; i++) {
@@ -30,7 +34,7 @@ function replicasOf(t: TestContext, { count = 3, perMinute = BUDGET, maxCallers 
   }
   /** Settles what needs no time. */
   const settle = () => turn()
-  return { clock, store, replicas: replicas as [ReplicaBudgets, ...ReplicaBudgets[]], pass, settle }
+  return { clock, store, replicas: replicas as [Replica, ...Replica[]], pass, settle }
 }
 
 /** Counts what is admitted of `each[i]` requests at replica i in every millisecond. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test, type TestContext } from 'node:test'
 import { RedisBudgets } from '../../../src/ledger/redis/coordination/budgets.ts'
-import { ReplicaBudgets } from '../../../src/replicas/sharedBudgets.ts'
+import { budgetsOver } from '../../../src/replicas/sharedBudgets.ts'
 import { redisMissing, startRedis } from '../../kit/redisServer.ts'
 import { connectRedis, P } from './replicaKit.ts'
 
@@ -104,9 +104,7 @@ describe('a budget in Redis', { skip: redisMissing }, () => {
       const { all } = await started(t, 3)
       const perMinute = 600
       const startedAt = performance.now()
-      const replicas = all.map(
-        (store) => new ReplicaBudgets({ store, limit: 'a limit', perMinute, lateMs: PATIENCE_MS }),
-      )
+      const replicas = all.map((store) => budgetsOver(store, { lateMs: PATIENCE_MS })('a limit', perMinute))
       const verdicts = await Promise.all(
         replicas.flatMap((budgets, i) => Array.from({ length: each[i]! }, async () => budgets.take('a caller'))),
       )

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Verdict } from '../../../src/http/budgets.ts'
 import { RedisBudgets } from '../../../src/ledger/redis/coordination/budgets.ts'
-import { ReplicaBudgets } from '../../../src/replicas/sharedBudgets.ts'
+import { budgetsOver } from '../../../src/replicas/sharedBudgets.ts'
 import { startFaultyProxy } from '../../kit/faultyProxy.ts'
 import { redisMissing, startRedis } from '../../kit/redisServer.ts'
 import { eventually } from '../../kit/wait.ts'
@@ -24,9 +24,7 @@ describe('three replicas over one Redis', { skip: redisMissing }, () => {
     test(`admit the budget and what is refilled, no more and no less, under a load spread ${name}`, async (t) => {
       const server = await startRedis(t)
       const stores = await Promise.all(each.map(async () => new RedisBudgets(await connectRedis(t, server.url()))))
-      const replicas = stores.map(
-        (store) => new ReplicaBudgets({ store, limit: LIMIT, perMinute: PER_MINUTE, lateMs: PATIENCE_MS }),
-      )
+      const replicas = stores.map((store) => budgetsOver(store, { lateMs: PATIENCE_MS })(LIMIT, PER_MINUTE))
       const startedAt = performance.now()
       const allowed = () => PER_MINUTE + ((performance.now() - startedAt) / 60_000) * PER_MINUTE
       let admitted = 0
@@ -58,7 +56,7 @@ describe('a replica', { skip: redisMissing }, () => {
       const server = await startRedis(t)
       const proxy = await startFaultyProxy(t, server.port)
       const store = new RedisBudgets(await connectRedis(t, server.urlAt(proxy.port)))
-      const budgets = new ReplicaBudgets({ store, limit: LIMIT, perMinute: PER_MINUTE })
+      const budgets = budgetsOver(store)(LIMIT, PER_MINUTE)
       let callers = 0
       const isCountedNow = async () => {
         const caller = `caller ${callers++}`
