@@ -43,6 +43,7 @@ export class Takeover implements JobOwner {
   #cutOffSince: number | undefined
   #isLooking = false
   #isLeaving = false
+  #leaving: Promise<void> | undefined
   readonly #onSeen = (replicas: readonly ReplicaState[]): void => this.#seen(replicas)
   readonly #onDisowned = (id: string): void => this.#options.live.disown(id)
   readonly #onDoubtful = (id: string): void => void this.#clear(id)
@@ -70,16 +71,18 @@ export class Takeover implements JobOwner {
   }
 
   /** Hands our jobs over: others that are shown them may claim them from now on. We follow the rest, and claim nothing. */
-  async leave(): Promise<void> {
+  leave(): Promise<void> {
     const { live, shared } = this.#options
     this.#isLeaving = true
     live.leave()
-    await shared.coordination.membership.leave()
+    return (this.#leaving ??= shared.coordination.membership.leave())
   }
 
-  /** After `leave`: resolves when no job is ours any more, or there is nobody to take them, or the time is over. */
+  /** Resolves when no job is ours any more, or there is nobody to take them, or the time is over. */
   async untilHandedOver(seconds: number): Promise<void> {
     const { live, shared } = this.#options
+    // Then it is known who else is there.
+    await this.leave()
     const { self, replicas } = shared.coordination.membership
     if (live.size === 0 || !replicas.some(({ replica, state }) => replica !== self && state === 'alive')) return
     const { promise, resolve } = Promise.withResolvers<void>()

@@ -3,19 +3,23 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { writeFile } from 'node:fs/promises'
 import { Socket } from 'node:net'
 import { join } from 'node:path'
+import { parseStateUrl, type RedisUrl } from '../../../src/base/stateUrl.ts'
 import { loadSettings } from '../../../src/config/settings.ts'
 import { WorkerHub } from '../../../src/ledger/ipc/hub.ts'
 import type { Ledger, SharedLedger } from '../../../src/ledger/ledger.ts'
 import { MemoryLedger } from '../../../src/ledger/memory/ledger.ts'
+import { RedisLedger } from '../../../src/ledger/redis/ledger.ts'
 import { start } from '../../../src/main.ts'
 import type { Membership } from '../../../src/replicas/index.ts'
-import { createLogger } from '../../../src/observability/logger.ts'
+import { silentLogger } from '../jobServer.ts'
 import type { FakeNode } from '../../kit/fakeNode/index.ts'
+import { startFaultyProxy } from '../../kit/faultyProxy.ts'
 import { request } from '../../kit/http.ts'
+import { startRedis } from '../../kit/redisServer.ts'
 import { type Cleanup, eventually, tempDir } from '../../kit/wait.ts'
 
 /** The console belongs to the test's own report. */
-const logger = createLogger({ level: 'error', format: 'pretty' })
+const logger = { ...silentLogger, isDebug: false, flush: async () => undefined }
 
 /** The address from which the connections of what runs in it leave. */
 const leavingFrom = new AsyncLocalStorage<string>()
@@ -36,8 +40,6 @@ export interface Replica {
   readonly ledger: SharedLedger
   /** As on SIGTERM. */
   stop(): Promise<void>
-  /** The others take it for dead: from now on the ledger hears nothing from it. The process goes on. */
-  die(): Promise<void>
 }
 
 export interface ReplicaOptions {
@@ -48,7 +50,19 @@ export interface ReplicaOptions {
   readonly env?: Readonly<Record<string, string>>
 }
 
-/** What several gateways share: a hub over a ledger in memory. */
+/** A ledger of one gateway among several. */
+export interface Member {
+  readonly ledger: SharedLedger
+  /** From now on the store hears nothing from it, and the others take it for dead. */
+  die(): Promise<void>
+}
+
+/** What several gateways share. */
+export interface Store {
+  join(): Promise<Member>
+}
+
+/** A hub over a ledger in memory. */
 export async function openHub(t: Cleanup): Promise<WorkerHub> {
   const ledger = new MemoryLedger({ maxBytes: 1e9, ttlMs: 1e9 })
   const hub = await WorkerHub.open(ledger)
@@ -59,6 +73,31 @@ export async function openHub(t: Cleanup): Promise<WorkerHub> {
   return hub
 }
 
+export async function hubStore(t: Cleanup): Promise<Store> {
+  const hub = await openHub(t)
+  return {
+    join: async () => {
+      const ledger = hub.join()
+      return { ledger, die: () => ledger.close() }
+    },
+  }
+}
+
+/** A Redis that each gateway reaches over a line of its own; one whose line is cut is dead to the others after a while. */
+export async function redisStore(t: Cleanup, replicaTimeoutMs: number): Promise<Store> {
+  const redis = await startRedis(t)
+  const { port } = new URL(redis.url())
+  return {
+    join: async () => {
+      const line = await startFaultyProxy(t, Number(port))
+      const url = parseStateUrl(`redis://${line.address}`) as RedisUrl
+      const limits = { maxBytes: 1e9, ttlMs: 1e9 }
+      const ledger = await RedisLedger.open({ url, replicaTimeoutMs, logger, ...limits })
+      return { ledger, die: async () => line.cut() }
+    },
+  }
+}
+
 /** A gateway whose nodes are healthy. */
 export async function startReplica(t: Cleanup, options: ReplicaOptions): Promise<Replica> {
   const { nodes, ledger, address = '127.0.0.1', env } = options
@@ -66,7 +105,7 @@ export async function startReplica(t: Cleanup, options: ReplicaOptions): Promise
   await writeFile(join(cwd, 'ips.txt'), nodes.map((node) => `${node.address}\n`).join(''))
   const environment = {
     ...{ PORT: '0', HOST: '127.0.0.1', STATE_URL: 'memory:', REFRESH_INTERVAL: '1', REPLICA_TIMEOUT: '1' },
-    ...{ IPS_FILE: join(cwd, 'ips.txt'), PROXY_RATELIMIT_REQS_PER_MIN: '0', DRAIN_TIMEOUT: '30', ...env },
+    ...{ IPS_FILE: join(cwd, 'ips.txt'), PROXY_RATELIMIT_REQS_PER_MIN: '0', DRAIN_TIMEOUT: '0', ...env },
   }
   const settings = loadSettings({ environment, workingDirectory: cwd, packageRoot: cwd, isTerminal: false })
   const overrides = { ledger, followPeriodSeconds: 0.2 }
@@ -85,7 +124,7 @@ export async function startReplica(t: Cleanup, options: ReplicaOptions): Promise
     return Number(healthy_services.split('/')[0]) >= nodes.length
   }
   await eventually(isReady, { what: 'healthy nodes' })
-  return { url, ledger, stop, die: () => ledger.close() }
+  return { url, ledger, stop }
 }
 
 /** What a gateway does about events of the hub leaves from its own address, too. */

@@ -82,7 +82,7 @@ test('an end that the ledger has not taken is told by nobody, and after a death 
   for (const answer of await Promise.all(waiting)) {
     assert.equal(answer.json<{ status: string }[]>()[0]!.status, 'running')
   }
-  await a.die()
+  await member.close()
   // Its result was never written: the job runs again at the address of the other, and that end stands.
   const [entry] = await ended(b, [id])
   assertEchoed(entry, { n: 1, seconds: 0.1 })
