@@ -87,7 +87,7 @@ test('one that was buried is sure again only when its new life has beaten and it
     },
     onHistoryLost: async () => {},
   })
-  store.bury(former)
+  await store.bury(former)
   await life.beat()
   assert.notEqual(life.self, former)
   assert.equal(life.isSure, false)
@@ -110,10 +110,10 @@ test('one that is buried again while it claims claims from both its former lives
     },
     onHistoryLost: async () => {},
   })
-  store.bury(first)
+  await store.bury(first)
   await life.beat()
   const second = life.self
-  store.bury(second)
+  await store.bury(second)
   await life.beat()
   claiming.resolve()
   await eventually(async () => {
@@ -194,7 +194,7 @@ test('of two stores after a split each gateway believes the one that it sees', a
   // The split is over: both see the one where `life` was buried.
   const former = life.self
   Object.assign(store, { beats: left.beats, gone: left.gone })
-  left.bury(former)
+  await left.bury(former)
   await life.beat()
   assert.notEqual(life.self, former)
 })

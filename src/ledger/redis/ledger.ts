@@ -113,6 +113,8 @@ export class RedisLedger implements SharedLedger {
     )
     this.#writability.on('unwritable', () => this.#pending.keepTrying())
     this.#writability.on('displaced', () => void life.beat())
+    // The first time it is not known yet whether this Redis can be used.
+    this.#connection.on('ready', () => void (redis.isOpen && life.beat()))
     this.#opening = new Opening(this.#connection, {
       redis,
       maxBytes: limits.maxBytes,

@@ -90,6 +90,6 @@ export class Opening {
     if (this.#lastRefusal === error.message) return
     this.#lastRefusal = error.message
     this.#options.logger.error(error.message)
-    this.#options.onUnfit('this Redis is not fit for the gateway: see its log')
+    this.#options.onUnfit('this Redis is not fit: see the log')
   }
 }
