@@ -4,5 +4,5 @@ import { LogLines } from '../ledgerKit.ts'
 
 const [, , url = ''] = process.argv
 const ledger = await openLedger({ url, maxBytes: 1e9, ttlSeconds: 60, logger: new LogLines() })
-console.log(String(ledger.health().writable))
+process.stdout.write(`${ledger.health().writable}\n`)
 await ledger.close()

@@ -147,15 +147,13 @@ suite('a Redis that fails', { skip: redisMissing, concurrency: 4 }, () => {
 
   test('a result that was being received by a gateway that died takes no room any more', async (t) => {
     const store = await openRedisStore(t)
-    const [{ ledger: a, cutOff }, { ledger: b }] = [
-      await store.handle(SHORT_TIMEOUT),
-      await store.handle(SHORT_TIMEOUT),
-    ]
+    const [one, other] = [await store.handle(SHORT_TIMEOUT), await store.handle(SHORT_TIMEOUT)]
+    const [a, b] = [one.ledger, other.ledger]
     const received = await a.receive('10.0.0.1')
     await received.add('result', Buffer.alloc(1_000_000))
     assert.ok(a.health().keptBytes >= 1_000_000)
     await eventually(() => b.health().keptBytes >= 1_000_000)
-    cutOff()
+    one.cutOff()
     await eventually(() => b.health().keptBytes === 0)
     assert.equal(await store.server.call('EXISTS', `${P}kept`), 0)
     await assert.rejects(received.add('result', Buffer.alloc(1)), { code: 'ERR_LEDGER' })
