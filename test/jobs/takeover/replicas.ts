@@ -15,7 +15,7 @@ import { silentLogger } from '../jobServer.ts'
 import type { FakeNode } from '../../kit/fakeNode/index.ts'
 import { startFaultyProxy } from '../../kit/faultyProxy.ts'
 import { request } from '../../kit/http.ts'
-import { startRedis } from '../../kit/redisServer.ts'
+import { type RedisServer, startRedis } from '../../kit/redisServer.ts'
 import { type Cleanup, eventually, tempDir } from '../../kit/wait.ts'
 
 /** The console belongs to the test's own report. */
@@ -55,6 +55,8 @@ export interface Member {
   readonly ledger: SharedLedger
   /** From now on the store hears nothing from it, and the others take it for dead. */
   die(): Promise<void>
+  /** Its line to the store is whole again, where it has one. */
+  mend(): void
 }
 
 /** What several gateways share. */
@@ -78,14 +80,14 @@ export async function hubStore(t: Cleanup): Promise<Store> {
   return {
     join: async () => {
       const ledger = hub.join()
-      return { ledger, die: () => ledger.close() }
+      return { ledger, die: () => ledger.close(), mend: () => undefined }
     },
   }
 }
 
 /** A Redis that each gateway reaches over a line of its own; one whose line is cut is dead to the others after a while. */
-export async function redisStore(t: Cleanup, replicaTimeoutMs: number): Promise<Store> {
-  const redis = await startRedis(t)
+export async function redisStore(t: Cleanup, replicaTimeoutMs: number, server?: RedisServer): Promise<Store> {
+  const redis = server ?? (await startRedis(t))
   const { port } = new URL(redis.url())
   return {
     join: async () => {
@@ -93,7 +95,7 @@ export async function redisStore(t: Cleanup, replicaTimeoutMs: number): Promise<
       const url = parseStateUrl(`redis://${line.address}`) as RedisUrl
       const limits = { maxBytes: 1e9, ttlMs: 1e9 }
       const ledger = await RedisLedger.open({ url, replicaTimeoutMs, logger, ...limits })
-      return { ledger, die: async () => line.cut() }
+      return { ledger, die: async () => line.cut(), mend: () => line.mend() }
     },
   }
 }
