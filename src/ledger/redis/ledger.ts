@@ -3,7 +3,6 @@ import type { Logger } from '../../base/logger.ts'
 import { type Coordination, ReplicaLife } from '../../replicas/index.ts'
 import {
   ledgerFault,
-  PIECE_BYTES,
   type IdempotencyRecord,
   type JobEnd,
   type JobFilter,
@@ -40,7 +39,7 @@ import { ReceivedBytes, RECEIVED_GONE, RedisReceivedResult, type FinishReceived 
 import { mayPass, RedisError } from './redisError.ts'
 import { finishOperation, finishReceivedOperation, runOperation, type Operation } from './rows.ts'
 import { CLAIM } from './scripts/life.ts'
-import { DONE, NOT_OURS, NOT_RECEIVED } from './scripts/write.ts'
+import { DONE, NOT_OURS, NOT_RECEIVED, WRITE } from './scripts/write.ts'
 import { Writability } from './writability.ts'
 
 /** Results that are longer are written past the scripts, where they hold nobody up. */
@@ -113,6 +112,8 @@ export class RedisLedger implements SharedLedger {
     )
     this.#writability.on('unwritable', () => this.#pending.keepTrying())
     this.#writability.on('displaced', () => void life.beat())
+    // So that it runs at once, before what is sent after it, also where Redis has just started.
+    this.#connection.on('ready', () => void this.#connection.call(['SCRIPT', 'LOAD', WRITE.text]).catch(() => {}))
     // The first time it is not known yet whether this Redis can be used.
     this.#connection.on('ready', () => void (redis.isOpen && life.beat()))
     this.#opening = new Opening(this.#connection, {
@@ -210,7 +211,7 @@ export class RedisLedger implements SharedLedger {
     if (reason !== undefined) throw ledgerFault(reason)
     const finish: FinishReceived = (id, end, received, isWanted = () => true) => {
       const write = async (): Promise<boolean> =>
-        isWanted() && this.#writeOperation(id, finishReceivedOperation(id, end, received))
+        isWanted() && this.#writeOperation(id, finishReceivedOperation(id, end, received)).catch(unlessGone)
       return this.#pending.end(id, write).catch(this.#throwFault)
     }
     return new RedisReceivedResult(this.#newReceived(caller), finish, faultOf)
@@ -314,17 +315,12 @@ export class RedisLedger implements SharedLedger {
   }
 
   async #finishLarge(id: string, end: JobEnd): Promise<boolean> {
-    const record = await this.#reader.find(id)
-    if (!record) return false
-    const received = this.#newReceived(record.caller)
+    const caller = (await this.#redis.call(['HGET', `${this.#redis.prefix}j:${id}`, 'c'])) as Buffer | null
+    if (caller === null) return false
+    const received = this.#newReceived(String(caller))
     let isTaken = false
     try {
-      for (const part of ['result', 'intermediate'] as const) {
-        const bytes = end[part]
-        for (let at = 0; bytes && (at === 0 || at < bytes.length); at += PIECE_BYTES) {
-          await received.add(part, bytes.subarray(at, at + PIECE_BYTES))
-        }
-      }
+      await received.addAll(end)
       isTaken = await this.#writeOperation(id, finishReceivedOperation(id, end, received))
     } finally {
       received.drop(isTaken)
@@ -343,4 +339,9 @@ export class RedisLedger implements SharedLedger {
   #refuseIfClosed(): void {
     if (this.#isClosed) throw ledgerFault('it is shutting down')
   }
+}
+
+/** Nothing brings back what was received and is gone. */
+function unlessGone(error: unknown): never {
+  throw error instanceof RedisError && error.code === RECEIVED_GONE ? faultOf(error) : error
 }

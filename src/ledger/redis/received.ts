@@ -1,5 +1,5 @@
 import { limitKeyOf } from '../../base/limitKey.ts'
-import type { JobEnd, ReceivedResult, ResultPart } from '../ledger.ts'
+import { PIECE_BYTES, type JobEnd, type ReceivedResult, type ResultPart } from '../ledger.ts'
 import { LARGE_CALL_MS, type RedisCalls } from './connection.ts'
 import type { OwedChanges } from './coordination/owedChanges.ts'
 import { RedisError } from './redisError.ts'
@@ -52,6 +52,16 @@ export class ReceivedBytes implements ReceivedName {
     const [jobs, kept] = totals as [number, number]
     onCounted(jobs, kept)
     if (length !== before + bytes.length) throw new RedisError(RECEIVED_GONE, 'What was received is gone')
+  }
+
+  /** @throws RedisError */
+  async addAll(end: Pick<JobEnd, ResultPart>): Promise<void> {
+    for (const part of ['result', 'intermediate'] as const satisfies readonly ResultPart[]) {
+      const bytes = end[part]
+      for (let at = 0; bytes && (at === 0 || at < bytes.length); at += PIECE_BYTES) {
+        await this.add(part, bytes.subarray(at, at + PIECE_BYTES))
+      }
+    }
   }
 
   /** It is a job's by now, or is given up; what is left of it is removed. */

@@ -21,13 +21,8 @@ export function refusal(message: string, cause?: unknown): RedisError {
   return new RedisError(/^[A-Z]+/.exec(message)?.[0] ?? 'ERR', message, cause)
 }
 
-/** Whether Redis has certainly not done what it was asked. */
-export function isRefusal(error: unknown): boolean {
-  return error instanceof RedisError && error.code !== SILENT && error.code !== AWAY
-}
-
 /** Refusals that come again however often the same is asked. */
-const LASTING = new Set(['ERR', 'WRONGTYPE', 'NOPERM', 'NOSCRIPT', 'RECEIVEDGONE'])
+const LASTING = new Set(['ERR', 'WRONGTYPE', 'NOPERM', 'NOSCRIPT'])
 
 /** Whether the same may be done later. */
 export function mayPass(error: unknown): boolean {

@@ -80,6 +80,39 @@ suite('a Redis that fails', { skip: redisMissing, concurrency: 4 }, () => {
     assert.deepEqual(await room.take('10.0.0.1', { jobs: 2, bytes: 0 }, limits), none)
   })
 
+  test('an end and a run whose answers are lost are taken for what they are: ours', async (t) => {
+    const store = await openRedisStore(t)
+    const { ledger, proxy } = await store.handle({ replicaTimeoutSeconds: 60 })
+    const [ended, moved] = [aJob(), aJob()]
+    await ledger.insert([{ record: ended }, { record: moved }])
+    const run = { ...moved, node: 'elsewhere', runs: 2 }
+    proxy.silence('answers')
+    const changes = [ledger.finish(ended.id, anEnd()), ledger.startRun(moved.id, run, 1)]
+    await eventually(async () => (await store.server.call('HGET', `${P}j:${ended.id}`, 's')) === 'success')
+    await eventually(async () => (await store.server.call('HGET', `${P}j:${moved.id}`, 'r')) === '2')
+    proxy.drop()
+    proxy.mend()
+    assert.deepEqual(await Promise.all(changes), [true, true])
+    assert.equal(await ledger.finish(ended.id, anEnd({ state: 'failed' })), false)
+  })
+
+  test('a long result that cannot be written is held, and written whole later', async (t) => {
+    const store = await openRedisStore(t)
+    const handle = await store.handle({ replicaTimeoutSeconds: 60 })
+    const { ledger } = handle
+    const record = aJob()
+    await ledger.insert([{ record }])
+    handle.cutOff()
+    const result = Buffer.alloc(3_000_000, 'x')
+    const ending = ledger.finish(record.id, anEnd({ result, intermediate: Buffer.from('[]') }))
+    await eventually(() => ledger.health().held === 1)
+    handle.rejoin()
+    assert.equal(await ending, true)
+    const [job] = await ledger.read(record.caller, [record.id])
+    assert.ok((await wholeOf(job?.result)).equals(result))
+    assert.equal(String(await wholeOf(job?.intermediate)), '[]')
+  })
+
   test('restarted with its file: nothing is lost, and nobody is buried', async (t) => {
     const server = await startRedis(t, { appendOnly: true })
     const ledger = (await ledgerAt(t, server.url())) as SharedLedger

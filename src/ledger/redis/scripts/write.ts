@@ -2,14 +2,14 @@ import { ROOM_COUNTS } from '../coordination/roomCounts.ts'
 import { defineScript } from '../script.ts'
 import { KEPT_COUNTS } from './keptCounts.ts'
 
-/** Arguments of each job of an insert, of an answer, and of the other operations, their names included. */
-export const JOB_ARGS = 11
-export const ANSWER_ARGS = 13
+/** Arguments of each job of an insert, and of an answer. */
+const JOB_ARGS = 11
+const ANSWER_ARGS = 13
 
 /** What an operation answers: whether it was done, and if not, why. */
 export const DONE = 1
 /** No such job, or it is over, or in another run. */
-export const NOT_DONE = 0
+const NOT_DONE = 0
 /** The job is in the name of another replica. */
 export const NOT_OURS = -1
 /** What was received for the job is not there any more. */
@@ -126,12 +126,20 @@ local function attach(id, j, job, name, length, lengthOfInt)
   keep(job.key, length + math.max(0, lengthOfInt))
   return true
 end
+-- Whether our own end of a job is there already: an earlier attempt, whose answer was lost, wrote it.
+local function hasEnded(id, i)
+  local j = P .. 'j:' .. id
+  local known = redis.call('HMGET', j, 's', 'f', 'rl')
+  if known[1] ~= ARGV[i + 2] or known[2] ~= ARGV[i + 3] then return ${NOT_DONE} end
+  if ARGV[i + 4] == 'value' then return redis.call('HGET', j, 'res') == ARGV[i + 5] and ${DONE} or ${NOT_DONE} end
+  return known[3] == ARGV[i + 6] and ${DONE} or ${NOT_DONE}
+end
 local ops = {}
 -- id, state, date, value, result, 0 or 1, intermediate results; or id, state, date, received, name, two lengths
 ops.F = { 8, function(i)
   local id, date = ARGV[i + 1], ARGV[i + 3]
   local j, job = mine(id)
-  if not j then return job end
+  if not j then return job == ${NOT_DONE} and hasEnded(id, i) or job end
   if ARGV[i + 4] == 'received' then
     if not attach(id, j, job, ARGV[i + 5], tonumber(ARGV[i + 6]), tonumber(ARGV[i + 7])) then return ${NOT_RECEIVED} end
     keep(job.key, -drop(j, 'req') - drop(j, 'int'))
@@ -154,6 +162,8 @@ end }
 ops.R = { 6, function(i)
   local j, job = mine(ARGV[i + 1])
   if not j then return job end
+  -- An earlier attempt, whose answer was lost, wrote it.
+  if redis.call('HGET', j, 'v') == ARGV[i + 5] and job.runs == ARGV[i + 4] then return ${DONE} end
   if job.runs ~= ARGV[i + 2] then return ${NOT_DONE} end
   redis.call('HSET', j, 'n', ARGV[i + 3], 'r', ARGV[i + 4], 'v', ARGV[i + 5])
   keep(job.key, -drop(j, 'int'))
