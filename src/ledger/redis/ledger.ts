@@ -39,11 +39,9 @@ import { ReceivedBytes, RECEIVED_GONE, RedisReceivedResult, type FinishReceived 
 import { mayPass, RedisError } from './redisError.ts'
 import { finishOperation, finishReceivedOperation, runOperation, type Operation } from './rows.ts'
 import { CLAIM } from './scripts/life.ts'
+import { MAX_FIELD_BYTES } from './scripts/reads.ts'
 import { DONE, NOT_OURS, NOT_RECEIVED, WRITE } from './scripts/write.ts'
 import { Writability } from './writability.ts'
-
-/** Results that are longer are written past the scripts, where they hold nobody up. */
-const LARGE_BYTES = 256 * 1024
 
 export interface RedisLedgerOptions extends LedgerLimits {
   readonly url: RedisUrl
@@ -201,7 +199,7 @@ export class RedisLedger implements SharedLedger {
   }
 
   async note(id: string, intermediate: Buffer): Promise<void> {
-    if (this.#isClosed || !this.#writability.isWritable || intermediate.length > LARGE_BYTES) return
+    if (this.#isClosed || !this.#writability.isWritable || intermediate.length > MAX_FIELD_BYTES) return
     await this.#writeOperation(id, ['N', id, intermediate]).catch(() => {})
   }
 
@@ -311,7 +309,7 @@ export class RedisLedger implements SharedLedger {
 
   #finish(id: string, end: JobEnd): Promise<boolean> {
     const bytes = end.result.length + (end.intermediate?.length ?? 0)
-    return bytes > LARGE_BYTES ? this.#finishLarge(id, end) : this.#writeOperation(id, finishOperation(id, end))
+    return bytes > MAX_FIELD_BYTES ? this.#finishLarge(id, end) : this.#writeOperation(id, finishOperation(id, end))
   }
 
   async #finishLarge(id: string, end: JobEnd): Promise<boolean> {

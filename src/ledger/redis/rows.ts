@@ -18,7 +18,7 @@ import { keyName } from './coordination/keys.ts'
 import type { InsertMode } from './scripts/write.ts'
 
 /** What a job takes in Redis besides request, result and containers (measured), and what an answer does. */
-const JOB_BYTES = 1300
+const JOB_BYTES = 1650
 const ANSWER_BYTES = 500
 
 /** Fields of a record that never change, kept as one JSON text. A new field of JobRecord is asked for here, or below. */

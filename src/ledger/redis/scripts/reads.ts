@@ -1,5 +1,8 @@
 import { defineScript } from '../script.ts'
 
+/** Results that are longer have keys of their own: in scripts they would hold everybody up. */
+export const MAX_FIELD_BYTES = 256 * 1024
+
 /**
  * ARGV: caller, date before which jobs have expired, most bytes of results, 1 if intermediate results are wanted, ids. Returns for each
  * job that is the caller's: its place among the ids, state, node, whether its results have keys of their own, then for the result and
@@ -7,25 +10,37 @@ import { defineScript } from '../script.ts'
  */
 export const READ = defineScript(
   `
-local left, found = tonumber(ARGV[3]), {}
+local caller, expired, left, withInt = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4] == '1'
+-- While both parts fit however long they are they come along in one call.
+local most = withInt and ${2 * MAX_FIELD_BYTES} or ${MAX_FIELD_BYTES}
+local function partOf(j, job, place, field, lengthField)
+  if job[5] then return false, tonumber(job[lengthField] or -1) end
+  local bytes = job[place]
+  if bytes == nil then
+    local length = redis.call('HSTRLEN', j, field)
+    if length > left then return false, length end
+    bytes = redis.call('HGET', j, field)
+  end
+  if not bytes then return false, -1 end
+  left = left - #bytes
+  return bytes, #bytes
+end
+local found = {}
 for i = 5, #ARGV do
   local j = P .. 'j:' .. ARGV[i]
-  local job = redis.call('HMGET', j, 'c', 's', 'n', 'f', 'rl', 'il')
-  if job[1] == ARGV[1] and not (job[4] and tonumber(job[4]) <= tonumber(ARGV[2])) then
-    local row = {i - 5, job[2], job[3], job[5] and 1 or 0}
-    local function add(field, length)
-      local bytes = false
-      if not job[5] then
-        length = redis.call('HSTRLEN', j, field)
-        if length <= left then bytes = redis.call('HGET', j, field) end
-        if bytes then left = left - length elseif length == 0 then length = -1 end
-      end
-      row[#row + 1] = bytes
-      row[#row + 1] = tonumber(length or -1)
-    end
-    add('res', job[5])
-    if ARGV[4] == '1' then add('int', job[6]) else row[7], row[8] = false, -1 end
-    found[#found + 1] = row
+  local job
+  if left < most then
+    job = redis.call('HMGET', j, 'c', 's', 'n', 'f', 'rl', 'il')
+  elseif withInt then
+    job = redis.call('HMGET', j, 'c', 's', 'n', 'f', 'rl', 'il', 'res', 'int')
+  else
+    job = redis.call('HMGET', j, 'c', 's', 'n', 'f', 'rl', 'il', 'res')
+  end
+  if job[1] == caller and not (job[4] and tonumber(job[4]) <= expired) then
+    local result, length = partOf(j, job, 7, 'res', 5)
+    local int, intLength = false, -1
+    if withInt then int, intLength = partOf(j, job, 8, 'int', 6) end
+    found[#found + 1] = {i - 5, job[2], job[3], job[5] and 1 or 0, result, length, int, intLength}
   end
 end
 return found

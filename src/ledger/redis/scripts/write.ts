@@ -143,13 +143,13 @@ ops.F = { 8, function(i)
   if ARGV[i + 4] == 'received' then
     if not attach(id, j, job, ARGV[i + 5], tonumber(ARGV[i + 6]), tonumber(ARGV[i + 7])) then return ${NOT_RECEIVED} end
     keep(job.key, -drop(j, 'req') - drop(j, 'int'))
+    redis.call('HSET', j, 's', ARGV[i + 2], 'f', date)
   else
     local result, int = ARGV[i + 5], ARGV[i + 7]
     keep(job.key, #result + #int - drop(j, 'req') - drop(j, 'int'))
-    redis.call('HSET', j, 'res', result)
+    redis.call('HSET', j, 's', ARGV[i + 2], 'f', date, 'res', result)
     if ARGV[i + 6] == '1' then redis.call('HSET', j, 'int', int) end
   end
-  redis.call('HSET', j, 's', ARGV[i + 2], 'f', date)
   redis.call('ZREM', P .. 'p:' .. job.caller, id)
   redis.call('SREM', own, id)
   redis.call('ZADD', P .. 'fin', date, id)
