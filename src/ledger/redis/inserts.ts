@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { ReplicaLife } from '../../replicas/index.ts'
 import { DuplicateJobError, type IdempotencyRecord, type NewJob } from '../ledger.ts'
-import type { OwedChanges } from './coordination/owedChanges.ts'
+import type { RedisCalls } from './connection.ts'
 import { faultOf } from './coordination/faults.ts'
+import type { OwedChanges } from './coordination/owedChanges.ts'
 import { GROUP_BYTES, type GroupWriter } from './groupWriter.ts'
 import { isPassing } from './redisError.ts'
 import { insertOperation } from './rows.ts'
-import type { InsertMode } from './scripts/write.ts'
-import { DONE } from './scripts/write.ts'
-import type { ReplicaLife } from '../../replicas/index.ts'
+import { DONE, UNDO, type InsertMode } from './scripts/write.ts'
 
 /** Jobs in one call: more would hold Redis up. */
 const SLICE_JOBS = 200
@@ -16,6 +16,7 @@ const TRIED_FOR_MS = 5000
 const PAUSE_MS = 200
 
 interface InsertsOptions {
+  readonly redis: RedisCalls
   readonly writer: GroupWriter
   readonly life: ReplicaLife
   readonly owed: OwedChanges
@@ -62,9 +63,21 @@ export class Inserts {
     }
   }
 
+  /** Sent at once: the room of jobs that were recorded must be that of a submission again before it is given back. */
   #undo(jobs: readonly NewJob[]): void {
-    const { writer, life, owed } = this.#options
-    for (const { record } of jobs) void owed.do(life.self, () => writer.write(['U', record.id]))
+    const { redis, writer, life, owed } = this.#options
+    const { self } = life
+    const ids = jobs.map(({ record }) => record.id)
+    void owed.do(self, () => {
+      writer.flush()
+      const calls: Promise<unknown>[] = []
+      for (let at = 0; at < ids.length; at += SLICE_JOBS) {
+        const operations = ids.slice(at, at + SLICE_JOBS).flatMap((id) => ['U', id])
+        // By its text: a script that Redis does not know yet would run after what is sent next.
+        calls.push(redis.call(['EVAL', UNDO.text, '1', redis.prefix, self, ...operations]))
+      }
+      return Promise.all(calls)
+    })
   }
 }
 

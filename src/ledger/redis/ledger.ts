@@ -97,7 +97,7 @@ export class RedisLedger implements SharedLedger {
     })
     this.#reader = new RedisReader(redis, this.#writer, limits.ttlMs)
     const isClosed = (): boolean => this.#isClosed
-    this.#inserts = new Inserts({ writer: this.#writer, life, owed: this.#owed, isClosed })
+    this.#inserts = new Inserts({ redis, writer: this.#writer, life, owed: this.#owed, isClosed })
     this.#pending = new PendingWrites(
       {
         write: this.#write,

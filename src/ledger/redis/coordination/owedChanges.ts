@@ -5,6 +5,8 @@ import type { Membership, MembershipEvents } from '../../../replicas/index.ts'
 const MOST_OWED = 10_000
 
 interface Owed {
+  /** Its place in the order in which changes were asked for, which they keep when they are tried again. */
+  readonly number: number
   readonly replica: string
   readonly change: () => Promise<unknown>
 }
@@ -18,6 +20,7 @@ export class OwedChanges {
   readonly #membership: Pick<Membership, 'self'>
   readonly #most: number
   #owed: Owed[] = []
+  #last = 0
 
   constructor(membership: Pick<Membership, 'self'> & EventEmitter<MembershipEvents>, most = MOST_OWED) {
     this.#membership = membership
@@ -27,11 +30,11 @@ export class OwedChanges {
 
   /** `replica`: the life of this replica that the change belongs to. Settles after the first attempt; never rejects. */
   do(replica: string, change: () => Promise<unknown>): Promise<void> {
-    return this.#try({ replica, change })
+    return this.#try({ number: ++this.#last, replica, change })
   }
 
   #tryAgain(): void {
-    const owed = this.#owed
+    const owed = this.#owed.sort((a, b) => a.number - b.number)
     this.#owed = []
     for (const each of owed) if (each.replica === this.#membership.self) void this.#try(each)
   }

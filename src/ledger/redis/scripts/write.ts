@@ -204,11 +204,7 @@ ops.U = { 2, function(i)
 end }
 `
 
-/**
- * ARGV: replica, operations one after the other. Returns what became of each, jobs and bytes of all, and the number that the replica's
- * writes and beats have come to.
- */
-export const WRITE = defineScript(`${ROOM_COUNTS}${KEPT_COUNTS}
+const OPERATIONS = `${ROOM_COUNTS}${KEPT_COUNTS}
 local rid = ARGV[1]
 if not isAlive(rid) then return whyNot(rid) end
 local version = redis.call('HINCRBY', P .. 'beats', rid, 1)
@@ -238,4 +234,13 @@ local bytes = settleKept()
 if jobs ~= 0 then jobs = redis.call('HINCRBY', P .. 'tot', 'jobs', jobs)
 else jobs = tonumber(redis.call('HGET', P .. 'tot', 'jobs') or 0) end
 return {results, jobs, bytes, version}
-`)
+`
+
+/**
+ * ARGV: replica, operations one after the other. Returns what became of each, jobs and bytes of all, and the number that the replica's
+ * writes and beats have come to.
+ */
+export const WRITE = defineScript(OPERATIONS)
+
+/** The same for operations U alone: a full Redis runs it, since it makes room. */
+export const UNDO = defineScript(OPERATIONS, { runsWhenFull: true })
