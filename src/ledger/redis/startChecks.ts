@@ -61,7 +61,8 @@ function refuseUnfit(info: Info): void {
 
 async function checkSchema(redis: RedisCalls): Promise<void> {
   const key = `${redis.prefix}v`
-  const kept = await redis.call(['SET', key, String(SCHEMA_VERSION), 'NX', 'GET'])
+  // Read first: a full Redis refuses to set even what is there already.
+  const kept = (await redis.call(['GET', key])) ?? (await redis.call(['SET', key, String(SCHEMA_VERSION), 'NX', 'GET']))
   if (kept === null || Number(kept) === SCHEMA_VERSION) return
   const name = redis.prefix.slice(0, -1)
   if (Number(kept) > SCHEMA_VERSION) {

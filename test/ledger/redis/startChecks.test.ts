@@ -11,7 +11,7 @@ import type { Ledger } from '../../../src/ledger/ledger.ts'
 import { aJob } from '../../kit/builders/jobs.ts'
 import { redisMissing, startRedis } from '../../kit/redisServer.ts'
 import { eventually, freePort, type Cleanup } from '../../kit/wait.ts'
-import { ledgerAt, LogLines } from '../ledgerKit.ts'
+import { finishedJobs, ledgerAt, LogLines } from '../ledgerKit.ts'
 import { P } from './replicaKit.ts'
 
 suite('the start on a Redis', { skip: redisMissing, concurrency: 4 }, () => {
@@ -115,6 +115,18 @@ suite('the start on a Redis', { skip: redisMissing, concurrency: 4 }, () => {
     assert.equal(await server.call('DBSIZE'), 0)
     await server.call('CONFIG', 'SET', 'maxmemory-policy', 'noeviction')
     await eventually(() => ledger.health().writable)
+  })
+
+  test('reads from one that is full, and makes room there', async (t) => {
+    const server = await startRedis(t)
+    const before = await ledgerAt(t, server.url())
+    const [finished] = await finishedJobs(before, 20)
+    await before.close()
+    await server.call('CONFIG', 'SET', 'maxmemory', '1mb')
+    const ledger = await ledgerAt(t, server.url(), { ttlSeconds: 5 })
+    assert.equal(ledger.health().reason, 'Redis is full')
+    assert.equal((await ledger.read('10.0.0.1', [finished!])).length, 1)
+    await eventually(async () => (await server.call('EXISTS', `${P}fin`)) === 0)
   })
 
   test('waits for one that is still loading', async (t) => {
