@@ -45,7 +45,15 @@ while bytes > tonumber(ARGV[3]) and removed < most do
   if not key then break end
   local id = redis.call('ZRANGE', P .. 'e:' .. key, 0, 0)[1]
   local name = not id and redis.call('ZRANGE', P .. 'd:' .. key, 0, 0)[1]
-  if id then removeJob(id) elseif name then removeAnswer(name, key) else redis.call('ZREM', P .. 'give', key) end
+  -- Before its hash is looked at: one without it must not be met for ever.
+  if id then
+    redis.call('ZREM', P .. 'e:' .. key, id)
+    removeJob(id)
+  elseif name then
+    removeAnswer(name, key)
+  else
+    redis.call('ZREM', P .. 'give', key)
+  end
 end
 return {removed, tonumber(redis.call('HGET', P .. 'tot', 'jobs') or 0), bytes}
 `,
