@@ -51,21 +51,24 @@ export function putStatus(deps: JobDeps, follower: Follower, isAllowed: (address
     await deps.whenReady()
     const known = live?.node ?? deps.fleet.find(record.node)
     const node = known ?? deps.fleet.adopt(parseAddress(record.node))
-    if (!live && deps.ledger.shared) await requireSight(deps, node, record)
-    const report = {
-      method: 'PUT' as const,
-      path: `${node.spec.basePath}/api/status`,
-      headers: headersForBackend(req, { via: deps.via, contentType: 'application/json' }),
-      // The job may run under another id there by now.
-      body: withId(body, id, record.nodeJobId),
+    try {
+      if (!live && deps.ledger.shared) await requireSight(deps, node, record)
+      const report = {
+        method: 'PUT' as const,
+        path: `${node.spec.basePath}/api/status`,
+        headers: headersForBackend(req, { via: deps.via, contentType: 'application/json' }),
+        // The job may run under another id there by now.
+        body: withId(body, id, record.nodeJobId),
+      }
+      const memory = memoryOf(req)
+      memory.body.growAnyway(report.body.length)
+      const result = await collect(deps.transport, node, report, { memory: memory.answer })
+      if (result.kind === 'fault') throw result.fault
+      context.node = node.name
+      writeAnswer(res, result.answer, node.name)
+    } finally {
+      if (!known) deps.fleet.release(node)
     }
-    const memory = memoryOf(req)
-    memory.body.growAnyway(report.body.length)
-    const result = await collect(deps.transport, node, report, { memory: memory.answer })
-    if (!known) deps.fleet.release(node)
-    if (result.kind === 'fault') throw result.fault
-    context.node = node.name
-    writeAnswer(res, result.answer, node.name)
     if (live) follower.lookSoon(live)
   }
 }
