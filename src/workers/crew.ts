@@ -127,7 +127,8 @@ export class Crew {
   async start(): Promise<{ host: string; port: number }> {
     const hands = Array.from({ length: this.#options.size }, () => this.#fork(false))
     const [where] = await Promise.all(hands.map(({ listening }) => listening))
-    for (const hand of this.#hands) this.#replaceWhenDead(hand)
+    // Also one that has died since it listened.
+    for (const hand of hands) this.#replaceWhenDead(hand)
     return where!
   }
 
