@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { GatewayFault } from '../faults.ts'
 import { inTurns, type Steps } from '../base/index.ts'
 import type { IdempotencyRecord, Ledger } from '../ledger/index.ts'
-import type { SharedKeys } from '../replicas/index.ts'
+import type { KeyUse as KeyScope, SharedKeys } from '../replicas/index.ts'
 
 /** Between two questions for a key that another gateway is at, ms: the first pause, its growth, and the longest one. */
 const FIRST_PAUSE_MS = 20
@@ -11,10 +11,7 @@ const PAUSE_GROWTH = 1.5
 const LONGEST_PAUSE_MS = 250
 
 /** One use of an Idempotency-Key: the same caller, path and key within a day is the same job. */
-export interface KeyUse {
-  readonly caller: string
-  readonly path: string
-  readonly key: string
+export interface KeyUse extends KeyScope {
   readonly bodyHash: Buffer
 }
 

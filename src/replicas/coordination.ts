@@ -76,6 +76,13 @@ export interface SharedRoom {
   giveBack(key: string, room: Room): void
 }
 
+/** Whose Idempotency-Key it is, and for which path. */
+export interface KeyUse {
+  readonly caller: string
+  readonly path: string
+  readonly key: string
+}
+
 /** What is to be done about a request with an Idempotency-Key. */
 export type KeyTurn =
   /** Run it; then the insert stores the answer, or the key is released. */
@@ -88,9 +95,9 @@ export type KeyTurn =
 /** Idempotency-Keys over all replicas. A key that a dead replica held is free. */
 export interface SharedKeys {
   /** @throws GatewayFault ERR_LEDGER while the store is away */
-  reserve(use: { caller: string; path: string; key: string; bodyHash: Buffer }): Promise<KeyTurn>
+  reserve(use: KeyUse & { readonly bodyHash: Buffer }): Promise<KeyTurn>
   /** A refused request leaves its key free. Best effort; never rejects. */
-  release(use: { caller: string; path: string; key: string }): Promise<void>
+  release(use: KeyUse): Promise<void>
 }
 
 /** A question for places of one caller under one limit. */

@@ -5,6 +5,7 @@ export type {
   Coordination,
   JobOwner,
   KeyTurn,
+  KeyUse,
   Membership,
   MembershipEvents,
   NoRoom,

@@ -1,12 +1,6 @@
-import type { KeyTurn } from '../../replicas/index.ts'
+import type { KeyTurn, KeyUse } from '../../replicas/index.ts'
 import type { Ledger } from '../ledger.ts'
 import type { Life } from './owners.ts'
-
-export interface KeyUse {
-  readonly caller: string
-  readonly path: string
-  readonly key: string
-}
 
 interface Reserved {
   readonly life: Life

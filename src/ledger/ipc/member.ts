@@ -1,4 +1,4 @@
-import type { BudgetQuestion, Coordination, Room, RoomLimits } from '../../replicas/index.ts'
+import type { BudgetQuestion, Coordination, KeyUse, Room, RoomLimits } from '../../replicas/index.ts'
 import {
   ledgerFault,
   type IdempotencyRecord,
@@ -16,7 +16,6 @@ import {
 } from '../ledger.ts'
 import type { SharedState } from './lives.ts'
 import { HubMembership } from './membership.ts'
-import type { KeyUse } from './keys.ts'
 import type { Life } from './owners.ts'
 
 /** The ledger of one worker: the hub's, in which the worker changes its own unfinished jobs alone. */
@@ -25,7 +24,6 @@ export class HubMember implements SharedLedger {
   readonly membership: HubMembership
   readonly coordination: Coordination
   readonly #state: SharedState
-
   readonly #onClose: () => void
 
   constructor(state: SharedState, onClose: () => void) {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { steadyClock } from '../../../base/steadyClock.ts'
-import type { KeyTurn, Membership, SharedKeys } from '../../../replicas/index.ts'
+import type { KeyTurn, KeyUse, Membership, SharedKeys } from '../../../replicas/index.ts'
 import { KEPT_ANSWER_TTL_MS } from '../../ledger.ts'
 import type { RedisCalls } from '../connection.ts'
 import { defineScript } from '../script.ts'
@@ -10,12 +10,6 @@ import { ROOM_COUNTS } from './roomCounts.ts'
 
 /** A key whose replica lives on but never comes back to it is free after this, ms. */
 const RESERVED_MS = 60 * 60 * 1000
-
-export interface KeyUse {
-  readonly caller: string
-  readonly path: string
-  readonly key: string
-}
 
 /**
  * What the answer under a key is kept as, `a:<this>` (hash, with its date in `t`), and its reservation, `k:<this>` (hash: the replica
