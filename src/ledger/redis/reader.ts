@@ -61,7 +61,8 @@ export class RedisReader {
     for (let at = 0; at < ids.length; at += PAGE) {
       const page = ids.slice(at, at + PAGE)
       const wanted = withIntermediate ? '1' : '0'
-      const rows = await this.#run(READ, [caller, this.#expiry(), String(left), wanted, ...page], LARGE)
+      const deadline = left > PIECE_BYTES ? LARGE : undefined
+      const rows = await this.#run(READ, [caller, this.#expiry(), String(left), wanted, ...page], deadline)
       for (const row of rows as StatusRow[]) {
         const [place, state, node, hasOwnKeys, result, resultLength, intermediate, intermediateLength] = row
         left -= (result?.length ?? 0) + (intermediate?.length ?? 0)
@@ -113,7 +114,8 @@ export class RedisReader {
   /** The replica in whose name a job is, and whether it is unfinished, with its request where that is wanted. */
   async ownerOf(id: string, withRequest = false): Promise<{ owner: string; request: Buffer | undefined } | undefined> {
     const fields = ['s', 'o', ...(withRequest ? ['req'] : [])]
-    const row = (await this.#call(['HMGET', this.#jobKey(id), ...fields], LARGE)) as (Buffer | null)[]
+    const deadline = withRequest ? LARGE : undefined
+    const row = (await this.#call(['HMGET', this.#jobKey(id), ...fields], deadline)) as (Buffer | null)[]
     const [state, owner, request] = row
     return String(state) === 'running' ? { owner: String(owner), request: request ?? undefined } : undefined
   }

@@ -60,6 +60,17 @@ suite('a Redis that fails', { skip: redisMissing, concurrency: 4 }, () => {
     await ledger.insert([{ record: aJob() }])
   })
 
+  test('hung: what is read is refused after two seconds', async (t) => {
+    const server = await startRedis(t)
+    const ledger = await ledgerAt(t, server.url(), { replicaTimeoutSeconds: 60 })
+    const [finished] = await finishedJobs(ledger, 1)
+    server.pause()
+    t.after(() => server.resume())
+    const startedAt = performance.now()
+    await assert.rejects(ledger.read('10.0.0.1', [finished!]), { code: 'ERR_LEDGER' })
+    assert.ok(performance.now() - startedAt < 20_000)
+  })
+
   test('an insert whose answer is lost is recorded once', async (t) => {
     const store = await openRedisStore(t)
     const { ledger, proxy } = await store.handle({ replicaTimeoutSeconds: 60 })
