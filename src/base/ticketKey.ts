@@ -4,3 +4,6 @@ import { dirname, join } from 'node:path'
 export function ticketKeyFileBeside(ledgerFile: string): string {
   return join(dirname(ledgerFile), 'ticket-key.pem')
 }
+
+/** Name and key of the value in which gateways that share a ledger keep it. */
+export const SHARED_TICKET_KEY = ['ticket-key', ''] as const

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import type { RedisUrl } from '../../base/stateUrl.ts'
 import type { Logger } from '../../base/logger.ts'
+import { SHARED_TICKET_KEY } from '../../base/ticketKey.ts'
 import { RedisConnection, type RedisReply } from '../redis/connection.ts'
 import { RedisLedger } from '../redis/ledger.ts'
 import { CopyStateError } from './errors.ts'
@@ -8,8 +9,6 @@ import { KEEP_ALL, type CopySource, type CopyTarget } from './places.ts'
 
 /** What the schema's version is while a copy is made: no gateway starts on it. */
 const INCOMPLETE = 'incomplete'
-/** Where gateways keep the key of their tickets, among the values that they share. */
-const TICKET_KEY = ['ticket-key', ''] as const
 const CONNECT_MS = 5000
 /** Until a gateway that was killed counts as dead, in its own time-outs: one to see it silent, and room for slow beats. */
 const WAITED_TIMEOUTS = 2
@@ -44,7 +43,7 @@ export async function openRedisSource(options: RedisPlaceOptions): Promise<CopyS
   return {
     ledger,
     state: ledger.portable(),
-    ticketKey: async () => (await ledger.coordination.values.get(...TICKET_KEY))?.toString(),
+    ticketKey: async () => (await ledger.coordination.values.get(...SHARED_TICKET_KEY))?.toString(),
     close: () => ledger.close(),
   }
 }
@@ -65,7 +64,7 @@ export async function openRedisTarget(options: RedisPlaceOptions): Promise<CopyT
     return {
       ledger,
       state: ledger.portable(),
-      setTicketKey: async (pem) => void (await ledger.coordination.values.setOnce(...TICKET_KEY, pem)),
+      setTicketKey: async (pem) => void (await ledger.coordination.values.setOnce(...SHARED_TICKET_KEY, pem)),
       complete: async () => {
         await ledger.close()
         await connection.call(['SET', versionKey, version])

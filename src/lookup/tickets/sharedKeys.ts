@@ -1,9 +1,8 @@
 import { GatewayFault } from '../../faults.ts'
-import type { Logger } from '../../base/index.ts'
+import { type Logger, SHARED_TICKET_KEY } from '../../base/index.ts'
 import type { SharedValues } from '../../replicas/index.ts'
 import { newKeyPem, type TicketKeys, ticketKeysIn } from './keys.ts'
 
-const NAME = 'ticket-key'
 /** Between two attempts to read the key, ms. */
 const RETRY_MS = 500
 /** How often the key is compared with that of the store, and put back where the store has lost it, ms. */
@@ -73,7 +72,7 @@ export class SharedTicketKeys implements TicketKeys {
 
   /** The key in the store; ours, or a new one, where it has none. */
   async #standing(): Promise<string> {
-    const kept = await this.#values.get(NAME, '')
-    return kept?.toString() ?? this.#values.setOnce(NAME, '', this.#pem ?? (await newKeyPem()))
+    const kept = await this.#values.get(...SHARED_TICKET_KEY)
+    return kept?.toString() ?? this.#values.setOnce(...SHARED_TICKET_KEY, this.#pem ?? (await newKeyPem()))
   }
 }
