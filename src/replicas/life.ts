@@ -71,6 +71,14 @@ export class ReplicaLife extends EventEmitter<MembershipEvents> implements Membe
   #acknowledged = 0
   /** When the last beat was sent that was acknowledged in this life. */
   #beatAt = -Infinity
+  /** The same in any life, unless something has happened since by which the store may be another one. */
+  #storeSeenAt = -Infinity
+  /** Counts the connections to the store. */
+  #connections = 0
+  /** Whether the store has all that it acknowledged to us of late. */
+  #isHistoryWhole = true
+  /** Counts how often it had not. */
+  #losses = 0
   #unsettled: Unsettled[] = []
   #settling: Promise<void> | undefined
   #beating: Promise<void> | undefined
@@ -100,6 +108,27 @@ export class ReplicaLife extends EventEmitter<MembershipEvents> implements Membe
 
   get replicas(): readonly ReplicaState[] {
     return this.#replicas
+  }
+
+  /**
+   * Whether what the store tells may be told: a short while ago it took a beat. One that does not is perhaps a former master,
+   * which does not know what the present one does; and one that has lost its latest changes is told of them first.
+   */
+  get isStoreTrusted(): boolean {
+    return this.#isHistoryWhole && this.#now() - this.#storeSeenAt < SURE_SHARE * this.#timeoutMs
+  }
+
+  /** The same, after a beat where it is needed. Never rejects. */
+  async trustsStore(): Promise<boolean> {
+    if (!this.isStoreTrusted) await this.beat()
+    return this.isStoreTrusted
+  }
+
+  /** The store is reached over a new connection: it may be another one than before, which a beat shows. */
+  reconnected(): void {
+    this.#connections++
+    this.#storeSeenAt = -Infinity
+    void this.beat()
   }
 
   attach(owner: JobOwner): void {
@@ -175,6 +204,7 @@ export class ReplicaLife extends EventEmitter<MembershipEvents> implements Membe
 
   async #beat(): Promise<void> {
     const mark = this.mark()
+    const connections = this.#connections
     const deadlineMs = Math.min(MAX_BEAT_MS, (2 * this.#timeoutMs) / BEATS_PER_TIMEOUT)
     try {
       const report = await this.#store.beat(mark.replica, this.#isLeaving, deadlineMs)
@@ -182,11 +212,13 @@ export class ReplicaLife extends EventEmitter<MembershipEvents> implements Membe
       if (mark.replica !== this.#self) return
       this.acknowledge(report.number, mark)
       this.#beatAt = mark.sentAt
+      if (connections === this.#connections) this.#storeSeenAt = mark.sentAt
       const others = report.replicas.filter(({ replica }) => replica !== this.#self)
       for (const { replica, number } of this.#observer.silent(others, mark.sentAt)) this.#bury(replica, number)
       this.#tell(report.replicas)
       if (this.#unsettled.length > 0) void this.#settle()
     } catch (error) {
+      this.#storeSeenAt = -Infinity
       await this.#failed(error as Error & { code?: string }, mark.replica)
     }
   }
@@ -206,6 +238,8 @@ export class ReplicaLife extends EventEmitter<MembershipEvents> implements Membe
 
   #historyLost(number: number): void {
     this.#acknowledged = number
+    this.#isHistoryWhole = false
+    this.#losses++
     if (this.#unsettled.some(({ kind }) => kind === 'history')) return
     this.#logger.warn('replicas: the ledger has lost its latest changes, which are written again')
     this.#unsettled = [...this.#unsettled, { kind: 'history' }]
@@ -227,8 +261,12 @@ export class ReplicaLife extends EventEmitter<MembershipEvents> implements Membe
       try {
         if (next.kind === 'newLife') await this.#owner?.onNewLife(next.former)
         else {
+          const losses = this.#losses
           await this.#store.writeAgain()
+          if (losses === this.#losses) this.#isHistoryWhole = true
           await this.#owner?.onHistoryLost()
+          // Lost once more meanwhile: all of it again, after the next beat.
+          if (losses !== this.#losses) return
         }
       } catch {
         return

@@ -225,6 +225,60 @@ test('one that resigns leaves its jobs behind, and one that ends beats no more',
   assert.equal(life.isSure, false)
 })
 
+test('a store is trusted from a beat that it took, until it refuses one or is reached over a new connection', async (t) => {
+  const { life, clock, store } = aLife(t)
+  assert.equal(life.isStoreTrusted, false)
+  assert.equal(await life.trustsStore(), true)
+  clock.now += 7999
+  assert.equal(life.isStoreTrusted, true)
+  clock.now += 1
+  assert.equal(life.isStoreTrusted, false)
+  await life.beat()
+  store.failure = 'NOREPLICAS'
+  await life.beat()
+  assert.equal(life.isStoreTrusted, false)
+  assert.equal(await life.trustsStore(), false)
+  store.failure = undefined
+  assert.equal(await life.trustsStore(), true)
+  store.failure = 'AWAY'
+  life.reconnected()
+  assert.equal(life.isStoreTrusted, false)
+  assert.equal(life.isSure, true)
+})
+
+test('a beat over the former connection says nothing of the store that is reached now', async (t) => {
+  const { life, store } = aLife(t)
+  await life.beat()
+  const beating = life.beat()
+  life.reconnected()
+  await beating
+  assert.equal(life.isStoreTrusted, false)
+})
+
+test('a store that has lost its latest changes is trusted once they were written again', async (t) => {
+  const { life, store } = aLife(t)
+  const writing = Promise.withResolvers<void>()
+  store.onWriteAgain = () => writing.promise
+  for (let beats = 0; beats < 5; beats++) await life.beat()
+  store.beats.set(life.self, 1)
+  assert.equal(await life.trustsStore(), true)
+  await life.beat()
+  assert.equal(await life.trustsStore(), false)
+  writing.resolve()
+  await eventually(() => life.isStoreTrusted)
+})
+
+test('a gateway that was buried trusts the store that says so', async (t) => {
+  const { life, store } = aLife(t)
+  await life.beat()
+  life.attach({ onNewLife: () => new Promise(() => undefined), onHistoryLost: async () => {} })
+  await store.bury(life.self)
+  assert.equal(await life.trustsStore(), true)
+  await life.beat()
+  assert.equal(life.isStoreTrusted, true)
+  assert.equal(life.isSure, false)
+})
+
 test('one that leaves says so with each beat', async (t) => {
   const { life, store } = aLife(t)
   await life.beat()

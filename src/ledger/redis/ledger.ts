@@ -113,7 +113,7 @@ export class RedisLedger implements SharedLedger {
     // So that it runs at once, before what is sent after it, also where Redis has just started.
     this.#connection.on('ready', () => void this.#connection.call(['SCRIPT', 'LOAD', WRITE.text]).catch(() => {}))
     // The first time it is not known yet whether this Redis can be used.
-    this.#connection.on('ready', () => void (redis.isOpen && life.beat()))
+    this.#connection.on('ready', () => redis.isOpen && life.reconnected())
     this.#opening = new Opening(this.#connection, {
       redis,
       maxBytes: limits.maxBytes,
@@ -225,18 +225,15 @@ export class RedisLedger implements SharedLedger {
   }
 
   async read(caller: string, ids: readonly string[], options?: ReadOptions): Promise<JobStatus[]> {
-    this.#refuseIfClosed()
-    return this.#reader.read(caller, ids, options)
+    return (await this.#trustedReader()).read(caller, ids, options)
   }
 
   async find(id: string): Promise<JobRecord | undefined> {
-    this.#refuseIfClosed()
-    return this.#reader.find(id)
+    return (await this.#trustedReader()).find(id)
   }
 
   async list(caller: string, filter: JobFilter): Promise<string[]> {
-    this.#refuseIfClosed()
-    return this.#reader.list(caller, filter)
+    return (await this.#trustedReader()).list(caller, filter)
   }
 
   async idempotencyRecord(caller: string, path: string, key: string): Promise<IdempotencyRecord | undefined> {
@@ -332,6 +329,13 @@ export class RedisLedger implements SharedLedger {
     if (outcome === NOT_RECEIVED) throw new RedisError(RECEIVED_GONE, 'What was received for the job is gone')
     if (outcome === NOT_OURS) this.#life.disown(id)
     return outcome === DONE
+  }
+
+  /** For what is told to clients: no Redis may speak that has not the latest word. */
+  async #trustedReader(): Promise<RedisReader> {
+    this.#refuseIfClosed()
+    if (this.#life.isStoreTrusted || (await this.#life.trustsStore())) return this.#reader
+    throw ledgerFault(this.#writability.reason ?? 'Redis has lost its latest changes, which it is being told again')
   }
 
   #refuseIfClosed(): void {
