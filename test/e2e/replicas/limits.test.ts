@@ -19,7 +19,7 @@ describe('over three replicas', { skip: redisMissing }, () => {
 
   before(async () => {
     node = await startFakeNode({ rateLimit: 0, concurrency: 500 }, cleanup)
-    const env = { MAX_JOBS_PER_CALLER: String(MOST_JOBS), READ_RATELIMIT_REQS_PER_MIN: String(PER_MINUTE) }
+    const env = { MAX_JOBS_PER_CALLER: String(MOST_JOBS), RATELIMIT_REQS_PER_MIN: String(PER_MINUTE) }
     replicas = await startReplicas(cleanup, { count: 3, nodes: [node], env })
   })
 
@@ -29,7 +29,7 @@ describe('over three replicas', { skip: redisMissing }, () => {
     const answers = await Promise.all(
       replicas.gateways.flatMap(({ url }, index) =>
         Array.from({ length: shares[index]! }, () =>
-          request(`${url}/api/jobs`, { localAddress: from, timeoutMs: 60_000 }),
+          request(`${url}/api/v1/containers`, { localAddress: from, timeoutMs: 60_000 }),
         ),
       ),
     )

@@ -155,7 +155,6 @@ describe("a status report at a replica whose address the job's node does not kno
     const id = await submitted(one!, { token: 'report', seconds: 60 })
     assertRefused(await request(`${other!.url}/api/status`, { method: 'PUT', body: statusReport(id) }))
     assert.equal(entryOf((await wordOf(other!, id))!).status, 'running')
-    assert.equal((await request(`${one!.url}/api/status`, { method: 'PUT', body: statusReport(id) })).status, 200)
     assert.equal(runsOf([node], 'report'), 1)
   })
 })

@@ -98,8 +98,8 @@ export async function buried(redis: RedisServer, names: readonly string[], count
 /** Waits until all living replicas have reported so many times more. */
 export async function beats(redis: RedisServer, count: number): Promise<void> {
   const read = async (): Promise<Map<string, number>> => {
-    const pairs = (await redis.call('HGETALL', '{igw}:beats')) as string[]
-    return new Map(pairs.flatMap((name, at) => (at % 2 === 0 ? [[name, Number(pairs[at + 1])] as const] : [])))
+    const numbers = (await redis.call('HGETALL', '{igw}:beats')) as unknown as Record<string, string>
+    return new Map(Object.entries(numbers).map(([name, number]) => [name, Number(number)]))
   }
   const before = await read()
   const look = async (): Promise<boolean> => {
@@ -127,9 +127,13 @@ export function assertRuns(nodes: readonly FakeNode[], token: string, addresses:
   else assert.ok(runs === 1 || runs === 2, `${token} ran ${runs} times`)
 }
 
-/** Waits until this gateway takes jobs; those that it is given for that end at once. */
+/** Waits until this gateway takes jobs, of a caller of its own; those that it is given for that end at once. */
 export async function takesJobs({ url }: Gateway): Promise<void> {
-  const look = async (): Promise<boolean> => (await post(`${url}/api/jobs`, jobOf({ token: 'probe' }))).status === 200
+  const options = { localAddress: '127.0.0.99' }
+  const look = async (): Promise<boolean> => {
+    const { status } = await post(`${url}/api/jobs`, jobOf({ token: 'probe' }), options)
+    return status === 200
+  }
   await eventually(look, { ...LONG, what: 'an accepted job' })
 }
 
