@@ -247,7 +247,7 @@ test('a store is trusted from a beat that it took, until it refuses one or is re
 })
 
 test('a beat over the former connection says nothing of the store that is reached now', async (t) => {
-  const { life, store } = aLife(t)
+  const { life } = aLife(t)
   await life.beat()
   const beating = life.beat()
   life.reconnected()
