@@ -17,5 +17,5 @@ export type {
   SharedRoom,
   SharedValues,
 } from './coordination.ts'
-export { type BeatReport, type LifeStore, ReplicaLife } from './life.ts'
+export { type LifeStore, ReplicaLife } from './life.ts'
 export type { SeenReplica } from './observer.ts'

@@ -13,7 +13,7 @@ const MAX_BEAT_MS = 2000
 const SILENT_BEATS = 2
 const RETRY_MS = 500
 
-export interface BeatReport {
+interface BeatReport {
   /** Our own number. */
   readonly number: number
   readonly replicas: readonly SeenReplica[]

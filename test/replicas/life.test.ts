@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import { type BeatReport, type LifeStore, ReplicaLife, type SeenReplica } from '../../src/replicas/index.ts'
+import { type LifeStore, ReplicaLife, type SeenReplica } from '../../src/replicas/index.ts'
 import { eventually } from '../kit/wait.ts'
 import { LogLines } from '../ledger/ledgerKit.ts'
 
@@ -310,7 +310,7 @@ class TestStore implements LifeStore {
     return other
   }
 
-  async beat(replica: string, isLeaving: boolean): Promise<BeatReport> {
+  async beat(replica: string, isLeaving: boolean): ReturnType<LifeStore['beat']> {
     this.onBeat()
     if (this.failure) throw Object.assign(new Error(this.failure), { code: this.failure })
     if (this.gone.has(replica)) throw Object.assign(new Error('FENCED'), { code: 'FENCED' })
