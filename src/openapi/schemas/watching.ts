@@ -132,11 +132,12 @@ export const WATCHING_SCHEMAS: Readonly<Record<string, Schema>> = {
       }),
       image_conflicts: list(named('ImageConflict')),
       replicas: REPLICAS,
+      workers: wholeNumber('Workers that this is the sum of. Absent where one process serves.'),
       version: text("The gateway's."),
       uptime: wholeNumber('Seconds.'),
       draining: flag('Whether it is shutting down.'),
     },
-    ['replicas'],
+    ['replicas', 'workers'],
   ),
   Model: {
     ...object({
