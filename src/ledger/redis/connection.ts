@@ -138,7 +138,11 @@ export class RedisConnection extends EventEmitter<ConnectionEvents> implements R
 
   #connect(): Client {
     const client = clientOf(this.#url)
-    client.on('connect', () => this.#awaitHandshake())
+    client.on('connect', () => {
+      // A client that was dropped while it connected does not notice that by itself.
+      if (client === this.#client && !this.#isClosed) this.#awaitHandshake()
+      else client.destroy()
+    })
     client.on('ready', () => {
       clearTimeout(this.#handshake)
       if (client === this.#client) this.emit('ready')
@@ -160,7 +164,7 @@ export class RedisConnection extends EventEmitter<ConnectionEvents> implements R
 
   #drop(): void {
     clearTimeout(this.#handshake)
-    if (this.#client.isOpen) this.#client.destroy()
+    this.#client.destroy()
   }
 }
 

@@ -157,9 +157,13 @@ function open(url: string): Promise<Ledger> {
 /** A server that answers each command with the same text. */
 async function fakeRedis(t: Cleanup, text: string): Promise<string> {
   const port = await freePort()
+  const reply = `$${Buffer.byteLength(text)}\r\n${text}\r\n`
   const server = createServer((socket) => {
     socket.on('error', () => {})
-    socket.on('data', () => socket.write(`$${Buffer.byteLength(text)}\r\n${text}\r\n`))
+    socket.on('data', (chunk) => {
+      for (const _command of chunk.toString('latin1').matchAll(/^\*\d+\r$/gm)) socket.write(reply)
+    })
+    t.after(() => socket.destroy())
   })
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
   t.after(() => server.close())
