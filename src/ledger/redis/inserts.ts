@@ -6,7 +6,7 @@ import { faultOf } from './coordination/faults.ts'
 import type { OwedChanges } from './coordination/owedChanges.ts'
 import { GROUP_BYTES, type GroupWriter } from './groupWriter.ts'
 import { isPassing } from './redisError.ts'
-import { insertOperation } from './rows.ts'
+import { dropAnswerOperation, insertOperation, type Operation } from './rows.ts'
 import { DONE, UNDO, type InsertMode } from './scripts/write.ts'
 
 /** Jobs in one call: more would hold Redis up. */
@@ -38,11 +38,13 @@ export class Inserts {
     const slices = slicesOf(jobs)
     const tried: NewJob[] = []
     for (const [index, slice] of slices.entries()) {
+      const answerWithIt = index === slices.length - 1 ? answer : undefined
       try {
-        await this.#insertSlice(slice, index === slices.length - 1 ? answer : undefined, giveUpAt)
+        await this.#insertSlice(slice, answerWithIt, giveUpAt)
       } catch (error) {
-        // A slice that was refused is not there; of one without an answer that is not known.
-        this.#undo(error instanceof DuplicateJobError ? tried : [...tried, ...slice])
+        // A slice that was refused is not there; of one that nothing was heard of that is not known.
+        if (error instanceof DuplicateJobError) this.#undo(tried)
+        else this.#undo([...tried, ...slice], answerWithIt)
         throw error
       }
       tried.push(...slice)
@@ -63,16 +65,20 @@ export class Inserts {
     }
   }
 
-  /** Sent at once: the room of jobs that were recorded must be that of a submission again before it is given back. */
-  #undo(jobs: readonly NewJob[]): void {
+  /**
+   * Sent at once: the room of jobs that were recorded must be that of a submission again before it is given back. The answer that was
+   * kept with them would promise jobs that are not there.
+   */
+  #undo(jobs: readonly NewJob[], answer?: IdempotencyRecord): void {
     const { redis, writer, life, owed } = this.#options
     const { self } = life
-    const ids = jobs.map(({ record }) => record.id)
+    const undone = jobs.map(({ record }): Operation => ['U', record.id])
+    if (answer) undone.push(dropAnswerOperation(answer))
     void owed.do(self, () => {
       writer.flush()
       const calls: Promise<unknown>[] = []
-      for (let at = 0; at < ids.length; at += SLICE_JOBS) {
-        const operations = ids.slice(at, at + SLICE_JOBS).flatMap((id) => ['U', id])
+      for (let at = 0; at < undone.length; at += SLICE_JOBS) {
+        const operations = undone.slice(at, at + SLICE_JOBS).flat()
         // By its text: a script that Redis does not know yet would run after what is sent next.
         calls.push(redis.call(['EVAL', UNDO.text, '1', redis.prefix, self, ...operations]))
       }

@@ -53,13 +53,21 @@ export function insertOperation(mode: InsertMode, jobs: readonly NewJob[], answe
 }
 
 function answerArguments(answer: IdempotencyRecord): RedisArgument[] {
-  const { caller, path, key, bodyHash, status, contentType, body, node, createdAt } = answer
+  const { caller, path, key, bodyHash, status, contentType, body, node } = answer
   const bytes = ANSWER_BYTES - ANSWER_OVERHEAD_BYTES + answerBytes(answer)
   const expiredAt = steadyClock.expiryMs() - KEPT_ANSWER_TTL_MS
   return [
-    ...[keyName(answer), limitKeyOf(caller), String(expiredAt), String(bytes), String(Math.trunc(createdAt))],
+    ...[keyName(answer), limitKeyOf(caller), String(expiredAt), String(bytes), dateOf(answer)],
     ...[bodyHash, String(status), contentType, body, node ?? '', caller, path, key],
   ]
+}
+
+function dateOf({ createdAt }: IdempotencyRecord): string {
+  return String(Math.trunc(createdAt))
+}
+
+export function dropAnswerOperation(answer: IdempotencyRecord): Operation {
+  return ['D', keyName(answer), dateOf(answer), answer.body]
 }
 
 export function finishOperation(id: string, { state, finishedAt, result, intermediate }: JobEnd): Operation {

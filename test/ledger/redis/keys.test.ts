@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, test, type TestContext } from 'node:test'
 import { keyName, RedisKeys } from '../../../src/ledger/redis/coordination/keys.ts'
+import { startFaultyProxy } from '../../kit/faultyProxy.ts'
 import { redisMissing, startRedis } from '../../kit/redisServer.ts'
+import { eventually } from '../../kit/wait.ts'
 import { bury, joinRedis, P } from './replicaKit.ts'
 
 const USE = { caller: 'a caller', path: '/api/jobs', key: 'a key' }
@@ -10,11 +12,13 @@ const OTHER_BODY = { bodyHash: Buffer.from('other') }
 
 async function twoReplicas(t: TestContext) {
   const server = await startRedis(t)
-  const keysOf = async (replica: string) => {
-    const { redis, life, owed } = await joinRedis(t, server, replica)
-    return new RedisKeys(redis, life, owed)
+  const line = await startFaultyProxy(t, server.port)
+  const keysOf = async (replica: string, url?: string) => {
+    const { redis, life, owed } = await joinRedis(t, server, replica, url)
+    return { life, keys: new RedisKeys(redis, life, owed) }
   }
-  return { server, a: await keysOf('a'), b: await keysOf('b') }
+  const { life, keys } = await keysOf('a', server.urlAt(line.port))
+  return { server, a: keys, line, beat: () => life.beat(), b: (await keysOf('b')).keys }
 }
 
 describe('an Idempotency-Key', { skip: redisMissing }, () => {
@@ -45,6 +49,35 @@ describe('an Idempotency-Key', { skip: redisMissing }, () => {
     const { a } = await twoReplicas(t)
     await a.reserve({ ...USE, ...BODY })
     assert.equal((await a.reserve({ ...USE, ...OTHER_BODY })).kind, 'ours')
+  })
+
+  test('is not kept from the others by a replica that did not learn that it had reserved it', async (t) => {
+    const { a, b, line, beat } = await twoReplicas(t)
+    // Redis knows the script.
+    await a.reserve({ ...USE, ...BODY })
+    await a.release(USE)
+    line.silence('answers')
+    await assert.rejects(a.reserve({ ...USE, ...BODY }), { code: 'ERR_LEDGER' })
+    line.mend()
+    await eventually(async () => {
+      beat()
+      return (await b.reserve({ ...USE, ...BODY })).kind === 'ours'
+    })
+  })
+
+  test('that was reserved again after an answer was missed stays reserved', async (t) => {
+    const { a, b, line, beat } = await twoReplicas(t)
+    await a.reserve({ ...USE, ...BODY })
+    await a.release(USE)
+    line.silence('answers')
+    await assert.rejects(a.reserve({ ...USE, ...BODY }), { code: 'ERR_LEDGER' })
+    line.mend()
+    const again = a.reserve({ ...USE, ...BODY })
+    beat()
+    assert.equal((await again).kind, 'ours')
+    beat()
+    assert.equal((await a.reserve({ ...USE, key: 'another', ...BODY })).kind, 'ours')
+    assert.equal((await b.reserve({ ...USE, ...BODY })).kind, 'busy')
   })
 
   test('of a dead replica is free', async (t) => {

@@ -4,7 +4,7 @@ import type { KeyTurn, KeyUse, Membership, SharedKeys } from '../../../replicas/
 import { KEPT_ANSWER_TTL_MS } from '../../ledger.ts'
 import type { RedisCalls } from '../connection.ts'
 import { defineScript } from '../script.ts'
-import { faultOf } from './faults.ts'
+import { faultOf, mayHaveRun } from './faults.ts'
 import type { OwedChanges } from './owedChanges.ts'
 import { ROOM_COUNTS } from './roomCounts.ts'
 
@@ -50,6 +50,9 @@ export class RedisKeys implements SharedKeys {
   readonly #redis: RedisCalls
   readonly #membership: Pick<Membership, 'self'>
   readonly #owed: OwedChanges
+  /** Names of keys that Redis may have reserved for this life of ours without our learning of it. */
+  readonly #doubtful = new Set<string>()
+  #doubtfulLife = ''
 
   constructor(redis: RedisCalls, membership: Pick<Membership, 'self'>, owed: OwedChanges) {
     this.#redis = redis
@@ -58,15 +61,30 @@ export class RedisKeys implements SharedKeys {
   }
 
   async reserve(use: KeyUse & { bodyHash: Buffer }): Promise<KeyTurn> {
+    const { self } = this.#membership
+    const name = keyName(use)
     const expiredAt = steadyClock.expiryMs() - KEPT_ANSWER_TTL_MS
-    const args = [keyName(use), this.#membership.self, use.bodyHash, String(expiredAt)]
+    this.#doubtful.delete(name)
     try {
-      const [kind, bodyHash] = (await this.#redis.run(RESERVE, args)) as readonly Buffer[]
+      const reply = await this.#redis.run(RESERVE, [name, self, use.bodyHash, String(expiredAt)])
+      const [kind, bodyHash] = reply as readonly Buffer[]
       return bodyHash ? { kind: 'busy', bodyHash } : { kind: kind!.toString() as 'ours' | 'kept' }
     } catch (error) {
-      // Where Redis has reserved it all the same it is still ours when it is asked for again.
+      if (mayHaveRun(error)) this.#releaseDoubtful(name, self)
       throw faultOf(error)
     }
+  }
+
+  /** Else the client, which tries again by way of another replica, would wait there. When it comes to us again first, that counts. */
+  #releaseDoubtful(name: string, replica: string): void {
+    if (replica !== this.#doubtfulLife) this.#doubtful.clear()
+    this.#doubtfulLife = replica
+    this.#doubtful.add(name)
+    void this.#owed.do(replica, async () => {
+      if (!this.#doubtful.has(name)) return
+      await this.#redis.run(RELEASE, [name, replica])
+      this.#doubtful.delete(name)
+    })
   }
 
   async release(use: KeyUse): Promise<void> {

@@ -202,6 +202,18 @@ ops.U = { 2, function(i)
   close(job)
   return ${DONE}
 end }
+-- name, date, body: an answer whose jobs are given up
+ops.D = { 4, function(i)
+  local name = ARGV[i + 1]
+  local a = P .. 'a:' .. name
+  local answer = redis.call('HMGET', a, 't', 'body', 'lk', 'bytes')
+  if answer[1] ~= ARGV[i + 2] or answer[2] ~= ARGV[i + 3] then return ${NOT_DONE} end
+  redis.call('UNLINK', a)
+  redis.call('ZREM', P .. 'az', name)
+  redis.call('ZREM', P .. 'd:' .. answer[3], name)
+  keep(answer[3], -answer[4])
+  return ${DONE}
+end }
 `
 
 const OPERATIONS = `${ROOM_COUNTS}${KEPT_COUNTS}
@@ -242,5 +254,5 @@ return {results, jobs, bytes, version}
  */
 export const WRITE = defineScript(OPERATIONS)
 
-/** The same for operations U alone: a full Redis runs it, since it makes room. */
+/** The same for operations U and D alone: a full Redis runs it, since it makes room. */
 export const UNDO = defineScript(OPERATIONS, { runsWhenFull: true })
