@@ -33,7 +33,8 @@ async function startPrimary(settings: Settings, logger: Logger): Promise<Command
   // Gateways that share Redis need no primary between them and it.
   const isShared = parseStateUrl(settings.stateUrl).kind === 'redis'
   const openLedger = isShared ? undefined : () => openOwnLedger(settings, logger)
-  const primary = await Primary.start({ workers: settings.workers, openLedger, logger })
+  const { workers, drainTimeoutSeconds } = settings
+  const primary = await Primary.start({ workers, drainTimeoutSeconds, openLedger, logger })
   return {
     stop: () => primary.stop(),
     reread: () => primary.reread(),

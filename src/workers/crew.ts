@@ -10,6 +10,8 @@ const STEADY_MS = 10_000
 /** Pause before the next one where workers keep dying at once; doubled each time, ms. */
 const FIRST_PAUSE_MS = 200
 const LONGEST_PAUSE_MS = 10_000
+/** A worker has this long besides the time in which it drains, such as to end what it has open; after that it hangs, ms. */
+const LATE_MS = 5000
 
 /** `failed`: it cannot start; `retiring`: it ends with its last request; `draining`: the whole gateway ends. */
 type Phase = 'starting' | 'failed' | 'serving' | 'retiring' | 'draining'
@@ -159,11 +161,18 @@ export class Crew {
     }
   }
 
-  /** Lets all finish; resolves when they have ended. */
-  async drain(): Promise<void> {
+  /** Lets all finish within this time; resolves when they have ended. One that hangs is ended. */
+  async drain(timeoutMs: number): Promise<void> {
     this.#isDraining = true
     for (const hand of this.#hands) hand.drain()
+    const timer = setTimeout(() => {
+      for (const hand of this.#hands) {
+        this.#options.logger.error('a worker does not end and is killed', { worker: hand.number, pid: hand.pid })
+        hand.kill()
+      }
+    }, timeoutMs + LATE_MS)
     await this.#allEnded()
+    clearTimeout(timer)
   }
 
   /** Ends all at once. */

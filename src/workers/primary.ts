@@ -16,6 +16,8 @@ export interface PrimaryOptions {
   readonly workers: number
   /** Opens the ledger that the workers share; undefined where each opens it itself. */
   readonly openLedger: (() => Promise<Ledger>) | undefined
+  /** How long workers may take to finish what they have begun, seconds. */
+  readonly drainTimeoutSeconds: number
   readonly logger: Logger
 }
 
@@ -24,6 +26,7 @@ export class Primary {
   readonly #ledger: Ledger | undefined
   readonly #hub: WorkerHub | undefined
   readonly #crew: Crew
+  readonly #drainTimeoutMs: number
   readonly #reports = new Reports()
   readonly #registry = new Registry()
   /** What workers had counted that have ended. */
@@ -32,6 +35,7 @@ export class Primary {
   private constructor(options: PrimaryOptions, ledger: Ledger | undefined, hub: WorkerHub | undefined) {
     this.#ledger = ledger
     this.#hub = hub
+    this.#drainTimeoutMs = options.drainTimeoutSeconds * 1000
     collectDefaultMetrics({ register: this.#registry })
     this.#crew = new Crew({
       size: options.workers,
@@ -76,7 +80,7 @@ export class Primary {
     this.#hub?.leaveAll()
     // The word of it leaves at the end of this turn.
     await nextTurn()
-    await this.#crew.drain()
+    await this.#crew.drain(this.#drainTimeoutMs)
     await this.#close()
   }
 

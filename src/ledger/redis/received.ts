@@ -32,7 +32,9 @@ export class ReceivedBytes implements ReceivedName {
     this.name = `${replica}:${number}`
     this.#key = limitKeyOf(caller)
     this.#options = options
-    this.#renewing = setInterval(() => this.#renew(), RECEIVED_KEPT_MS / 3).unref()
+    this.#renewing = setInterval(() => {
+      for (const letter of ['r', 'i']) void this.#renew(letter)
+    }, RECEIVED_KEPT_MS / 3).unref()
   }
 
   /** @throws RedisError */
@@ -44,13 +46,14 @@ export class ReceivedBytes implements ReceivedName {
     if (isResult) this.resultBytes = before + bytes.length
     else this.intermediateBytes = before + bytes.length
     if (bytes.length === 0) return
-    // Past the script: in Lua a long text holds up everybody for several times as long.
-    const appended = redis.call(['APPEND', this.#keyOf(letter), bytes], { deadlineMs: LARGE_CALL_MS })
-    const counts = [this.#replica, this.name, letter, this.#key, String(bytes.length)]
-    const counted = redis.run(COUNT_PIECE, counts, { deadlineMs: LARGE_CALL_MS })
-    const [length, totals] = await Promise.all([appended, counted])
+    const counts = [this.#replica, this.name, this.#key, String(bytes.length)]
+    // First: what is not counted is not removed at our burial, and who was buried must not add anything.
+    const totals = await redis.run(COUNT_PIECE, counts, { deadlineMs: LARGE_CALL_MS })
     const [jobs, kept] = totals as [number, number]
     onCounted(jobs, kept)
+    // Past the script: in Lua a long text holds up everybody for several times as long.
+    const appended = redis.call(['APPEND', this.#keyOf(letter), bytes], { deadlineMs: LARGE_CALL_MS })
+    const [length] = await Promise.all([appended, this.#renew(letter)])
     if (length !== before + bytes.length) throw new RedisError(RECEIVED_GONE, 'What was received is gone')
   }
 
@@ -77,10 +80,9 @@ export class ReceivedBytes implements ReceivedName {
     })
   }
 
-  #renew(): void {
-    for (const part of ['r', 'i']) {
-      this.#options.redis.call(['PEXPIRE', this.#keyOf(part), String(RECEIVED_KEPT_MS)]).catch(() => {})
-    }
+  async #renew(letter: string): Promise<void> {
+    const renewed = this.#options.redis.call(['PEXPIRE', this.#keyOf(letter), String(RECEIVED_KEPT_MS)])
+    await renewed.catch(() => {})
   }
 
   #keyOf(part: string): string {

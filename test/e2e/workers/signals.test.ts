@@ -56,6 +56,16 @@ suite('signals to several workers', { concurrency: true }, () => {
     assert.equal((await gateway.stop()).code, 0)
   })
 
+  test('SIGTERM ends a worker that hangs, after the others and in time', async (t) => {
+    const nodes = await startNodes(t, 1)
+    const gateway = await startCrew(t, nodes, { DRAIN_TIMEOUT: '1' })
+    const [hanging] = workerPids(gateway).values()
+    process.kill(hanging!, 'SIGSTOP')
+    assert.equal((await gateway.stop()).code, 0)
+    assert.ok(gateway.logs.some(({ message }) => message === 'a worker does not end and is killed'))
+    assert.equal(isAlive(hanging!), false)
+  })
+
   test('with one worker SIGUSR2 is ignored with a word', async (t) => {
     const gateway = await spawnGateway(t)
     gateway.signal('SIGUSR2')

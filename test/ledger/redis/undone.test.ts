@@ -6,7 +6,7 @@ import { redisMissing } from '../../kit/redisServer.ts'
 import { aJob, anAnswer, anEnd } from '../../kit/builders/jobs.ts'
 import { eventually } from '../../kit/wait.ts'
 import { openRedisStore } from '../sharedStores.ts'
-import { P } from './replicaKit.ts'
+import { bury, P } from './replicaKit.ts'
 
 const CALLER = 'me'
 /** Each is a slice of its own. */
@@ -69,6 +69,21 @@ describe('an insert that is given up', { skip: redisMissing, concurrency: 3 }, (
     await a.ledger.find(taken.id)
     const { self } = a.ledger.coordination.membership
     assert.deepEqual(await server.call('HGETALL', `${P}x:${self}`), {})
+  })
+})
+
+describe('a result that arrives', { skip: redisMissing }, () => {
+  test('is not added to by a gateway that was buried: nobody would remove that', async (t) => {
+    const { a, server } = await twoGateways(t)
+    const received = await a.ledger.receive(CALLER)
+    await received.add('result', LONG)
+    const [key] = (await server.call('KEYS', `${P}t:*:r`)) as string[]
+    assert.ok(Number(await server.call('PTTL', key!)) > 0)
+    await server.call('DEL', key!)
+    await bury(server, a.ledger.coordination.membership.self)
+    await assert.rejects(received.add('result', LONG), { code: 'ERR_LEDGER' })
+    assert.deepEqual(await server.call('KEYS', `${P}t:*:r`), [])
+    received.drop()
   })
 })
 

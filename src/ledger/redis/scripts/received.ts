@@ -9,16 +9,15 @@ export const RECEIVED_KEPT_MS = 600_000
  * Results that arrive are `t:<name>:r` and `t:<name>:i`; their names begin with the replica, in whose hash `t:<replica>` the bytes of
  * each stand with the limit key. The replica's burial removes them.
  *
- * ARGV: replica, name, part, limit key, bytes that were added. Returns jobs and bytes of all.
+ * ARGV: replica, name, limit key, bytes that are added next. Returns jobs and bytes of all.
  */
 export const COUNT_PIECE = defineScript(
   `${ROOM_COUNTS}${KEPT_COUNTS}
-local rid, name, key = ARGV[1], ARGV[2], ARGV[4]
+local rid, name, key = ARGV[1], ARGV[2], ARGV[3]
 if not isAlive(rid) then return whyNot(rid) end
-redis.call('PEXPIRE', P .. 't:' .. name .. ':' .. ARGV[3], ${RECEIVED_KEPT_MS})
 local before = string.match(redis.call('HGET', P .. 't:' .. rid, name) or '0', '^%d+')
-redis.call('HSET', P .. 't:' .. rid, name, string.format('%d %s', before + ARGV[5], key))
-keep(key, tonumber(ARGV[5]))
+redis.call('HSET', P .. 't:' .. rid, name, string.format('%d %s', before + ARGV[4], key))
+keep(key, tonumber(ARGV[4]))
 return {tonumber(redis.call('HGET', P .. 'tot', 'jobs') or 0), settleKept()}
 `,
   { runsWhenFull: true },
