@@ -6,7 +6,7 @@ interface Process {
   readonly connected?: boolean
   send?(message: Serializable, onSent: (error: Error | null) => void): unknown
   on(event: 'message', listener: (message: unknown) => void): unknown
-  on(event: 'disconnect', listener: () => void): unknown
+  on(event: 'disconnect' | 'exit', listener: () => void): unknown
 }
 
 /** Carries the messages of a ledger, which are arrays, and those of `messages.ts`, which are objects. */
@@ -33,7 +33,13 @@ export class Channel<In, Out extends object> implements Port {
 
   listen(onMessage: (message: unknown) => void, onClose: () => void): void {
     this.#onLedger = onMessage
-    this.#process.on('disconnect', onClose)
+    let isOpen = true
+    const close = (): void => {
+      if (isOpen) onClose()
+      isOpen = false
+    }
+    // One that is killed amid a message may end without a `disconnect`.
+    for (const event of ['disconnect', 'exit'] as const) this.#process.on(event, close)
   }
 
   /** What cannot be sent any more is dropped: the other process has ended, of which `disconnect` tells. */
