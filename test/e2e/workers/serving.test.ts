@@ -6,7 +6,7 @@ import { spawnGateway } from '../../kit/gateway.ts'
 import { post, request } from '../../kit/http.ts'
 import { eventually, freePort, tempDir } from '../../kit/wait.ts'
 import { assertEchoed, ended, listed, startNodes, submitMany } from '../jobs/support.ts'
-import { connections, startCrew } from './crew.ts'
+import { connections, isAlive, startCrew, workerPids } from './crew.ts'
 import { createServer } from 'node:net'
 import { once } from 'node:events'
 
@@ -136,5 +136,31 @@ suite('a worker that dies', { concurrency: true }, () => {
     const runs = (await Promise.all(nodes.map((node) => node.jobs()))).flat()
     assert.equal(runs.length, 500)
     await eventually(() => gateway.logs.filter(({ message }) => message === 'a worker was started').length === 3)
+  })
+
+  test('amid its requests leaves no job without an owner, one death after the other', async (t) => {
+    const nodes = await startNodes(t, 1, { concurrency: 1000 })
+    const gateway = await startCrew(t, nodes, { MAX_JOBS_PER_CALLER: '0' })
+    const ids: string[] = []
+    let isOver = false
+    // Long requests: a worker is likely to die while it tells the primary of one.
+    const body = jobOf({ seconds: 0.3, note: 'x'.repeat(200_000) })
+    const load = Array.from({ length: 5 }, async () => {
+      while (!isOver) {
+        const answer = await post(`${gateway.url}/api/jobs`, body, { timeoutMs: 3000 }).catch(() => undefined)
+        if (answer?.status === 200) ids.push(answer.json<{ id: string }>().id)
+      }
+    })
+    const deaths = () => gateway.logs.filter(({ message }) => message === 'a worker died').length
+    for (let death = 1; death <= 4; death++) {
+      const before = ids.length
+      await eventually(() => ids.length > before + 10, { withinMs: 30_000 })
+      process.kill([...workerPids(gateway).values()].find(isAlive)!, 'SIGKILL')
+      await eventually(() => deaths() === death)
+    }
+    isOver = true
+    await Promise.all(load)
+    const entries = await ended(gateway, ids, { withinMs: 60_000 })
+    assert.ok(entries.every(({ status }) => status === 'success'))
   })
 })

@@ -43,7 +43,6 @@ describe('an insert that is given up', { skip: redisMissing, concurrency: 3 }, (
     await inserted
     room.giveBack(CALLER, { jobs: 40, bytes: 400 })
     a.proxy.mend()
-    assert.ok((await recorded(server, jobs)) > 0, 'some slices were written')
     await server.call('CONFIG', 'SET', 'maxmemory', '0')
     await eventually(async () => (await recorded(server, jobs)) === 0, PATIENT)
     const { self } = a.ledger.coordination.membership
