@@ -1,11 +1,12 @@
 /**
- * `npm run chaos`: thousands of jobs while nodes and the gateway are killed, hung and restarted. In the end every
- * acknowledged job has one final state, its caller alone can see it, and its result is that of its own input; otherwise
- * the exit code is 1.
+ * `npm run chaos`: thousands of jobs while nodes and the gateway are killed, hung and restarted; with `--replicas`, several
+ * gateways and the Redis that they share. In the end every acknowledged job has one final state, which never changed once it was
+ * told; its caller alone can see it, and its result is that of its own input; otherwise the exit code is 1.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Cleanups } from '../bench/forwarding/cleanups.ts'
 import { endOnSignal } from '../kit/endOnSignal.ts'
+import { redisMissing } from '../kit/redisServer.ts'
 import { seededRandom } from '../kit/routingSimulation/random.ts'
 import { Caller } from './caller.ts'
 import { check } from './checks.ts'
@@ -21,17 +22,20 @@ async function run(options: ChaosOptions, cleanups: Cleanups): Promise<boolean> 
   const tell = (line: string): void => {
     if (options.verbose) console.log(`${seconds().toFixed(1).padStart(6)} s  ${line}`)
   }
-  const world = await createWorld(cleanups, options.nodes)
-  const { gateway } = world
+  if (options.replicas > 1 && redisMissing) throw new Error(redisMissing)
+  const world = await createWorld(cleanups, options)
+  const { gateways } = world
   tell('all is well')
+  const troubles = new Troubles({ world, random: seededRandom(options.seed), tell })
   const callers = Array.from({ length: options.callers }, (_, index) => {
-    const caller = new Caller(index + 1, () => gateway.url, seededRandom(options.seed * 1000 + index))
+    const random = seededRandom(options.seed * 1000 + index)
+    const url = (): string => gateways[Math.floor(random() * gateways.length)]!.url
+    const caller = new Caller(index + 1, { url, random, isDoubtful: () => troubles.isHistoryOpen })
     cleanups.after(() => caller.close())
     return caller
   })
 
   const over = new AbortController()
-  const troubles = new Troubles(world, seededRandom(options.seed), tell)
   const trouble = troubles.run(over.signal)
   await Promise.all(callers.map((caller) => caller.work(Math.ceil(options.jobs / options.callers), options.seconds)))
   over.abort()
@@ -40,9 +44,9 @@ async function run(options: ChaosOptions, cleanups: Cleanups): Promise<boolean> 
 
   await settle(callers, options.settleSeconds)
   tell('all is at rest')
-  const findings = await check(callers)
-  if (options.verbose && findings.violations.length > 0) console.log(gateway.output)
-  console.log(summarize({ options, callers, troubles, gateway, findings, seconds: seconds() }))
+  const findings = await check(callers, world)
+  if (options.verbose && findings.violations.length > 0) for (const { output } of gateways) console.log(output)
+  console.log(summarize({ options, callers, troubles, gateways, findings, seconds: seconds() }))
   return findings.violations.length === 0
 }
 

@@ -1,6 +1,7 @@
 /** What has to hold in the end, whatever went wrong. */
+import type { RedisServer } from '../kit/redisServer.ts'
 import type { Acknowledged, Caller, Entry } from './caller.ts'
-import { CONTAINER } from './world.ts'
+import { CONTAINER, type World } from './world.ts'
 
 export interface Findings {
   readonly violations: string[]
@@ -12,9 +13,11 @@ export interface Findings {
 }
 
 const IDS_PER_CALL = 100
+/** A job is started so often at most. */
+const MOST_RUNS = 3
 
-/** Looks at every acknowledged job of every caller, through the gateway alone. */
-export async function check(callers: readonly Caller[]): Promise<Findings> {
+/** Looks at every acknowledged job of every caller, through the gateways, and where they share a Redis there too. */
+export async function check(callers: readonly Caller[], { shared }: World): Promise<Findings> {
   const findings: Findings = { violations: [], succeeded: 0, failed: new Map(), unheard: 0 }
   for (const [index, caller] of callers.entries()) {
     findings.violations.push(...caller.violations)
@@ -24,7 +27,23 @@ export async function check(callers: readonly Caller[]): Promise<Findings> {
       await checkJobs(caller, stranger, caller.acknowledged.slice(first, first + IDS_PER_CALL), findings)
     }
   }
+  if (shared) await checkRuns(callers, shared.redis.master, findings)
   return findings
+}
+
+/** How often a job was started is nothing that a gateway tells. */
+async function checkRuns(callers: readonly Caller[], redis: RedisServer, findings: Findings): Promise<void> {
+  const ids = callers.flatMap(({ acknowledged }) => acknowledged.map(({ id }) => id))
+  const script =
+    "local runs = {} for i, id in ipairs(ARGV) do runs[i] = redis.call('HGET', KEYS[1] .. id, 'r') end return runs"
+  for (let first = 0; first < ids.length; first += IDS_PER_CALL) {
+    const some = ids.slice(first, first + IDS_PER_CALL)
+    const runs = (await redis.call('EVAL', script, '1', '{igw}:j:', ...some)) as (string | null)[]
+    some.forEach((id, index) => {
+      const count = Number(runs[index])
+      if (!(count >= 1 && count <= MOST_RUNS)) findings.violations.push(`${id} was started ${runs[index]} times`)
+    })
+  }
 }
 
 async function checkJobs(

@@ -6,6 +6,10 @@ export interface ChaosOptions {
   readonly jobs: number
   readonly callers: number
   readonly nodes: number
+  /** Gateways: one with a ledger on its disk, or several that share a Redis. */
+  readonly replicas: number
+  /** Whether nodes see all replicas under one address, or each under one of its own. */
+  readonly addresses: 'one' | 'each'
   /** Over how long the jobs are submitted, and things go wrong. */
   readonly seconds: number
   /** How long everything may take to come to rest afterwards. */
@@ -18,6 +22,8 @@ export const usage = `npm run chaos -- [option …]
   --seed N         what goes wrong, and when (default: drawn, and printed)
   --jobs N         jobs in all (5000)
   --seconds N      over how long (40)
+  --replicas N     gateways that share a Redis, which is in trouble too (1: one gateway with SQLite)
+  --addresses A    one, or each: the addresses under which nodes see the replicas (one)
   --verbose        tell each trouble as it comes`
 
 /** `undefined` where the arguments are not understood. */
@@ -29,15 +35,20 @@ export function readOptions(args: string[]): ChaosOptions | undefined {
         seed: { type: 'string', default: String(Math.floor(Math.random() * 1e6)) },
         jobs: { type: 'string', default: '5000' },
         seconds: { type: 'string', default: '40' },
+        replicas: { type: 'string', default: '1' },
+        addresses: { type: 'string', default: 'one' },
         verbose: { type: 'boolean', default: false },
       },
     })
-    const { seed, jobs, seconds, verbose } = values
+    const { seed, jobs, seconds, replicas, addresses, verbose } = values
+    if (addresses !== 'one' && addresses !== 'each') return undefined
     return {
       seed: wholeNumber(seed),
       jobs: wholeNumber(jobs),
       callers: 20,
       nodes: 5,
+      replicas: Math.max(1, wholeNumber(replicas)),
+      addresses,
       seconds: wholeNumber(seconds),
       settleSeconds: 45,
       verbose,
