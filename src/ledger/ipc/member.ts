@@ -18,6 +18,9 @@ import type { SharedState } from './lives.ts'
 import { HubMembership } from './membership.ts'
 import type { Life } from './owners.ts'
 
+/** Records that are read from the ledger at once. */
+const READ_AT_ONCE = 200
+
 /** The ledger of one worker: the hub's, in which the worker changes its own unfinished jobs alone. */
 export class HubMember implements SharedLedger {
   readonly shared = this
@@ -37,10 +40,21 @@ export class HubMember implements SharedLedger {
     return this.ownedBy(this.membership.self)
   }
 
+  /** Reads the records of these jobs alone: there may be many times more of others. */
   async ownedBy(replica: string): Promise<UnfinishedJob[]> {
     this.#refuseIfClosed()
-    const jobs = await this.#state.ledger.unfinished()
-    return jobs.filter(({ record }) => this.#state.owners.lifeOf(record.id)?.name === replica)
+    const { ledger, owners } = this.#state
+    const ids = owners.idsOf(replica)
+    const jobs: UnfinishedJob[] = []
+    for (let at = 0; at < ids.length; at += READ_AT_ONCE) {
+      const records = await Promise.all(ids.slice(at, at + READ_AT_ONCE).map((id) => ledger.find(id)))
+      for (const record of records) {
+        const bytes = record?.state === 'running' ? owners.bytesOf(record, replica) : undefined
+        // Else it has ended or changed hands meanwhile, or is still being inserted.
+        if (record && bytes !== undefined) jobs.push({ record, bytes })
+      }
+    }
+    return jobs
   }
 
   async ownerOf(id: string): Promise<string | undefined> {
@@ -86,11 +100,13 @@ export class HubMember implements SharedLedger {
 
   async receive(caller: string): Promise<ReceivedResult> {
     this.#refuseIfClosed()
-    const received = await this.#state.ledger.receive(caller)
+    const { ledger, owners } = this.#state
+    const received = await ledger.receive(caller)
     return {
       add: (part, bytes) => received.add(part, bytes),
       finish: async (id, end, isWanted = () => true) => {
-        const isWantedStill = (): boolean => this.#isMine(id) && isWanted()
+        // Also asked at later attempts, when this worker may have died.
+        const isWantedStill = (): boolean => owners.isOf(this.#life, id) && this.membership.isSure && isWanted()
         if (this.#mayChange(id) && isWantedStill())
           return this.#ended(id, await received.finish(id, end, isWantedStill))
         received.drop()

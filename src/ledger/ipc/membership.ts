@@ -42,7 +42,7 @@ export class HubMembership extends EventEmitter<MembershipEvents> implements Mem
     if (former.state === 'gone') return
     this.#life = this.#state.begin(this.disown)
     this.#state.end(former)
-    for (const id of this.#state.owners.idsOf(former)) this.disown(id)
+    for (const id of this.#state.owners.idsOf(former.name)) this.disown(id)
   }
 
   tell(replicas: readonly ReplicaState[]): void {

@@ -1,6 +1,6 @@
 import { limitKeyOf } from '../../base/limitKey.ts'
 import type { ReplicaState } from '../../replicas/index.ts'
-import type { JobRecord, NewJob, UnfinishedJob } from '../ledger.ts'
+import { unfinishedBytes, type JobRecord, type NewJob, type UnfinishedJob } from '../ledger.ts'
 import type { HeldRoom, HubRoom } from './room.ts'
 
 /** One life of a worker: a name that is never used again, and what it owns. */
@@ -26,6 +26,8 @@ interface Owned {
   readonly key: string
   /** Room that the job takes until it ends. */
   readonly bytes: number
+  /** Bytes of the request that is kept with it. */
+  readonly requestLength: number
   /** Whether it counts as one of its caller's unfinished jobs: a stream whose client left does not. */
   counts: boolean
 }
@@ -48,24 +50,30 @@ export class Owners {
     return this.#owned.get(id)?.life === life
   }
 
-  /** Ids of the jobs of a life. */
-  idsOf(life: Life): string[] {
+  /** Ids of the jobs in the name of a life. */
+  idsOf(name: string): string[] {
     const ids: string[] = []
-    for (const [id, owned] of this.#owned) if (owned.life === life) ids.push(id)
+    for (const [id, { life }] of this.#owned) if (life.name === name) ids.push(id)
     return ids
+  }
+
+  /** What a job keeps, where it is unfinished and in the name of this life. */
+  bytesOf({ id, containers }: JobRecord, name: string): number | undefined {
+    const owned = this.#owned.get(id)
+    return owned?.life.name === name ? unfinishedBytes(containers, owned.requestLength) : undefined
   }
 
   /** Takes up a job that the ledger knew at the start. */
   restore(life: Life, { record, bytes }: UnfinishedJob): void {
-    this.#add(life, record, bytes)
+    this.#add(life, record, { bytes, requestLength: bytes - unfinishedBytes(record.containers, 0) })
   }
 
   /** Makes new jobs a life's own, with the room that it had taken for them. One that has an owner keeps it. */
   insert(life: Life, jobs: readonly NewJob[]): NewJob[] {
     const added = jobs.filter(({ record }) => !this.#owned.has(record.id))
-    for (const { record, room = 0 } of added) {
+    for (const { record, request, room = 0 } of added) {
       this.#room.release(life.held, limitKeyOf(record.caller), { jobs: 1, bytes: room })
-      this.#add(life, record, room)
+      this.#add(life, record, { bytes: room, requestLength: request?.length ?? 0 })
     }
     return added
   }
@@ -114,11 +122,11 @@ export class Owners {
     this.#room.add(owned.key, { jobs: owned.counts ? -1 : 0, bytes: -owned.bytes })
   }
 
-  #add(life: Life, record: JobRecord, bytes: number): void {
+  #add(life: Life, record: JobRecord, sizes: Pick<Owned, 'bytes' | 'requestLength'>): void {
     const key = limitKeyOf(record.caller)
     const counts = record.clientGone !== true
-    this.#owned.set(record.id, { life, key, bytes, counts })
+    this.#owned.set(record.id, { life, key, ...sizes, counts })
     life.jobs++
-    this.#room.add(key, { jobs: counts ? 1 : 0, bytes })
+    this.#room.add(key, { jobs: counts ? 1 : 0, bytes: sizes.bytes })
   }
 }

@@ -7,7 +7,7 @@ import { WorkerHub } from '../../../src/ledger/ipc/hub.ts'
 import type { ReplicaState, RoomLimits } from '../../../src/replicas/index.ts'
 import { aJob, anAnswer, anEnd } from '../../kit/builders/jobs.ts'
 import { eventually, type Cleanup } from '../../kit/wait.ts'
-import { ledgerAt } from '../ledgerKit.ts'
+import { ledgerAt, ledgerPath, LogLines, sqliteAt } from '../ledgerKit.ts'
 import { remoteHub } from './hubs.ts'
 
 const CALLER = '10.0.0.1'
@@ -67,6 +67,43 @@ test('unfinished jobs of an earlier process belong to a replica that is gone', a
   assert.deepEqual([former?.state, former?.jobs], ['gone', 1])
   assert.deepEqual(await member.claim(former!.replica, [record.id]), new Set([record.id]))
   assert.deepEqual((await member.unfinished()).length, 1)
+})
+
+test('the jobs of one worker are read without those of the others', async (t) => {
+  const ledger = await ledgerAt(t, 'memory:')
+  const hub = await WorkerHub.open(ledger)
+  t.after(() => hub.close())
+  const [a, b] = [hub.join(), hub.join()]
+  await a.insert(Array.from({ length: 300 }, () => ({ record: aJob() })))
+  const few = [aJob({ containers: [] }), aJob({ containers: [] })]
+  await b.insert(few.map((record) => ({ record, request: Buffer.alloc(50), room: 10_000 })))
+  const readAll = t.mock.method(ledger, 'unfinished')
+  const find = t.mock.method(ledger, 'find')
+  assert.deepEqual(
+    await a.ownedBy(selfOf(b)),
+    few.map((record) => ({ record, bytes: 352 })),
+  )
+  assert.deepEqual([readAll.mock.callCount(), find.mock.callCount()], [0, 2])
+  assert.equal((await a.unfinished()).length, 300)
+  assert.deepEqual(await a.ownedBy('nobody'), [])
+})
+
+test('a result that cannot be written before its worker dies is dropped without a word of a change given up', async (t) => {
+  const logger = new LogLines()
+  const hub = await WorkerHub.open(await sqliteAt(t, await ledgerPath(t), { logger }))
+  t.after(() => hub.close())
+  const [a, b] = [hub.join(), hub.join()]
+  const record = aJob()
+  await a.insert([{ record }])
+  const received = await a.receive(CALLER)
+  await received.add('result', Buffer.from('"late"'))
+  // The changes of a job are written one after the other.
+  const run = a.startRun(record.id, { ...record, runs: 2 }, 1)
+  const end = received.finish(record.id, { state: 'success', finishedAt: Date.now() })
+  await a.close()
+  assert.deepEqual([await run, await end], [true, false])
+  assert.deepEqual(logger.lines, [])
+  assert.equal((await b.read(CALLER, [record.id]))[0]?.state, 'running')
 })
 
 function selfOf(ledger: SharedLedger): string {
