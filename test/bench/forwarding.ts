@@ -14,6 +14,7 @@ import { measureChat, measureEvents } from './forwarding/openai/index.ts'
 import { readOptions, usage } from './forwarding/options.ts'
 import { measureProfile } from './forwarding/profile.ts'
 import { measureReads } from './forwarding/reads.ts'
+import { measureReplicas } from './forwarding/replicas/index.ts'
 import { measureSeen } from './forwarding/seen.ts'
 import { measureStreams } from './forwarding/streams.ts'
 import { measureSubmissions } from './forwarding/submissions.ts'
@@ -43,6 +44,7 @@ const measures = {
   seen: measureSeen,
   streams: measureStreams,
   memory: measureMemory,
+  replicas: measureReplicas,
   profile: measureProfile,
   hostile: measureHostile,
   turns: measureTurns,

@@ -4,7 +4,7 @@ import type { LoadEnd } from './load.ts'
 /** Everything that can be measured, in this order. */
 const PARTS = [
   ...(['submissions', 'chat', 'events', 'reads', 'life', 'seen', 'streams'] as const),
-  ...(['memory', 'profile', 'hostile', 'turns'] as const),
+  ...(['memory', 'replicas', 'profile', 'hostile', 'turns'] as const),
 ]
 type Part = (typeof PARTS)[number]
 
@@ -43,6 +43,8 @@ export interface BenchOptions {
   /** Streams: how many, and how long they are watched. */
   readonly streamCount: number
   readonly streamSeconds: number
+  /** For how long replicas are without their Redis. */
+  readonly outageSeconds: number
   /** Jobs of the memory part. */
   readonly memoryJobs: number
 }
@@ -50,7 +52,7 @@ export interface BenchOptions {
 export const usage = `npm run bench -- [option …]
   (none)           all lines of the summary but the memory, some 15 minutes
   --quick          submissions alone, or what else is named, in short rounds
-  --only a,b       only these contenders: sqlite, memory, bare, stock, caddy, nginx, haproxy
+  --only a,b       only these contenders: sqlite, memory, redis, workers, bare, stock, caddy, nginx, haproxy
   --load a,b       only these of full, half and small (150 requests a second): of submissions and chat completions
   --rounds N       rounds at full load (5)
 
@@ -64,6 +66,7 @@ export const usage = `npm run bench -- [option …]
   --seen           how soon the end of a 50 ms job is seen, by clients that a node limits
   --streams        many streams: --count 1000, --seconds 45
   --memory         the memory over --jobs 500000
+  --replicas       several gateways that share a Redis: polls, looks, an outage, a death, a job's cost beside SQLite
   --profile        where the gateway's time goes
   --hostile        what one hostile caller does to the others: --attack PART-OF-A-NAME
   --turns          the longest turn of the event loop that one request or backend causes: --attack PART-OF-A-NAME`
@@ -89,6 +92,7 @@ export function readOptions(args: string[]): BenchOptions | undefined {
         seen: flag,
         streams: flag,
         memory: flag,
+        replicas: flag,
         profile: flag,
         hostile: flag,
         turns: flag,
@@ -117,6 +121,7 @@ export function readOptions(args: string[]): BenchOptions | undefined {
       shortJobs: quick ? 5 : 7,
       streamCount: wholeNumber(values.count, 5000),
       streamSeconds: wholeNumber(values.seconds, 3600),
+      outageSeconds: quick ? 10 : 30,
       memoryJobs: wholeNumber(values.jobs, 5_000_000),
     }
   } catch {

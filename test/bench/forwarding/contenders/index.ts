@@ -5,7 +5,7 @@ import type { BenchOptions } from '../options.ts'
 import { bare } from './bare.ts'
 import { caddy } from './caddy.ts'
 import type { Contender, Running } from './contender.ts'
-import { gatewayWith } from './gateway.ts'
+import { gatewayWith, gatewayWithWorkers } from './gateway.ts'
 import { haproxy } from './haproxy.ts'
 import { nginx } from './nginx.ts'
 import { stock } from './stock.ts'
@@ -14,6 +14,8 @@ import { stock } from './stock.ts'
 export const CONTENDERS: Readonly<Record<string, Contender>> = {
   sqlite: gatewayWith('sqlite'),
   memory: gatewayWith('memory'),
+  redis: gatewayWith('redis'),
+  workers: gatewayWithWorkers(2),
   bare,
   stock,
   caddy,
