@@ -34,7 +34,7 @@ export const schema = {
   }),
   HOST: setting({ doc: 'address to listen on', format: 'host', default: '0.0.0.0' }),
   REUSE_PORT: setting({
-    doc: 'whether other processes may listen on the port too, so that the system spreads connections over them (Linux)',
+    doc: 'whether other processes may listen on the port too; the system spreads connections (Linux; not with several `WORKERS`)',
     format: 'true-or-false',
     default: false,
   }),

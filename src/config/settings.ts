@@ -109,12 +109,28 @@ function validate(config: convict.Config<Values>): void {
   } catch (error) {
     throw new SettingsError((error as Error).message.split('\n').map(readable).join('; '))
   }
-  const { MAX_BODY, MEMORY_BUDGET } = config.getProperties()
+  const values = config.getProperties()
+  refuseTooLargeBodies(values)
+  refuseReusedPort(values)
+}
+
+function refuseTooLargeBodies({ MAX_BODY, MEMORY_BUDGET }: Values): void {
   if (MAX_BODY <= MEMORY_BUDGET / CALLER_SHARE) return
   const most = formatSize(Math.floor(MEMORY_BUDGET / CALLER_SHARE))
   throw new SettingsError(
     `MAX_BODY must be at most a quarter of MEMORY_BUDGET (${most}), not ${formatSize(MAX_BODY)}; raise MEMORY_BUDGET to at least ${formatSize(MAX_BODY * CALLER_SHARE)}`,
   )
+}
+
+/** Each worker would listen for itself: with PORT=0 each elsewhere, and one that is replaced would refuse connections that wait for it. */
+function refuseReusedPort({ WORKERS, REUSE_PORT }: Values): void {
+  const workers = workersOf(WORKERS)
+  if (REUSE_PORT && workers > 1)
+    throw new SettingsError(`REUSE_PORT must be false with several WORKERS (${workers}), which share the port already`)
+}
+
+function workersOf(value: Values['WORKERS']): number {
+  return value === 'auto' ? availableParallelism() : value
 }
 
 const unique = (items: readonly string[]) => [...new Set(items)]
@@ -130,7 +146,7 @@ function toSettings(values: Values): Omit<Settings, 'environment'> {
     port: values.PORT,
     host: values.HOST,
     reusePort: values.REUSE_PORT,
-    workers: values.WORKERS === 'auto' ? availableParallelism() : values.WORKERS,
+    workers: workersOf(values.WORKERS),
     ipsFile: values.IPS_FILE,
     apiUrl: values.API_URL,
     discoveryAllowPrivate: values.DISCOVERY_ALLOW_PRIVATE,

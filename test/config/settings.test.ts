@@ -459,6 +459,13 @@ describe('values', () => {
     assert.equal((await load(t, { MAX_BODY: '200mb', MEMORY_BUDGET: '800mb' })).maxBodyBytes, 200 * 1024 ** 2)
   })
 
+  test('several WORKERS and REUSE_PORT exclude each other', async (t) => {
+    assert.deepEqual(await refusal(t, { WORKERS: '2', REUSE_PORT: 'true' }), [
+      'REUSE_PORT must be false with several WORKERS (2), which share the port already',
+    ])
+    assert.equal((await load(t, { WORKERS: '1', REUSE_PORT: 'true' })).reusePort, true)
+  })
+
   test('a bad value that a better source overrides does no harm', async (t) => {
     assert.equal((await load(t, { PORT: '5' }, { '.env': 'PORT=bad' })).port, 5)
   })
