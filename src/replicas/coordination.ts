@@ -7,6 +7,8 @@ export interface ReplicaState {
   readonly jobs: number
   /** `leaving`: it drains; `gone`: it is dead, or has ended, and still owns jobs. */
   readonly state: 'alive' | 'leaving' | 'gone'
+  /** For how long it has been gone, by the store's clock. */
+  readonly goneMs?: number | undefined
 }
 
 export interface MembershipEvents {
@@ -33,6 +35,8 @@ export interface Membership extends EventEmitter<MembershipEvents> {
   readonly self: string
   /** Whether nobody can have taken over our jobs: only then may they be told of from memory. */
   readonly isSure: boolean
+  /** Whether all replicas reach the nodes from one address of one machine: what one of them does not reach, none does. */
+  readonly sharesAddress: boolean
   /** All replicas as they were last seen. */
   readonly replicas: readonly ReplicaState[]
   /** To be called before anything is served. */

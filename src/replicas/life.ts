@@ -64,6 +64,7 @@ export class ReplicaLife extends EventEmitter<MembershipEvents> implements Membe
   readonly #now: () => number
   readonly #retryMs: number
   readonly #observer: Observer
+  readonly sharesAddress = false
   #self = newName()
   #owner: JobOwner | undefined
   #replicas: readonly ReplicaState[] = []
@@ -283,7 +284,7 @@ export class ReplicaLife extends EventEmitter<MembershipEvents> implements Membe
   }
 
   #tell(seen: readonly SeenReplica[]): void {
-    this.#replicas = seen.map(({ replica, jobs, state }) => ({ replica, jobs, state }))
+    this.#replicas = seen.map(({ replica, jobs, state, goneMs }) => ({ replica, jobs, state, goneMs }))
     this.emit('seen', this.#replicas)
   }
 }

@@ -4,6 +4,7 @@ import type { Calls } from './calls.ts'
 
 /** How a worker stands among the others, as the primary tells it. */
 export class ClientMembership extends EventEmitter<MembershipEvents> implements Membership {
+  readonly sharesAddress = true
   readonly #calls: Calls
   #self = ''
   #replicas: readonly ReplicaState[] = []

@@ -48,6 +48,7 @@ export class SharedState {
   end(life: Life): void {
     if (life.state === 'gone') return
     life.state = 'gone'
+    life.goneAt = performance.now()
     this.room.releaseAll(life.held)
     this.keys.releaseAll(life)
     this.#onChange()
@@ -56,9 +57,10 @@ export class SharedState {
   /** All that live, and those that are gone and still own jobs. */
   get replicas(): ReplicaState[] {
     const states: ReplicaState[] = []
-    for (const { name, jobs, state } of this.#lives.values()) {
+    const now = performance.now()
+    for (const { name, jobs, state, goneAt } of this.#lives.values()) {
       if (state === 'gone' && jobs === 0) this.#lives.delete(name)
-      else states.push({ replica: name, jobs, state })
+      else states.push({ replica: name, jobs, state, ...(goneAt !== undefined && { goneMs: now - goneAt }) })
     }
     return states
   }

@@ -5,6 +5,7 @@ import type { Life } from './owners.ts'
 
 /** How one worker stands among the others. Nobody takes over its jobs while it lives, so it is always sure of them. */
 export class HubMembership extends EventEmitter<MembershipEvents> implements Membership {
+  readonly sharesAddress = true
   readonly #state: SharedState
   #life: Life
 

@@ -9,6 +9,8 @@ export class Life {
   /** Room of submissions under way. */
   readonly held: HeldRoom = new Map()
   state: ReplicaState['state'] = 'alive'
+  /** When it ended, monotonic ms. */
+  goneAt: number | undefined
   /** Unfinished jobs in its name. */
   jobs = 0
   /** Receives the ids of jobs that are another life's now. */

@@ -8,7 +8,7 @@ interface LifeStoreOptions extends Pick<LifeStore, 'writeAgain' | 'renewConnecti
   readonly probe: () => Promise<unknown>
 }
 
-type Row = readonly [replica: Buffer, number: Buffer | null, jobs: number, isLeaving: number]
+type Row = readonly [replica: Buffer, number: Buffer | null, jobs: number, isLeaving: number, goneMs: number]
 
 /** Beats and burials in Redis. */
 export function lifeStoreOf(redis: RedisCalls, options: LifeStoreOptions): LifeStore {
@@ -29,8 +29,8 @@ export function lifeStoreOf(redis: RedisCalls, options: LifeStoreOptions): LifeS
   }
 }
 
-function seenReplica([replica, number, jobs, isLeaving]: Row): SeenReplica {
+function seenReplica([replica, number, jobs, isLeaving, goneMs]: Row): SeenReplica {
   const name = String(replica)
-  if (number === null) return { replica: name, jobs, state: 'gone' }
+  if (number === null) return { replica: name, jobs, state: 'gone', goneMs }
   return { replica: name, number: String(number), jobs, state: isLeaving === 1 ? 'leaving' : 'alive' }
 }

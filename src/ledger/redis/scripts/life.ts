@@ -7,7 +7,7 @@ const GONE_KEPT_MS = 24 * 60 * 60 * 1000
 
 /**
  * ARGV: replica, 1 if it is leaving. Returns its number, jobs and bytes of all, and of each replica that lives, is leaving or is gone
- * with jobs: its name, its number (false where it is gone), its jobs, and whether it is leaving.
+ * with jobs: its name, its number (false where it is gone), its jobs, whether it is leaving, and for how long it has been gone, ms.
  */
 export const BEAT = defineScript(
   `
@@ -19,11 +19,19 @@ local replicas = {}
 local beats = redis.call('HGETALL', P .. 'beats')
 for i = 1, #beats, 2 do
   local isLeaving = redis.call('SISMEMBER', P .. 'leaving', beats[i])
-  replicas[#replicas + 1] = {beats[i], beats[i + 1], redis.call('SCARD', P .. 'u:' .. beats[i]), isLeaving}
+  replicas[#replicas + 1] = {beats[i], beats[i + 1], redis.call('SCARD', P .. 'u:' .. beats[i]), isLeaving, 0}
 end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
 for _, other in ipairs(redis.call('SMEMBERS', P .. 'orphaned')) do
   local jobs = redis.call('SCARD', P .. 'u:' .. other)
-  if jobs > 0 then replicas[#replicas + 1] = {other, false, jobs, 0} else redis.call('SREM', P .. 'orphaned', other) end
+  if jobs > 0 then
+    -- One that was forgotten has been gone for longer than that is kept.
+    local since = tonumber(redis.call('ZSCORE', P .. 'gone', other) or now - ${GONE_KEPT_MS})
+    replicas[#replicas + 1] = {other, false, jobs, 0, math.max(0, now - since)}
+  else
+    redis.call('SREM', P .. 'orphaned', other)
+  end
 end
 local totals = redis.call('HMGET', P .. 'tot', 'jobs', 'bytes')
 return {version, tonumber(totals[1] or 0), tonumber(totals[2] or 0), replicas}
