@@ -18,6 +18,8 @@ const CALL_TIMEOUT_SECONDS = 30
 const MAX_ANSWER_BYTES = 8_000_000
 /** Nodes that are asked at once. */
 const MAX_NODES_AT_ONCE = 8
+/** One that takes longer than this does not count among them: silent nodes do not hold the others up. */
+const HOLD_SECONDS = 1
 
 /**
  * What a node says of a job that another gateway sent it.
@@ -38,7 +40,7 @@ export interface NodeAsksOptions {
 /** Asks nodes whether they show this gateway the jobs of another. Which ids they know is all that counts of their answers. */
 export class NodeAsks {
   readonly #options: NodeAsksOptions
-  readonly #places = new Semaphore(MAX_NODES_AT_ONCE)
+  readonly #places = new Semaphore(MAX_NODES_AT_ONCE, HOLD_SECONDS)
   readonly #budgets = new WeakMap<TrackedNode, CallBudget>()
 
   constructor(options: NodeAsksOptions) {

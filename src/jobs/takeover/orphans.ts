@@ -26,51 +26,65 @@ export interface OrphansOptions {
   readonly isCutOff: () => boolean
 }
 
-/** A job that waits for a new gateway. Times are monotonic seconds. */
-interface Orphan {
-  /** Since when we know that its gateway is gone. */
-  readonly since: number
-  /** When its node is to be asked again. */
-  askAt: number
-}
-
 /**
  * The jobs of one gateway that is gone, or is leaving. Whoever is shown a job by its node claims it and follows it. What no
  * gateway is shown within the grace is run again where that is allowed; else it waits for a gateway that is shown it, until
- * `JOB_TIMEOUT`. A claim is atomic, so several gateways may do the same at the same time.
+ * `JOB_TIMEOUT`. A claim is atomic, so several gateways may do the same at the same time. Each node is asked by itself: one that
+ * is silent holds up nothing but its own jobs. Times are monotonic seconds.
  */
 export class Orphans {
   readonly #replica: string
   readonly #options: OrphansOptions
-  readonly #orphans = new Map<string, Orphan>()
+  /** When the node of each job is to be asked again; while it is being asked that is not known. */
+  readonly #askAt = new Map<string, number>()
+  /** Nodes that are being asked. */
+  readonly #asked = new Set<string>()
   /** Nodes that no list names and that are known for these jobs alone. */
   readonly #adopted = new Set<TrackedNode>()
+  /** Since when we know that the gateway is gone. */
   #goneSince: number | undefined
+  /** When it went, as far as is known: this gateway may have been started long after that. */
+  #goneAt = Infinity
   #lookAt = -Infinity
+  #isReading = false
 
   constructor(replica: string, options: OrphansOptions) {
     this.#replica = replica
     this.#options = options
   }
 
-  /** Asks the nodes of those jobs whose turn it is, and claims what can be claimed. Rejects where the ledger cannot be read. */
-  async look(state: Exclude<ReplicaState['state'], 'alive'>): Promise<void> {
-    const { fleet, shared } = this.#options
-    const now = fleet.now()
+  /** Whether its jobs are being read, or nodes asked for them. */
+  get isBusy(): boolean {
+    return this.#isReading || this.#asked.size > 0
+  }
+
+  /**
+   * Asks the nodes of those jobs whose turn it is, and claims what can be claimed. Does not wait for the nodes: those that are being
+   * asked already are left out. Never rejects. `goneMs`: for how long the gateway has been gone by the clock of the ledger.
+   */
+  async look(state: Exclude<ReplicaState['state'], 'alive'>, goneMs = 0): Promise<void> {
+    const now = this.#options.fleet.now()
+    if (state === 'gone') this.#goneAt = Math.min(this.#goneAt, now - goneMs / 1000)
     if (state === 'gone' && this.#goneSince === undefined) {
       this.#goneSince = now
       this.#lookAt = now
-      this.#orphans.clear()
+      this.#askAt.clear()
     }
-    if (now < this.#lookAt) return
-    const jobs = await shared.ownedBy(this.#replica)
-    this.#keepTrackOf(jobs, now)
-    const due = jobs.filter((job) => this.#mayBeClaimed(job) && this.#orphanOf(job).askAt <= now)
-    await Promise.all([...byNode(due)].map(([key, ofNode]) => this.#askNode(key, ofNode)))
-    this.#lookAt = Infinity
-    for (const { askAt } of this.#orphans.values()) this.#lookAt = Math.min(this.#lookAt, askAt)
-    // There are jobs that it still looks after, or more may come.
-    if (this.#lookAt === Infinity) this.#lookAt = state === 'gone' ? now : now + SELDOM_SECONDS
+    if (now < this.#lookAt || this.#isReading) return
+    this.#isReading = true
+    try {
+      const jobs = await this.#options.shared.ownedBy(this.#replica)
+      this.#keepTrackOf(jobs, now)
+      for (const [key, ofNode] of byNode(jobs)) {
+        const due = ofNode.filter(({ record }) => this.#askAt.get(record.id)! <= now)
+        if (due.length > 0 && !this.#asked.has(key)) void this.#askApart(key, due)
+      }
+      this.#planLook()
+    } catch (error) {
+      this.#options.logger.debug('jobs of another gateway could not be read', { replica: this.#replica, error })
+    } finally {
+      this.#isReading = false
+    }
   }
 
   /** Lets go of the nodes that were known for these jobs alone. */
@@ -85,16 +99,34 @@ export class Orphans {
   }
 
   #keepTrackOf(jobs: readonly UnfinishedJob[], now: number): void {
-    const ids = new Set(jobs.map(({ record }) => record.id))
-    for (const id of this.#orphans.keys()) if (!ids.has(id)) this.#orphans.delete(id)
-    for (const job of jobs) {
-      const { id } = job.record
-      if (this.#mayBeClaimed(job) && !this.#orphans.has(id)) this.#orphans.set(id, { since: now, askAt: now })
-    }
+    const claimable = new Set(jobs.filter((job) => this.#mayBeClaimed(job)).map(({ record }) => record.id))
+    for (const id of this.#askAt.keys()) if (!claimable.has(id)) this.#askAt.delete(id)
+    for (const id of claimable) if (!this.#askAt.has(id)) this.#askAt.set(id, now)
   }
 
-  #orphanOf({ record }: UnfinishedJob): Orphan {
-    return this.#orphans.get(record.id)!
+  #planLook(): void {
+    const now = this.#options.fleet.now()
+    // More may come while it is there. When a node has been asked, this is planned again.
+    let next = Infinity
+    for (const askAt of this.#askAt.values()) next = Math.min(next, askAt)
+    if (this.#goneSince === undefined) next = Math.min(next, now + SELDOM_SECONDS)
+    else if (this.#askAt.size === 0) next = now
+    this.#lookAt = next
+  }
+
+  async #askApart(key: string, jobs: readonly UnfinishedJob[]): Promise<void> {
+    this.#asked.add(key)
+    for (const { record } of jobs) this.#askAt.set(record.id, Infinity)
+    try {
+      await this.#askNode(key, jobs)
+    } catch (error) {
+      this.#options.logger.debug('jobs of another gateway could not be claimed', { replica: this.#replica, error })
+    } finally {
+      this.#asked.delete(key)
+      const now = this.#options.fleet.now()
+      for (const { record } of jobs) if (this.#askAt.get(record.id) === Infinity) this.#askAt.set(record.id, now)
+      this.#planLook()
+    }
   }
 
   async #askNode(key: string, jobs: readonly UnfinishedJob[]): Promise<void> {
@@ -103,19 +135,18 @@ export class Orphans {
     const sightOf = (job: UnfinishedJob): Sight => sights.get(job) ?? 'unclear'
     await this.#adopt(jobs.filter((job) => sightOf(job) === 'known'))
     const unseen = jobs.filter((job) => sightOf(job) !== 'known')
-    await this.#giveUp(unseen.filter((job) => this.#isOverdue(job)))
-    const waiting = unseen.filter((job) => !this.#isOverdue(job))
-    await this.#takeOver(waiting.filter((job) => this.#isLost(job, node, sightOf(job))))
-    for (const job of waiting) this.#planNext(job, node)
+    if (this.#isOverdue) return this.#giveUp(unseen)
+    await this.#takeOver(unseen.filter((job) => this.#isLost(job, node, sightOf(job))))
+    for (const job of unseen) this.#planNext(job, node)
   }
 
   #planNext(job: UnfinishedJob, node: TrackedNode): void {
     const { fleet, jobTimeoutSeconds } = this.#options
-    const orphan = this.#orphans.get(job.record.id)
+    const { id } = job.record
     // Claimed.
-    if (!orphan) return
-    orphan.askAt = fleet.now()
-    if (this.#isForOthers(job, node)) orphan.askAt += Math.min(SELDOM_SECONDS, jobTimeoutSeconds)
+    if (!this.#askAt.has(id)) return
+    const pause = this.#isForOthers(job, node) ? Math.min(SELDOM_SECONDS, jobTimeoutSeconds) : 0
+    this.#askAt.set(id, fleet.now() + pause)
   }
 
   /** Whether all that can be done is to ask for it now and then: its own gateway follows it, or it must not be run again. */
@@ -130,9 +161,12 @@ export class Orphans {
     return sight === 'unknown' || (sight === 'silent' && node.contact.isDead)
   }
 
-  #isOverdue(job: UnfinishedJob): boolean {
-    const { fleet, jobTimeoutSeconds } = this.#options
-    return this.#goneSince !== undefined && fleet.now() - this.#orphanOf(job).since >= jobTimeoutSeconds
+  /** The nodes have the grace to show us a job, however long its gateway has been gone. */
+  get #isOverdue(): boolean {
+    const { fleet, graceSeconds, jobTimeoutSeconds } = this.#options
+    if (this.#goneSince === undefined) return false
+    const now = fleet.now()
+    return now - this.#goneAt >= jobTimeoutSeconds && now - this.#goneSince >= Math.min(graceSeconds, jobTimeoutSeconds)
   }
 
   /** Follows jobs that their node shows to us: no second run. */
@@ -164,7 +198,7 @@ export class Orphans {
       const won = await shared.claim(this.#replica, ids)
       if (won.size === 0) continue
       logger.info('jobs of another gateway taken over', { replica: this.#replica, jobs: won.size })
-      for (const id of won) this.#orphans.delete(id)
+      for (const id of won) this.#askAt.delete(id)
       const claimed = some.filter(({ record }) => won.has(record.id))
       // One that still works may have run a job again since its jobs were read.
       yield* this.#goneSince === undefined ? await this.#readAgain(claimed) : claimed

@@ -41,7 +41,6 @@ export class Takeover implements JobOwner {
   readonly #replicas = new Map<string, Orphans>()
   /** Since when no node has answered, monotonic seconds. */
   #cutOffSince: number | undefined
-  #isLooking = false
   #isLeaving = false
   #leaving: Promise<void> | undefined
   readonly #onSeen = (replicas: readonly ReplicaState[]): void => this.#seen(replicas)
@@ -83,15 +82,21 @@ export class Takeover implements JobOwner {
     const { live, shared } = this.#options
     // Then it is known who else is there.
     await this.leave()
-    const { self, replicas } = shared.coordination.membership
-    if (live.size === 0 || !replicas.some(({ replica, state }) => replica !== self && state === 'alive')) return
+    const { membership } = shared.coordination
     const { promise, resolve } = Promise.withResolvers<void>()
-    const onGone = (): void => {
-      if (live.size === 0) resolve()
+    const look = (): void => {
+      const isAnotherThere = membership.replicas.some(
+        ({ replica, state }) => replica !== membership.self && state === 'alive',
+      )
+      if (live.size === 0 || !isAnotherThere) resolve()
     }
-    live.on('ended', onGone).on('disowned', onGone)
+    live.on('ended', look).on('disowned', look)
+    // The others may leave, too.
+    membership.on('seen', look)
+    look()
     await withTimeout(promise, seconds)
-    live.off('ended', onGone).off('disowned', onGone)
+    live.off('ended', look).off('disowned', look)
+    membership.off('seen', look)
   }
 
   stop(): void {
@@ -162,30 +167,21 @@ export class Takeover implements JobOwner {
     const others = replicas.filter(({ replica }) => replica !== self)
     if (others.some(({ state }) => state === 'alive')) this.#resignWhereCutOff()
     else this.#cutOffSince = undefined
-    void this.#lookAt(others)
+    this.#lookAt(others)
   }
 
-  /** One round at a time; what is seen meanwhile is looked at in the next. */
-  async #lookAt(others: readonly ReplicaState[]): Promise<void> {
-    if (this.#isLooking) return
-    this.#isLooking = true
-    const names = new Set(
-      others.filter(({ state, jobs }) => state !== 'alive' && jobs > 0).map(({ replica }) => replica),
-    )
+  #lookAt(others: readonly ReplicaState[]): void {
+    const names = new Set<string>()
+    for (const { replica, state, jobs, goneMs } of others) {
+      if (state === 'alive' || jobs === 0) continue
+      names.add(replica)
+      void this.#orphansOf(replica).look(state, goneMs)
+    }
     for (const [name, orphans] of this.#replicas) {
-      if (names.has(name)) continue
+      if (names.has(name) || orphans.isBusy) continue
       orphans.forget()
       this.#replicas.delete(name)
     }
-    const looks = others.map(async ({ replica, state }) => {
-      if (state !== 'alive' && names.has(replica)) await this.#orphansOf(replica).look(state)
-    })
-    for (const look of await Promise.allSettled(looks)) {
-      if (look.status === 'rejected') {
-        this.#options.logger.debug('jobs of another gateway were not looked at', { error: look.reason as unknown })
-      }
-    }
-    this.#isLooking = false
   }
 
   #orphansOf(replica: string): Orphans {
@@ -209,6 +205,7 @@ export class Takeover implements JobOwner {
   /** A gateway that reaches no node, while others are there that may, is of no use to its jobs: it leaves them to the others. */
   #resignWhereCutOff(): void {
     const { fleet, live, logger, replicaTimeoutSeconds, shared } = this.#options
+    if (shared.coordination.membership.sharesAddress) return
     const now = fleet.now()
     if (!this.#isOfNoUse || !this.#isCutOff) {
       this.#cutOffSince = undefined

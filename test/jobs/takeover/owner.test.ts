@@ -1,5 +1,6 @@
 /** What a gateway does about its own jobs when others took it for dead, when the store lost changes, and when no node answers. */
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { WorkerHub } from '../../../src/ledger/ipc/hub.ts'
@@ -8,6 +9,7 @@ import { MemoryLedger } from '../../../src/ledger/memory/ledger.ts'
 import type { LiveJob } from '../../../src/jobs/liveJobs.ts'
 import { NodeAsks } from '../../../src/jobs/takeover/nodeAsks.ts'
 import { Takeover } from '../../../src/jobs/takeover/takeover.ts'
+import type { Membership } from '../../../src/replicas/index.ts'
 import { TEST_IDENTITY } from '../../kit/builders/fleets.ts'
 import { aJob, anEnd, jobOf } from '../../kit/builders/jobs.ts'
 import { type LocalFakeNode, startFakeNode } from '../../kit/fakeNode/index.ts'
@@ -45,6 +47,19 @@ async function startGateway(t: Cleanup, shared: SharedLedger, ...nodes: LocalFak
     return job!
   }
   return { ...following, takeover, shared, accepted }
+}
+
+/** A ledger whose membership tells other values by these names. */
+function withMembership(ledger: SharedLedger, values: Partial<Record<keyof Membership, () => unknown>>): SharedLedger {
+  const membership = new Proxy(ledger.coordination.membership, {
+    get: (target, name) => {
+      const told = values[name as keyof Membership]
+      if (told) return told()
+      const value: unknown = Reflect.get(target, name, target)
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value
+    },
+  })
+  return withChanges(ledger, { coordination: { ...ledger.coordination, membership } })
 }
 
 async function startNode(t: Cleanup) {
@@ -116,18 +131,8 @@ test('a gateway whose job was taken over while its node was lost does not run it
 test('a gateway that is not sure of its jobs runs none again until it is', async (t) => {
   const hub = await openHub(t)
   const node = await startNode(t)
-  const member = hub.join()
   let isSure = false
-  const membership = new Proxy(member.membership, {
-    get: (target, name) => {
-      if (name === 'isSure') return isSure
-      const value: unknown = Reflect.get(target, name, target)
-      return typeof value === 'function' ? (value.bind(target) as unknown) : value
-    },
-  })
-  const coordination = { ...member.coordination, membership }
-  const ledger = withChanges<SharedLedger>(member, { coordination })
-  const { accepted } = await startGateway(t, ledger, node)
+  const { accepted } = await startGateway(t, withMembership(hub.join(), { isSure: () => isSure }), node)
   await accepted()
   await node.forget()
   const looks = (): number => node.seen('jobs').length
@@ -193,7 +198,9 @@ test('a gateway that no node answers leaves its jobs to the others, and claims n
   const hub = await openHub(t)
   const node = await startNode(t)
   const member = hub.join()
-  const { live, accepted } = await startGateway(t, member, node)
+  // Of gateways with an address each.
+  const ledger = withMembership(member, { sharesAddress: () => false })
+  const { live, accepted } = await startGateway(t, ledger, node)
   const { record } = await accepted()
   const former = member.membership.self
   // Alone, it keeps them: nobody else could do better.
@@ -210,6 +217,56 @@ test('a gateway that no node answers leaves its jobs to the others, and claims n
   assert.equal(await member.ownerOf(record.id), former)
 })
 
+test('a worker that no node answers keeps its jobs: the others of its machine reach no more', async (t) => {
+  const hub = await openHub(t)
+  const node = await startNode(t)
+  const member = hub.join()
+  const { live, accepted } = await startGateway(t, member, node)
+  const { record } = await accepted()
+  const { self } = member.membership
+  hub.join()
+  await node.refuse()
+  await node.cut()
+  await eventually(() => live.find(record.id)?.node.contact.isDead, { withinMs: 30_000 })
+  await sleep(1500)
+  assert.equal(member.membership.self, self)
+  assert.ok(live.find(record.id))
+})
+
+test('gateways that leave together do not wait for each other', async (t) => {
+  const hub = await openHub(t)
+  const node = await startNode(t)
+  const { takeover, accepted } = await startGateway(t, hub.join(), node)
+  const other = hub.join()
+  await accepted()
+  let isOver = false
+  const handedOver = takeover.untilHandedOver(600).then(() => (isOver = true))
+  await once(other.membership, 'seen')
+  assert.equal(isOver, false)
+  await other.membership.leave()
+  await handedOver
+})
+
+test('a job of a gateway that went longer than JOB_TIMEOUT ago has failed after the grace', async (t) => {
+  const hub = await openHub(t)
+  const node = await startNode(t)
+  const member = hub.join()
+  const record = aJob({ node: node.url, kind: 'stream' })
+  const gone = hub.join()
+  const name = gone.membership.self
+  await gone.insert([{ record }])
+  await gone.close()
+  const { shared } = await startGateway(t, member, node)
+  // As a gateway that was started just now sees it.
+  const tell = (): void => member.membership.tell([{ replica: name, jobs: 1, state: 'gone', goneMs: 900_000 }])
+  const hasFailed = async (): Promise<boolean> => {
+    tell()
+    return (await shared.find(record.id))?.state === 'failed'
+  }
+  // A stream is asked for every 15 s.
+  await eventually(hasFailed, { withinMs: 60_000 })
+})
+
 test('jobs of an earlier process are taken over by the first gateway, without a second run', async (t) => {
   const node = await startNode(t)
   const ledger = new MemoryLedger({ maxBytes: 1e9, ttlMs: 1e9 })
@@ -220,4 +277,28 @@ test('jobs of an earlier process are taken over by the first gateway, without a 
   const { shared } = await startGateway(t, hub.join(), node)
   await eventually(async () => (await shared.find(id))?.state === 'success')
   assert.equal((await node.jobs()).length, 1)
+})
+
+test('a node that says nothing holds up neither the other jobs of that gateway nor those of another one', async (t) => {
+  const hub = await openHub(t)
+  const [silent, node] = [await startNode(t), await startNode(t)]
+  const { shared } = await startGateway(t, hub.join(), silent, node)
+  const runAt = async ({ url }: LocalFakeNode): Promise<JobRecord> => {
+    const { id } = (await post(`${url}/api/jobs`, jobOf({ seconds: 60 }))).json<{ id: string }>()
+    return aJob({ id, nodeJobId: id, node: url })
+  }
+  const [theSilent, lost, another] = [await runAt(silent), aJob({ node: node.url }), await runAt(node)]
+  const [first, second] = [hub.join(), hub.join()]
+  await first.insert([{ record: theSilent }, { record: lost, request: Buffer.from(JSON.stringify(jobOf())) }])
+  await second.insert([{ record: another }])
+  await silent.hang('jobs')
+  await first.close()
+  await silent.waitFor(() => silent.seen('jobs').length >= 1)
+  await second.close()
+  const ownedByUs = async (id: string): Promise<boolean> =>
+    (await shared.ownerOf(id)) === shared.coordination.membership.self
+  await eventually(() => ownedByUs(another.id))
+  // This one the node does not know: it runs again after the grace, in which its node is asked again and again.
+  await eventually(() => ownedByUs(lost.id))
+  assert.equal(silent.seen('jobs').length, 1, 'the node that says nothing was given up meanwhile')
 })
