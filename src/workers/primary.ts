@@ -107,13 +107,13 @@ export class Primary {
   async #sum(hand: Hand, number: number, subject: Subject): Promise<void> {
     // The one that was asked comes first.
     const hands = [hand, ...this.#crew.serving.filter((other) => other !== hand)]
-    const values = await this.#reports.collect(subject, hands)
-    const value = subject === 'metrics' ? await this.#sumMetrics(values) : sumStats(values as never)
+    const { values, answered } = await this.#reports.collect(subject, hands)
+    const value = subject === 'metrics' ? await this.#sumMetrics(values) : sumStats(values as never, answered)
     void hand.channel.tell({ kind: 'sum', number, value })
   }
 
   /** With those of this process: its part of the work shows in its processor time and in its event loop. */
-  async #sumMetrics(values: unknown[]): Promise<string> {
+  async #sumMetrics(values: readonly unknown[]): Promise<string> {
     const own = await this.#registry.getMetricsAsJSON()
     return sumMetrics([...(values as MetricsOfProcess[]), own, await this.#former])
   }

@@ -73,12 +73,12 @@ const STATS: Readonly<Record<string, Merge>> = {
   draining: any,
 }
 
-/** What `/stats` tells of several processes that are one gateway. The first is the one that was asked. */
-export function sumStats(all: readonly Stats[]): Stats {
+/** What `/stats` tells of several processes that are one gateway. The first is the one that was asked; not all need have answered. */
+export function sumStats(all: readonly Stats[], answered: number): Stats {
   const stats = merged(all, STATS)
   const services = stats['services'] as Stats[]
   for (const service of services) if (service['healthy'] === true) delete service['reason']
-  return { ...stats, healthy_services: services.filter(({ healthy }) => healthy === true).length, workers: all.length }
+  return { ...stats, healthy_services: services.filter(({ healthy }) => healthy === true).length, workers: answered }
 }
 
 function merged(all: readonly Stats[], merges: Readonly<Record<string, Merge>>, otherwise: Merge = first): Stats {

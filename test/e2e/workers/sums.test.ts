@@ -6,7 +6,7 @@ import { post, request } from '../../kit/http.ts'
 import { eventually } from '../../kit/wait.ts'
 import { ended, startNodes } from '../jobs/support.ts'
 import { statsOf } from '../support.ts'
-import { connections, startCrew } from './crew.ts'
+import { connections, startCrew, workerPids } from './crew.ts'
 
 const SUBMISSIONS = 'infernet_gateway_requests_total{route="/api/jobs",method="POST",status="200"}'
 
@@ -55,5 +55,25 @@ suite('sums over workers', { concurrency: true }, () => {
     await eventually(() => gateway.logs.filter(({ message }) => message === 'a worker has ended').length === 2)
     const text = (await request(`${gateway.url}/metrics`)).text
     assert.equal(valueOf(text, SUBMISSIONS), 10)
+  })
+
+  test('a worker that hangs neither holds the pages up nor takes back what it has counted', async (t) => {
+    const nodes = await startNodes(t, 1)
+    const gateway = await startCrew(t, nodes)
+    const clients = connections(t, 4)
+    const each = await Promise.all(clients.map((agent) => post(`${gateway.url}/api/jobs`, jobOf(), { agent })))
+    assert.ok(each.every(({ status }) => status === 200))
+    for (const path of ['/metrics', '/stats']) await request(`${gateway.url}${path}`)
+    const [hanging] = workerPids(gateway).values()
+    process.kill(hanging!, 'SIGSTOP')
+    // Those that are at the worker which hangs are not answered before it goes on.
+    const answerOf = (path: string) => Promise.any(clients.map((agent) => request(`${gateway.url}${path}`, { agent })))
+    const metrics = await answerOf('/metrics').finally(() => process.kill(hanging!, 'SIGCONT'))
+    assert.equal(valueOf(metrics.text, SUBMISSIONS), 4)
+    process.kill(hanging!, 'SIGSTOP')
+    const page = await answerOf('/stats').finally(() => process.kill(hanging!, 'SIGCONT'))
+    const stats = page.json<{ workers: number; services: { request_count: number }[] }>()
+    assert.equal(stats.workers, 1)
+    assert.ok(stats.services[0]!.request_count >= 4)
   })
 })
