@@ -33,11 +33,8 @@ export async function measureOutage(cleanups: Cleanups, options: BenchOptions, f
     })
   }
   const before = await serve(group, outageSeconds)
-  const streams = await Promise.all(Array.from({ length: STREAMS }, (_, n) => streamAt(group, n, outageSeconds)))
-  await group.redis.kill()
-  const during = await serve(group, outageSeconds)
+  const during = await serve(group, outageSeconds, () => group.redis.kill())
   await group.redis.restart()
-  const broken = (await Promise.all(streams.map((stream) => stream.ended))).filter(({ complete }) => !complete).length
   await sleep(1000)
   const after = await serve(group, outageSeconds)
   const p99 = ({ chats }: Served): number =>
@@ -45,7 +42,7 @@ export async function measureOutage(cleanups: Cleanups, options: BenchOptions, f
       chats.flatMap(({ latenciesMs }) => latenciesMs),
       0.99,
     )
-  const failed = during.chats.concat(during.lookups).reduce((sum, { errors }) => sum + errors, 0) + broken
+  const failed = during.chats.concat(during.lookups).reduce((sum, { errors }) => sum + errors, during.brokenStreams)
   const asked = during.chats.concat(during.lookups).reduce((sum, { requests }) => sum + requests, STREAMS)
   console.log(`Redis away for ${outageSeconds} s, three gateways; ${machine()}`)
   console.log(`${asked} chats, look-ups and streams, ${failed} of which failed`)
@@ -57,11 +54,16 @@ export async function measureOutage(cleanups: Cleanups, options: BenchOptions, f
 }
 
 interface Served {
+  readonly brokenStreams: number
   readonly chats: readonly LoadResult[]
   readonly lookups: readonly LoadResult[]
 }
 
-async function serve({ gateways }: Group, seconds: number): Promise<Served> {
+/** Streams are there before anything happens, and end about when the time is over. */
+async function serve(group: Group, seconds: number, happens?: () => Promise<void>): Promise<Served> {
+  const { gateways } = group
+  const streams = await Promise.all(Array.from({ length: STREAMS }, (_, n) => streamAt(group, n, seconds)))
+  await happens?.()
   const chats = gateways.map(({ url }) =>
     openLoad(posting(`${url}/v1/chat/completions`, CHAT), { perSecond: CHATS_A_SECOND, seconds }),
   )
@@ -69,10 +71,11 @@ async function serve({ gateways }: Group, seconds: number): Promise<Served> {
     const asked = getRequest(`${url}/api/v1/ips?container=echo`)
     return openLoad({ address: addressOf(url), next: () => asked }, { perSecond: LOOKUPS_A_SECOND, seconds })
   })
-  return { chats: await Promise.all(chats), lookups: await Promise.all(lookups) }
+  const served = { chats: await Promise.all(chats), lookups: await Promise.all(lookups) }
+  const ends = await Promise.all(streams.map(({ ended }) => ended))
+  return { ...served, brokenStreams: ends.filter(({ complete }) => !complete).length }
 }
 
-/** A stream that was recorded before the outage, and ends about when that does. */
 function streamAt({ gateways }: Group, n: number, seconds: number): ReturnType<typeof openStream> {
   const data = { pieces: (seconds * 1000) / PIECE_MS, pieceMs: PIECE_MS }
   const body = { containers: ['echo'], data }
