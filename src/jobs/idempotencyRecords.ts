@@ -20,8 +20,8 @@ export function idempotencyRecordOf(answer: Answer, use: KeyUse, node: string | 
 }
 
 /**
- * Keeps the answer to something that is taken already and cannot be taken back: its client hears of it, whether or not that
- * succeeds. Returns whether it did; never rejects.
+ * Stores the answer to a submission that a node has accepted. Its client gets the answer even where storing fails, since the
+ * submission cannot be undone. Returns whether it was stored; never rejects.
  */
 export async function storeAnswer(
   { ledger, logger }: Pick<JobDeps, 'ledger' | 'logger'>,

@@ -42,7 +42,7 @@ export interface LiveJobsEvents {
  * The unfinished jobs of this gateway, in memory; the ledger has them too, durably, and the finished ones only there.
  *
  * Where several gateways share the ledger, another may take a job over as soon as this one might be taken for dead. So a final
- * state counts only when the ledger took it: until then it is told to nobody, and one that the ledger refuses never was.
+ * state counts only once the ledger has accepted it: until then no client sees it, and a rejected one is discarded.
  */
 export class LiveJobs extends EventEmitter<LiveJobsEvents> {
   readonly #jobs = new Map<string, LiveJob>()
@@ -173,8 +173,8 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
   }
 
   /**
-   * The same where its state may be told from memory. In a shared ledger that is a running job, while nobody can have taken it
-   * over; an end that the ledger may have by now is told from there, since others tell it from there, too.
+   * The same job if its state may be read from memory. With a shared ledger that is a running job that no other gateway can have
+   * taken over; a final state that may already be in the ledger is read from there, as the other gateways do.
    */
   toldFromMemory(caller: string, id: string): LiveJob | undefined {
     const job = this.ofCaller(caller, id)

@@ -33,9 +33,9 @@ export interface JobOwner {
 export interface Membership extends EventEmitter<MembershipEvents> {
   /** The name of this replica in its present life. */
   readonly self: string
-  /** Whether nobody can have taken over our jobs: only then may they be told of from memory. */
+  /** Whether no other replica can have taken over our jobs: only then may they be read from memory. */
   readonly isSure: boolean
-  /** Whether all replicas reach the nodes from one address of one machine: what one of them does not reach, none does. */
+  /** Whether all replicas reach the nodes from one address of one machine: a node that one cannot reach, none can. */
   readonly sharesAddress: boolean
   /** All replicas as they were last seen. */
   readonly replicas: readonly ReplicaState[]

@@ -6,7 +6,7 @@ import { Observer, type SeenReplica } from './observer.ts'
 
 /** Beats within the time after which a silent replica is dead. */
 const BEATS_PER_TIMEOUT = 5
-/** For this part of that time after a beat nobody can have buried us. */
+/** Share of that time, counted from a beat, within which no other replica can have buried this one. */
 const SURE_SHARE = 0.8
 /** A beat that is not answered for this long is lost, ms; two of them, and the store is asked over a new connection. */
 const MAX_BEAT_MS = 2000

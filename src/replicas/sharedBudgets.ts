@@ -55,7 +55,7 @@ class ReplicaBudgets implements Budgets {
   readonly #now: () => number
   /** Callers of the last moments; everything else is the store's to know. */
   readonly #callers = new Map<string, CallerPlaces>()
-  /** Counts while the store is away. It is kept, so that a store that comes and goes gives nobody a fresh budget each time. */
+  /** Counts while the store is away. Kept afterwards, so that a store that comes and goes gives no caller a fresh budget each time. */
   readonly #alone: CallerBudgets
   #isAlone = false
   /** When the store that is away is asked again. */
@@ -102,7 +102,7 @@ class ReplicaBudgets implements Budgets {
 
   giveBack(key: string, count = 1): void {
     const caller = this.#callers.get(key)
-    // The sweep returns what nobody uses.
+    // The sweep returns unused places.
     if (caller) caller.held += count
     else this.#return(key, count)
   }
@@ -127,7 +127,7 @@ class ReplicaBudgets implements Budgets {
     return caller
   }
 
-  /** Asks the store until nobody of this caller waits; one question at a time. Without anybody who waits, once. */
+  /** Asks the store, one question at a time, until no request of this caller waits; once if none does. */
   async #ask(key: string, caller: CallerPlaces): Promise<void> {
     if (caller.isAsking) return
     caller.isAsking = true

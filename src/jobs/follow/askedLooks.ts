@@ -124,7 +124,7 @@ export class AskedLooks {
     return question
   }
 
-  /** When the job should be looked at next, monotonic seconds; Infinity if nobody asks for it, or it cannot be asked for now. */
+  /** Time of the next look at the job, monotonic seconds; Infinity while no client asks for it or a look is not possible. */
   #dueAtOf(job: LiveJob, question: Question): number {
     const lookedAt = this.#hooks.lookedAt(job)
     if (lookedAt === undefined || job.end || job.isMoving) return Infinity

@@ -18,15 +18,15 @@ const CALL_TIMEOUT_SECONDS = 30
 const MAX_ANSWER_BYTES = 8_000_000
 /** Nodes that are asked at once. */
 const MAX_NODES_AT_ONCE = 8
-/** One that takes longer than this does not count among them: silent nodes do not hold the others up. */
+/** A node that takes longer than this no longer counts among them, so that silent nodes do not delay the others. */
 const HOLD_SECONDS = 1
 
 /**
- * What a node says of a job that another gateway sent it.
- * - `known`: it shows it to this gateway, which can follow it.
- * - `unknown`: it does not, be it that it knows it by the address of the other gateway, or has lost it.
- * - `silent`: nobody answers there.
- * - `unclear`: it was not asked this time, or its answer tells nothing.
+ * A node's answer about a job that another gateway sent it.
+ * - `known`: this gateway can read the job, and so follow it.
+ * - `unknown`: it cannot: the node knows the job under another gateway's address, or has lost it.
+ * - `silent`: no answer.
+ * - `unclear`: the node was not asked this time, or its answer cannot be used.
  */
 export type Sight = 'known' | 'unknown' | 'silent' | 'unclear'
 

@@ -27,10 +27,10 @@ export interface OrphansOptions {
 }
 
 /**
- * The jobs of one gateway that is gone, or is leaving. Whoever is shown a job by its node claims it and follows it. What no
- * gateway is shown within the grace is run again where that is allowed; else it waits for a gateway that is shown it, until
- * `JOB_TIMEOUT`. A claim is atomic, so several gateways may do the same at the same time. Each node is asked by itself: one that
- * is silent holds up nothing but its own jobs. Times are monotonic seconds.
+ * The jobs of one gateway that is gone, or is leaving. A gateway that can read a job at its node claims and follows it. A job that
+ * none can read within the grace is run again where that is allowed; else it waits for a gateway that can read it, until
+ * `JOB_TIMEOUT`. A claim is atomic, so several gateways may do the same at the same time. Nodes are asked separately: a
+ * silent one delays only its own jobs. Times are monotonic seconds.
  */
 export class Orphans {
   readonly #replica: string
@@ -174,7 +174,7 @@ export class Orphans {
     for await (const { record } of this.#claim(jobs)) this.#options.live.adopt(record)
   }
 
-  /** Runs jobs again that nobody is shown. */
+  /** Runs jobs again that no gateway can read. */
   async #takeOver(jobs: readonly UnfinishedJob[]): Promise<void> {
     const { live, failover } = this.#options
     for await (const { record } of this.#claim(jobs)) {
@@ -223,7 +223,7 @@ export class Orphans {
 
   #release(node: TrackedNode): void {
     const { fleet, live } = this.#options
-    // One with jobs of ours is let go by whoever follows them.
+    // The follower releases a node that has jobs of ours.
     if (live.ids().every((id) => live.find(id)?.node !== node)) fleet.release(node)
   }
 }

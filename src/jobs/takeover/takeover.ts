@@ -77,7 +77,7 @@ export class Takeover implements JobOwner {
     return (this.#leaving ??= shared.coordination.membership.leave())
   }
 
-  /** Resolves when no job is ours any more, or there is nobody to take them, or the time is over. */
+  /** Resolves when no job is ours any more, no other gateway is alive, or the time is over. */
   async untilHandedOver(seconds: number): Promise<void> {
     const { live, shared } = this.#options
     // Then it is known who else is there.

@@ -182,7 +182,7 @@ export class HubMember implements SharedLedger {
     return this.#state.owners.isOf(this.#life, id)
   }
 
-  /** A job that has its final state now is nobody's any more. */
+  /** A job with a final state has no owner. */
   #ended(id: string, isEnded: boolean): boolean {
     if (!isEnded) return false
     this.#state.owners.remove(id)

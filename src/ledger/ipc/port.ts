@@ -1,6 +1,6 @@
 /**
- * One end of a channel to another process, which delivers messages in order, or none of them any more. Messages are what
- * structured clones can be made of.
+ * One end of a channel to another process. Messages arrive in order; after the channel has closed, none do. Their values must be
+ * ones that the structured clone algorithm can copy.
  */
 export interface Port {
   send(message: unknown): void

@@ -2,51 +2,25 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { jobOf, subscriptionFor } from '../../kit/builders/jobs.ts'
-import { startFakeNode } from '../../kit/fakeNode/index.ts'
+import { type LocalFakeNode, startFakeNode } from '../../kit/fakeNode/index.ts'
 import { openStream, post } from '../../kit/http.ts'
 import { redisMissing } from '../../kit/redisServer.ts'
-import { buried, entryOf, living, runsOf, SHORT_TIMEOUT, startReplicas, takesJobs } from './support.ts'
+import { buried, entryOf, living, type Replicas, runsOf, SHORT_TIMEOUT, startReplicas, takesJobs } from './support.ts'
+import type { Cleanup } from '../../kit/wait.ts'
 import { Watch } from './watch.ts'
 
 describe('a replica that dies', { skip: redisMissing }, () => {
   test('breaks off its streams; each is what its node says, and never runs again', async (t) => {
     const node = await startFakeNode({ rateLimit: 0, leftStreamsStayPending: false }, t)
     const { gateways } = await startReplicas(t, { nodes: [node], env: SHORT_TIMEOUT })
-    const [dying, other] = gateways
-    const body = jobOf({ token: 'stream', pieces: 1000, pieceMs: 50 })
-    const stream = await openStream(`${dying!.url}/api/jobs/stream`, { body })
-    const id = (await stream.until((text) => text.includes('\n'))).split('\n')[0]!
-    const broken = assert.rejects(async () => {
-      while (await stream.next());
-    })
-    await dying!.kill()
-    await broken
-    const watch = new Watch(t, [other!], [id])
-    const [word] = await watch.ended()
-    assert.equal(entryOf(word!).status, 'failed')
-    await watch.stop()
-    assert.equal(runsOf([node], 'stream'), 1)
+    await assertFailsOnce(t, node, gateways)
   })
 
   test('leaves streams that no other can read to JOB_TIMEOUT', async (t) => {
     const node = await startFakeNode({ rateLimit: 0 }, t)
     const env = { ...SHORT_TIMEOUT, JOB_TIMEOUT: '6' }
     const { gateways } = await startReplicas(t, { nodes: [node], addresses: 'each', env })
-    const [dying, other] = gateways
-    const stream = await openStream(`${dying!.url}/api/jobs/stream`, {
-      body: jobOf({ token: 'stream', pieces: 1000, pieceMs: 50 }),
-    })
-    const id = (await stream.until((text) => text.includes('\n'))).split('\n')[0]!
-    const broken = assert.rejects(async () => {
-      while (await stream.next());
-    })
-    await dying!.kill()
-    await broken
-    const watch = new Watch(t, [other!], [id])
-    const [word] = await watch.ended()
-    assert.equal(entryOf(word!).status, 'failed')
-    await watch.stop()
-    assert.equal(runsOf([node], 'stream'), 1)
+    await assertFailsOnce(t, node, gateways)
   })
 
   test('sent its subscriptions once, and no other sends them again', async (t) => {
@@ -65,3 +39,21 @@ describe('a replica that dies', { skip: redisMissing }, () => {
     assert.equal(node.seen('submit').filter(({ text }) => text === body).length, 1)
   })
 })
+
+/** Streams a job through the first gateway, which is killed then: the other one tells its end, and it is not run again. */
+async function assertFailsOnce(t: Cleanup, node: LocalFakeNode, gateways: Replicas['gateways']): Promise<void> {
+  const [dying, other] = gateways
+  const body = jobOf({ token: 'stream', pieces: 1000, pieceMs: 50 })
+  const stream = await openStream(`${dying!.url}/api/jobs/stream`, { body })
+  const id = (await stream.until((text) => text.includes('\n'))).split('\n')[0]!
+  const broken = assert.rejects(async () => {
+    while (await stream.next());
+  })
+  await dying!.kill()
+  await broken
+  const watch = new Watch(t, [other!], [id])
+  const [word] = await watch.ended()
+  assert.equal(entryOf(word!).status, 'failed')
+  await watch.stop()
+  assert.equal(runsOf([node], 'stream'), 1)
+}
