@@ -61,6 +61,9 @@ export class RedisConnection extends EventEmitter<ConnectionEvents> implements R
   #client: Client
   #handshake: NodeJS.Timeout | undefined
   #queuedBytes = 0
+  #retry: NodeJS.Timeout | undefined
+  /** Connections that were lost or not made since the last answer. */
+  #failures = 0
   #isClosed = false
 
   constructor(url: RedisUrl) {
@@ -125,6 +128,7 @@ export class RedisConnection extends EventEmitter<ConnectionEvents> implements R
       }
       this.#client.sendCommand<RedisReply>(args).then(
         (reply) => {
+          this.#failures = 0
           settle()
           resolve(reply)
         },
@@ -148,12 +152,22 @@ export class RedisConnection extends EventEmitter<ConnectionEvents> implements R
       if (client === this.#client) this.emit('ready')
     })
     client.on('error', (error: Error) => {
-      clearTimeout(this.#handshake)
-      if (client === this.#client && !this.#isClosed) this.emit('broken', errorOf(error))
+      if (client === this.#client && !this.#isClosed) this.#lost(errorOf(error))
     })
     // The event tells of each attempt that fails.
     client.connect().catch(() => {})
     return client
+  }
+
+  /**
+   * The client's own way of reconnecting starts at once, and over again with each connection that is accepted: at a balancer whose
+   * Redis is down it would never rest.
+   */
+  #lost(error: RedisError): void {
+    if (this.#retry) return
+    this.#drop()
+    this.#retry = setTimeout(() => this.renew(), pauseMs(this.#failures++))
+    this.emit('broken', error)
   }
 
   /** A server that takes connections but answers nothing would be waited for without end. */
@@ -164,6 +178,8 @@ export class RedisConnection extends EventEmitter<ConnectionEvents> implements R
 
   #drop(): void {
     clearTimeout(this.#handshake)
+    clearTimeout(this.#retry)
+    this.#retry = undefined
     this.#client.destroy()
   }
 }
@@ -179,14 +195,14 @@ function clientOf({ host, port, isTls, username, password, database }: RedisUrl)
     database,
     // A deadline of the client's own would cost more than the call.
     commandOptions: { timeout: 0 },
-    socket: { host, port, ...(isTls && { tls: true }), connectTimeout: CONNECT_MS, reconnectStrategy },
+    socket: { host, port, ...(isTls && { tls: true }), connectTimeout: CONNECT_MS, reconnectStrategy: false },
   })
   return client.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer })
 }
 
-/** Grows from one attempt to the next; by chance, so that not all gateways come back at once. */
-function reconnectStrategy(attempt: number): number {
-  return Math.min(MAX_PAUSE_MS, MIN_PAUSE_MS * 2 ** attempt) * (0.5 + Math.random() / 2)
+/** Before the next attempt to connect. Grows with each failure; by chance, so that not all gateways come back at once. */
+function pauseMs(failures: number): number {
+  return Math.min(MAX_PAUSE_MS, MIN_PAUSE_MS * 2 ** failures) * (0.5 + Math.random() / 2)
 }
 
 function errorOf(error: Error): RedisError {

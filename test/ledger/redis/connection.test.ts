@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { createServer, type Socket } from 'node:net'
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { suite, test } from 'node:test'
 import { parseStateUrl, type RedisUrl } from '../../../src/base/stateUrl.ts'
 import { RedisConnection } from '../../../src/ledger/redis/connection.ts'
@@ -33,6 +33,20 @@ suite('a connection to Redis', { skip: redisMissing, concurrency: 4 }, () => {
     await server.restart()
     await once(redis, 'ready')
     assert.equal(await redis.call(['PING']), 'PONG')
+  })
+
+  test('waits longer from one attempt to the next where a balancer accepts connections and closes them again', async (t) => {
+    const attempts = 5
+    const server = createServer((socket) => socket.on('error', () => {}).destroy())
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    t.after(() => server.close())
+    const startedAt = performance.now()
+    const redis = new RedisConnection(parseStateUrl(`redis://127.0.0.1:${portOf(server)}`) as RedisUrl)
+    t.after(() => redis.close())
+    for (let count = 0; count <= attempts; count++) await once(server, 'connection')
+    // Pauses of at least 25, 50, 100, 200 and 400 ms.
+    assert.ok(performance.now() - startedAt >= 750)
   })
 
   test('gives up a call after its deadline, and the connection when it is told so', async (t) => {
@@ -74,4 +88,8 @@ async function connectRedisTo(port: number): Promise<void> {
   const later = new RedisConnection(parseStateUrl(`redis://127.0.0.1:${port}`) as RedisUrl)
   await once(later, 'ready')
   later.close()
+}
+
+function portOf(server: Server): number {
+  return (server.address() as AddressInfo).port
 }
