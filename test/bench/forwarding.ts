@@ -5,7 +5,7 @@
  * Loopback only; Linux only, for it reads /proc.
  */
 import { existsSync } from 'node:fs'
-import { Cleanups } from './forwarding/cleanups.ts'
+import { Cleanups } from '../kit/cleanups.ts'
 import { Findings } from './forwarding/findings.ts'
 import { measureHostile } from './forwarding/hostile/index.ts'
 import { measureLives } from './forwarding/lives.ts'

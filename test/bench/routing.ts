@@ -7,6 +7,7 @@ import { isInstalled, type ContenderName } from './routing/contenders.ts'
 import { refusalTrials, runRefusalTrial } from './routing/refusals.ts'
 import { runOnce, type RunResult } from './routing/run.ts'
 import { endOnSignal } from '../kit/endOnSignal.ts'
+import { redisMissing } from '../kit/redisServer.ts'
 import { trials, type Timing, type Trial } from './routing/scenarios.ts'
 
 const NAMES: Partial<Record<ContenderName, string>> = {
@@ -65,6 +66,7 @@ async function main(): Promise<void> {
 
 async function report(trial: Trial, timing: Timing, seeds: readonly number[]): Promise<void> {
   console.log(`\n${trial.id}: ${trial.title} (${trial.scenario.nodes} nodes)`)
+  if (trial.scenario.sharesRedis && redisMissing) return console.log(`  ${redisMissing}`)
   console.log(
     `  ${'s'.padEnd(29)}${['mean', 'p50', 'p95', 'p99', '× mean', '× p99'].map((head) => head.padStart(9)).join('')}`,
   )

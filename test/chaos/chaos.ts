@@ -4,7 +4,7 @@
  * told; its caller alone can see it, and its result is that of its own input; otherwise the exit code is 1.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Cleanups } from '../bench/forwarding/cleanups.ts'
+import { Cleanups } from '../kit/cleanups.ts'
 import { endOnSignal } from '../kit/endOnSignal.ts'
 import { redisMissing } from '../kit/redisServer.ts'
 import { seededRandom } from '../kit/routingSimulation/random.ts'

@@ -4,7 +4,7 @@
  * sends an error that is no JSON, or keeps places, descriptors or memory. Loopback only; Linux only, for it reads /proc.
  */
 import { existsSync } from 'node:fs'
-import { Cleanups } from '../bench/forwarding/cleanups.ts'
+import { Cleanups } from '../kit/cleanups.ts'
 import { endOnSignal } from '../kit/endOnSignal.ts'
 import type { Gateway } from '../kit/gateway.ts'
 import { createCase, type FuzzCase } from './cases.ts'

@@ -1,5 +1,5 @@
 import { spawnFakeNode, type SpawnedFakeNode } from '../../kit/fakeNode/index.ts'
-import type { Cleanups } from './cleanups.ts'
+import type { Cleanups } from '../../kit/cleanups.ts'
 
 const NODES = 3
 const PROMPT_BYTES = 500

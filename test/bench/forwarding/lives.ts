@@ -1,4 +1,4 @@
-import type { Cleanups } from './cleanups.ts'
+import type { Cleanups } from '../../kit/cleanups.ts'
 import { poissonArrivals } from './client/arrivals.ts'
 import { addressOf } from './client/connection.ts'
 import { liveJob, type Life, type Manner } from './client/jobClient.ts'

@@ -1,4 +1,4 @@
-import type { Cleanups } from './cleanups.ts'
+import type { Cleanups } from '../../kit/cleanups.ts'
 import { allJobsEnded, startGateway } from './contenders/gateway.ts'
 import { JOBS_PATH } from './contenders/contender.ts'
 import { residentBytes } from './cpu.ts'

@@ -1,6 +1,6 @@
 import { request } from '../../kit/http.ts'
 import { eventually } from '../../kit/wait.ts'
-import type { Cleanups } from './cleanups.ts'
+import type { Cleanups } from '../../kit/cleanups.ts'
 import { addressOf } from './client/connection.ts'
 import { getRequest } from './client/requests.ts'
 import { JOBS_PATH } from './contenders/contender.ts'

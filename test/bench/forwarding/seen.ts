@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Cleanups } from './cleanups.ts'
+import type { Cleanups } from '../../kit/cleanups.ts'
 import { addressOf } from './client/connection.ts'
 import { liveJob, type Life, type Manner } from './client/jobClient.ts'
 import { ConnectionPool } from './client/pool.ts'

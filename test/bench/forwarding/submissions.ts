@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { request } from '../../kit/http.ts'
-import type { Cleanups } from './cleanups.ts'
+import type { Cleanups } from '../../kit/cleanups.ts'
 import { CONTENDERS, missingOf, startContenders, warmUp, type Started } from './contenders/index.ts'
 import type { Findings } from './findings.ts'
 import { JOB, startFleet } from './fleet.ts'

@@ -2,7 +2,7 @@ import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -37,12 +37,14 @@ export interface ContenderOptions {
   /** How many of them share the clients. */
   readonly count: number
   readonly tellsConcurrency: boolean
+  /** Where gateways keep their jobs; each in its memory by default. */
+  readonly stateUrl?: string | undefined
 }
 
 export async function startContender(
   name: ContenderName,
   nodes: readonly BenchNode[],
-  { count, tellsConcurrency }: ContenderOptions,
+  { count, tellsConcurrency, stateUrl = 'memory:' }: ContenderOptions,
 ): Promise<Contender> {
   const addresses = (listed: readonly BenchNode[]): string =>
     listed
@@ -54,7 +56,12 @@ export async function startContender(
     Array.from({ length: count }, (_, i) => {
       if (name === 'haproxy leastconn') return startHaproxy(cwd, nodes)
       if (name === 'nginx least_conn') return startNginx(cwd, nodes)
-      return startGateway(join(cwd, `ips-${i}.txt`), name, addresses(nodes), nodes.length, cwd)
+      return startGateway(name, {
+        ips: join(cwd, `ips-${i}.txt`),
+        list: addresses(nodes),
+        nodes: nodes.length,
+        stateUrl,
+      })
     }),
   )
   return {
@@ -75,14 +82,22 @@ interface Started {
   readonly port: number
 }
 
-async function startGateway(ips: string, policy: string, list: string, nodes: number, cwd: string): Promise<Started> {
+interface GatewayOptions {
+  /** The file of addresses, in the directory of the process, and what it lists at first. */
+  readonly ips: string
+  readonly list: string
+  readonly nodes: number
+  readonly stateUrl: string
+}
+
+async function startGateway(policy: string, { ips, list, nodes, stateUrl }: GatewayOptions): Promise<Started> {
   await writeFile(ips, list)
   const child = withUs(
     spawn(process.execPath, [GATEWAY, policy], {
-      cwd,
+      cwd: dirname(ips),
       stdio: ['ignore', 'pipe', 'inherit'],
       env: {
-        ...{ PATH: process.env['PATH'] ?? '', PORT: '0', HOST: '127.0.0.1', IPS_FILE: ips, STATE_URL: 'memory:' },
+        ...{ PATH: process.env['PATH'] ?? '', PORT: '0', HOST: '127.0.0.1', IPS_FILE: ips, STATE_URL: stateUrl },
         ...{ REFRESH_INTERVAL: POLL_SECONDS, LOG_FORMAT: 'json', LOG_LEVEL: 'info', DRAIN_TIMEOUT: '0' },
         ...{ RATELIMIT_REQS_PER_MIN: '0', PROXY_RATELIMIT_REQS_PER_MIN: '0', MAX_JOBS_PER_CALLER: '0' },
       },

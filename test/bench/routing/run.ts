@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { Cleanups } from '../../kit/cleanups.ts'
 import type { JobTrace } from '../../kit/fakeNode/index.ts'
+import { startRedis } from '../../kit/redisServer.ts'
 import { arrivalsOf, ONE_KIND, type Arrival, type Mix } from './arrivals.ts'
 import { Client } from './client.ts'
 import { startContender, type Contender, type ContenderName } from './contenders.ts'
@@ -50,6 +52,7 @@ class Run {
   readonly #seed: number
   readonly #mix: Mix
   readonly #client = new Client()
+  readonly #cleanups = new Cleanups()
   readonly #random: () => number
   #nodes: BenchNode[] = []
   #blackHole: BenchNode | undefined
@@ -80,6 +83,7 @@ class Run {
       nodes,
       alike = false,
       gateways = 1,
+      sharesRedis = false,
       utilisation,
       lookupShare,
       outsideShare = 0,
@@ -89,7 +93,8 @@ class Run {
     } = this.#scenario
     this.#nodes = await startFleet({ nodes, alike, seed: this.#seed, mix: this.#mix, differByKind })
     for (const node of this.#nodes) this.#watch(node)
-    this.#contender = await startContender(this.#name, this.#nodes, { count: gateways, tellsConcurrency })
+    const stateUrl = sharesRedis ? (await startRedis(this.#cleanups, { appendOnly: true })).url() : undefined
+    this.#contender = await startContender(this.#name, this.#nodes, { count: gateways, tellsConcurrency, stateUrl })
     const { warmUpSeconds, measuredSeconds } = this.#timing
     const arrivals = arrivalsOf({
       ...{
@@ -117,6 +122,7 @@ class Run {
     await this.#contender?.stop()
     await this.#client.close()
     await Promise.all([...this.#nodes, ...this.#joined].map(({ sim }) => sim.stop()))
+    await this.#cleanups.run()
   }
 
   #watch({ sim }: BenchNode): void {

@@ -17,6 +17,8 @@ export interface Scenario {
   readonly differByKind?: boolean
   readonly streamShare?: number
   readonly gateways?: number
+  /** The gateways share a Redis; otherwise nothing. */
+  readonly sharesRedis?: boolean
   /** The first node breaks all it gets from when measuring begins, and says that it is idle. */
   readonly blackHole?: boolean
   /** So many nodes join when measuring begins. */
@@ -76,6 +78,12 @@ export function trials(nodes: number, tellsConcurrency: boolean): Trial[] {
     {
       ...{ id: 'R6a', title: 'four gateways that share nothing, 85 % busy, one-step clients' },
       scenario: { ...unlike, lookupShare: 0, gateways: 4 },
+      main: ['score'],
+      once: [],
+    },
+    {
+      ...{ id: 'R6c', title: 'four gateways that share a Redis, 85 % busy, one-step clients' },
+      scenario: { ...unlike, lookupShare: 0, gateways: 4, sharesRedis: true },
       main: ['score'],
       once: [],
     },

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { request } from '../../../kit/http.ts'
 import { eventually, freePort } from '../../../kit/wait.ts'
 import { JOB } from '../fleet.ts'
-import type { Cleanups } from '../cleanups.ts'
+import type { Cleanups } from '../../../kit/cleanups.ts'
 
 /** A proxy that runs, in a process of its own, in front of the nodes. */
 export interface Running {

@@ -3,7 +3,7 @@ import { spawnGateway, type Gateway } from '../../../kit/gateway.ts'
 import { request } from '../../../kit/http.ts'
 import { redisMissing, startRedis } from '../../../kit/redisServer.ts'
 import { eventually, tempDir } from '../../../kit/wait.ts'
-import type { Cleanups } from '../cleanups.ts'
+import type { Cleanups } from '../../../kit/cleanups.ts'
 import { JOBS_PATH, type Contender, type Running } from './contender.ts'
 
 /** Limits are switched on, and never reached. */

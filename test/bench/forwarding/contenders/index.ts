@@ -1,4 +1,4 @@
-import type { Cleanups } from '../cleanups.ts'
+import type { Cleanups } from '../../../kit/cleanups.ts'
 import { JOB } from '../fleet.ts'
 import { load, posting } from '../load.ts'
 import type { BenchOptions } from '../options.ts'

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { Cleanups } from '../cleanups.ts'
+import type { Cleanups } from '../../../kit/cleanups.ts'
 
 /** A Node Explorer that lists nodes at loopback addresses where nobody listens. Returns its URL. */
 export async function explorerOfDeadNodes(cleanups: Cleanups, many: number): Promise<string> {

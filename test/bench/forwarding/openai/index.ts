@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Cleanups } from '../cleanups.ts'
+import type { Cleanups } from '../../../kit/cleanups.ts'
 import { SHORT_WARM_UP } from '../contenders/index.ts'
 import type { Findings } from '../findings.ts'
 import type { LineName } from '../goals.ts'

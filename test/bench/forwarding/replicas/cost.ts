@@ -1,4 +1,4 @@
-import type { Cleanups } from '../cleanups.ts'
+import type { Cleanups } from '../../../kit/cleanups.ts'
 import { CONTENDERS, startContenders, warmUp } from '../contenders/index.ts'
 import type { Findings } from '../findings.ts'
 import { JOB, startFleet } from '../fleet.ts'

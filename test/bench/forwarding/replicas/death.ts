@@ -1,5 +1,5 @@
 import { post, request } from '../../../kit/http.ts'
-import type { Cleanups } from '../cleanups.ts'
+import type { Cleanups } from '../../../kit/cleanups.ts'
 import { JOBS_PATH } from '../contenders/contender.ts'
 import type { Findings } from '../findings.ts'
 import { jobOfSeconds, startFleet } from '../fleet.ts'

@@ -1,7 +1,7 @@
 import { startFaultyProxy, type FaultyProxy } from '../../../kit/faultyProxy.ts'
 import { spawnGateway, type Gateway } from '../../../kit/gateway.ts'
 import { startRedis, type RedisServer } from '../../../kit/redisServer.ts'
-import type { Cleanups } from '../cleanups.ts'
+import type { Cleanups } from '../../../kit/cleanups.ts'
 import { BENCH_ENV } from '../contenders/gateway.ts'
 
 const REPLICAS = 3

@@ -1,6 +1,6 @@
 /** Several gateways that share a Redis. */
 import { redisMissing } from '../../../kit/redisServer.ts'
-import type { Cleanups } from '../cleanups.ts'
+import type { Cleanups } from '../../../kit/cleanups.ts'
 import type { Findings } from '../findings.ts'
 import type { BenchOptions } from '../options.ts'
 import { measureCost } from './cost.ts'

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { spawnGateway, type Gateway } from '../../../kit/gateway.ts'
-import { Cleanups } from '../cleanups.ts'
+import { Cleanups } from '../../../kit/cleanups.ts'
 import { explorerOfDeadNodes } from '../hostile/deadNodes.ts'
 import type { BenchOptions } from '../options.ts'
 import { table } from '../report.ts'

@@ -1,4 +1,4 @@
-import type { Cleanup } from '../../kit/wait.ts'
+import type { Cleanup } from './wait.ts'
 
 /** What has to be undone: processes to end, directories to remove. Stands in for the context of a test. */
 export class Cleanups implements Cleanup {
@@ -14,7 +14,7 @@ export class Cleanups implements Cleanup {
       try {
         await undo()
       } catch (error) {
-        console.error('could not clean up:', error)
+        process.stderr.write(`could not clean up: ${String(error)}\n`)
       }
     }
   }
