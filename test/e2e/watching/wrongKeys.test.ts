@@ -51,6 +51,14 @@ async function exhaust(addressOf: (i: number) => string, what: Ask = wrong): Pro
   }
 }
 
+/** The answer of an address whose budget is used up: the first that is not of a key that was looked at because one refilled. */
+async function refusal(address: string, what: Ask): Promise<Answer> {
+  for (let refilled = 0; ; refilled++) {
+    const answer = await ask(address, what)
+    if (answer.status === 429 || refilled === 5) return answer
+  }
+}
+
 describe('more than 60 wrong keys a minute from one address', () => {
   test('are a 429 that says when the next one is looked at', async () => {
     const address = newAddress()
@@ -70,9 +78,9 @@ describe('more than 60 wrong keys a minute from one address', () => {
       { path: '/route/', method: 'POST', body: { endpoint: 'a', api_key: 'wrong' } },
     ]
     await exhaust(() => address)
-    for (const what of asks) assertError(await ask(address, what), 429)
+    for (const what of asks) assertError(await refusal(address, what), 429)
     // No key is needed here, but a wrong one must not be told from a right one for free.
-    assertError(await ask(address, { path: '/api/v1/containers', ...wrong }), 429)
+    assertError(await refusal(address, { path: '/api/v1/containers', ...wrong }), 429)
   })
 
   test('stop neither a right key, nor who shows none, nor another address', async () => {
