@@ -58,6 +58,7 @@ export interface AppDeps {
   readonly trustProxy: false | number | readonly string[]
   readonly lookupLimitPerMinute: number
   readonly proxyLimitPerMinute: number
+  readonly readLimitPerMinute: number
   /** The budgets of callers where gateways share them; each limit has its own in this process where it is not given. */
   readonly makeBudgets?: MakeBudgets | undefined
   readonly statusAllowedIps: readonly string[]
@@ -94,8 +95,11 @@ export function createApp(deps: AppDeps): Express {
     perMinute: deps.proxyLimitPerMinute,
     makeBudgets,
   })
+  const readLimit = limitPerCaller('READ_RATELIMIT_REQS_PER_MIN', { perMinute: deps.readLimitPerMinute, makeBudgets })
   /** What every call at the one base URL goes through. */
   const client = [inOrder(noLoop, withKey), proxyLimit.countRequest]
+  /** Reads have a budget of their own: a client that polls often must still be able to submit. */
+  const reads = [inOrder(noLoop, withKey), readLimit.countRequest]
   /** A batch counts its items itself. */
   const batchWork = [inOrder(refuseNewWork, noLoop, withKey)]
   const work = [...batchWork, proxyLimit.countRequest]
@@ -103,7 +107,7 @@ export function createApp(deps: AppDeps): Express {
   const submit = drain.toItsEnd(submitJob(jobs))
   addPath(app, '/api/jobs', {
     POST: [...work, countMemory(memory, submit)],
-    GET: [...client, countMemory(memory, readJobs(jobs))],
+    GET: [...reads, countMemory(memory, readJobs(jobs))],
   })
   const openai = countMemory(memory, forwardOpenAi(deps.openai))
   // Early, for Express compares a request's path with that of one route after the other.
@@ -115,9 +119,9 @@ export function createApp(deps: AppDeps): Express {
   const isStatusAllowed = addressList(deps.statusAllowedIps)
   // It belongs to a job that runs already: it is no new work.
   addPath(app, '/api/status', { PUT: [...client, countMemory(memory, putStatus(jobs, follower, isStatusAllowed))] })
-  addPath(app, '/info', { GET: [...client, fleetInfo(lookup)] })
+  addPath(app, '/info', { GET: [...reads, fleetInfo(lookup)] })
   addPath(app, '/resources', {
-    GET: [...client, countMemory(memory, fleetResources(lookup))],
+    GET: [...reads, countMemory(memory, fleetResources(lookup))],
   })
 
   const lookups: Record<string, RequestHandler> = {
@@ -149,18 +153,19 @@ export function createApp(deps: AppDeps): Express {
   })
   addPath(app, '/pubkey', { GET: [publicKey(deps.route.keys)] })
 
-  const response = (part: ResponsePart): RequestHandler[] => [
-    ...client,
-    countMemory(memory, forwardResponse(deps.openai, part)),
-  ]
+  const response = (part: ResponsePart): RequestHandler => countMemory(memory, forwardResponse(deps.openai, part))
   // What has no id there, such as `/v1/responses/compact`, is forwarded by its model.
-  addPath(app, '/v1/responses/:id', { GET: response(''), DELETE: response(''), POST: [...work, openai] })
-  addPath(app, '/v1/responses/:id/input_items', { GET: response('/input_items') })
-  addPath(app, '/v1/responses/:id/cancel', { POST: response('/cancel') })
+  addPath(app, '/v1/responses/:id', {
+    GET: [...reads, response('')],
+    DELETE: [...client, response('')],
+    POST: [...work, openai],
+  })
+  addPath(app, '/v1/responses/:id/input_items', { GET: [...reads, response('/input_items')] })
+  addPath(app, '/v1/responses/:id/cancel', { POST: [...client, response('/cancel')] })
   const models = modelPages(deps.openai)
   for (const path of ['/v1/models', '/models']) {
-    addPath(app, path, { GET: [...client, models.list] })
-    addPath(app, `${path}/*id`, { GET: [...client, models.one] })
+    addPath(app, path, { GET: [...reads, models.list] })
+    addPath(app, `${path}/*id`, { GET: [...reads, models.one] })
   }
   addPath(app, '/v1/realtime', { GET: [...work, countMemory(memory, openRealtime(deps.openai))] })
   addOpenPath(app, '/v1/*path', { POST: [...work, openai] })

@@ -212,6 +212,7 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
     makeBudgets: ledger.shared && budgetsOver(ledger.shared.coordination.budgets),
     lookupLimitPerMinute: settings.lookupLimitPerMinute,
     proxyLimitPerMinute: settings.proxyLimitPerMinute,
+    readLimitPerMinute: settings.readLimitPerMinute,
     statusAllowedIps: settings.statusAllowedIps,
     corsOrigins: settings.corsOrigins,
     onClosed: (req, res) => {

@@ -82,11 +82,18 @@ export const schema = {
     default: 10,
   }),
   PROXY_RATELIMIT_REQS_PER_MIN: setting({
-    doc: 'requests a minute per caller over all forwarded calls; a batch counts its items; 0 is no limit',
+    doc: 'requests a minute per caller over all forwarded work (POST, PUT); a batch counts its items; 0 is no limit',
     format: 'whole-number',
     min: 0,
     max: manyRequests,
     default: 600,
+  }),
+  READ_RATELIMIT_REQS_PER_MIN: setting({
+    doc: 'requests a minute per caller over reads: of jobs, `/info`, `/resources`, models and responses; 0 is no limit',
+    format: 'whole-number',
+    min: 0,
+    max: manyRequests,
+    default: 6000,
   }),
   MAX_JOBS_PER_CALLER: setting({
     doc: 'unfinished jobs that one caller may have, subscriptions under way included; 0 is no limit',

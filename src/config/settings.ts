@@ -29,6 +29,7 @@ export interface Settings {
   readonly refreshIntervalSeconds: number
   readonly lookupLimitPerMinute: number
   readonly proxyLimitPerMinute: number
+  readonly readLimitPerMinute: number
   readonly maxJobsPerCaller: number
   readonly connectTimeoutSeconds: number
   readonly proxyTimeoutSeconds: number
@@ -154,6 +155,7 @@ function toSettings(values: Values): Omit<Settings, 'environment'> {
     refreshIntervalSeconds: values.REFRESH_INTERVAL,
     lookupLimitPerMinute: values.RATELIMIT_REQS_PER_MIN,
     proxyLimitPerMinute: values.PROXY_RATELIMIT_REQS_PER_MIN,
+    readLimitPerMinute: values.READ_RATELIMIT_REQS_PER_MIN,
     maxJobsPerCaller: values.MAX_JOBS_PER_CALLER,
     connectTimeoutSeconds: values.CONNECT_TIMEOUT,
     proxyTimeoutSeconds: values.PROXY_TIMEOUT,

@@ -54,10 +54,13 @@ export function containerParameter(required: boolean): Parameter {
   }
 }
 
-/** Headers of an answer that a backend had a part in. */
-export const FROM_BACKEND: NonNullable<Answer['headers']> = {
-  'X-Infernet-Node': { $ref: '#/components/headers/X-Infernet-Node' },
-}
+/** Headers of an answer that a backend had a part in. The limit is the gateway's own. */
+export const FROM_BACKEND: NonNullable<Answer['headers']> = Object.fromEntries(
+  ['X-Infernet-Node', 'RateLimit-Limit', 'RateLimit-Remaining', 'RateLimit-Reset'].map((name) => [
+    name,
+    { $ref: `#/components/headers/${name}` },
+  ]),
+)
 export const FROM_BACKEND_OR_KEPT: NonNullable<Answer['headers']> = {
   ...FROM_BACKEND,
   'Idempotent-Replayed': { $ref: '#/components/headers/Idempotent-Replayed' },

@@ -57,6 +57,7 @@ test('without any source all settings have the promised defaults', async (t) => 
     refreshIntervalSeconds: 30,
     lookupLimitPerMinute: 10,
     proxyLimitPerMinute: 600,
+    readLimitPerMinute: 6000,
     maxJobsPerCaller: 1000,
     connectTimeoutSeconds: 1,
     proxyTimeoutSeconds: 300,

@@ -99,7 +99,8 @@ async function startGateway(policy: string, { ips, list, nodes, stateUrl }: Gate
       env: {
         ...{ PATH: process.env['PATH'] ?? '', PORT: '0', HOST: '127.0.0.1', IPS_FILE: ips, STATE_URL: stateUrl },
         ...{ REFRESH_INTERVAL: POLL_SECONDS, LOG_FORMAT: 'json', LOG_LEVEL: 'info', DRAIN_TIMEOUT: '0' },
-        ...{ RATELIMIT_REQS_PER_MIN: '0', PROXY_RATELIMIT_REQS_PER_MIN: '0', MAX_JOBS_PER_CALLER: '0' },
+        ...{ RATELIMIT_REQS_PER_MIN: '0', PROXY_RATELIMIT_REQS_PER_MIN: '0', READ_RATELIMIT_REQS_PER_MIN: '0' },
+        MAX_JOBS_PER_CALLER: '0',
       },
     }),
   )

@@ -7,7 +7,13 @@ import { startFakeOpenAi, type FakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import type { Cleanup } from '../../kit/wait.ts'
 import { exponential, seeded } from './random.ts'
 
-const QUIET = { LOG_LEVEL: 'info', PROXY_RATELIMIT_REQS_PER_MIN: '0', MAX_JOBS_PER_CALLER: '0', REFRESH_INTERVAL: '30' }
+const QUIET = {
+  LOG_LEVEL: 'info',
+  PROXY_RATELIMIT_REQS_PER_MIN: '0',
+  READ_RATELIMIT_REQS_PER_MIN: '0',
+  MAX_JOBS_PER_CALLER: '0',
+  REFRESH_INTERVAL: '30',
+}
 const BAD_STATUSES = [500, 401, 402, 404, 502, 504, 529]
 const MODEL = 'small-model'
 const SERVICE_SECONDS = 0.2

@@ -15,7 +15,11 @@ import { assertError } from '../support.ts'
 
 const file = { after }
 /** Soon reached, and refilled by one in six seconds only: not while a test sends a dozen requests. */
-const TEN = { PROXY_RATELIMIT_REQS_PER_MIN: '10', RATELIMIT_REQS_PER_MIN: '10' }
+const TEN = {
+  PROXY_RATELIMIT_REQS_PER_MIN: '10',
+  READ_RATELIMIT_REQS_PER_MIN: '10',
+  RATELIMIT_REQS_PER_MIN: '10',
+}
 const node = await startFakeNode({ rateLimit: 1000 }, file)
 const gateway = await gatewayFor(file, [node], { ...TEN, TRUST_PROXY: 'loopback' })
 
@@ -53,13 +57,11 @@ describe('forwarded calls', () => {
     const first = await submit('192.0.2.1')
     assert.equal(first.status, 200)
     assert.equal(remainingOf(first), 9)
-    const read = await request(`${gateway.url}/api/jobs`, as('192.0.2.1'))
-    assert.equal(remainingOf(read), 8)
     const stream = await openStream(`${gateway.url}/api/jobs/stream`, { body: jobOf(), ...as('192.0.2.1') })
-    assert.equal(stream.headers['ratelimit-remaining'], '7')
+    assert.equal(stream.headers['ratelimit-remaining'], '8')
     await stream.ended
-    assert.equal(remainingOf(await batch('192.0.2.1', 2)), 5)
-    assert.equal(remainingOf(await post(`${gateway.url}/api/jobs`, 'no JSON', as('192.0.2.1'))), 4)
+    assert.equal(remainingOf(await batch('192.0.2.1', 2)), 6)
+    assert.equal(remainingOf(await post(`${gateway.url}/api/jobs`, 'no JSON', as('192.0.2.1'))), 5)
   })
 
   test('show nothing where there is no limit', async (t) => {
@@ -96,6 +98,37 @@ describe('forwarded calls', () => {
     assert.equal(remainingOf(first), 9)
     for (let i = 0; i < 9; i++) assert.equal((await ask()).status, 200)
     assertRefused(await ask(), 6)
+  })
+})
+
+describe('reads', () => {
+  const read = (path: string, more: RequestOptions = as('192.0.2.30')): Promise<Answer> =>
+    request(gateway.url + path, more)
+
+  test('have a budget of their own, which all of them share', async () => {
+    const paths = ['/api/jobs', '/info', '/resources', '/v1/models', '/models', '/v1/models/m', '/v1/responses/resp_1']
+    for (const [n, path] of paths.entries()) assert.equal(remainingOf(await read(path)), 9 - n, path)
+    assert.equal(remainingOf(await read('/info', { method: 'HEAD', ...as('192.0.2.30') })), 2)
+    assert.equal(remainingOf(await submit('192.0.2.30')), 9)
+    for (let i = 0; i < 2; i++) await read('/info')
+    for (const path of ['/api/jobs', '/info']) assertRefused(await read(path), 6)
+    assert.equal(remainingOf(await submit('192.0.2.30')), 8)
+    assert.equal((await read('/info', as('192.0.2.31'))).status, 200)
+  })
+
+  test('pass while all work is used up', async () => {
+    for (let i = 0; i < 10; i++) await submit('192.0.2.32')
+    assertRefused(await submit('192.0.2.32'), 6)
+    assert.equal(remainingOf(await read('/api/jobs', as('192.0.2.32'))), 9)
+  })
+
+  test('that wait for a job to end count once', async () => {
+    const { id } = (await post(`${gateway.url}/api/jobs`, jobOf({ seconds: 0.3 }), as('192.0.2.33'))).json<{
+      id: string
+    }>()
+    const waited = await read(`/api/jobs?id=${id}&wait=30`, as('192.0.2.33'))
+    assert.match(waited.text, /success/)
+    assert.equal(remainingOf(waited), 9)
   })
 })
 

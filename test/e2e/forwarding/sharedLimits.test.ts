@@ -12,6 +12,7 @@ const BUDGET = 60
 const LIMITS = {
   TRUST_PROXY: 'loopback',
   PROXY_RATELIMIT_REQS_PER_MIN: String(BUDGET),
+  READ_RATELIMIT_REQS_PER_MIN: String(BUDGET),
   RATELIMIT_REQS_PER_MIN: String(BUDGET),
 }
 const file = { after }

@@ -20,7 +20,7 @@ export class SharedGateway {
   /** To be called in a suite: starts before its tests, ends after them. */
   constructor(env: Record<string, string> = {}) {
     const cleanup = afterSuite()
-    const unlimited = { PROXY_RATELIMIT_REQS_PER_MIN: '0', MAX_JOBS_PER_CALLER: '0' }
+    const unlimited = { PROXY_RATELIMIT_REQS_PER_MIN: '0', READ_RATELIMIT_REQS_PER_MIN: '0', MAX_JOBS_PER_CALLER: '0' }
     before(async () => {
       this.#gateway = await spawnGateway(cleanup, { env: { ...unlimited, ...env } })
     })

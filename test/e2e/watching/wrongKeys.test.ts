@@ -13,6 +13,7 @@ const gateway = await spawnGateway(
       OPS_KEY: 'operator-key',
       TRUST_PROXY: 'loopback',
       PROXY_RATELIMIT_REQS_PER_MIN: '0',
+      READ_RATELIMIT_REQS_PER_MIN: '0',
       RATELIMIT_REQS_PER_MIN: '0',
     },
   },

@@ -107,7 +107,8 @@ export async function startReplica(t: Cleanup, options: ReplicaOptions): Promise
   await writeFile(join(cwd, 'ips.txt'), nodes.map((node) => `${node.address}\n`).join(''))
   const environment = {
     ...{ PORT: '0', HOST: '127.0.0.1', STATE_URL: 'memory:', REFRESH_INTERVAL: '1', REPLICA_TIMEOUT: '1' },
-    ...{ IPS_FILE: join(cwd, 'ips.txt'), PROXY_RATELIMIT_REQS_PER_MIN: '0', DRAIN_TIMEOUT: '0', ...env },
+    ...{ IPS_FILE: join(cwd, 'ips.txt'), PROXY_RATELIMIT_REQS_PER_MIN: '0', READ_RATELIMIT_REQS_PER_MIN: '0' },
+    ...{ DRAIN_TIMEOUT: '0', ...env },
   }
   const settings = loadSettings({ environment, workingDirectory: cwd, packageRoot: cwd, isTerminal: false })
   const overrides = { ledger, followPeriodSeconds: 0.2 }

@@ -3,7 +3,11 @@ import { spawnGateway, type Gateway, type GatewayOptions } from '../gateway.ts'
 import type { Cleanup } from '../wait.ts'
 
 /** Settings that let a caller ask as often as a test likes. */
-const NO_LIMITS = { PROXY_RATELIMIT_REQS_PER_MIN: '0', RATELIMIT_REQS_PER_MIN: '0' }
+const NO_LIMITS = {
+  PROXY_RATELIMIT_REQS_PER_MIN: '0',
+  READ_RATELIMIT_REQS_PER_MIN: '0',
+  RATELIMIT_REQS_PER_MIN: '0',
+}
 
 interface Options extends Omit<GatewayOptions, 'nodes'> {
   nodes?: readonly (string | { address: string })[]

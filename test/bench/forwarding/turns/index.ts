@@ -66,6 +66,7 @@ async function measure(cleanups: Cleanups, scenario: Scenario): Promise<Turns> {
       NODE_OPTIONS: `--import=${watch}`,
       LOG_LEVEL: 'info',
       PROXY_RATELIMIT_REQS_PER_MIN: NEVER_REACHED,
+      READ_RATELIMIT_REQS_PER_MIN: NEVER_REACHED,
       RATELIMIT_REQS_PER_MIN: NEVER_REACHED,
       MAX_JOBS_PER_CALLER: NEVER_REACHED,
       STATE_URL: 'sqlite:data/gateway.db',
