@@ -1,5 +1,6 @@
 import { GatewayFault } from '../faults.ts'
 import type { Coordination } from '../replicas/index.ts'
+import type { KeptValues } from './keptValues.ts'
 import type { LongBytes } from './longBytes.ts'
 
 export type JobState = 'running' | 'success' | 'failed'
@@ -129,6 +130,8 @@ export type JobFilter = 'pending' | 'finished' | 'all'
 export interface Ledger {
   /** The same ledger where several gateways share it; `undefined` where it is this one's alone. */
   readonly shared: SharedLedger | undefined
+  /** Small values that are kept beside the jobs. */
+  readonly values: KeptValues
   /** Every job without a final state, in no particular order. */
   unfinished(): Promise<UnfinishedJob[]>
   /**

@@ -33,6 +33,7 @@ for (const [name, open] of Object.entries(LEDGERS)) {
     longResultsAreReceived(open)
     callersSeeTheirOwn(open)
     answersAreKept(open)
+    valuesAreKept(open)
     whatIsKeptIsBounded(open)
   })
 }
@@ -152,6 +153,7 @@ function jobsAreKept(open: Open): void {
     await assert.rejects(ledger.insert([{ record: aJob() }]), { code: 'ERR_LEDGER' })
     await assert.rejects(ledger.finish('a', anEnd()), { code: 'ERR_LEDGER' })
     await assert.rejects(ledger.find('a'), { code: 'ERR_LEDGER' })
+    await assert.rejects(ledger.values.get('a'), { code: 'ERR_LEDGER' })
     assert.equal(await ledger.probe(), false)
   })
 }
@@ -343,6 +345,44 @@ function answersAreKept(open: Open): void {
     const next = anAnswer({ body: Buffer.from('next') })
     await ledger.insert([], next)
     assert.deepEqual(await ledger.idempotencyRecord(next.caller, next.path, next.key), next)
+  })
+}
+
+function valuesAreKept(open: Open): void {
+  test('a value is kept byte by byte under its name until it is deleted', async (t) => {
+    const { values } = await open(t)
+    const bytes = Buffer.from([0, 0xff, 0x7b])
+    assert.equal(await values.get('one'), undefined)
+    await values.set('one', 'first')
+    await values.set('one', bytes)
+    await values.set('ä', '')
+    assert.deepEqual([await values.get('one'), await values.get('ä')], [bytes, Buffer.alloc(0)])
+    assert.deepEqual((await values.names()).sort(), ['one', 'ä'])
+    await values.delete('one')
+    await values.delete('unknown')
+    assert.deepEqual([await values.get('one'), await values.names()], [undefined, ['ä']])
+  })
+
+  test('a value is replaced only where it is still the expected one', async (t) => {
+    const { values } = await open(t)
+    const [one, two] = [Buffer.from('1'), Buffer.from('2')]
+    assert.equal(await values.replace('n', one, 'x'), false)
+    assert.equal(await values.replace('n', undefined, one), true)
+    assert.equal(await values.replace('n', undefined, 'x'), false)
+    assert.equal(await values.replace('n', two, 'x'), false)
+    const both = await Promise.all([values.replace('n', one, two), values.replace('n', one, 'x')])
+    assert.deepEqual(both, [true, false])
+    assert.deepEqual(await values.get('n'), two)
+  })
+
+  test('a value that is too long is refused, and what stands stays', async (t) => {
+    const { values } = await open(t)
+    const longest = Buffer.alloc(256 * 1024, 7)
+    await values.set('n', longest)
+    const tooLong = Buffer.alloc(longest.length + 1)
+    await assert.rejects(values.set('n', tooLong), RangeError)
+    await assert.rejects(values.replace('n', longest, tooLong), RangeError)
+    assert.deepEqual(await values.get('n'), longest)
   })
 }
 

@@ -16,9 +16,15 @@ const bytesOf = (length: number, seed: number): Buffer =>
 /** What `fill` puts into a ledger. */
 export const FILLED = { jobs: 102, unfinished: 12, answers: 3, reqnums: 3 }
 
+const VALUES: readonly (readonly [name: string, value: Buffer])[] = [
+  ['short', Buffer.alloc(0)],
+  ['long', bytesOf(200_000, 3)],
+]
+
 /** Jobs of every kind: unfinished with and without a request, finished with short and long results, streams, and what else is kept. */
 export async function fill(ledger: Ledger): Promise<void> {
   const streams = { kind: 'stream', failover: false } as const
+  for (const [name, value] of VALUES) await ledger.values.set(name, value)
   for (const [index, caller] of CALLERS.entries()) {
     const of = { caller, clientAddress: `10.0.1.${index}`, containers: ['prepare', 'llm'], cost: index + 0.5 }
     const jobs = [
@@ -68,7 +74,8 @@ export async function contentsOf(ledger: Ledger, withRequests = true): Promise<o
       }
     }),
   )
-  return { callers, jobs: ledger.health().jobs }
+  const values = await Promise.all(VALUES.map(([name]) => ledger.values.get(name)))
+  return { callers, values, jobs: ledger.health().jobs }
 }
 
 async function wholeStatus({ result, intermediate, ...rest }: JobStatus): Promise<object> {

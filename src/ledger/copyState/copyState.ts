@@ -95,6 +95,10 @@ async function copyAll(
     await target.state.setReqnums(reqnums)
     counts.reqnums += reqnums.length
   }
+  for (const name of await source.ledger.values.names()) {
+    const value = await source.ledger.values.get(name)
+    if (value) await target.ledger.values.set(name, value)
+  }
   const all = source.ledger.health().jobs
   let nextReportAt = performance.now() + PROGRESS_EVERY_MS
   const copier = new JobCopier(source, target.ledger)

@@ -24,6 +24,7 @@ import { Calls } from './calls.ts'
 import { ClientMembership } from './clientMembership.ts'
 import type { Port } from './port.ts'
 import { ClientReceivedResult } from './clientReceived.ts'
+import { ClientValues } from './clientValues.ts'
 import { answerOf, answerRow, healthOf, PARTS, recordOf, recordRow, type StatusRow, type ToWorker } from './wire.ts'
 
 /** What a read takes for each job, as a guess. */
@@ -33,6 +34,7 @@ const READ_BYTES = 4096
 export class IpcLedger implements SharedLedger {
   readonly shared = this
   readonly coordination: Coordination
+  readonly values: ClientValues
   readonly #calls: Calls
   readonly #membership: ClientMembership
   #health: LedgerHealth = { writable: false, keptBytes: 0, jobs: 0, held: 0 }
@@ -41,6 +43,7 @@ export class IpcLedger implements SharedLedger {
   private constructor(port: Port) {
     this.#calls = new Calls((message) => port.send(message))
     this.#membership = new ClientMembership(this.#calls)
+    this.values = new ClientValues(this.#calls)
     this.coordination = coordinationOver(this.#calls, this.#membership)
     port.listen(this.#receive, () => this.#end())
   }

@@ -14,6 +14,7 @@ import {
   type SharedLedger,
   type UnfinishedJob,
 } from '../ledger.ts'
+import type { KeptValues } from '../keptValues.ts'
 import type { SharedState } from './lives.ts'
 import { HubMembership } from './membership.ts'
 import type { Life } from './owners.ts'
@@ -26,6 +27,7 @@ export class HubMember implements SharedLedger {
   readonly shared = this
   readonly membership: HubMembership
   readonly coordination: Coordination
+  readonly values: KeptValues
   readonly #state: SharedState
   readonly #onClose: () => void
 
@@ -33,6 +35,7 @@ export class HubMember implements SharedLedger {
     this.#state = state
     this.#onClose = onClose
     this.membership = new HubMembership(state)
+    this.values = state.ledger.values
     this.coordination = coordinationOf(state, this.membership, () => this.#refuseIfClosed())
   }
 

@@ -78,6 +78,13 @@ export const OPERATIONS = {
   nextReqnum: ({ member }: Context, worker: string) => member.nextReqnum(worker),
   probe: ({ member }: Context) => member.probe(),
 
+  keptValue: ({ member }: Context, name: string) => member.values.get(name),
+  setKeptValue: ({ member }: Context, name: string, value: Uint8Array) => member.values.set(name, bufferOf(value)),
+  deleteKeptValue: ({ member }: Context, name: string) => member.values.delete(name),
+  replaceKeptValue: ({ member }: Context, name: string, expected: Uint8Array | null, value: Uint8Array) =>
+    member.values.replace(name, expected ? bufferOf(expected) : undefined, bufferOf(value)),
+  keptValueNames: ({ member }: Context) => member.values.names(),
+
   receive: async ({ member, received }: Context, number: number, caller: string) => {
     received.set(number, { result: await member.receive(caller), isWanted: true })
   },

@@ -24,6 +24,7 @@ import {
 import { steadyClock } from '../../base/steadyClock.ts'
 import { LongBytes } from '../longBytes.ts'
 import { MemoryShares } from './shares.ts'
+import { MemoryValues } from './values.ts'
 
 const PRUNE_EVERY_MS = 1000
 /** Rows removed without letting anything else run in between. */
@@ -47,6 +48,7 @@ interface KeptEnd {
 /** Keeps jobs in this process alone: they are gone when it ends. */
 export class MemoryLedger implements Ledger {
   readonly shared = undefined
+  readonly values = new MemoryValues(() => this.#refuseIfClosed())
   readonly #limits: LedgerLimits
   readonly #jobs = new Map<string, Entry>()
   readonly #idsOf = new Map<string, Set<string>>()

@@ -21,15 +21,13 @@ import { PendingWrites, type JobChange } from '../pendingWrites.ts'
 import type { PortableState } from '../portable.ts'
 import { CheckedCalls } from './checkedCalls.ts'
 import { RedisConnection } from './connection.ts'
-import { RedisBudgets } from './coordination/budgets.ts'
+import { coordinationIn } from './coordination/coordination.ts'
 import { faultOf } from './coordination/faults.ts'
-import { RedisKeys } from './coordination/keys.ts'
 import { OwedChanges } from './coordination/owedChanges.ts'
 import { Reqnums } from './coordination/reqnums.ts'
-import { RedisRoom } from './coordination/room.ts'
-import { RedisValues } from './coordination/values.ts'
 import { GroupWriter } from './groupWriter.ts'
 import { Inserts } from './inserts.ts'
+import { RedisKeptValues } from './keptValues.ts'
 import { lifeStoreOf } from './lifeStore.ts'
 import { Opening } from './opening.ts'
 import { RedisPortableState } from './portable.ts'
@@ -54,6 +52,7 @@ export interface RedisLedgerOptions extends LedgerLimits {
 export class RedisLedger implements SharedLedger {
   readonly shared = this
   readonly coordination: Coordination
+  readonly values: RedisKeptValues
   readonly #connection: RedisConnection
   readonly #redis: CheckedCalls
   readonly #life: ReplicaLife
@@ -125,13 +124,8 @@ export class RedisLedger implements SharedLedger {
       },
       onUnfit: (reason) => this.#writability.refuse(reason),
     })
-    this.coordination = {
-      membership: life,
-      room: new RedisRoom(redis, life, this.#owed),
-      keys: new RedisKeys(redis, life, this.#owed),
-      budgets: new RedisBudgets(redis),
-      values: new RedisValues(redis),
-    }
+    this.coordination = coordinationIn(redis, life, this.#owed)
+    this.values = new RedisKeptValues(redis)
   }
 
   /**

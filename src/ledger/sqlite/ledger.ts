@@ -36,6 +36,7 @@ import { INTERMEDIATE_PART, RESULT_PART } from './results.ts'
 import type { Operation } from './operations.ts'
 import type { SqliteStore } from './store.ts'
 import { SqliteThread, StoreError } from './thread.ts'
+import { SqliteValues } from './values.ts'
 import { FILE_GONE, type StoreReport, type Value } from './wire.ts'
 
 /** No client waits for changes, so they may wait for something to share a commit with. */
@@ -57,6 +58,7 @@ export interface SqliteLedgerOptions extends LedgerLimits {
 /** Keeps jobs in one SQLite file, which belongs to this process alone. */
 export class SqliteLedger implements Ledger {
   readonly shared = undefined
+  readonly values: SqliteValues
   readonly #path: string
   readonly #logger: Logger
   readonly #pending: PendingWrites
@@ -79,6 +81,7 @@ export class SqliteLedger implements Ledger {
       probe: () => this.probe(),
     }
     this.#pending = new PendingWrites(store, logger)
+    this.values = new SqliteValues(this.#call)
   }
 
   /**

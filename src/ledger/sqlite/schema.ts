@@ -5,6 +5,7 @@ import { ANSWERS, JOBS } from './columns.ts'
  * their overflow pages.
  *
  * - `results` and `pieces`: see version 2; `log_marks`: see versions 3 and 5; `kept` and `shares`: see version 4.
+ * - `kept_values`: see version 6.
  * - `totals` are the number of jobs and the bytes of all shares.
  */
 export const NEWEST_SCHEMA = `
@@ -56,6 +57,7 @@ export const NEWEST_SCHEMA = `
   CREATE INDEX shares_by_size ON shares(bytes) WHERE removable > 0;
 
   CREATE TABLE reqnums (worker TEXT PRIMARY KEY, last INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE kept_values (name TEXT PRIMARY KEY NOT NULL, value BLOB NOT NULL) STRICT;
   CREATE TABLE totals (one INTEGER PRIMARY KEY, jobs INTEGER NOT NULL, bytes INTEGER NOT NULL) STRICT;
   INSERT INTO totals VALUES (1, 0, 0);
   CREATE TABLE probe (seq INTEGER PRIMARY KEY, filler BLOB NOT NULL) STRICT;
@@ -171,11 +173,16 @@ const FILE_IDENTITY = `
   UPDATE log_marks SET file = randomblob(16);
 `
 
+/** Version 6: small values that are kept beside the jobs. */
+const KEPT_VALUES = `
+  CREATE TABLE kept_values (name TEXT PRIMARY KEY NOT NULL, value BLOB NOT NULL) STRICT;
+`
+
 /**
  * Step n brings a file of version n + 1 to version n + 2. Steps that were released never change; a new one is added for
  * each change of NEWEST_SCHEMA.
  */
-export const MIGRATIONS: readonly string[] = [PIECES_AND_CALLERS, LOG_MARKS, SHARES, FILE_IDENTITY]
+export const MIGRATIONS: readonly string[] = [PIECES_AND_CALLERS, LOG_MARKS, SHARES, FILE_IDENTITY, KEPT_VALUES]
 
 /** A file of a later version was written by a newer gateway. */
 export const SCHEMA_VERSION = MIGRATIONS.length + 1

@@ -58,6 +58,14 @@ export function prepareStatements(db: DatabaseSync) {
     setReqnum: prepare(
       'INSERT INTO reqnums VALUES (?, ?) ON CONFLICT (worker) DO UPDATE SET last = max(last, excluded.last)',
     ),
+    keptValue: prepare('SELECT value FROM kept_values WHERE name = ?'),
+    keptValueNames: prepare('SELECT name FROM kept_values'),
+    setKeptValue: prepare(
+      'INSERT INTO kept_values VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value',
+    ),
+    insertKeptValue: prepare('INSERT INTO kept_values VALUES (?, ?) ON CONFLICT (name) DO NOTHING'),
+    replaceKeptValue: prepare('UPDATE kept_values SET value = ? WHERE name = ? AND value = ?'),
+    deleteKeptValue: prepare('DELETE FROM kept_values WHERE name = ?'),
     jobsAfter: prepare(`SELECT seq, ${JOBS.names} FROM jobs WHERE seq > ? ORDER BY seq LIMIT ?`),
     answersAfter: prepare(`SELECT seq, ${ANSWERS.names} FROM answers WHERE seq > ? ORDER BY seq LIMIT ?`),
     reqnumsAfter: prepare('SELECT worker, last FROM reqnums WHERE worker > ? ORDER BY worker LIMIT ?'),

@@ -142,6 +142,29 @@ export class SqliteStore {
     this.#sql.setReqnum.run(worker, last)
   }
 
+  keptValue(name: string): Blob {
+    return rowOf<[Blob]>(this.#sql.keptValue, name)?.[0] ?? null
+  }
+
+  keptValueNames(): string[] {
+    return rowsOf<[string]>(this.#sql.keptValueNames).map(([name]) => name)
+  }
+
+  setKeptValue(name: string, value: Uint8Array): void {
+    this.#sql.setKeptValue.run(name, value)
+  }
+
+  deleteKeptValue(name: string): void {
+    this.#sql.deleteKeptValue.run(name)
+  }
+
+  /** False, and nothing is set, where another value stands than the expected one; null: there must be none. */
+  replaceKeptValue(name: string, expected: Blob, value: Uint8Array): boolean {
+    const { insertKeptValue, replaceKeptValue } = this.#sql
+    const { changes } = expected ? replaceKeptValue.run(value, name, expected) : insertKeptValue.run(name, value)
+    return changes === 1
+  }
+
   probe(): void {
     this.#showsRoom = true
     this.#sql.insertProbe.run(PROBE_BYTES)
