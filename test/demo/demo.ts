@@ -1,193 +1,128 @@
-/**
- * The product on one screen: three simulated nodes of different speed behind one gateway, some jobs and a stream through it.
- * `npm run demo` stays up to be tried; `npm run demo -- --once` ends after the run.
- */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+/** The product on one screen: a gateway in front of simulated backends, and some work sent through it. */
+import { mkdtempSync } from 'node:fs'
+import { rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
 import { endOnSignal } from '../kit/endOnSignal.ts'
-import { startFakeNode, type FakeNode } from '../kit/fakeNode/index.ts'
-import { startGateway } from './gatewayProcess.ts'
+import { startFakeNode } from '../kit/fakeNode/index.ts'
+import { startFakeOpenAi } from '../kit/fakeOpenAi/index.ts'
+import { launchGateway, portOrAny } from './gatewayProcess.ts'
 import { Screen } from './screen.ts'
+import { show, SPEEDS } from './show.ts'
 
-const JOBS = 12
-const SPEEDS = [
-  { name: 'fast', seconds: 0.4, concurrency: 3 },
-  { name: 'medium', seconds: 0.9, concurrency: 2 },
-  { name: 'slow', seconds: 2, concurrency: 1 },
-]
-const WORDS = 'Each piece of this text was written by a node and reached you the moment it was there.'.split(' ')
-const MAX_WAIT_MS = 60_000
+/** Where a gateway listens unless its settings say otherwise, so that the commands in the documents can be pasted. */
+const USUAL_PORT = 4000
 
-interface Job {
-  readonly id: string
-  readonly node: string
-  readonly sentAt: number
-  status: string
-  endedAt?: number
-  result?: { output?: { echo?: { prompt?: string } } }
+const USAGE = `Usage: npm run demo [-- option …]
+
+Starts a gateway in front of three simulated Infernet nodes of different speed and a simulated OpenAI-compatible
+service, sends jobs, a stream and a chat through it, and stays up for you to try. Ctrl-C ends it all; nothing is left.
+
+  --once      end after the run
+  --port N    where the gateway listens on 127.0.0.1; by default ${USUAL_PORT}, or any free port if that one is taken
+  --help, -h  print this help and exit
+`
+
+interface Options {
+  readonly once: boolean
+  readonly port: number | undefined
+  readonly help: boolean
 }
 
-const screen = new Screen()
-const once = process.argv.includes('--once')
-let isEnding = false
+/** Throws where an argument is none of those that the usage names. */
+function readOptions(args: string[]): Options {
+  const { values } = parseArgs({
+    args,
+    options: { once: { type: 'boolean' }, port: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+  })
+  const { once = false, port, help = false } = values
+  if (port !== undefined && !(/^\d{1,5}$/.test(port) && Number(port) < 65_536)) throw new Error('--port needs a port')
+  return { once, port: port === undefined ? undefined : Number(port), help }
+}
 
-async function main(): Promise<void> {
-  const cwd = await mkdtemp(join(tmpdir(), 'infernet-gateway-demo-'))
-  const nodes: FakeNode[] = []
-  for (const { seconds, concurrency } of SPEEDS) {
-    nodes.push(await startFakeNode({ containers: ['llm', 'summary'], speed: seconds, concurrency, rateLimit: 0 }))
+/** What gives back what was started, the last first. */
+class Endings {
+  readonly #all: (() => unknown)[] = []
+  #ended: Promise<void> | undefined
+
+  add(ending: () => unknown): void {
+    this.#all.push(ending)
   }
-  const list = nodes.map((node, i) => `${node.address} concurrency=${SPEEDS[i]?.concurrency}`)
-  await writeFile(join(cwd, 'ips.txt'), `${list.join('\n')}\n`)
-  const gateway = await startGateway(cwd, {
-    ...{ PORT: '0', HOST: '127.0.0.1', LOG_FORMAT: 'json', LOG_LEVEL: 'info' },
-    ...{ RATELIMIT_REQS_PER_MIN: '0', REFRESH_INTERVAL: '2' },
-  })
-  const end = async (): Promise<void> => {
-    await gateway.stop()
-    await Promise.all(nodes.map((node) => node.stop()))
-    await rm(cwd, { recursive: true, force: true })
+
+  get hasBegun(): boolean {
+    return this.#ended !== undefined
   }
+
+  /** Does them all, once, whoever asks how often. */
+  run(): Promise<void> {
+    return (this.#ended ??= this.#run())
+  }
+
+  async #run(): Promise<void> {
+    for (const ending of this.#all.reverse()) await ending()
+  }
+}
+
+async function main({ once, port }: Options): Promise<void> {
+  const screen = new Screen(process.stdout)
+  const endings = new Endings()
+  // From the start on, so that nothing is left wherever the end comes.
   endOnSignal(() => {
-    isEnding = true
     screen.line()
-    return end()
+    return endings.run()
   })
+  // The reader of the pipe, such as `head`, or the terminal has gone.
+  process.stdout.on('error', () => void endings.run().finally(() => process.exit(0)))
+  screen.line(screen.paint('bold', 'Infernet Gateway') + ' — one address for a fleet')
   try {
-    await show(gateway.url, nodes)
+    const { url, nodes } = await startAll(endings, port)
+    await show(screen, url, nodes)
   } catch (error) {
-    // What is shown breaks where a signal ends the gateway under it.
-    if (isEnding) return
-    await end()
+    // What is shown breaks where the gateway under it is ended.
+    if (endings.hasBegun) return
+    await endings.run()
     throw error
   }
-  if (once) return end()
+  if (once) return endings.run()
   screen.line()
-  screen.line('The fleet and the gateway stay up. Ctrl-C ends them.')
+  screen.line('All of it stays up. Ctrl-C ends it.')
 }
 
-async function show(url: string, nodes: readonly FakeNode[]): Promise<void> {
-  screen.line(screen.paint('bold', 'Infernet Gateway') + ' — one address for a fleet of Infernet nodes')
-  await ready(url, nodes.length)
-  await showFleet(url, nodes)
-  await showJobs(url, nodes)
-  await showStream(url, nodes)
-  showUrls(url)
-}
-
-async function ready(url: string, count: number): Promise<void> {
-  for (const deadline = Date.now() + MAX_WAIT_MS; Date.now() < deadline; await sleep(50)) {
-    const health = (await (await fetch(`${url}/health`)).json()) as { healthy_services: string }
-    if (health.healthy_services === `${count}/${count}`) return
+/** Rejects where something does not start. */
+async function startAll(endings: Endings, port: number | undefined): Promise<{ url: string; nodes: string[] }> {
+  const cwd = mkdtempSync(join(tmpdir(), 'infernet-gateway-demo-'))
+  endings.add(() => rm(cwd, { recursive: true, force: true }))
+  const nodes: string[] = []
+  for (const { seconds, concurrency } of SPEEDS) {
+    const node = await startFakeNode({ containers: ['llm', 'summary'], speed: seconds, concurrency, rateLimit: 0 })
+    endings.add(() => node.stop())
+    nodes.push(node.address)
   }
-  throw new Error('the nodes did not become healthy')
-}
-
-/** `127.0.0.1:4101 (fast)`. */
-function named(address: string, nodes: readonly FakeNode[]): string {
-  return `${address} (${SPEEDS[nodes.findIndex((node) => node.address === address)]?.name ?? 'unknown'})`
-}
-
-async function showFleet(url: string, nodes: readonly FakeNode[]): Promise<void> {
-  screen.heading('The fleet')
-  const { services } = (await (await fetch(`${url}/stats`)).json()) as {
-    services: { name: string; healthy: boolean; containers: string[] }[]
-  }
-  services.forEach((service, i) => {
-    const { seconds = 0, concurrency = 0 } = SPEEDS[i] ?? {}
-    const state = service.healthy ? screen.paint('green', 'healthy') : screen.paint('red', 'unhealthy')
-    const pace = `${seconds.toFixed(1)} s a job, ${concurrency} at once`
-    screen.line(`  ${named(service.name, nodes).padEnd(26)} ${state}  ${pace}, runs ${service.containers.join(', ')}`)
+  const service = await startFakeOpenAi({ pieceMs: 30 })
+  endings.add(() => service.stop())
+  const lines = nodes.map((address, i) => `${address} concurrency=${SPEEDS[i]?.concurrency}\n`)
+  await writeFile(join(cwd, 'ips.txt'), lines.join(''))
+  await writeFile(join(cwd, 'services.json'), JSON.stringify([{ name: 'chat-service', url: service.url }]))
+  const gateway = launchGateway(cwd, {
+    ...{ PORT: String(port ?? (await portOrAny(USUAL_PORT))), HOST: '127.0.0.1', SERVICES_FILE: 'services.json' },
+    ...{ LOG_FORMAT: 'json', RATELIMIT_REQS_PER_MIN: '0', REFRESH_INTERVAL: '2', DRAIN_TIMEOUT: '2' },
   })
-  screen.line(`  ${url.slice(7).padEnd(26)} ${screen.paint('cyan', 'the gateway')}: all of the above as one node`)
+  endings.add(() => gateway.stop())
+  return { url: await gateway.url, nodes }
 }
 
-async function showJobs(url: string, nodes: readonly FakeNode[]): Promise<void> {
-  screen.heading(`${JOBS} jobs, sent to the gateway`)
-  const jobs: Job[] = []
-  for (let i = 1; i <= JOBS; i++) {
-    jobs.push(await submit(url, `question ${i}`))
-    screen.redraw(jobLines(jobs, nodes))
-    await sleep(60)
+/** The options, or undefined with a line that says what is wrong. */
+function optionsOrComplaint(): Options | undefined {
+  try {
+    return readOptions(process.argv.slice(2))
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message.replace(/\. .*/s, '')}; --help lists the options\n`)
+    process.exitCode = 2
+    return undefined
   }
-  const query = jobs.map((job) => `id=${job.id}`).join('&')
-  const deadline = Date.now() + MAX_WAIT_MS
-  while (jobs.some((job) => job.status === 'running')) {
-    if (Date.now() > deadline) throw new Error('the jobs did not end in time')
-    const told = (await (await fetch(`${url}/api/jobs?${query}`)).json()) as (Pick<Job, 'id' | 'result'> & {
-      status: string
-    })[]
-    for (const { id, status, result } of told) {
-      const job = jobs.find((one) => one.id === id)
-      if (!job || job.status === status) continue
-      Object.assign(job, { status, result, endedAt: Date.now() })
-    }
-    screen.redraw(jobLines(jobs, nodes))
-    await sleep(100)
-  }
-  screen.keep()
-  screen.line(`  one call read all ${JOBS} results, from ${new Set(jobs.map((job) => job.node)).size} nodes`)
 }
 
-async function submit(url: string, prompt: string): Promise<Job> {
-  const answer = await fetch(`${url}/api/jobs`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ containers: ['llm'], data: { prompt } }),
-  })
-  if (answer.status !== 200) throw new Error(`a job was refused: ${answer.status} ${await answer.text()}`)
-  const { id } = (await answer.json()) as { id: string }
-  return { id, node: answer.headers.get('x-infernet-node') ?? '', sentAt: Date.now(), status: 'running' }
-}
-
-function jobLines(jobs: readonly Job[], nodes: readonly FakeNode[]): string[] {
-  return jobs.map((job) => {
-    const seconds = ((job.endedAt ?? Date.now()) - job.sentAt) / 1000
-    const speed = SPEEDS[nodes.findIndex((node) => node.address === job.node)]?.seconds ?? 1
-    const isDone = job.status !== 'running'
-    const state = isDone ? screen.paint(job.status === 'success' ? 'green' : 'red', job.status) : 'running'
-    const bar = screen.bar(isDone ? 1 : Math.min(0.95, seconds / (speed * 2)), 12)
-    const answer = job.result?.output?.echo?.prompt
-    const outcome = answer === undefined ? '' : `→ echo of "${answer}"`
-    return `  ${job.id.slice(0, 8)}  ${named(job.node, nodes).padEnd(25)} ${bar} ${seconds.toFixed(1)} s ${state} ${outcome}`
-  })
-}
-
-async function showStream(url: string, nodes: readonly FakeNode[]): Promise<void> {
-  screen.heading('A stream')
-  const answer = await fetch(`${url}/api/jobs/stream`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ containers: ['llm'], data: { pieces: WORDS.map((word) => `${word} `), pieceMs: 60 } }),
-  })
-  if (answer.status !== 200 || !answer.body) throw new Error(`the stream was refused: ${answer.status}`)
-  let isFirst = true
-  for await (const piece of answer.body.pipeThrough(new TextDecoderStream())) {
-    if (isFirst) {
-      const [id = '', ...rest] = piece.split('\n')
-      screen.line(`  ${id.slice(0, 8)}  on ${named(answer.headers.get('x-infernet-node') ?? '', nodes)}`)
-      screen.write(`  ${rest.join('\n')}`)
-      isFirst = false
-    } else {
-      screen.write(piece)
-    }
-  }
-  screen.line()
-}
-
-function showUrls(url: string): void {
-  screen.heading('To try')
-  const json = `-H 'Content-Type: application/json'`
-  const body = `-d '{"containers":["llm"],"data":{"prompt":"hello"}}'`
-  screen.line(`  curl ${url}/health`)
-  screen.line(`  curl ${url}/stats`)
-  screen.line(`  curl '${url}/api/v1/ips?container=llm'`)
-  screen.line(`  curl ${url}/api/jobs ${json} ${body}`)
-  screen.line(`  curl ${url}/api/jobs`)
-  screen.line(`  curl -N ${url}/api/jobs/stream ${json} ${body}`)
-  screen.line(`  curl ${url}/metrics`)
-}
-
-await main()
+const options = optionsOrComplaint()
+if (options?.help) process.stdout.write(USAGE)
+else if (options) await main(options)
