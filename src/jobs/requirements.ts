@@ -12,6 +12,7 @@ import { GatewayFault } from '../faults.ts'
 import { inTurns, type Steps } from '../base/index.ts'
 import type { Submission } from './shape.ts'
 import { PipelineHashes, type ContainerSets } from './pipelineHashes.ts'
+import { unsupportedIn } from './unsupported.ts'
 
 /** Errors by which a node says that it will not but another may (its own words; it has no codes). */
 const NODE_SPECIFIC_REFUSALS = new Set([
@@ -57,10 +58,16 @@ function* containersOf(hash: string, nodes: readonly TrackedNode[]): Steps<reado
   return yield* pipelineHashes.findSteps(hash, sets)
 }
 
-/** The fault for a submission that nobody can take. */
+/** The fault for a submission that no node can take: in a node's own words where no other time would be better. */
 export function noNodeFor(submission: Submission, fleet: Fleet): GatewayFault {
   if (submission.kind === 'subscription') {
     return noHealthyNode('No healthy node has its chain enabled')
+  }
+  const unsupported = unsupportedIn(submission.containers, fleet)
+  if (unsupported !== undefined) {
+    return new GatewayFault('ERR_JOB_REFUSED', 'Container not supported', {
+      params: { container: shortened(unsupported) },
+    })
   }
   const first = submission.containers[0] ?? ''
   if (isInnerEverywhere(first, fleet)) {

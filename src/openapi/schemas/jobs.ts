@@ -15,7 +15,7 @@ export const JOB_SCHEMAS: Readonly<Record<string, Schema>> = {
     ...object({ containers: { ...CONTAINERS, minItems: 1 }, data: DATA, requires_proof: REQUIRES_PROOF }, [
       'requires_proof',
     ]),
-    additionalProperties: false,
+    description: 'Other members go to the node as they came. `id`, `ip` and `type` are refused.',
   },
   Subscription: {
     ...object(
@@ -27,8 +27,7 @@ export const JOB_SCHEMAS: Readonly<Record<string, Schema>> = {
       },
       ['requires_proof'],
     ),
-    additionalProperties: false,
-    description: 'A delegated subscription. Its results go on-chain.',
+    description: 'A delegated subscription. Its results go on-chain. Other members as for a job.',
   },
   Submission: { oneOf: [named('Job'), named('Subscription')] },
   Accepted: object({ id: JOB_ID }),

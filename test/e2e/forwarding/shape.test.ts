@@ -78,7 +78,6 @@ describe('a body of another shape is a 400 that names the fault', () => {
       ['null', /job/],
       ['{"data":{}}', /"containers"/],
       ['{"containers":["echo",7],"data":{}}', /"containers"/],
-      ['{"containers":["echo"],"data":{},"extra":1}', /"extra"/],
       ['{"containers":["echo"],"data":{},"\\u0063ontainers":[]}', /"containers"/],
       ['{"subscription":{},"data":{}}', /"signature"/],
     ] as const) {
@@ -104,28 +103,30 @@ describe('containers that nobody runs', () => {
     return { status: answer.status, text: answer.text, retryAfter: Number(answer.headers['retry-after']) }
   }
 
-  test('are a 503 that names them, with Retry-After', async () => {
-    const { status, text, retryAfter } = await answerTo(['nobody-has-this'])
-    assert.equal(status, 503)
-    assert.equal(text, '{"error":"No healthy node runs nobody-has-this","params":{"containers":["nobody-has-this"]}}')
-    assert.ok(retryAfter >= 1)
+  test('are a 405 in a node’s words, which names the first of them', async () => {
+    for (const containers of [
+      ['nobody-has-this'],
+      ['echo', 'nobody-has-this', 'nor-this'],
+      ['inner', 'nobody-has-this'],
+    ]) {
+      const { status, text, retryAfter } = await answerTo(containers)
+      assert.equal(status, 405)
+      assert.equal(text, '{"error":"Container not supported","params":{"container":"nobody-has-this"}}')
+      assert.ok(Number.isNaN(retryAfter))
+    }
   })
 
-  test('together are a 503, though each has its node', async () => {
-    const { status, text } = await answerTo(['echo', 'mixed'])
+  test('together are a 503 with Retry-After, where each has its node', async () => {
+    const { status, text, retryAfter } = await answerTo(['echo', 'mixed'])
     assert.equal(status, 503)
+    assert.ok(retryAfter >= 1)
     assert.equal(text, '{"error":"No healthy node runs echo, mixed","params":{"containers":["echo","mixed"]}}')
   })
 
-  test('are named in short, however many there are and however long their names', async () => {
-    const many = Array.from({ length: 1000 }, (_, n) => `nobody-has-${n}`)
-    const few = many.slice(0, 20)
-    const error = `No healthy node runs ${few.join(', ')} and 980 more`
-    assert.deepEqual(JSON.parse((await answerTo(many)).text), { error, params: { containers: few } })
-    const cut = `${'x'.repeat(100)}…`
+  test('are named in short, however long their names', async () => {
     assert.deepEqual(JSON.parse((await answerTo(['x'.repeat(256)])).text), {
-      error: `No healthy node runs ${cut}`,
-      params: { containers: [cut] },
+      error: 'Container not supported',
+      params: { container: `${'x'.repeat(100)}…` },
     })
   })
 
@@ -164,4 +165,15 @@ describe('X-Infernet-Cost', () => {
       assert.match(assertError(answer, 400), /X-Infernet-Cost/, cost)
     }
   })
+})
+
+test('members that a node passes over go to it as they came', async () => {
+  const more = '"extra" : [1.0, 123456789012345678901], "extra":null, "signature":"mine"'
+  const job = `{"containers":["echo"],${more},"data":{}}`
+  assert.equal((await post(`${gateway.url}/api/jobs`, job)).status, 200)
+  assert.equal((await post(`${gateway.url}/api/jobs/stream`, job)).status, 200)
+  assert.equal((await post(`${gateway.url}/api/jobs/batch`, `[${job}]`)).status, 200)
+  assert.equal(node.seen('submit').at(-1)!.text, job)
+  assert.equal(node.seen('stream').at(-1)!.text, job)
+  assert.ok(node.seen('batch').at(-1)!.text.includes(job))
 })

@@ -112,7 +112,7 @@ describe('unfinished jobs', () => {
 
   test('that were refused count no more', async () => {
     const from = '127.0.0.9'
-    for (let n = 0; n < 2 * LIMIT; n++) assertError(await submitTo(gateway, jobOf({}, ['nowhere']), { from }), 503)
+    for (let n = 0; n < 2 * LIMIT; n++) assertError(await submitTo(gateway, jobOf({}, ['nowhere']), { from }), 405)
     await node.answer(500, 'submit', { times: 1 })
     assert.equal((await submitTo(gateway, jobOf(), { from })).status, 500)
     await submitMany(gateway, LIMIT, () => LONG, { from })

@@ -99,7 +99,7 @@ describe('a batch', () => {
     const items = answer.json<ItemAnswer[]>()
     assert.equal(items.length, 7)
     for (const n of [1, 2, 3, 4, 5]) assert.equal(typeof items[n]!.error, 'string', JSON.stringify(items[n]))
-    assert.equal(items[3]!.error, 'No healthy node runs nowhere')
+    assert.deepEqual(items[3], { error: 'Container not supported', params: { container: 'nowhere' } })
     assert.deepEqual(items[4], { error: 'No containers specified', params: {} })
     const entries = await ended(gateway, [items[0]!.id!, items[6]!.id!])
     assertEchoed(entries[0], { n: 0 })

@@ -88,7 +88,7 @@ describe('an Idempotency-Key', () => {
 
   test('is not used up by a refusal', async () => {
     const headers = newKey()
-    assertError(await submitTo(gateway, jobOf({}, ['nowhere']), { headers }), 503)
+    assertError(await submitTo(gateway, jobOf({}, ['nowhere']), { headers }), 405)
     for (const node of nodes) await node.pushBack('submit')
     assertError(await submitTo(gateway, jobOf({}), { headers, from: '127.0.0.8' }), 429)
     for (const node of nodes) await node.behave()

@@ -44,6 +44,12 @@ describe('delegated subscriptions', () => {
     assert.deepEqual(await listed(gateway), [])
   })
 
+  test('members that a node passes over go with it', async () => {
+    const body = subscriptionFor(['c']).replace('{', '{"extra" : 1.50,"type_":null,')
+    assert.deepEqual((await submitTo(gateway, body)).json(), {})
+    assert.equal(c.seen('submit').at(-1)!.text, body)
+  })
+
   test('the hash may be in capitals, and without its 0x', async () => {
     const hash = /"containers":"0x([0-9a-f]{64})"/.exec(subscriptionFor(['c']))![1]!
     for (const spelling of [hash, `0x${hash.toUpperCase()}`]) {
