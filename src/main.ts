@@ -42,7 +42,7 @@ import { Metrics } from './observability/metrics.ts'
 import { healthPage, livePage, readyPage } from './observability/health.ts'
 import { plainStats, servicesPage, statsPage, type WatchDeps } from './observability/pages.ts'
 import { addReplicaGauges } from './observability/replicas.ts'
-import { logRequest } from './observability/requestLog.ts'
+import { requestLog } from './observability/requestLog.ts'
 import { budgetsOver } from './replicas/sharedBudgets.ts'
 import { ResponseHomes } from './openai/responses/homes.ts'
 import { isRealtimeUpgrade } from './openai/realtime.ts'
@@ -160,6 +160,7 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
   const { shared } = ledger
   const takeover = shared && new Takeover({ ...common, shared, failover, replicaTimeoutSeconds, jobTimeoutSeconds })
   const drain = new Drain()
+  const logRequest = requestLog(logger, settings.accessLog)
   const metrics = new Metrics(fleet, live, memory)
   addReplicaGauges(metrics.registry, ledger)
   logFleet(fleet, logger)
@@ -217,7 +218,7 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
     corsOrigins: settings.corsOrigins,
     onClosed: (req, res) => {
       metrics.observe(req, res)
-      logRequest(logger, req, res)
+      logRequest(req, res)
     },
     onUntrustedForwarding: (peer) =>
       logger.warn('X-Forwarded-For of an untrusted peer is ignored; if it is your proxy, name it in TRUST_PROXY', {

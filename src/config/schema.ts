@@ -241,6 +241,12 @@ export const schema = {
     choices: ['json', 'pretty'],
     default: 'json',
   }),
+  ACCESS_LOG: setting<'all' | 'errors' | 'none'>({
+    doc: 'which requests have a line in the log: `all`, `errors` or `none`',
+    format: 'choice',
+    choices: ['all', 'errors', 'none'],
+    default: 'errors',
+  }),
   HTTPS_PROXY: setting({
     doc: 'proxy through which `https://` backends are reached, such as `http://proxy.example:3128`',
     format: 'proxy-url',

@@ -61,6 +61,7 @@ export interface Settings {
   readonly drainTimeoutSeconds: number
   readonly logLevel: 'error' | 'warn' | 'info' | 'debug'
   readonly logFormat: 'json' | 'pretty'
+  readonly accessLog: 'all' | 'errors' | 'none'
   /** Empty for none; may hold credentials. */
   readonly httpsProxy: string
   /** Empty for none; may hold credentials. */
@@ -178,6 +179,7 @@ function toSettings(values: Values): Omit<Settings, 'environment'> {
     drainTimeoutSeconds: values.DRAIN_TIMEOUT,
     logLevel: values.LOG_LEVEL,
     logFormat: values.LOG_FORMAT,
+    accessLog: values.ACCESS_LOG,
     httpsProxy: values.HTTPS_PROXY,
     httpProxy: values.HTTP_PROXY,
     noProxy: unique(values.NO_PROXY),

@@ -26,6 +26,7 @@ export function beginRequest({ drain, onClosed, onUntrustedForwarding }: BeginOp
     setOwnHeader(res, 'X-Request-Id', context.requestId)
     if (drain.isDraining) res.setHeader('Connection', 'close')
     drain.track(res)
+    context.sentBefore = req.socket.bytesWritten
     // It comes once anyway, and `once` costs more.
     res.on('close', () => {
       // Whatever cut the answer from this side has noted its fault before.

@@ -43,6 +43,29 @@ export interface RequestContext {
   tries?: number
   /** From sending to the first byte of the backend's answer. */
   firstByteSeconds?: number
+  /** The model that it asks for. */
+  model?: string
+  /** The job that it made, or is about. */
+  job?: string
+  /** Jobs that a batch made. */
+  batch?: BatchNote
+  /** Bytes of its body as they came, before they are unpacked; undefined where none was read. */
+  bytesIn?: number
+  /** Bytes that its connection had sent before it; undefined where its answer's are not counted. */
+  sentBefore?: number | undefined
+  /** How long it waited for a place at a backend, over all tries. */
+  queueSeconds?: number
+  /** How long the last backend took, to the end of its answer. */
+  serviceSeconds?: number
+  /** The backend whose answer is being streamed was sent the request then: monotonic, ms. */
+  servedSince?: number
+}
+
+/** What a batch made. */
+export interface BatchNote {
+  readonly jobs: number
+  /** Ids of the first of them. */
+  readonly first: readonly string[]
 }
 
 type WithContext = Request & { [CONTEXT]?: RequestContext }

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { GatewayFault } from '../faults.ts'
 import type { Reservation } from '../base/memory/budget.ts'
 import { Collector } from '../base/memory/collector.ts'
+import { contextOf } from './context.ts'
 import { bodyRefused, memoryOf } from './requestMemory.ts'
 import { CODINGS, codingsOf, unpack } from './unpack.ts'
 
@@ -81,7 +82,7 @@ export function readBody(req: Request, maxBytes: number): Promise<Buffer> {
 }
 
 function collectUnpacked(
-  req: IncomingMessage,
+  req: Request,
   codings: readonly string[],
   maxBytes: number,
   reserved: number,
@@ -97,6 +98,7 @@ function collectUnpacked(
     }
     const stop = unpack(req, codings, {
       packed: (bytes) => {
+        contextOf(req).bytesIn = bytes
         if (bytes > mostPacked(maxBytes)) refuse(tooLarge(maxBytes))
       },
       data: (piece) => {
@@ -138,7 +140,7 @@ interface OpenBody {
   readonly reject: (fault: GatewayFault) => void
 }
 
-function collectWhole(req: IncomingMessage, maxBytes: number, announced: number, memory: Reservation): Promise<Buffer> {
+function collectWhole(req: Request, maxBytes: number, announced: number, memory: Reservation): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     // The request keeps its listeners until it is gone, which may be long after its body was used: they must not keep that.
     let open: OpenBody | undefined = { body: new Collector(announced), resolve, reject }
@@ -168,7 +170,9 @@ function collectWhole(req: IncomingMessage, maxBytes: number, announced: number,
     }
     const onEnd = (): void => {
       const closed = close()
-      closed?.resolve(closed.body.take())
+      if (!closed) return
+      contextOf(req).bytesIn = closed.body.size
+      closed.resolve(closed.body.take())
     }
     // Whatever comes first settles it; the others then say nothing new, and taking them off would cost more than they do.
     const onGone = (): void => {

@@ -4,7 +4,7 @@ import { type CallerLimit, contextOf, memoryOf, readBody } from '../http/index.t
 import { joinArray } from '../json/index.ts'
 import { writeAnswer } from '../upstream/index.ts'
 import { inTurns } from '../base/index.ts'
-import type { Submitter } from './accepted.ts'
+import { idIn, type Submitter } from './accepted.ts'
 import { faultResult, type BatchItem, type Refusal } from './batchItems.ts'
 import { BatchRun } from './batchRun.ts'
 import { BATCH_PATH, type JobDeps } from './deps.ts'
@@ -18,6 +18,8 @@ import { idempotencyRecordOf, storeAnswer, waitForClient, writeKept } from './id
 const MOST_NAMED = 20
 /** Characters of all names. */
 const MOST_NAMES_LENGTH = 2000
+/** Ids of jobs that a line of the log has. */
+const MOST_IDS = 20
 
 /** `POST /api/jobs/batch`: each item to the node that suits it, answered in order; a bad item gets its error in place. */
 export function submitBatch(deps: JobDeps, limit: CallerLimit) {
@@ -84,9 +86,11 @@ async function sendBatch(
   const valid = items.filter((item) => item.submission)
   const bytes = sum(valid.map((item) => item.room))
   await deps.live.admit(by.caller, { jobs: valid.length, bytes })
+  const run = new BatchRun(deps, req, by)
   try {
-    await new BatchRun(deps, req, by).run(items)
+    await run.run(items)
   } finally {
+    noteRun(req, run, items)
     const vain = valid.filter((item) => item.isOurs !== true)
     deps.live.giveBack(by.caller, { jobs: vain.length, bytes: sum(vain.map((item) => item.room)) })
   }
@@ -103,6 +107,13 @@ async function sendBatch(
   const nodes = namesOf(items)
   contextOf(req).node = nodes
   writeAnswer(res, { status: 200, headers: { 'content-type': 'application/json' }, body: answer }, nodes)
+}
+
+/** For the log. */
+function noteRun(req: Request, { calls, queueSeconds, serviceSeconds }: BatchRun, items: readonly BatchItem[]): void {
+  const ours = items.filter(({ isOurs }) => isOurs === true)
+  const first = ours.slice(0, MOST_IDS).map(({ result }) => (result && idIn(result.body)?.id) ?? '')
+  Object.assign(contextOf(req), { tries: calls, queueSeconds, serviceSeconds, batch: { jobs: ours.length, first } })
 }
 
 function sum(numbers: readonly number[]): number {

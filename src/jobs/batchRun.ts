@@ -55,6 +55,11 @@ const MAX_RECORDED_AT_ONCE = 500
 
 /** Splits a batch by container and load, sends the parts side by side, and moves what a node could not take to the next. */
 export class BatchRun {
+  /** Calls to nodes. */
+  calls = 0
+  /** Longest that one of its items waited for places, and that a node took for its part. */
+  queueSeconds = 0
+  serviceSeconds = 0
   readonly #deps: JobDeps
   readonly #headers: FlatHeaders
   readonly #memory: RequestMemory
@@ -100,6 +105,9 @@ export class BatchRun {
     if (slice.isOver) await slice.next()
     const exchange = await this.#exchange(item, JOBS_PATH)
     const outcome = await this.#deps.upstream.send(exchange, { memory: this.#memory.answer })
+    this.calls += outcome.tries
+    this.queueSeconds = Math.max(this.queueSeconds, outcome.queueSeconds)
+    this.serviceSeconds = Math.max(this.serviceSeconds, outcome.serviceSeconds)
     if (outcome.kind === 'fault') {
       conclude(item, outcome.fault)
     } else {
@@ -115,6 +123,7 @@ export class BatchRun {
     for (const { item, state } of jobs) {
       if (slice.isOver) await slice.next()
       const lease = await state.acquire(NEVER)
+      this.queueSeconds = Math.max(this.queueSeconds, state.queueSeconds)
       if (!lease) {
         const end = state.conclusion()
         if (end instanceof GatewayFault) conclude(item, end)
@@ -145,11 +154,14 @@ export class BatchRun {
     memory.body.growAnyway(copiedBytes)
     const alwaysBytes = BATCH_ANSWER_BYTES + group.length * ITEM_ANSWER_BYTES
     const leases = group.map(({ lease }) => lease)
+    this.calls++
+    const sentAt = performance.now()
     const result = await this.#deps.upstream.call(leases, request, {
       memory: memory.answer,
       alwaysBytes,
       attempt: group[0]!.state.attempts,
     })
+    this.serviceSeconds = Math.max(this.serviceSeconds, (performance.now() - sentAt) / 1000)
     memory.body.shrink(copiedBytes)
     if (result.kind === 'fault') {
       for (const lease of leases) settlePart(lease, result.end)

@@ -39,10 +39,12 @@ interface Told {
 /** `GET /api/jobs`: the caller's own jobs, on whatever node they ran; without ids a list of ids. */
 export function readJobs(deps: JobDeps) {
   return async (req: Request, res: Response): Promise<void> => {
-    const { caller, clientAddress: address } = contextOf(req)
+    const context = contextOf(req)
+    const { caller, clientAddress: address } = context
     const query = queryOf(req)
     const { seconds, applied } = waitTimeOf(req, query)
     const ids = query.getAll('id')
+    if (ids.length === 1) context.job = ids[0]!
     if (ids.length === 0) {
       const pending = query.get('pending')
       // Anything but these two words asks for all, as at a node.

@@ -44,6 +44,7 @@ export function putStatus(deps: JobDeps, follower: Follower, isAllowed: (address
     if (!isAllowed(context.clientAddress)) throw new GatewayFault('ERR_FORBIDDEN')
     const body = await readBody(req, deps.maxBodyBytes)
     const { id, members } = await readStatus(body)
+    context.job = id.text
     const live = deps.live.find(id.text)
     const record = live?.record ?? (await deps.ledger.find(id.text))
     if (!record) throw unknownJob(id.text)

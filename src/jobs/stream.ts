@@ -1,6 +1,7 @@
 import type { Request, Response } from 'express'
 import type { Lease } from '../dispatch/index.ts'
 import { GatewayFault } from '../faults.ts'
+import { contextOf } from '../http/index.ts'
 import { readSubmission, roomOf } from './readSubmission.ts'
 import type { ClientExchange, StreamTap } from '../upstream/index.ts'
 import { isDuplicate, isUsableId, newRecord } from './accepted.ts'
@@ -26,9 +27,11 @@ export function streamJob(deps: JobDeps) {
     const outgoing = await outgoingOf(deps, req, STREAM_PATH, read)
     const room = roomOf(read, { keepsRequest: false })
     const places = { jobs: 1, bytes: room }
+    const context = contextOf(req)
     await deps.live.admit(by.caller, places)
     let job: LiveJob | undefined
     const record = async (id: string, lease: Lease): Promise<void> => {
+      context.job = id
       const accepted = newRecord(id, 'stream', submission.containers, lease, by)
       try {
         ;[job] = await deps.live.accept([{ record: accepted, room, lease, isOpen: true }])

@@ -59,7 +59,11 @@ async function submit(deps: JobDeps, req: Request, res: Response): Promise<Sent 
     sent = await sendSubmission(deps, request, { idempotencyRecord, isKept })
   }
   const kept = await deps.idempotency.once(use, send, (ms) => waitForClient(res, ms))
-  if (kept) writeKept(req, res, kept)
+  if (kept) {
+    const id = idIn(kept.body)?.id
+    if (id !== undefined) contextOf(req).job = id
+    writeKept(req, res, kept)
+  }
   return sent
 }
 
@@ -112,7 +116,7 @@ async function answerInTime(deps: JobDeps, req: Request, res: Response, sent: Se
 async function recordAccepted(
   { live, ledger, logger }: JobDeps,
   { answer, lease, room }: { answer: Answer; lease: Lease; room: number },
-  { body: request, submission, by }: SubmissionRequest,
+  { req, body: request, submission, by }: SubmissionRequest,
   keeping: Keeping | undefined,
 ): Promise<Answer> {
   const kept = keeping?.idempotencyRecord(answer, lease.node.name)
@@ -126,6 +130,8 @@ async function recordAccepted(
     if (!span) throw new GatewayFault('ERR_NODE_NONSENSE', 'The node accepted the job without naming its id')
     const record = newRecord(span.id, 'job', submission.containers, lease, by)
     const body = await acceptJob(live, { record, request, room, lease }, answer.body, kept)
+    // Another than the node's where that was taken.
+    contextOf(req).job = (body === answer.body ? span : (idIn(body) ?? span)).id
     if (kept) keeping?.isKept({ ...kept, body })
     return { ...answer, body }
   } catch (error) {

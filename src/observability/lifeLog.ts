@@ -3,6 +3,8 @@ import { describeKind } from '../dispatch/judge.ts'
 import type { FreedBy } from '../fleet/load/outliers/outliers.ts'
 import { shortened } from '../dispatch/requirement.ts'
 import type { LiveJobs } from '../jobs/liveJobs.ts'
+import { memberOf, scanObject, stringAt } from '../json/index.ts'
+import { jobSeconds } from './jobSeconds.ts'
 import type { Logger } from './logger.ts'
 
 export const SEVERAL_NODES = 'several nodes answer in turn at this address, so a job unknown there is not run again'
@@ -83,10 +85,32 @@ class Gathered {
   }
 }
 
-/** What becomes of jobs, for those who debug. */
+/** One line for each job that failed, with its reason; for those who debug, one for each that ended. */
 export function logJobs(live: LiveJobs, logger: Logger): void {
-  if (!logger.isDebug) return
-  live.on('ended', (job, end) =>
-    logger.debug('job ended', { job: job.record.id, node: job.node.name, state: end.state }),
-  )
+  live.on('ended', ({ record, node }, { state, result }) => {
+    if (state === 'success' && !logger.isDebug) return
+    const { id, caller, containers, runs } = record
+    const seconds = Math.round(jobSeconds(record) * 1000) / 1000
+    const fields = { job: id, node: node.name, caller, containers: shortened(containers.join(',')), runs, seconds }
+    if (state === 'failed') logger.warn('job failed', { ...fields, reason: failureIn(result) })
+    else logger.debug('job ended', { ...fields, state })
+  })
+}
+
+/** Longest result that is looked through for the reason of a failure, bytes, and most of that reason. */
+const MOST_RESULT = 64 * 1024
+const MOST_REASON = 500
+
+/** What a failed job's result says, which is `{"container","error"}`. */
+function failureIn(result: Buffer): string {
+  // A long one is in the ledger only.
+  if (result.length === 0 || result.length > MOST_RESULT) return 'its result, which is too long for the log'
+  try {
+    const error = memberOf(scanObject(result), 'error')
+    if (error?.kind === 'string') return stringAt(result, error).slice(0, MOST_REASON)
+    const { start, end } = error ?? { start: 0, end: result.length }
+    return result.toString('utf8', start, Math.min(end, start + MOST_REASON))
+  } catch {
+    return 'its result, which is not JSON'
+  }
 }

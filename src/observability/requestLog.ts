@@ -1,36 +1,73 @@
 import type { Request, Response } from 'express'
-import { contextOf } from '../http/context.ts'
+import { contextOf, type RequestContext } from '../http/context.ts'
 import { sentStatus } from '../http/upgrades.ts'
+import type { LogFields } from '../base/logger.ts'
 import type { Logger } from './logger.ts'
 import { routeOf } from './metrics.ts'
 
 /** A reason may quote what the client sent, which may be megabytes. */
 const MAX_REASON_LENGTH = 500
+/** Ids and models that clients name, characters. */
+const MAX_NAME_LENGTH = 200
 
-/** One line for each failed request; successes only at `debug`. Never a body, a key or a query. */
-export function logRequest(logger: Logger, req: Request, res: Response): void {
-  const { fault, requestId, startedAt, node, tries, firstByteSeconds, clientAddress } = contextOf(req)
-  // A page that says 503 of the gateway itself is an answer like any other; an orchestrator asks it every second.
-  const isNodesError = node !== undefined && res.statusCode >= 500
-  if (!fault && !isNodesError && !logger.isDebug) return
-  const fields = {
+/** Which requests have a line: `ACCESS_LOG`. */
+export type AccessLog = 'all' | 'errors' | 'none'
+
+/**
+ * One line for each request that `ACCESS_LOG` wants, when it has ended. Those that went well have a line at `debug` also where only
+ * errors are wanted. Never a body, a key or a query.
+ */
+export function requestLog(logger: Logger, access: AccessLog): (req: Request, res: Response) => void {
+  if (access === 'none') return () => {}
+  const successLevel = access === 'all' ? 'info' : logger.isDebug ? 'debug' : undefined
+  return (req, res) => {
+    const context = contextOf(req)
+    const { fault, node } = context
+    // A page that says 503 of the gateway itself is an answer like any other; an orchestrator asks it every second.
+    const isNodesError = node !== undefined && res.statusCode >= 400
+    if (fault) {
+      const isClients = fault.fault.source === 'client'
+      if (!isClients) logger.warn('request failed', fieldsOf(req, res, context))
+      else
+        logger.info(fault.code === 'ERR_CLIENT_GONE' ? 'client left' : 'request refused', fieldsOf(req, res, context))
+    } else if (isNodesError) {
+      if (res.statusCode >= 500) logger.warn('node answered with an error', fieldsOf(req, res, context))
+      else logger.info('node refused the request', fieldsOf(req, res, context))
+    } else if (successLevel) logger[successLevel]('request', fieldsOf(req, res, context))
+  }
+}
+
+function fieldsOf(req: Request, res: Response, context: RequestContext): LogFields {
+  const { fault, requestId, startedAt, node, tries, clientAddress, caller, model, job, batch } = context
+  const { firstByteSeconds, queueSeconds, serviceSeconds, servedSince, bytesIn, sentBefore } = context
+  const now = performance.now()
+  return {
     requestId,
     method: req.method,
     route: routeOf(req),
     status: sentStatus(req, res),
     ...(fault && { fault: fault.code, reason: fault.message.slice(0, MAX_REASON_LENGTH), cause: fault.cause }),
+    client: clientAddress,
+    // Without a key it is the address.
+    ...(caller !== clientAddress && { caller }),
+    ...(job !== undefined && { job: job.slice(0, MAX_NAME_LENGTH) }),
+    ...(batch && { jobs: batch.jobs, jobIds: batch.first }),
+    ...(model !== undefined && { model: model.slice(0, MAX_NAME_LENGTH) }),
     node,
     tries,
-    client: clientAddress,
-    ms: Math.round((performance.now() - startedAt) * 10) / 10,
-    ...(firstByteSeconds !== undefined && { firstByteMs: Math.round(firstByteSeconds * 10_000) / 10 }),
+    bytesIn,
+    ...(sentBefore !== undefined && { bytesOut: req.socket.bytesWritten - sentBefore }),
+    ms: rounded(now - startedAt),
+    ...(queueSeconds !== undefined && { queueMs: rounded(queueSeconds * 1000) }),
+    ...(firstByteSeconds !== undefined && { firstByteMs: rounded(firstByteSeconds * 1000) }),
+    // That of a streamed answer, whose end was its client's, is not noted yet.
+    ...((serviceSeconds !== undefined || servedSince !== undefined) && {
+      serviceMs: rounded(serviceSeconds === undefined ? now - servedSince! : serviceSeconds * 1000),
+    }),
   }
-  if (!fault) {
-    if (isNodesError) logger.warn('node answered with an error', fields)
-    else logger.debug('request', fields)
-  } else if (fault.fault.source === 'client') {
-    logger.info(fault.code === 'ERR_CLIENT_GONE' ? 'client left' : 'request refused', fields)
-  } else {
-    logger.warn('request failed', fields)
-  }
+}
+
+/** To a tenth of a millisecond. */
+function rounded(ms: number): number {
+  return Math.round(ms * 10) / 10
 }

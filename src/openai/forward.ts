@@ -55,6 +55,7 @@ export function forwardOpenAi(deps: OpenAiDeps) {
     const { model, session, isBackground, previousResponse, body } = read instanceof Promise ? await read : read
     if (!deps.fleet.isReady) await deps.whenReady()
     const context = contextOf(req)
+    context.model = model
     const headers = headersForBackend(req, { via: deps.via, contentType: contentType ?? 'application/json' })
     const usage = new UsageWatch()
     const mayRunTwice = onlyGenerates(path, isBackground)

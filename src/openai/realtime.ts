@@ -42,8 +42,10 @@ export function openRealtime(deps: OpenAiDeps) {
     const query = new Query(req.url)
     const { model } = query
     refuseTooLong(model, 'ERR_BAD_SHAPE', 'model')
+    const context = contextOf(req)
+    context.model = model
     await deps.whenReady()
-    const { caller, credentialsAreOurs, withholdsProtocolKeys } = contextOf(req)
+    const { caller, credentialsAreOurs, withholdsProtocolKeys } = context
     const headers = headersForBackend(req, { via: deps.via })
     const keyless = withProtocols(headers, protocolsWithoutKeys(req.headers[PROTOCOLS]))
     const ours = credentialsAreOurs || withholdsProtocolKeys === true

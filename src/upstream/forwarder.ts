@@ -197,6 +197,8 @@ class TrySink implements AnswerSink {
     this.#forwarding.node = node
     context.node = node.name
     context.tries = state.attempts
+    context.queueSeconds = state.queueSeconds
+    context.servedSince = this.#startedAt
     context.firstByteSeconds = (performance.now() - this.#startedAt) / 1000
   }
 }

@@ -36,6 +36,10 @@ export class RetryState implements WorkRequest {
   readonly tried = new Set<TrackedNode>()
   /** Places that were taken for it so far. */
   attempts = 0
+  /** How long it waited for places so far. */
+  queueSeconds = 0
+  /** How long the last backend took: from sending to the end of its answer, or to its fault. */
+  serviceSeconds = 0
   readonly #exchange: Exchange
   readonly #dispatcher: Dispatcher
   /** Least `Retry-After` of those that pushed back with 429, or still cool down after that, whole seconds, at least 1. */
@@ -68,6 +72,7 @@ export class RetryState implements WorkRequest {
   async acquire(signal: AbortSignal): Promise<Lease | undefined> {
     const { maxTries = Infinity } = this.#exchange.retry.elsewhere ?? {}
     if (this.tried.size >= maxTries) return undefined
+    const askedAt = performance.now()
     try {
       const lease = await this.#dispatcher.acquire(this, signal)
       this.tried.add(lease.node)
@@ -77,6 +82,8 @@ export class RetryState implements WorkRequest {
       if (!(error instanceof NoBackendAvailable)) throw error
       if (error.cooldownSeconds > 0) this.#mayReturnIn(Math.ceil(error.cooldownSeconds))
       return undefined
+    } finally {
+      this.queueSeconds += (performance.now() - askedAt) / 1000
     }
   }
 

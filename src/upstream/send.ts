@@ -20,6 +20,10 @@ export type Outcome = {
   readonly nodeName: string | undefined
   /** Backends that were asked. */
   readonly tries: number
+  /** How long it waited for places at them. */
+  readonly queueSeconds: number
+  /** How long the last of them took. */
+  readonly serviceSeconds: number
 } & (
   | { readonly kind: 'answer'; readonly answer: Answer; readonly lease: Lease; readonly firstByteSeconds: number }
   | { readonly kind: 'streamed'; readonly lease: Lease; readonly firstByteSeconds: number }
@@ -75,7 +79,7 @@ export class Upstream {
         lease = await state.acquire(signal)
       } catch (error) {
         // Whoever waited for a place has left.
-        return { kind: 'fault', fault: toFault(error), nodeName, tries: state.attempts, sent: false }
+        return { kind: 'fault', fault: toFault(error), sent: false, nodeName, ...spent(state) }
       }
       if (!lease) return this.#concluded(state, state.conclusion(), nodeName)
       nodeName = lease.node.name
@@ -139,11 +143,12 @@ export class Upstream {
     } catch (error) {
       end = result = { kind: 'fault', fault: toFault(error), refused: false }
     }
+    state.serviceSeconds = (performance.now() - startedAt) / 1000
     settle(lease, end)
     const { sent = false, isStreaming = false } = attempt ?? {}
     if (start) tellEnd({ start, end, sent })
 
-    const common = { nodeName: node.name, tries: state.attempts }
+    const common = { nodeName: node.name, ...spent(state) }
     if (result.kind === 'streamed') return { kind: 'streamed', lease, firstByteSeconds, ...common }
     if (result.kind === 'fault') {
       const { fault } = result
@@ -162,9 +167,8 @@ export class Upstream {
   }
 
   #concluded(state: RetryState, end: ReturnType<RetryState['conclusion']>, asked: string | undefined): Outcome {
-    const tries = state.attempts
-    if (end instanceof GatewayFault) return { kind: 'fault', fault: end, nodeName: asked, tries, sent: false }
-    return { kind: 'refused', answer: end.answer, nodeName: end.node.name, tries }
+    if (end instanceof GatewayFault) return { kind: 'fault', fault: end, sent: false, nodeName: asked, ...spent(state) }
+    return { kind: 'refused', answer: end.answer, nodeName: end.node.name, ...spent(state) }
   }
 }
 
@@ -172,8 +176,18 @@ export class Upstream {
 export function noteOutcome(context: RequestContext, outcome: Outcome): void {
   context.node = outcome.nodeName
   context.tries = outcome.tries
+  context.queueSeconds = outcome.queueSeconds
+  context.serviceSeconds = outcome.serviceSeconds
   if (outcome.kind === 'fault') context.fault = outcome.fault
   else if (outcome.kind !== 'refused') context.firstByteSeconds = outcome.firstByteSeconds
+}
+
+function spent({
+  attempts,
+  queueSeconds,
+  serviceSeconds,
+}: RetryState): Pick<Outcome, 'tries' | 'queueSeconds' | 'serviceSeconds'> {
+  return { tries: attempts, queueSeconds, serviceSeconds }
 }
 
 function endOf(

@@ -113,7 +113,6 @@ export class Failover {
   #fail(job: LiveJob, reason: string): void {
     const result = JSON.stringify({ container: job.record.containers[0] ?? '', error: reason })
     const end = { state: 'failed' as const, result: Buffer.from(result), intermediate: undefined }
-    this.#options.logger.warn('job failed', { job: job.record.id, node: job.node.name, runs: job.record.runs, reason })
     void this.#options.live.finish(job, end, 0)
   }
 
