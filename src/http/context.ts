@@ -62,7 +62,7 @@ export interface RequestContext {
 }
 
 /** What a batch made. */
-export interface BatchNote {
+interface BatchNote {
   readonly jobs: number
   /** Ids of the first of them. */
   readonly first: readonly string[]
