@@ -80,6 +80,7 @@ test('without any source all settings have the promised defaults', async (t) => 
     drainTimeoutSeconds: 30,
     logLevel: 'info',
     logFormat: 'json',
+    accessLog: 'errors',
     httpsProxy: '',
     httpProxy: '',
     noProxy: [],
