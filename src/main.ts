@@ -5,6 +5,7 @@ import { createApp } from './app.ts'
 import type { Settings } from './config/settings.ts'
 import { Fleet } from './fleet/fleet.ts'
 import { ForwardProxies } from './fleet/forwardProxies.ts'
+import { LearntKeeper } from './fleet/learnt/keeper.ts'
 import type { PolicyConstants } from './fleet/load/constants.ts'
 import type { SelectNode } from './dispatch/policies/candidate.ts'
 import { Dispatcher } from './dispatch/dispatcher.ts'
@@ -128,6 +129,8 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
     proxies,
     ...(overrides.constants && { constants: overrides.constants }),
   })
+  const learnt = new LearntKeeper({ fleet, values: ledger.values, isShared: ledger.shared !== undefined })
+  await learnt.load()
   const selector = new Selector(fleet, overrides.policy)
   const transport = new Transport({
     connectTimeoutSeconds: settings.connectTimeoutSeconds,
@@ -238,6 +241,7 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
   // Of several workers the primary tells where they listen, once.
   if (!workplace) logger.info('listening', { host: settings.host, port })
   if (!workplace?.isReplacement) void fleet.start()
+  learnt.start()
   const poolCare = setInterval(() => transport.keepOnly(fleet.origins()), POOL_CARE_MS)
   poolCare.unref()
 
@@ -255,6 +259,7 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
     server.closeAllConnections()
     clearInterval(poolCare)
     follower.stop()
+    await learnt.stop()
     fleet.stop()
     keys.close()
     await transport.close()

@@ -1,5 +1,6 @@
 import { DEFAULT_CONSTANTS, type PolicyConstants } from './constants.ts'
 import { WorkKinds, type WorkKind } from './kinds.ts'
+import type { Row } from './rows.ts'
 import { RunningMean } from './runningMean.ts'
 
 /** Observations over which the fleet's mean latency and mean cost are taken. */
@@ -38,6 +39,19 @@ export class FleetLoad {
   /** Mean seconds that a request takes as the gateway sees it; the service time until one was seen. */
   get meanLatencySeconds(): number {
     return this.#latency.value ?? this.serviceSeconds
+  }
+
+  /** Seconds of service and jobs of the mean service time, as it is kept; undefined until a job has ended. */
+  get row(): Row | undefined {
+    return this.#jobs > 0 && this.#busySeconds > 0 ? [this.#busySeconds, this.#jobs] : undefined
+  }
+
+  /** Goes on from what was kept, which counts for `weight` (0 to 1) of what it did. Too little is as nothing. */
+  takeUp([busySeconds = 0, jobs = 0]: Row, weight: number): void {
+    const left = Math.min(jobs, this.constants.fleetMemoryJobs) * weight
+    if (!(left >= this.constants.servicePriorJobs && busySeconds > 0)) return
+    this.#busySeconds = (busySeconds / jobs) * left
+    this.#jobs = left
   }
 
   /** Seconds of service given (or, where negative, taken back) on any node. */

@@ -1,4 +1,5 @@
 import type { PolicyConstants } from './constants.ts'
+import type { Row } from './rows.ts'
 import { RunningMean } from './runningMean.ts'
 
 /** Estimated memory of a kind, besides two bytes for each character of its name, and of one node's record of it. */
@@ -25,10 +26,26 @@ export class NodeKinds {
     this.#priorJobs = kindPriorJobs
   }
 
+  /** The means of both ratios. */
+  get row(): Row {
+    return [...this.#ratios.row, ...this.#expected.row]
+  }
+
+  /** Goes on from what was kept, which counts for `weight` (0 to 1) of what it did. */
+  takeUp(row: Row, weight: number): void {
+    this.#ratios.takeUp(row.slice(0, 2), weight)
+    this.#expected.takeUp(row.slice(2), weight)
+    this.#reckon()
+  }
+
   /** A job ended well. Both ratios are service times over the node's usual one. */
   ended(ratio: number, expectedRatio: number): void {
     this.#ratios.add(ratio)
     this.#expected.add(expectedRatio)
+    this.#reckon()
+  }
+
+  #reckon(): void {
     this.usual = this.#ratios.drawnTo(1, this.#priorJobs) / this.#expected.drawnTo(1, this.#priorJobs)
   }
 }
@@ -85,6 +102,28 @@ export class WorkKind {
     this.#traffic.add(this.#ratio)
   }
 
+  /** How many of its jobs ended well, and the means of their sizes and squared sizes. */
+  get row(): Row {
+    return [this.jobs, ...this.#ratios.row, ...this.#squares.row]
+  }
+
+  /** Goes on from what was kept, which counts for `weight` (0 to 1) of what it did. */
+  takeUp([jobs = 0, ...means]: Row, weight: number): void {
+    this.jobs = Math.round(Math.max(0, jobs) * weight)
+    this.#ratios.takeUp(means.slice(0, 2), weight)
+    this.#squares.takeUp(means.slice(2), weight)
+    this.#reckon()
+  }
+
+  /** The mean of its jobs at one node. */
+  rowAt(node: NodeKinds): Row | undefined {
+    return this.#atNodes.get(node)?.row
+  }
+
+  takeUpAt(node: NodeKinds, row: Row, weight: number): void {
+    this.#recordOf(node).takeUp(row, weight)
+  }
+
   /** Estimated memory. */
   get bytes(): number {
     return BYTES_PER_KIND + 2 * this.name.length + BYTES_PER_NODE * this.#atNodes.size
@@ -105,9 +144,13 @@ export class WorkKind {
   }
 
   #learn(ratio: number): void {
-    const { kindPriorJobs, kindNodePriorJobs } = this.#constants
     this.#ratios.add(ratio)
     this.#squares.add(ratio * ratio)
+    this.#reckon()
+  }
+
+  #reckon(): void {
+    const { kindPriorJobs, kindNodePriorJobs } = this.#constants
     this.#ratio = this.#ratios.drawnTo(1, kindPriorJobs)
     // The more sizes scatter, the more jobs it takes to tell nodes apart: in proportion to the variance over the squared mean,
     // which is 1 for exponential sizes.
@@ -146,11 +189,48 @@ export class WorkKinds {
 
   /** A job of this kind was served; `ratio` is its service time over the node's usual one. */
   ended(name: string, node: NodeKinds, ratio: number): void {
-    const kind = this.#kinds.get(name) ?? new WorkKind(name, this.#traffic, this.#constants)
-    if (kind.bytes > this.#constants.kindMemoryBytes) return
-    if (this.#kinds.delete(name)) this.#bytes -= kind.bytes
+    const kind = this.#take(name)
+    if (!kind) return
     kind.ended(node, ratio)
-    this.#kinds.set(name, kind)
+    this.#putBack(kind)
+  }
+
+  /** The mean of all kinds' sizes over the traffic, as it is kept. */
+  get trafficRow(): Row {
+    return this.#traffic.row
+  }
+
+  takeUpTraffic(row: Row, weight: number): void {
+    this.#traffic.takeUp(row, weight)
+  }
+
+  /** Goes on from what was kept of a kind; see `WorkKind.takeUp`. */
+  takeUp(name: string, row: Row, weight: number): void {
+    const kind = this.#take(name)
+    if (!kind) return
+    kind.takeUp(row, weight)
+    this.#putBack(kind)
+  }
+
+  /** The same for a kind that is known, at one node. */
+  takeUpAt(name: string, node: NodeKinds, row: Row, weight: number): void {
+    const kind = this.#kinds.has(name) ? this.#take(name) : undefined
+    if (!kind) return
+    kind.takeUpAt(node, row, weight)
+    this.#putBack(kind)
+  }
+
+  /** A kind that is about to change; undefined where it would take all the memory. */
+  #take(name: string): WorkKind | undefined {
+    const kind = this.#kinds.get(name) ?? new WorkKind(name, this.#traffic, this.#constants)
+    if (kind.bytes > this.#constants.kindMemoryBytes) return undefined
+    if (this.#kinds.delete(name)) this.#bytes -= kind.bytes
+    return kind
+  }
+
+  /** It has changed, and is the most recent one. */
+  #putBack(kind: WorkKind): void {
+    this.#kinds.set(kind.name, kind)
     this.#bytes += kind.bytes
     this.#makeRoom()
   }

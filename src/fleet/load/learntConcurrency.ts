@@ -1,7 +1,11 @@
 import type { PolicyConstants } from './constants.ts'
+import type { Row } from './rows.ts'
 
 /** What a node may be found to run at once, jobs. */
 const CANDIDATES: readonly number[] = [1, 2, 3, 4, 5, 6, 8, 12, 16]
+
+/** Numbers of a row. */
+export const CONCURRENCY_NUMBERS = 1 + 2 * CANDIDATES.length
 
 /** Sizes of jobs scatter more widely than the exponential ones of the reckoning: so many ends say as much as one should. */
 const ENDS_PER_EVIDENCE = 5
@@ -34,6 +38,23 @@ export class LearntConcurrency {
 
   constructor(constants: PolicyConstants) {
     this.#constants = constants
+  }
+
+  /** Ends, then of all candidates the seconds served, then the logarithms of the shares; undefined until one of our jobs has ended. */
+  get row(): Row | undefined {
+    return this.#ends === 0 ? undefined : [this.#ends, ...this.#served, ...this.#logShares]
+  }
+
+  /** Goes on from what was kept, which counts for `weight` (0 to 1) of what it did. */
+  takeUp(row: Row, weight: number): void {
+    const [ends = 0, ...sums] = row
+    if (row.length !== CONCURRENCY_NUMBERS || ends <= 0 || ends > 2 * this.#constants.concurrencyMemoryJobs) return
+    this.#ends = ends * weight
+    for (let i = 0; i < CANDIDATES.length; i++) {
+      this.#served[i] = Math.max(0, sums[i]!) * weight
+      this.#logShares[i] = Math.min(0, sums[CANDIDATES.length + i]!) * weight
+    }
+    this.#judge()
   }
 
   /** The likeliest concurrency, jobs; undefined as long as too little was seen. */
@@ -69,13 +90,17 @@ export class LearntConcurrency {
   ended(load: number): void {
     for (let i = 0; i < CANDIDATES.length; i++) this.#logShares[i]! += Math.min(0, Math.log(CANDIDATES[i]! / load))
     if (++this.#ends > this.#constants.concurrencyMemoryJobs) this.#halve()
-    this.#likeliest = this.#ends < this.#constants.concurrencyEvidenceJobs ? undefined : this.#mostLikely()
+    this.#judge()
   }
 
   /** Seconds of service by one candidate over those by another: what a service time must be multiplied with at a change. */
   ratio(to: number, from: number): number {
     const [served, before] = [to, from].map((jobs) => this.#served[CANDIDATES.indexOf(jobs)] ?? 0)
     return served && before ? served / before : 1
+  }
+
+  #judge(): void {
+    this.#likeliest = this.#ends < this.#constants.concurrencyEvidenceJobs ? undefined : this.#mostLikely()
   }
 
   #mostLikely(): number | undefined {

@@ -3,12 +3,12 @@ import type { PolicyConstants } from './constants.ts'
 import { Ejection } from './ejection.ts'
 import { FailureLevel } from './failureLevel.ts'
 import type { FleetLoad } from './fleetLoad.ts'
-import { NodeKinds, type WorkKind } from './kinds.ts'
-import { LearntConcurrency } from './learntConcurrency.ts'
+import type { WorkKind } from './kinds.ts'
 import { Lookups } from './lookups.ts'
+import { NodeLearning } from './nodeLearning.ts'
 import { PollLearning } from './pollLearning.ts'
+import { aged, type KeptNode } from './rows.ts'
 import { costHintSeconds, waitingSeconds } from './score.ts'
-import { ServiceTime } from './serviceTime.ts'
 import type { NodeLoadSnapshot } from './snapshot.ts'
 import { Suspicion } from './suspicion.ts'
 import { UnseenLoad } from './unseenLoad.ts'
@@ -32,9 +32,9 @@ export class NodeLoad {
   readonly #constants: PolicyConstants
   readonly #cancelledStreams: CancelledStreams
   readonly #polls: PollLearning
-  #service: ServiceTime
-  #kinds: NodeKinds
-  #learntConcurrency: LearntConcurrency
+  #learnt: NodeLearning
+  /** What an earlier run of the gateway had learnt by `asOf`, seconds; until the node is seen to be there. */
+  #recalled: { readonly kept: KeptNode; readonly asOf: number } | undefined
   #unseen = new UnseenLoad()
   #lookups: Lookups
   #failures: FailureLevel
@@ -58,9 +58,7 @@ export class NodeLoad {
     this.#constants = fleet.constants
     this.#cancelledStreams = new CancelledStreams(this.#constants.cancelledStreamSeconds)
     this.#polls = new PollLearning(this.#constants.pollEvidenceJobs)
-    this.#service = new ServiceTime(fleet)
-    this.#kinds = new NodeKinds(this.#constants)
-    this.#learntConcurrency = new LearntConcurrency(this.#constants)
+    this.#learnt = new NodeLearning(fleet)
     this.#lookups = new Lookups(this.#constants)
     this.#failures = new FailureLevel(this.#constants)
     this.#ejection = new Ejection(this.#constants)
@@ -108,7 +106,7 @@ export class NodeLoad {
   }
 
   #mark(isTrial: boolean, workKind: string | undefined, servedToOne: number | undefined): WorkMark {
-    const [service, concurrency] = [this.#service.mark(), this.#learntConcurrency.mark()]
+    const { service, concurrency } = this.#learnt.mark()
     return { service, concurrency, isTrial, workKind, servedToOne }
   }
 
@@ -116,10 +114,7 @@ export class NodeLoad {
   ended(now: number, { outcome, lagSeconds = 0, mark }: WorkEnd): void {
     this.#advance(now)
     if (outcome === 'success') this.#served(now, lagSeconds, mark)
-    else if (outcome !== 'cancelled' && mark) {
-      this.#service.notServed(mark.service)
-      this.#learntConcurrency.notServed(mark.concurrency)
-    }
+    else if (outcome !== 'cancelled' && mark) this.#learnt.notServed(mark)
     this.#own = Math.max(0, this.#own - 1)
     if (mark?.isTrial !== false) this.#ejection.trialEnded()
   }
@@ -154,10 +149,10 @@ export class NodeLoad {
     const counted = Math.max(0, pending - this.#cancelledStreams.count(now))
     this.#suspicion.polled(now, pending, this.#lookups.count, this.#unseen.jobs)
     const sincePoll = this.#pending === undefined ? 0 : now - this.#lookups.lastPollAt
-    this.#unseen.observed(counted - this.#own, sincePoll, this.#service.seconds(now), this.#constants)
+    this.#unseen.observed(counted - this.#own, sincePoll, this.#learnt.service.seconds(now), this.#constants)
     const { inFlight: own, concurrency } = this
     const view = { pending: counted, own, concurrency, lookups: this.#lookups.count, secondsSincePoll: sincePoll }
-    this.#polls.polled(this.#service, now, view)
+    this.#polls.polled(this.#learnt.service, now, view)
     this.#lookups.polled(now)
     this.#pending = pending
   }
@@ -171,8 +166,10 @@ export class NodeLoad {
   recovered(now: number): void {
     this.#advance(now)
     this.forgetKinds()
-    this.#service = new ServiceTime(this.#fleet)
-    this.#learntConcurrency = new LearntConcurrency(this.#constants)
+    this.#learnt = new NodeLearning(this.#fleet)
+    const recalled = this.#recalled
+    this.#recalled = undefined
+    if (recalled) this.#learnt.takeUp(recalled.kept, now - recalled.asOf, now, () => this.#believedConcurrency())
     this.#concurrency = this.#believedConcurrency()
     this.#unseen = new UnseenLoad()
     this.#lookups = new Lookups(this.#constants)
@@ -184,13 +181,27 @@ export class NodeLoad {
 
   /** Gives up what was learnt of kinds of work here, as for a node that has left the fleet. */
   forgetKinds(): void {
-    this.#kinds.isGone = true
-    this.#kinds = new NodeKinds(this.#constants)
+    this.#learnt.forgetKinds()
+  }
+
+  /**
+   * What an earlier run of the gateway, or another gateway, had learnt of it by `asOf`. It holds from the node's first sign of life
+   * on: one that goes away and comes back afterwards begins anew.
+   */
+  recall(kept: KeptNode, asOf: number): void {
+    this.#recalled = { kept, asOf }
+  }
+
+  /** To keep what was learnt; undefined where that is nothing. */
+  kept(now: number): KeptNode | undefined {
+    return this.#recalled
+      ? aged(this.#recalled.kept, now - this.#recalled.asOf)
+      : this.#learnt.kept(now, this.#concurrency)
   }
 
   /** How many times as long as usual a job of this kind takes here; undefined where none has ended. */
   learntFactor(kind: WorkKind): number | undefined {
-    return kind.isKnownAt(this.#kinds) ? kind.factorAt(this.#kinds) : undefined
+    return kind.isKnownAt(this.#learnt.kinds) ? kind.factorAt(this.#learnt.kinds) : undefined
   }
 
   /** When, from `now` on, the node should be polled ahead of its turn; undefined when there is no need. */
@@ -204,25 +215,25 @@ export class NodeLoad {
     const unseen = this.#unseen
     // Mostly true for nodes that only we use; spares reckoning the service time.
     if (unseen.isSteady) return this.#own + unseen.jobs
-    return this.#own + unseen.jobsAfter(now - this.#at, this.#own, this.#service.seconds(now), this.#concurrency)
+    return this.#own + unseen.jobsAfter(now - this.#at, this.#own, this.#learnt.service.seconds(now), this.#concurrency)
   }
 
   /** Seconds of service that a job takes here. */
   serviceSeconds(now: number): number {
-    return this.#service.seconds(now)
+    return this.#learnt.service.seconds(now)
   }
 
   /** Jobs per second that the node is thought to get done; what sampling goes by. */
   throughput(now: number): number {
-    return (this.#weight * this.#concurrency) / this.#service.seconds(now)
+    return (this.#weight * this.#concurrency) / this.#learnt.service.seconds(now)
   }
 
   /** What sending one more job here would cost, in seconds; the lowest wins.
    * @param costRatio the job's cost over the mean one
    * @param kind its kind of work */
   score(now: number, costRatio = 1, kind?: WorkKind): number {
-    const evidence = this.#service.evidenceJobs(now)
-    const serviceSeconds = this.#service.secondsBy(evidence)
+    const evidence = this.#learnt.service.evidenceJobs(now)
+    const serviceSeconds = this.#learnt.service.secondsBy(evidence)
     let unseenJobs = this.#unseen.jobs
     if (!this.#unseen.isSteady) {
       unseenJobs = this.#unseen.jobsAfter(now - this.#at, this.#own, serviceSeconds, this.#concurrency)
@@ -239,14 +250,14 @@ export class NodeLoad {
   #scoreOf(base: number, serviceSeconds: number, costRatio: number, kind: WorkKind | undefined): number {
     let score = base
     if (costRatio !== 1) score += costHintSeconds(costRatio, serviceSeconds, this.#constants) / this.#weight
-    return kind === undefined ? score : score * kind.factorAt(this.#kinds)
+    return kind === undefined ? score : score * kind.factorAt(this.#learnt.kinds)
   }
 
   /** The score as of some moment of the last 250 ms, but never older than the last event on this node. */
   cachedScore(now: number, costRatio = 1, kind?: WorkKind): number {
     if (now >= this.#cachedUntil) {
       this.#cachedScore = this.score(now)
-      this.#cachedServiceSeconds = this.#service.seconds(now)
+      this.#cachedServiceSeconds = this.#learnt.service.seconds(now)
       this.#cachedUntil = now + this.#constants.cachedScoreSeconds
     }
     return this.#scoreOf(this.#cachedScore, this.#cachedServiceSeconds, costRatio, kind)
@@ -290,11 +301,11 @@ export class NodeLoad {
     if (this.#own > 0) {
       const served = seconds * this.#runningShare()
       this.#servedToOne += served
-      this.#service.served(served, this.#own)
-      this.#learntConcurrency.passed(seconds, this.#own, this.#loadHere())
+      this.#learnt.service.served(served, this.#own)
+      this.#learnt.concurrency.passed(seconds, this.#own, this.#loadHere())
     }
     if (this.#unseen.isSteady) return
-    this.#unseen.drain(seconds, this.#own, this.#service.seconds(now), this.#concurrency)
+    this.#unseen.drain(seconds, this.#own, this.#learnt.service.seconds(now), this.#concurrency)
   }
 
   /** Jobs here as of the last event; never so few that a share in the node becomes meaningless. */
@@ -310,36 +321,27 @@ export class NodeLoad {
   #served(now: number, lagSeconds: number, mark: WorkMark | undefined): void {
     const lagged = lagSeconds * this.#runningShare()
     if (lagSeconds > 0) {
-      this.#service.lagged(lagged)
-      this.#learntConcurrency.lagged(lagSeconds, this.#loadHere())
+      this.#learnt.service.lagged(lagged)
+      this.#learnt.concurrency.lagged(lagSeconds, this.#loadHere())
     }
-    this.#service.completed(now, mark === undefined ? 1 : this.#weightOf(mark, now, lagged))
-    this.#learntConcurrency.ended(this.#loadHere())
+    this.#learnt.service.completed(
+      now,
+      mark === undefined ? 1 : this.#learnt.weightOf(mark, now, this.#servedToOne, lagged),
+    )
+    this.#learnt.concurrency.ended(this.#loadHere())
     this.#believe()
     this.#suspicion.clear()
   }
 
-  /** What a job that was served counts as, in mean jobs; it also teaches that.
-   * @param lagged how much of its service was none, seconds */
-  #weightOf({ workKind, servedToOne, service }: WorkMark, now: number, lagged: number): number {
-    if (workKind === undefined) return 1
-    const { kinds } = this.#fleet
-    const usual = this.#service.seconds(now)
-    // One that began before the gateway did, or before the node came back, was only seen in part.
-    if (servedToOne !== undefined && this.#service.knows(service) && usual > 0) {
-      kinds.ended(workKind, this.#kinds, Math.max(0, this.#servedToOne - servedToOne - lagged) / usual)
-    }
-    return kinds.find(workKind)?.weight ?? 1
-  }
-
   #believedConcurrency(): number {
-    return this.#toldConcurrency ?? this.#learntConcurrency.jobs ?? this.#constants.assumedConcurrencyJobs
+    return this.#toldConcurrency ?? this.#learnt.concurrency.jobs ?? this.#constants.assumedConcurrencyJobs
   }
 
   /** With another concurrency, what was seen means another service time. */
   #believe(): void {
     const before = this.#concurrency
     this.#concurrency = this.#believedConcurrency()
-    if (this.#concurrency !== before) this.#service.rescale(this.#learntConcurrency.ratio(this.#concurrency, before))
+    if (this.#concurrency !== before)
+      this.#learnt.service.rescale(this.#learnt.concurrency.ratio(this.#concurrency, before))
   }
 }

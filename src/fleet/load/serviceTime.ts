@@ -1,5 +1,9 @@
 import type { FleetLoad } from './fleetLoad.ts'
+import type { Row } from './rows.ts'
 import { ServedSeconds, type ServedMark } from './servedSeconds.ts'
+
+/** Less than this of what was kept is as nothing, jobs. */
+const LEAST_JOBS = 0.1
 
 /** Learns how many seconds of service a job takes on one node: seconds spent serving over jobs ended. A job of a kind
  * that costs twice the mean counts as two, so a node that gets the large jobs does not look slow. */
@@ -38,6 +42,34 @@ export class ServiceTime {
   /** Jobs' worth of evidence that our own jobs gave and that has not faded yet. */
   ownEvidenceJobs(now: number): number {
     return this.#ownJobs === 0 ? 0 : this.#faded(this.#ownJobs, now - this.#lastOwnEndAt)
+  }
+
+  /** Seconds served, jobs ended, age of the last end; of our own jobs alone how many, and that age. Undefined until one has ended. */
+  row(now: number): Row | undefined {
+    if (this.#jobs === 0) return undefined
+    const ownAge = this.#ownJobs === 0 ? 0 : now - this.#lastOwnEndAt
+    return [this.#served.sum, this.#jobs, now - this.#lastEndAt, this.#ownJobs, ownAge]
+  }
+
+  /**
+   * Goes on from what was kept `seconds` ago, which has faded since for good.
+   *
+   * @param ratio what the seconds served are multiplied with
+   */
+  takeUp(
+    [sum = 0, jobs = 0, age = 0, ownJobs = 0, ownAge = 0]: Row,
+    seconds: number,
+    now: number,
+    ratio: number,
+  ): void {
+    const most = this.#fleet.constants.serviceMemoryJobs
+    const left = this.#faded(Math.min(jobs, most), Math.max(0, age) + seconds)
+    if (!(jobs > 0 && sum > 0 && left >= LEAST_JOBS)) return
+    this.#served.addOthers((sum / jobs) * left * ratio)
+    this.#jobs = left
+    this.#lastEndAt = now
+    this.#ownJobs = this.#faded(Math.min(Math.max(0, ownJobs), most), Math.max(0, ownAge) + seconds)
+    this.#lastOwnEndAt = now
   }
 
   /** Each of so many jobs of ours was served for so long. */

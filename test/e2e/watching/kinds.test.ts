@@ -10,7 +10,7 @@ import { askChat, chat } from '../openai/support.ts'
 
 interface Stats {
   fleet: { kinds: { kind: string; weight: number; jobs: number }[] }
-  services: { name: string; kinds: Record<string, number> }[]
+  services: { name: string; kinds: Record<string, number>; service_time: number }[]
 }
 
 async function statsOf({ url }: Gateway): Promise<Stats> {
@@ -51,6 +51,29 @@ test('/stats shows what each kind of work costs: a set of containers, or a model
   assert.ok(large > small, `a large job weighs ${large}, a small one ${small}`)
   const factors = services.map(({ kinds }) => Object.keys(kinds).sort())
   assert.deepEqual(factors, [['containers:large', 'containers:other,small', 'containers:small'], ['model:m']])
+})
+
+test('what was learnt of backends and kinds of work is known again after a restart', async () => {
+  const nodes = await Promise.all(
+    [1, 10].map((slowness) =>
+      startFakeNode({ containers: [{ id: 'echo', slowness }], concurrency: 4, rateLimit: 0 }, { after }),
+    ),
+  )
+  const gateway = await gatewayFor({ after }, nodes, { STATE_URL: 'sqlite:data/gateway.db' })
+  await repeat(10, () => Promise.all([1, 2, 3, 4].map(() => stream(gateway, ['echo'], { seconds: 0.02 }))))
+  const before = await statsOf(gateway)
+  await gateway.stop()
+  await gateway.restart()
+  await gateway.ready(2)
+  const now = await statsOf(gateway)
+  assert.equal(before.fleet.kinds[0]?.jobs, 40)
+  assert.ok(now.fleet.kinds[0]!.jobs > 20 && now.fleet.kinds[0]!.jobs <= 40, JSON.stringify(now.fleet.kinds))
+  for (const [index, { name, service_time }] of now.services.entries()) {
+    const was = before.services[index]!
+    assert.equal(name, was.name)
+    // It fades with the seconds that the restart took, but a gateway that knew nothing would tell 1 s of both.
+    assert.ok(Math.abs(service_time / was.service_time - 1) < 0.5, `${name}: ${was.service_time}, then ${service_time}`)
+  }
 })
 
 test('jobs that fail or are refused teach nothing of their kind', async () => {

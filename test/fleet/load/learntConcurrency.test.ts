@@ -87,3 +87,22 @@ test('a clock that stands still, and work that takes no time, do no harm', () =>
   assert.equal(load.concurrency, 3)
   assert.ok(Number.isFinite(load.score(1)))
 })
+
+test('a later run of the gateway goes on with the concurrency that was learnt, and its service time', () => {
+  const before = new NodeLoad(new FleetLoad())
+  // When the last jobs ended, not when there was nothing left to happen.
+  const now = serve(before, 8, 1500) - 995
+  const after = new NodeLoad(new FleetLoad())
+  after.recall(before.kept(now)!, 0)
+  assert.equal(after.concurrency, 3)
+  after.recovered(5)
+  assert.equal(after.concurrency, before.concurrency)
+  const [is, was] = [after.serviceSeconds(5), before.serviceSeconds(now)]
+  assert.ok(Math.abs(is / was - 1) < 0.1, `${is} s, before ${was} s`)
+  // What the operator says counts, and the service time follows it.
+  const told = new NodeLoad(new FleetLoad(), { concurrency: 4 })
+  told.recall(before.kept(now)!, 0)
+  told.recovered(5)
+  assert.equal(told.concurrency, 4)
+  assert.ok(told.serviceSeconds(5) < 0.9 * is, `${told.serviceSeconds(5)} s with half of the concurrency`)
+})
