@@ -10,13 +10,11 @@ import type { PolicyConstants } from './fleet/load/constants.ts'
 import type { SelectNode } from './dispatch/policies/candidate.ts'
 import { Dispatcher } from './dispatch/dispatcher.ts'
 import { Selector } from './dispatch/selector.ts'
-import { Explorer } from './fleet/sources/explorer.ts'
-import { IpsFile } from './fleet/sources/ipsFile.ts'
-import { ServicesFile } from './fleet/sources/servicesFile.ts'
-import type { NodeSource } from './fleet/sources/source.ts'
+import { sourcesOf } from './fleet/sources/sources.ts'
 import { GatewayFault } from './faults.ts'
 import { KeyRing } from './http/auth.ts'
 import { Drain } from './http/drain.ts'
+import { BadLines } from './base/badLines.ts'
 import { createIdentity } from './base/identity.ts'
 import { MemoryBudget } from './base/memory/budget.ts'
 import { createHttpServer } from './http/server.ts'
@@ -37,6 +35,7 @@ import { ephemeralTicketKeys, openTicketKeys, readTicketKeys, type TicketKeys } 
 import { SharedTicketKeys } from './lookup/tickets/sharedKeys.ts'
 import { apiDescriptionPage, describeApi } from './openapi/index.ts'
 import { dashboardPage } from './dashboard/index.ts'
+import { addBadLineGauge } from './observability/badLines.ts'
 import { logFleet, logJobs } from './observability/lifeLog.ts'
 import type { Logger } from './observability/logger.ts'
 import { Metrics } from './observability/metrics.ts'
@@ -121,8 +120,9 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
   const { via } = identity
   const memory = new MemoryBudget(settings.memoryBudgetBytes)
   const proxies = new ForwardProxies(settings)
+  const badLines = new BadLines()
   const fleet = new Fleet({
-    sources: sourcesOf(settings, proxies, logger, overrides),
+    sources: sourcesOf(settings, { logger, proxies, badLines, believeAfterMs: overrides.believeAfterMs }),
     refreshIntervalSeconds: settings.refreshIntervalSeconds,
     identity,
     memory,
@@ -166,6 +166,7 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
   const logRequest = requestLog(logger, settings.accessLog)
   const metrics = new Metrics(fleet, live, memory)
   addReplicaGauges(metrics.registry, ledger)
+  addBadLineGauge(metrics.registry, badLines)
   logFleet(fleet, logger)
   logJobs(live, logger)
 
@@ -179,7 +180,7 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
   const forwarder = new Forwarder(upstream)
   const keys = await openKeys(settings, ledger, logger)
   const { maxBodyBytes } = settings
-  const watch: WatchDeps = { fleet, drain, ledger, live, memory, version: packageVersion() }
+  const watch: WatchDeps = { fleet, drain, ledger, live, memory, badLines, version: packageVersion() }
   const app = createApp({
     jobs: { ...common, forwarder, idempotency: new Idempotency(ledger), maxBodyBytes, whenReady },
     follower,
@@ -294,26 +295,6 @@ function openKeys(
   const state = parseStateUrl(stateUrl)
   if (state.kind === 'sqlite') return openTicketKeys(ticketKeyFileBeside(state.file))
   return shared ? SharedTicketKeys.open(shared.coordination.values, logger) : ephemeralTicketKeys()
-}
-
-function sourcesOf(
-  settings: Settings,
-  proxies: ForwardProxies,
-  logger: Logger,
-  { believeAfterMs }: Overrides,
-): NodeSource[] {
-  const { apiUrl, servicesFile, refreshIntervalSeconds: intervalSeconds } = settings
-  const sources: NodeSource[] = [new IpsFile(settings.ipsFile, logger, { intervalSeconds, believeAfterMs })]
-  if (apiUrl !== '') {
-    const { discoveryAllowPrivate: allowPrivate } = settings
-    sources.push(new Explorer({ apiUrl, intervalSeconds, allowPrivate, proxies, believeAfterMs }, logger))
-  }
-  if (servicesFile !== '') {
-    const { environment } = settings
-    const readVariable = (name: string) => (Object.hasOwn(environment, name) ? environment[name] : undefined)
-    sources.push(new ServicesFile(servicesFile, logger, { believeAfterMs, readVariable }))
-  }
-  return sources
 }
 
 async function waitUntilReady(fleet: Fleet): Promise<void> {

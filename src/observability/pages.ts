@@ -7,6 +7,7 @@ import { shortened } from '../dispatch/requirement.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import type { Drain } from '../http/drain.ts'
 import { listParts, objectParts, Parts, sendJson } from '../http/sendJson.ts'
+import type { BadLines } from '../base/badLines.ts'
 import type { MemoryBudget } from '../base/memory/budget.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { LiveJobs } from '../jobs/liveJobs.ts'
@@ -23,6 +24,7 @@ export interface WatchDeps {
   readonly ledger: Ledger
   readonly live: LiveJobs
   readonly memory: MemoryBudget
+  readonly badLines: BadLines
   readonly version: string
 }
 
@@ -48,7 +50,7 @@ type ListOf = <Item>(items: readonly Item[], elementOf: (item: Item) => unknown)
 
 /** What `/stats` tells of one process, with lists in the given form. */
 async function statsOf(deps: WatchDeps, startedAt: number, listOf: ListOf): Promise<Record<string, unknown>> {
-  const { fleet, live, ledger, memory, drain, version } = deps
+  const { fleet, live, ledger, memory, badLines, drain, version } = deps
   const { named: conflicts } = await fleet.conflicts()
   const nodes = [...fleet.nodes.values()]
   const ledgerHealth = ledger.health()
@@ -78,6 +80,8 @@ async function statsOf(deps: WatchDeps, startedAt: number, listOf: ListOf): Prom
       kinds: kinds.map(({ name, weight, jobs }) => ({ kind: name, weight: rounded(weight), jobs })),
     },
     image_conflicts: listOf(conflicts, (conflict) => conflict),
+    bad_lines: listOf(badLines.list, (line) => line),
+    bad_lines_total: badLines.total,
     ...(replicas && { replicas }),
     version,
     uptime: Math.round((performance.now() - startedAt) / 1000),

@@ -69,6 +69,9 @@ const STATS: Readonly<Record<string, Merge>> = {
   jobs: each({ unfinished: sum, recordable: every }),
   memory: each({ refused: each({}, sum) }, sum),
   fleet: each({ service_time: mean, mean_latency: mean, kinds: byName('kind', { weight: mean, jobs: sum }) }),
+  // All have read the same files.
+  bad_lines: first,
+  bad_lines_total: first,
   uptime: largest,
   draining: any,
 }

@@ -1,6 +1,7 @@
-import { setImmediate as turn } from 'node:timers/promises'
+import type { BadLines } from '../../base/badLines.ts'
 import { withTimeout } from '../../base/withTimeout.ts'
-import { AddressError, parseAddressLine, withoutCredentials, type DnsName, type NodeSpec } from '../address.ts'
+import type { DnsName, NodeSpec } from '../address.ts'
+import { readAddressLines } from './addressLines.ts'
 import { DnsNodes } from './dnsNodes.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { NodeSource } from './source.ts'
@@ -9,16 +10,14 @@ import { WatchedFile } from './watchedFile.ts'
 
 /** How long the first list waits for names to resolve, seconds. */
 const FIRST_LOOKUP_SECONDS = 3
-/** Lines that are read in one turn of the event loop: a few milliseconds. */
-const LINES_A_TURN = 500
-/** Bad lines of one reading that are logged one by one. */
-const MOST_BAD_LINES = 100
 
 export interface IpsFileOptions {
   /** Seconds between two look-ups of a `dns://` name. */
   readonly intervalSeconds?: number
   /** After how long a list that lost most of its entries is believed; for tests. */
   readonly believeAfterMs?: number | undefined
+  /** Where the lines are noted that were skipped. */
+  readonly badLines?: BadLines
 }
 
 /** Addresses from a file, one a line. A bad line is skipped and logged; a missing file is an empty one, with a warning. */
@@ -28,14 +27,17 @@ export class IpsFile implements NodeSource {
   readonly #logger: Logger
   readonly #entries: SteadyList<NodeSpec | DnsName>
   readonly #names: DnsNodes
+  readonly #badLines: BadLines | undefined
   #onList: ((specs: readonly NodeSpec[]) => void) | undefined
   #confirmation: NodeJS.Timeout | undefined
   /** What was read last, and what is in it. */
   #text: string | undefined | null = null
   #read: readonly (NodeSpec | DnsName)[] = []
 
-  constructor(path: string, logger: Logger, { intervalSeconds = 30, believeAfterMs }: IpsFileOptions = {}) {
+  constructor(path: string, logger: Logger, options: IpsFileOptions = {}) {
+    const { intervalSeconds = 30, believeAfterMs, badLines } = options
     this.#logger = logger
+    this.#badLines = badLines
     this.#file = new WatchedFile(path)
     const fields = { file: this.#file.path }
     this.#entries = new SteadyList({ what: 'addresses file', fields, logger, believeAfterMs })
@@ -89,35 +91,14 @@ export class IpsFile implements NodeSource {
     this.#onList?.([...listed, ...this.#names.specs])
   }
 
-  async #parse(text: string): Promise<(NodeSpec | DnsName)[]> {
-    const entries: (NodeSpec | DnsName)[] = []
-    let badLines = 0
-    for (const [index, line] of text
-      .replace(/^\uFEFF/, '')
-      .split(/\r?\n/)
-      .entries()) {
-      if (index % LINES_A_TURN === LINES_A_TURN - 1) await turn()
-      try {
-        const entry = parseAddressLine(line)
-        if (entry) entries.push(entry)
-      } catch (error) {
-        if (!(error instanceof AddressError)) throw error
-        if (++badLines <= MOST_BAD_LINES) this.#badLine(line, index + 1, error.message)
-      }
-    }
-    if (badLines > MOST_BAD_LINES) {
-      const more = badLines - MOST_BAD_LINES
-      this.#logger.warn('further bad lines in the addresses file, skipped', { file: this.#file.path, lines: more })
-    }
+  async #parse(text: string): Promise<readonly (NodeSpec | DnsName)[]> {
+    const { path: file } = this.#file
+    const { entries, skipped } = await readAddressLines(text)
+    this.#badLines?.set('IPS_FILE', skipped)
+    for (const { line, entry, reason } of skipped.kept)
+      this.#logger.warn('bad line in the addresses file, skipped', { file, line, text: entry, reason })
+    const more = skipped.total - skipped.kept.length
+    if (more > 0) this.#logger.warn('further bad lines in the addresses file, skipped', { file, lines: more })
     return entries
-  }
-
-  #badLine(text: string, line: number, reason: string): void {
-    this.#logger.warn('bad line in the addresses file, skipped', {
-      file: this.#file.path,
-      line,
-      text: withoutCredentials(text).trim().slice(0, 200),
-      reason,
-    })
   }
 }

@@ -1,5 +1,7 @@
-import { AddressError, type NodeSpec } from '../address.ts'
-import { readServiceEntry, SERVICE_MEMBERS, type ReadVariable } from './serviceEntry.ts'
+import { SkippedLines, type BadLines } from '../../base/badLines.ts'
+import type { NodeSpec } from '../address.ts'
+import { SERVICE_MEMBERS, type ReadVariable } from './serviceEntry.ts'
+import { readServiceList } from './serviceList.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { NodeSource } from './source.ts'
 import { SteadyList } from './steadyList.ts'
@@ -10,6 +12,8 @@ export interface ServicesFileOptions {
   readonly believeAfterMs?: number | undefined
   /** Looks up the variables that entries refer to as `${NAME}`; all are unset where it is left out. */
   readonly readVariable?: ReadVariable | undefined
+  /** Where the entries are noted that were skipped. */
+  readonly badLines?: BadLines
 }
 
 /** OpenAI-compatible services from a JSON file. A file that cannot be read as such keeps the last good list; a bad entry is skipped and logged. */
@@ -19,13 +23,16 @@ export class ServicesFile implements NodeSource {
   readonly #logger: Logger
   readonly #services: SteadyList<NodeSpec>
   readonly #readVariable: ReadVariable
+  readonly #badLines: BadLines | undefined
   #confirmation: NodeJS.Timeout | undefined
   /** What was read last, and the list in it; `undefined` where it is none. */
   #text: string | undefined | null = null
   #listed: readonly NodeSpec[] | undefined
 
-  constructor(path: string, logger: Logger, { believeAfterMs, readVariable }: ServicesFileOptions = {}) {
+  constructor(path: string, logger: Logger, options: ServicesFileOptions = {}) {
+    const { believeAfterMs, readVariable, badLines } = options
     this.#logger = logger
+    this.#badLines = badLines
     this.#readVariable = readVariable ?? (() => undefined)
     this.#file = new WatchedFile(path)
     const fields = { file: this.#file.path }
@@ -59,61 +66,30 @@ export class ServicesFile implements NodeSource {
     else this.#confirmation = setTimeout(() => this.#file.reread(), this.#services.confirmInMs).unref()
   }
 
-  #parse(text: string | undefined): NodeSpec[] | undefined {
+  #parse(text: string | undefined): readonly NodeSpec[] | undefined {
     const { path: file } = this.#file
     if (text === undefined) {
+      this.#badLines?.set('SERVICES_FILE', new SkippedLines())
       this.#logger.warn('services file is missing, taken as empty', { file })
       return []
     }
-    const entries = parseList(text)
-    if (!entries) {
-      this.#logger.warn('services file is not a JSON list, keeping the last list', { file })
+    const { specs, skipped, positions, unknown } = readServiceList(text, this.#readVariable)
+    this.#badLines?.set('SERVICES_FILE', skipped)
+    if (!specs) {
+      const { line, reason } = skipped.kept[0]!
+      this.#logger.warn('services file is not a JSON list, keeping the last list', { file, line, reason })
       return undefined
     }
-    const specs = this.#read(entries)
+    for (const [index, { line, reason }] of skipped.kept.entries())
+      this.#logger.warn('bad entry in the services file, skipped', { file, line, entry: positions[index], reason })
+    const more = skipped.total - skipped.kept.length
+    if (more > 0) this.#logger.warn('further bad entries in the services file, skipped', { file, entries: more })
+    for (const { entry, line, members } of unknown)
+      this.#logger.warn('unknown members of an entry in the services file, ignored', {
+        ...{ file, line, entry, unknown: members },
+        allowed: SERVICE_MEMBERS,
+      })
     this.#logger.info('services file read', { file, services: specs.length })
     return specs
-  }
-
-  #read(entries: readonly unknown[]): NodeSpec[] {
-    const names = new Set<string>()
-    const specs: NodeSpec[] = []
-    entries.forEach((entry, index) => {
-      try {
-        const spec = readServiceEntry(entry, this.#readVariable)
-        this.#warnOfUnknown(entry as object, index)
-        if (names.has(spec.name)) throw new AddressError(`a second service named "${spec.name}"`)
-        names.add(spec.name)
-        specs.push(spec)
-      } catch (error) {
-        if (!(error instanceof AddressError)) throw error
-        this.#logger.warn('bad entry in the services file, skipped', {
-          file: this.#file.path,
-          entry: index + 1,
-          reason: error.message,
-        })
-      }
-    })
-    return specs
-  }
-
-  #warnOfUnknown(entry: object, index: number): void {
-    const unknown = Object.keys(entry).filter((member) => !SERVICE_MEMBERS.includes(member))
-    if (unknown.length === 0) return
-    this.#logger.warn('unknown members of an entry in the services file, ignored', {
-      file: this.#file.path,
-      entry: index + 1,
-      unknown: unknown.slice(0, 10).map((member) => member.slice(0, 100)),
-      allowed: SERVICE_MEMBERS,
-    })
-  }
-}
-
-function parseList(text: string): unknown[] | undefined {
-  try {
-    const value: unknown = JSON.parse(text.replace(/^\uFEFF/, ''))
-    return Array.isArray(value) ? value : undefined
-  } catch {
-    return undefined
   }
 }

@@ -91,6 +91,15 @@ export const WATCHING_SCHEMAS: Readonly<Record<string, Schema>> = {
     ...object({ container: text(), images: map(list(text(), 'Node names.'), 'By image.') }),
     description: 'One container id that stands for different images.',
   },
+  BadLine: {
+    ...object({
+      setting: { type: 'string', enum: ['IPS_FILE', 'SERVICES_FILE', 'KEYS_FILE'] },
+      line: { type: ['integer', 'null'], minimum: 1, description: 'Where it is known.' },
+      entry: { type: ['string', 'null'], description: 'What stands there, without secrets, or the name of the entry.' },
+      reason: text('What is wrong with it.'),
+    }),
+    description: 'A line, or an entry, of a file that was skipped when the file was last read.',
+  },
   NodeStats: NODE_STATS,
   Stats: object(
     {
@@ -131,6 +140,8 @@ export const WATCHING_SCHEMAS: Readonly<Record<string, Schema>> = {
         ),
       }),
       image_conflicts: list(named('ImageConflict')),
+      bad_lines: list(named('BadLine'), 'At most a hundred.'),
+      bad_lines_total: wholeNumber('How many there are.'),
       replicas: REPLICAS,
       workers: wholeNumber('Workers that this is the sum of. Absent where one process serves.'),
       version: text("The gateway's."),

@@ -103,6 +103,15 @@ describe('the addresses file', () => {
     )
     for (const line of bad) assert.ok(String(line['reason']).length > 10)
   })
+
+  test('has its bad lines shown in /stats and counted in /metrics', async () => {
+    const stats = (await request(`${gateway.url}/stats`)).json<{ bad_lines: object[]; bad_lines_total: number }>()
+    const told = gateway.logs.filter(({ message }) => message?.startsWith('bad line') === true)
+    const expected = told.map(({ line, text, reason }) => ({ setting: 'IPS_FILE', line, entry: text, reason }))
+    assert.deepEqual([stats.bad_lines, stats.bad_lines_total], [expected, 5])
+    const metrics = (await request(`${gateway.url}/metrics`)).text
+    assert.match(metrics, /^infernet_gateway_bad_lines\{setting="IPS_FILE"\} 5$/m)
+  })
 })
 
 describe('a change of the addresses file counts without a restart', () => {

@@ -11,8 +11,9 @@ export async function startCrew(
   t: Cleanup,
   nodes: readonly LocalFakeNode[],
   env: Record<string, string> = {},
+  ipsLines: readonly string[] = [],
 ): Promise<Gateway> {
-  const gateway = await startGateway(t, { nodes, env: { WORKERS: '2', ...env } })
+  const gateway = await startGateway(t, { nodes, ipsLines, env: { WORKERS: '2', ...env } })
   await allReady(gateway, nodes.length)
   return gateway
 }

@@ -19,7 +19,7 @@ function valueOf(text: string, series: string): number | undefined {
 suite('sums over workers', { concurrency: true }, () => {
   test('/metrics and /stats count the requests of all workers, and each backend once', async (t) => {
     const nodes = await startNodes(t, 2)
-    const gateway = await startCrew(t, nodes)
+    const gateway = await startCrew(t, nodes, {}, ['ftp://node.example'])
     const clients = connections(t, 4)
     const answers = await Promise.all(
       Array.from({ length: 20 }, (_, n) => post(`${gateway.url}/api/jobs`, jobOf({ n }), { agent: clients[n % 4]! })),
@@ -38,6 +38,8 @@ suite('sums over workers', { concurrency: true }, () => {
       for (const { address } of nodes)
         assert.equal(valueOf(text, `infernet_gateway_node_healthy{node="${address}"}`), 1)
       const stats = (await request(`${gateway.url}/stats`, { agent })).json<Record<string, unknown>>()
+      assert.equal(valueOf(text, 'infernet_gateway_bad_lines{setting="IPS_FILE"}'), 1)
+      assert.deepEqual([(stats['bad_lines'] as unknown[]).length, stats['bad_lines_total']], [1, 1])
       assert.deepEqual([stats['total_services'], stats['healthy_services'], stats['workers']], [2, 2, 2])
     }
     const [first, second] = await Promise.all(nodes.map((node) => statsOf(gateway, node)))

@@ -6,6 +6,7 @@ import type { TestContext } from 'node:test'
 import type { NodeSpec } from '../../../src/fleet/address.ts'
 import { ServicesFile } from '../../../src/fleet/sources/servicesFile.ts'
 import { tempDir } from '../../kit/wait.ts'
+import { BadLines } from '../../../src/base/badLines.ts'
 import { keepLines } from './logLines.ts'
 
 const VARIABLES: Readonly<Record<string, string>> = { MY_KEY: 'sk-from-the-environment', BLANKS: 'a key' }
@@ -118,4 +119,63 @@ describe('an entry of the services file', () => {
       assert.match(reasons[0] ?? '', why)
     })
   }
+})
+
+describe('what is skipped of the services file', () => {
+  /** What is told of a file with this text. */
+  async function skippedOf(t: TestContext, text: string): Promise<BadLines> {
+    const path = join(await tempDir(t), 'services.json')
+    await writeFile(path, text)
+    const badLines = new BadLines()
+    const file = new ServicesFile(path, keepLines().logger, { badLines })
+    t.after(() => file.stop())
+    await file.start(() => {})
+    return badLines
+  }
+
+  test('is told with the line on which the entry begins, and its name where it has one', async (t) => {
+    const text = [
+      '\uFEFF[',
+      '  { "name": "good", "url": "http://10.0.0.1" }, { "name": "a, [b] \\" {", "url": 7 },',
+      '',
+      '  {',
+      '    "url": "http://10.0.0.2", "api_key": "hush"',
+      '  }, [], "x", null, 4',
+      ']',
+    ].join('\n')
+    const { list, total, counts } = await skippedOf(t, text)
+    assert.deepEqual(
+      list.map(({ line, entry }) => [line, entry]),
+      [
+        [2, 'a, [b] " {'],
+        [4, 'entry 3'],
+        [6, 'entry 4'],
+        [6, 'entry 5'],
+        [6, 'entry 6'],
+        [6, 'entry 7'],
+      ],
+    )
+    assert.ok(list.every(({ setting }) => setting === 'SERVICES_FILE'))
+    assert.match(list[0]!.reason, /url/)
+    assert.deepEqual([total, counts], [6, [['SERVICES_FILE', 6]]])
+    assert.doesNotMatch(JSON.stringify(list), /hush/)
+  })
+
+  test('is the whole file where it is no JSON list, with the line where that is known', async (t) => {
+    for (const [text, line, reason] of [
+      ['{"name": "hush"}', null, /^expected a JSON array/],
+      [`[{"name": "one"},\n{"name": "two" "url": "hush"}${' '.repeat(50)}]`, 2, /^not JSON from column 16 on$/],
+      ['[{"name": "hush"', 1, /^not JSON/],
+    ] as const) {
+      const { list } = await skippedOf(t, text)
+      assert.deepEqual([list.length, list[0]!.line, list[0]!.entry], [1, line, null], JSON.stringify(list))
+      assert.match(list[0]!.reason, reason)
+      assert.doesNotMatch(list[0]!.reason, /hush/)
+    }
+  })
+
+  test('is told of the first hundred, and counted beyond', async (t) => {
+    const { list, total } = await skippedOf(t, JSON.stringify(Array.from({ length: 3000 }, () => ({}))))
+    assert.deepEqual([list.length, total], [100, 3000])
+  })
 })
