@@ -12,7 +12,8 @@ const beneathRun = ['main', 'signals', 'workers', ...beneathMain]
 
 /** Each layer, a folder or file of `src/`, and the layers that it may import besides itself. */
 const LAYERS = {
-  cli: ['run', ...beneathRun],
+  cli: ['run', 'check', ...beneathRun],
+  check: beneathMain,
   run: beneathRun,
   main: beneathMain,
   app: beneathApp,

@@ -10,7 +10,7 @@ const usage = `Usage: infernet-gateway [option]
 
 One address for a fleet of Infernet nodes and OpenAI-compatible services.
 
-  --check        check the settings and exit
+  --check        check the settings and the files that they name, and exit
   --backup FILE  write a copy of the ledger to a new file and exit; the gateway may run meanwhile
   --copy-state FROM TO
                  copy jobs, answers and the ticket key from one STATE_URL to another, empty one, and exit; the word
@@ -75,14 +75,12 @@ async function start(checkOnly: boolean): Promise<void> {
 }
 
 /** Also reads what the settings name. */
-async function check({ ticketKeyFile }: Settings): Promise<void> {
-  try {
-    const { readTicketKeys } = await import('./lookup/tickets/keys.ts')
-    if (ticketKeyFile !== '') await readTicketKeys(ticketKeyFile)
-  } catch (error) {
-    return fail(`TICKET_KEY_FILE: ${describe(error, false)}`, 1)
-  }
-  console.log('settings are valid')
+async function check(settings: Settings): Promise<void> {
+  const { checkFiles } = await import('./check.ts')
+  const { problems, warnings } = await checkFiles(settings)
+  for (const line of warnings) console.error(`warning: ${line}`)
+  for (const line of problems) fail(line, 1)
+  if (problems.length === 0) console.log('settings are valid')
 }
 
 async function backUp(file: string): Promise<void> {

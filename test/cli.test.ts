@@ -15,10 +15,11 @@ import { eventually } from './kit/wait.ts'
 import { finishedJobs, sqliteAt } from './ledger/ledgerKit.ts'
 import { emptyFolder, runCli } from './config/processes.ts'
 
-/** `--check` in a folder with the given files. */
+/** `--check` in a folder with the given files, and an addresses file. */
 async function check(t: TestContext, env: Record<string, string>, files: Record<string, string> = {}) {
   const cwd = await emptyFolder(t)
-  for (const [name, content] of Object.entries(files)) await writeFile(path.join(cwd, name), content)
+  for (const [name, content] of Object.entries({ 'ips.txt': '10.0.0.1:4000\n', ...files }))
+    await writeFile(path.join(cwd, name), content)
   return runCli(['--check'], { env, cwd })
 }
 
@@ -79,6 +80,71 @@ describe('--check', () => {
     )
     const sound = pemOf(generateKeyPairSync('rsa', { modulusLength: 2048 }))
     assert.deepEqual(await check(t, env, { 'key.pem': sound }), valid)
+  })
+
+  test('a missing addresses file is a warning where none is named, and an error where one is', async (t) => {
+    const cwd = await emptyFolder(t)
+    const run = (env: Record<string, string>) => runCli(['--check'], { env, cwd })
+    const missing = (file: string) => `IPS_FILE: ${file} does not exist\n`
+    assert.deepEqual(await run({}), { ...valid, stderr: `warning: ${missing('ips.txt')}` })
+    const refused = { exitCode: 1, stdout: '' }
+    assert.deepEqual(await run({ IPS_FILE: 'ips.txt' }), { ...refused, stderr: missing('ips.txt') })
+    await writeFile(path.join(cwd, 'my.json'), '{"ipsFile": "nodes.txt"}')
+    assert.deepEqual(await run({ CONFIG_FILE: 'my.json' }), { ...refused, stderr: missing('nodes.txt') })
+    assert.match((await run({ IPS_FILE: cwd })).stderr, /^IPS_FILE: .* cannot be read: EISDIR\n$/)
+    assert.doesNotMatch((await run({ IPS_FILE: 'http://user:hush@lists.example/ips.txt' })).stderr, /hush/)
+  })
+
+  test('each bad line of the addresses file is named, with its number, text and fault', async (t) => {
+    const ips = ['10.0.0.1:4000', 'ftp://10.0.0.2', '# fine', '10.0.0.3 concurrency=0', 'http://user:hush@x'].join('\n')
+    const { exitCode, stdout, stderr } = await check(t, {}, { 'ips.txt': ips })
+    assert.deepEqual([exitCode, stdout], [1, ''])
+    const lines = stderr.trimEnd().split('\n')
+    assert.match(lines[0]!, /^IPS_FILE: ips\.txt, line 2, "ftp:\/\/10\.0\.0\.2": only http/)
+    assert.match(lines[1]!, /^IPS_FILE: ips\.txt, line 4, "10\.0\.0\.3 concurrency=0": concurrency must be/)
+    assert.match(lines[2]!, /^IPS_FILE: ips\.txt, line 5, "http:\/\/\*\*\*@x": user names/)
+    assert.equal(lines.length, 3)
+    const many = (await check(t, {}, { 'ips.txt': 'bad:line:\n'.repeat(300) })).stderr.trimEnd().split('\n')
+    assert.deepEqual([many.length, many.at(-1)], [101, 'IPS_FILE: ips.txt: 200 more bad lines'])
+  })
+
+  test('so is each bad entry of the services file; an unknown member is a warning', async (t) => {
+    const services =
+      '[\n{"name": "a", "url": "http://10.0.0.1", "wieght": 2},\n{"name": "b"},\n{"name": "a", "url": "x"}\n]'
+    const env = { SERVICES_FILE: 'services.json' }
+    const { exitCode, stderr } = await check(t, env, { 'services.json': services })
+    assert.equal(exitCode, 1)
+    assert.deepEqual(stderr.split('\n'), [
+      'warning: SERVICES_FILE: services.json, line 2: unknown members ["wieght"] are ignored',
+      'SERVICES_FILE: services.json, line 3, "b": url must be a string',
+      'SERVICES_FILE: services.json, line 4, "a": a second service named "a"',
+      '',
+    ])
+    const missing = { exitCode: 1, stdout: '', stderr: 'SERVICES_FILE: services.json does not exist\n' }
+    assert.deepEqual(await check(t, env), missing)
+    assert.match(
+      (await check(t, env, { 'services.json': '{}' })).stderr,
+      /^SERVICES_FILE: services\.json: expected a JSON/,
+    )
+  })
+
+  test('a variable of an entry is looked up in the environment and in .env', async (t) => {
+    const files = { 's.json': '[{"name": "a", "url": "http://10.0.0.1", "api_key": "${A_KEY}"}]' }
+    assert.match((await check(t, { SERVICES_FILE: 's.json' }, files)).stderr, /A_KEY, which is not set/)
+    assert.deepEqual(await check(t, { SERVICES_FILE: 's.json' }, { ...files, '.env': 'A_KEY=hush' }), valid)
+  })
+
+  test('a NODE_ENV without its file gets a warning, and is no error', async (t) => {
+    const warning = (why: string) => ({ ...valid, stderr: `warning: NODE_ENV is ${why}\n` })
+    assert.deepEqual(
+      await check(t, { NODE_ENV: 'prod' }),
+      warning('"prod" and sets nothing, since there is no config/prod.json'),
+    )
+    assert.deepEqual(
+      await check(t, { NODE_ENV: '../x' }),
+      warning('"../x" and sets nothing, since that is no name of a file in config/'),
+    )
+    assert.deepEqual(await check(t, { NODE_ENV: 'production' }), valid)
   })
 
   test('secrets do not reach the terminal', async (t) => {

@@ -69,6 +69,8 @@ export interface Settings {
   readonly noProxy: readonly string[]
   /** The environment with `.env`, to which files may refer as `${NAME}`. Holds secrets, so it is not enumerable. */
   readonly environment: Environment
+  /** Whether some source names `ipsFile`, rather than leaving it at its default. Not enumerable. */
+  readonly isIpsFileNamed: boolean
 }
 
 /** Where settings are read from. */
@@ -143,7 +145,10 @@ function trustedProxies(value: Values['TRUST_PROXY']): Settings['trustProxy'] {
   return value !== 0 && value
 }
 
-function toSettings(values: Values): Omit<Settings, 'environment'> {
+/** What is known besides the values; not enumerable. */
+type Besides = Pick<Settings, 'environment' | 'isIpsFileNamed'>
+
+function toSettings(values: Values): Omit<Settings, keyof Besides> {
   return {
     port: values.PORT,
     host: values.HOST,
@@ -186,11 +191,11 @@ function toSettings(values: Values): Omit<Settings, 'environment'> {
   }
 }
 
-function frozen(values: Omit<Settings, 'environment'>, environment: Environment): Settings {
+function frozen(values: Omit<Settings, keyof Besides>, { environment, isIpsFileNamed }: Besides): Settings {
   Object.values(values).forEach(Object.freeze)
-  const settings = Object.defineProperty(values, 'environment', {
-    value: Object.freeze(environment),
-    enumerable: false,
+  const settings = Object.defineProperties(values, {
+    environment: { value: Object.freeze(environment) },
+    isIpsFileNamed: { value: isIpsFileNamed },
   })
   return Object.freeze(settings as Settings)
 }
@@ -209,8 +214,12 @@ export function loadSettings(
   const environment = readEnvironment(sources.environment, workingDirectory, warn)
   const config = createConfig(environment)
   if (sources.isTerminal) config.load({ LOG_FORMAT: 'pretty' })
-  config.load(readStageFile(packageRoot, environment['NODE_ENV']))
-  config.load(readConfigFile(workingDirectory, environment['CONFIG_FILE']))
+  const files = [
+    readStageFile(packageRoot, environment['NODE_ENV'], warn),
+    readConfigFile(workingDirectory, environment['CONFIG_FILE']),
+  ]
+  for (const file of files) config.load(file)
   validate(config)
-  return frozen(toSettings(config.getProperties()), environment)
+  const isIpsFileNamed = [environment, ...files].some((source) => Object.hasOwn(source, 'IPS_FILE'))
+  return frozen(toSettings(config.getProperties()), { environment, isIpsFileNamed })
 }

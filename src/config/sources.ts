@@ -125,12 +125,23 @@ function nameVariables(values: Record<string, unknown>, label: string): FileSett
   return settings
 }
 
-/** The settings of `config/<NODE_ENV>.json` in the package; none where there is no such file. */
-export function readStageFile(packageRoot: string, stage: string | undefined): FileSettings {
-  if (stage === undefined || !/^[\w-]+$/.test(stage)) return {}
+/** A longer one is cut in the warning, characters. */
+const LONGEST_STAGE = 100
+
+/** The settings of `config/<NODE_ENV>.json` in the package; none, and a warning, where there is no such file. */
+export function readStageFile(
+  packageRoot: string,
+  stage: string | undefined,
+  warn: (line: string) => void,
+): FileSettings {
+  if (stage === undefined) return {}
+  const isName = /^[\w-]+$/.test(stage)
   const label = `config/${stage}.json`
-  const text = readIfThere(path.join(packageRoot, 'config', `${stage}.json`), label)
-  return text === undefined ? {} : nameVariables(parseObject(text, label), label)
+  const text = isName ? readIfThere(path.join(packageRoot, 'config', `${stage}.json`), label) : undefined
+  if (text !== undefined) return nameVariables(parseObject(text, label), label)
+  const missing = isName ? `there is no ${label}` : 'that is no name of a file in config/'
+  warn(`NODE_ENV is ${JSON.stringify(stage.slice(0, LONGEST_STAGE))} and sets nothing, since ${missing}`)
+  return {}
 }
 
 /** The settings of the file named by `CONFIG_FILE`, which must be there; a relative name counts from the working directory. */

@@ -13,7 +13,7 @@ export interface ServiceList {
   readonly unknown: readonly UnknownMembers[]
 }
 
-export interface UnknownMembers {
+interface UnknownMembers {
   /** Position in the list, from 1. */
   readonly entry: number
   readonly line: number

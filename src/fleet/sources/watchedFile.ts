@@ -104,32 +104,33 @@ export class WatchedFile {
   }
 
   async #readSettled(): Promise<string | undefined> {
-    let text = await this.#read()
+    let text = await readListFile(this.path)
     // The first reading is taken as it is: nothing is known that it could destroy.
     if (this.#last === null) return text
     for (let readings = 1; text !== this.#last && readings < MOST_READINGS; readings++) {
       await sleep(SETTLE_MS, undefined, { ref: false })
       const before = text
-      text = await this.#read()
+      text = await readListFile(this.path)
       if (text === before) break
     }
     return text
   }
+}
 
-  async #read(): Promise<string | undefined> {
+/** The text of a file; undefined where there is none. */
+export async function readListFile(path: string): Promise<string | undefined> {
+  try {
+    const file = await open(path)
     try {
-      const file = await open(this.path)
-      try {
-        const { size } = await file.stat()
-        if (size > MAX_FILE_BYTES) throw new Error(`the file has ${size} bytes; at most ${MAX_FILE_BYTES} are read`)
-        return textOf(await file.readFile())
-      } finally {
-        await file.close()
-      }
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-      throw error
+      const { size } = await file.stat()
+      if (size > MAX_FILE_BYTES) throw new Error(`the file has ${size} bytes; at most ${MAX_FILE_BYTES} are read`)
+      return textOf(await file.readFile())
+    } finally {
+      await file.close()
     }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
   }
 }
 
