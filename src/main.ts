@@ -41,7 +41,6 @@ import type { Logger } from './observability/logger.ts'
 import { Metrics } from './observability/metrics.ts'
 import { healthPage, livePage, readyPage } from './observability/health.ts'
 import { plainStats, servicesPage, statsPage, type WatchDeps } from './observability/pages.ts'
-import { addReplicaGauges } from './observability/replicas.ts'
 import { requestLog } from './observability/requestLog.ts'
 import { budgetsOver } from './replicas/sharedBudgets.ts'
 import { ResponseHomes } from './openai/responses/homes.ts'
@@ -164,8 +163,7 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
   const takeover = shared && new Takeover({ ...common, shared, failover, replicaTimeoutSeconds, jobTimeoutSeconds })
   const drain = new Drain()
   const logRequest = requestLog(logger, settings.accessLog)
-  const metrics = new Metrics(fleet, live, memory)
-  addReplicaGauges(metrics.registry, ledger)
+  const metrics = new Metrics({ fleet, live, memory, ledger, version: packageVersion(), settings })
   addBadLineGauge(metrics.registry, badLines)
   logFleet(fleet, logger)
   logJobs(live, logger)

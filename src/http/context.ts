@@ -66,6 +66,8 @@ interface BatchNote {
   readonly jobs: number
   /** Ids of the first of them. */
   readonly first: readonly string[]
+  /** Calls to nodes for items that another node had failed or refused. */
+  readonly retries: number
 }
 
 type WithContext = Request & { [CONTEXT]?: RequestContext }

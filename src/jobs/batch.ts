@@ -109,11 +109,13 @@ async function sendBatch(
   writeAnswer(res, { status: 200, headers: { 'content-type': 'application/json' }, body: answer }, nodes)
 }
 
-/** For the log. */
-function noteRun(req: Request, { calls, queueSeconds, serviceSeconds }: BatchRun, items: readonly BatchItem[]): void {
+/** For logs and metrics. */
+function noteRun(req: Request, run: BatchRun, items: readonly BatchItem[]): void {
+  const { calls, retries, queueSeconds, serviceSeconds } = run
   const ours = items.filter(({ isOurs }) => isOurs === true)
   const first = ours.slice(0, MOST_IDS).map(({ result }) => (result && idIn(result.body)?.id) ?? '')
-  Object.assign(contextOf(req), { tries: calls, queueSeconds, serviceSeconds, batch: { jobs: ours.length, first } })
+  const batch = { jobs: ours.length, first, retries }
+  Object.assign(contextOf(req), { tries: calls, queueSeconds, serviceSeconds, batch })
 }
 
 function sum(numbers: readonly number[]): number {

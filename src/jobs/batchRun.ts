@@ -55,8 +55,9 @@ const MAX_RECORDED_AT_ONCE = 500
 
 /** Splits a batch by container and load, sends the parts side by side, and moves what a node could not take to the next. */
 export class BatchRun {
-  /** Calls to nodes. */
+  /** Calls to nodes, and those of them for items that another node had failed or refused. */
   calls = 0
+  retries = 0
   /** Longest that one of its items waited for places, and that a node took for its part. */
   queueSeconds = 0
   serviceSeconds = 0
@@ -106,6 +107,7 @@ export class BatchRun {
     const exchange = await this.#exchange(item, JOBS_PATH)
     const outcome = await this.#deps.upstream.send(exchange, { memory: this.#memory.answer })
     this.calls += outcome.tries
+    this.retries += Math.max(0, outcome.tries - 1)
     this.queueSeconds = Math.max(this.queueSeconds, outcome.queueSeconds)
     this.serviceSeconds = Math.max(this.serviceSeconds, outcome.serviceSeconds)
     if (outcome.kind === 'fault') {
@@ -155,6 +157,7 @@ export class BatchRun {
     const alwaysBytes = BATCH_ANSWER_BYTES + group.length * ITEM_ANSWER_BYTES
     const leases = group.map(({ lease }) => lease)
     this.calls++
+    if (group[0]!.state.attempts > 1) this.retries++
     const sentAt = performance.now()
     const result = await this.#deps.upstream.call(leases, request, {
       memory: memory.answer,

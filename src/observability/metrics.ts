@@ -8,30 +8,45 @@ import { sentStatus } from '../http/upgrades.ts'
 import type { MemoryBudget, Scope } from '../base/memory/budget.ts'
 import type { LiveJobs } from '../jobs/liveJobs.ts'
 import type { Served } from '../openai/forward.ts'
+import type { GatewayFault } from '../faults.ts'
+import { addReplicaGauges } from './replicas.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import { addBuildInfo } from './buildInfo.ts'
+import { addFileReadings } from './fileReadings.ts'
+import { addLedgerGauges, type LedgerSettings } from './ledgerGauges.ts'
+import { BoundedLabels, OTHER, shortLabel } from './boundedLabels.ts'
 import { addEventLoopDelay, SAMPLE_MS } from './eventLoopDelay.ts'
+import { tallyJobs } from './jobTally.ts'
 import { ModelTally } from './modelTally.ts'
 import { RequestTally } from './requestTally.ts'
 
 /** Nodes with a label value of their own; the others share one, so that a huge fleet stays a bounded number of series. */
 const MAX_NODE_LABELS = 200
 const MAX_MODEL_LABELS = 200
-/** Longest value of a label, characters: each stands in dozens of lines. */
-const MAX_LABEL_LENGTH = 100
-const OTHER = 'other'
-const KNOWN_METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'OPTIONS'])
+const KNOWN_METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS'])
+
+export interface MetricsDeps {
+  readonly fleet: Fleet
+  readonly live: LiveJobs
+  readonly memory: MemoryBudget
+  readonly ledger: Ledger
+  readonly version: string
+  readonly settings: LedgerSettings
+}
 
 /** What Prometheus sees. Counting a request costs a few map look-ups; what nodes know themselves is read when asked. */
 export class Metrics {
   readonly registry = new Registry()
   readonly #requests: RequestTally
   readonly #faults: Counter<'code'>
-  readonly #jobsEnded: Counter<'state'>
-  readonly #jobsRerun: Counter
+  readonly #models: ModelTally
+  readonly #modelLabels = new BoundedLabels(MAX_MODEL_LABELS)
+  readonly #fleet: Fleet
 
   /** Told of what OpenAI-compatible services answered. */
   readonly openai = new EventEmitter<{ served: [Served] }>()
 
-  constructor(fleet: Fleet, live: LiveJobs, memory: MemoryBudget) {
+  constructor({ fleet, live, memory, ledger, version, settings }: MetricsDeps) {
     const registers = [this.registry]
     // Each sample wakes the process, also where it has nothing to do.
     collectDefaultMetrics({ register: this.registry, eventLoopMonitoringPrecision: SAMPLE_MS })
@@ -43,22 +58,16 @@ export class Metrics {
       labelNames: ['code'],
       registers,
     })
-    this.#jobsEnded = new Counter({
-      name: 'infernet_gateway_jobs_ended_total',
-      help: 'Jobs that reached a final state',
-      labelNames: ['state'],
-      registers,
-    })
-    this.#jobsRerun = new Counter({
-      name: 'infernet_gateway_jobs_rerun_total',
-      help: 'Jobs that were run again because their node lost them',
-      registers,
-    })
-    live.on('ended', (_job, end) => this.#jobsEnded.inc({ state: end.state }))
-    live.on('rerun', () => this.#jobsRerun.inc())
+    tallyJobs(this.registry, live)
+    addReplicaGauges(this.registry, ledger)
+    addLedgerGauges(this.registry, ledger, settings)
+    addBuildInfo(this.registry, version)
+    addFileReadings(this.registry)
+    this.#fleet = fleet
+    this.#models = new ModelTally(this.registry)
+    this.openai.on('served', (served) => this.#models.count(this.#modelLabels.of(served.model), served))
     this.#addGauges(fleet, live)
     this.#addMemory(memory)
-    this.#addModels()
   }
 
   /** Counts a request that has ended. */
@@ -66,8 +75,18 @@ export class Metrics {
     const context = contextOf(req)
     const route = routeOf(req)
     const method = KNOWN_METHODS.has(req.method) ? req.method : OTHER
-    this.#requests.count(route, method, sentStatus(req, res), (performance.now() - context.startedAt) / 1000)
-    if (context.fault) this.#faults.inc({ code: context.fault.code })
+    const { fault, tries = 0, batch, model } = context
+    const retries = batch?.retries ?? Math.max(0, tries - 1)
+    const seconds = (performance.now() - context.startedAt) / 1000
+    this.#requests.count({ route, method }, { status: sentStatus(req, res), seconds, tries, retries })
+    if (fault) this.#faults.inc({ code: fault.code })
+    if (model !== undefined && hasFailed(fault, res.statusCode)) this.#models.countFailure(this.#labelOf(model))
+  }
+
+  /** A name that a client may have made up, and that no service lists, has no label of its own. */
+  #labelOf(model: string): string {
+    for (const { models } of this.#fleet.nodes.values()) if (models.has(model)) return this.#modelLabels.of(model)
+    return OTHER
   }
 
   /** `GET /metrics`; `textOfAll` gives those of all workers, where this process is one of several. */
@@ -77,12 +96,6 @@ export class Metrics {
       res.setHeader('Content-Type', this.registry.contentType)
       res.end(text)
     }
-  }
-
-  #addModels(): void {
-    const models = new ModelTally(this.registry)
-    const labels = new BoundedLabels(MAX_MODEL_LABELS)
-    this.openai.on('served', (served) => models.count(labels.of(served.model), served))
   }
 
   #addMemory(memory: MemoryBudget): void {
@@ -144,6 +157,8 @@ export class Metrics {
       })
     }
     const now = fleet.now
+    const ejections = new WeakMap<TrackedNode, number>()
+    fleet.on('node:ejected', (node) => ejections.set(node, (ejections.get(node) ?? 0) + 1))
     perNode(
       'infernet_gateway_node_healthy',
       '1 where the node is healthy',
@@ -166,6 +181,11 @@ export class Metrics {
       'Times that the node was set aside for a kind of work, because it answered that worse than its siblings',
       (node) => node.counts.setAsides,
     )
+    perNode(
+      'infernet_gateway_node_ejections_total',
+      'Times that the node was ejected for a while, because its requests kept failing',
+      (node) => ejections.get(node) ?? 0,
+    )
     new Gauge({
       name: 'infernet_gateway_jobs_unfinished',
       help: 'Jobs without a final state',
@@ -177,27 +197,9 @@ export class Metrics {
   }
 }
 
-/** A label's value, cut to a bearable length. */
-function shortLabel(value: string): string {
-  return value.length > MAX_LABEL_LENGTH ? `${value.slice(0, MAX_LABEL_LENGTH)}…` : value
-}
-
-/** The first so many values as they are, all others as one. */
-class BoundedLabels {
-  readonly #known = new Set<string>()
-  readonly #most: number
-
-  constructor(most: number) {
-    this.#most = most
-  }
-
-  of(text: string): string {
-    const value = shortLabel(text)
-    if (this.#known.has(value)) return value
-    if (this.#known.size >= this.#most) return OTHER
-    this.#known.add(value)
-    return value
-  }
+/** Whether the gateway or a service is to blame, and not the client. */
+function hasFailed(fault: GatewayFault | undefined, status: number): boolean {
+  return fault ? fault.fault.source !== 'client' : status >= 500
 }
 
 /** The registered path, never the client's text, so that nobody can make up label values. */

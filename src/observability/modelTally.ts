@@ -15,6 +15,7 @@ export class ModelTally {
   readonly #models = new Map<string, ModelBuckets>()
   readonly #firstByte: BucketHistogram
   readonly #seconds: BucketHistogram
+  readonly #failures: Counter<'model'>
 
   constructor(registry: Registry) {
     this.#firstByte = new BucketHistogram({
@@ -28,6 +29,12 @@ export class ModelTally {
       help: 'Time of a whole request, by model',
       bounds: SECONDS_BUCKETS,
       registry,
+    })
+    this.#failures = new Counter({
+      name: 'infernet_gateway_model_failures_total',
+      help: 'Requests that the gateway or its services failed, by model; those of models that none lists are "other"',
+      labelNames: ['model'],
+      registers: [registry],
     })
     const bringUpToDate = (counter: Counter<'model' | 'kind'>): void => this.#moveTo(counter)
     new Counter({
@@ -51,10 +58,16 @@ export class ModelTally {
     tokens.completion += usage.completionTokens
   }
 
+  countFailure(model: string): void {
+    this.#failures.inc({ model })
+  }
+
   #addModel(model: string): ModelBuckets {
     const [firstByte, seconds] = [this.#firstByte.add({ model }), this.#seconds.add({ model })]
     const tally: ModelBuckets = { firstByte, seconds, tokens: undefined }
     this.#models.set(model, tally)
+    // What has not failed yet has failed 0 times.
+    this.#failures.inc({ model }, 0)
     return tally
   }
 

@@ -1,4 +1,5 @@
 import type { BadLines } from '../../base/badLines.ts'
+import { tellReading } from '../../base/fileReadings.ts'
 import { withTimeout } from '../../base/withTimeout.ts'
 import type { DnsName, NodeSpec } from '../address.ts'
 import { readAddressLines } from './addressLines.ts'
@@ -49,8 +50,14 @@ export class IpsFile implements NodeSource {
     const { path: file } = this.#file
     await this.#file.start({
       onText: (text) => this.#took(text),
-      onError: (error) => this.#logger.warn('addresses file cannot be read, keeping the last list', { file, error }),
-      onRecovery: () => this.#logger.info('addresses file can be read again', { file }),
+      onError: (error) => {
+        tellReading('IPS_FILE', false)
+        this.#logger.warn('addresses file cannot be read, keeping the last list', { file, error })
+      },
+      onRecovery: () => {
+        tellReading('IPS_FILE', true)
+        this.#logger.info('addresses file can be read again', { file })
+      },
     })
     await withTimeout(this.#names.whenTried(), FIRST_LOOKUP_SECONDS)
   }
@@ -71,6 +78,8 @@ export class IpsFile implements NodeSource {
     const { path: file } = this.#file
     if (text !== this.#text) {
       if (text === undefined) this.#logger.warn('addresses file is missing, taken as empty', { file })
+      // One that was never there is not wanted, perhaps.
+      if (text !== undefined || this.#text !== null) tellReading('IPS_FILE', text !== undefined)
       this.#read = await this.#parse(text ?? '')
       this.#text = text
       this.#logger.info('addresses file read', { file, nodes: this.#read.length })

@@ -1,4 +1,5 @@
 import { SkippedLines, type BadLines } from '../../base/badLines.ts'
+import { tellReading } from '../../base/fileReadings.ts'
 import type { NodeSpec } from '../address.ts'
 import { SERVICE_MEMBERS, type ReadVariable } from './serviceEntry.ts'
 import { readServiceList } from './serviceList.ts'
@@ -43,8 +44,14 @@ export class ServicesFile implements NodeSource {
     const { path: file } = this.#file
     return this.#file.start({
       onText: (text) => this.#took(text, onList),
-      onError: (error) => this.#logger.warn('services file cannot be read, keeping the last list', { file, error }),
-      onRecovery: () => this.#logger.info('services file can be read again', { file }),
+      onError: (error) => {
+        tellReading('SERVICES_FILE', false)
+        this.#logger.warn('services file cannot be read, keeping the last list', { file, error })
+      },
+      onRecovery: () => {
+        tellReading('SERVICES_FILE', this.#listed !== undefined)
+        this.#logger.info('services file can be read again', { file })
+      },
     })
   }
 
@@ -61,6 +68,7 @@ export class ServicesFile implements NodeSource {
     clearTimeout(this.#confirmation)
     if (text !== this.#text) this.#listed = this.#parse(text)
     this.#text = text
+    tellReading('SERVICES_FILE', text !== undefined && this.#listed !== undefined)
     if (!this.#listed) return
     if (this.#services.offer(this.#listed)) onList(this.#listed)
     else this.#confirmation = setTimeout(() => this.#file.reread(), this.#services.confirmInMs).unref()

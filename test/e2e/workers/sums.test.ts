@@ -31,9 +31,21 @@ suite('sums over workers', { concurrency: true }, () => {
     for (const agent of clients) {
       const text = (await request(`${gateway.url}/metrics`, { agent })).text
       assert.equal(valueOf(text, SUBMISSIONS), 20)
-      assert.equal(valueOf(text, 'infernet_gateway_request_seconds_count{route="/api/jobs"}')! >= 20, true)
+      assert.equal(
+        valueOf(text, 'infernet_gateway_request_seconds_count{route="/api/jobs",method="POST"}')! >= 20,
+        true,
+      )
       assert.equal(valueOf(text, 'infernet_gateway_jobs_ended_total{state="success"}'), 20)
       assert.equal(valueOf(text, 'infernet_gateway_replicas{state="alive"}'), 2)
+      // What all workers have in common counts once.
+      assert.equal(valueOf(text, 'infernet_gateway_ledger_jobs'), 20)
+      assert.equal(valueOf(text, 'infernet_gateway_ledger_max_bytes'), 1024 ** 3)
+      assert.equal(valueOf(text, 'infernet_gateway_ledger_writable'), 1)
+      assert.equal(valueOf(text, 'infernet_gateway_file_last_reload_successful{setting="IPS_FILE"}'), 1)
+      assert.match(text, /^infernet_gateway_build_info\{[^}]*\} 1$/m)
+      assert.equal(valueOf(text, 'infernet_gateway_tries_total{route="/api/jobs"}'), 20)
+      assert.equal(valueOf(text, 'infernet_gateway_retries_total{route="/api/jobs"}'), 0)
+      assert.equal(valueOf(text, 'infernet_gateway_job_seconds_count{containers="echo",state="success"}'), 20)
       assert.ok(valueOf(text, 'process_cpu_seconds_total')! > 0)
       for (const { address } of nodes)
         assert.equal(valueOf(text, `infernet_gateway_node_healthy{node="${address}"}`), 1)
