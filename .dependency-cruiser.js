@@ -7,7 +7,7 @@ const beneathDispatch = ['http', 'fleet', ...base]
 const beneathUpstream = ['dispatch', ...beneathDispatch]
 const beneathFeatures = ['upstream', 'ledger', 'replicas', ...beneathUpstream]
 const beneathApp = ['jobs', 'openai', 'lookup', ...beneathFeatures]
-const beneathMain = ['app', 'config', 'observability', 'openapi', 'dashboard', ...beneathApp]
+const beneathMain = ['app', 'config', 'observability', 'openapi', 'dashboard', 'welcome', ...beneathApp]
 const beneathRun = ['main', 'signals', 'workers', ...beneathMain]
 
 /** Each layer, a folder or file of `src/`, and the layers that it may import besides itself. */
@@ -24,6 +24,7 @@ const LAYERS = {
   // The table of paths is data alone, which imports nothing.
   openapi: ['http', 'faults', 'openai/forwardedPaths'],
   dashboard: [],
+  welcome: ['faults'],
   jobs: beneathFeatures,
   openai: beneathFeatures,
   lookup: beneathFeatures,

@@ -16,14 +16,18 @@ One address for a fleet of Infernet nodes and OpenAI-compatible services.
                  copy jobs, answers and the ticket key from one STATE_URL to another, empty one, and exit; the word
                  STATE_URL stands for the setting; no gateway may run with either
   --settings     print the settings as a Markdown table and exit
-  --version      print the version and exit
-  --help         print this help and exit
+  --version, -v  print the version and exit
+  --help, -h     print this help and exit
 
 Settings are variables with these defaults. They are read in rising order from config/<NODE_ENV>.json,
 the JSON file named by CONFIG_FILE, a .env file in the working directory, and the environment.
 `
 
 const options = ['--check', '--settings', '--version', '--help']
+const shortForms = new Map([
+  ['-v', '--version'],
+  ['-h', '--help'],
+])
 
 function fail(line: string, exitCode: number): void {
   console.error(line)
@@ -121,7 +125,8 @@ function isOlder(version: string, than: string): boolean {
   return major < oldestMajor || (major === oldestMajor && minor < oldestMinor)
 }
 
-async function main(args: string[]): Promise<void> {
+async function main(given: string[]): Promise<void> {
+  const args = given.map((arg) => shortForms.get(arg) ?? arg)
   if (isOlder(process.versions.node, oldestNode)) {
     return fail(`infernet-gateway needs Node ${oldestNode} or newer; this is ${process.versions.node}`, 1)
   }

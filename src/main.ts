@@ -36,6 +36,7 @@ import { SharedTicketKeys } from './lookup/tickets/sharedKeys.ts'
 import { apiDescriptionPage, describeApi } from './openapi/index.ts'
 import { dashboardPage } from './dashboard/index.ts'
 import { addBadLineGauge } from './observability/badLines.ts'
+import { docsFile, docsPage, homePage } from './welcome/index.ts'
 import { logFleet, logJobs } from './observability/lifeLog.ts'
 import type { Logger } from './observability/logger.ts'
 import { Metrics } from './observability/metrics.ts'
@@ -195,6 +196,9 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
     },
     pages: {
       open: {
+        '/': homePage(),
+        '/docs': docsPage(),
+        '/docs/:file': docsFile(),
         '/health': healthPage(watch),
         '/livez': livePage,
         '/readyz': readyPage(watch),

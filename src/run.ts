@@ -2,6 +2,7 @@ import cluster from 'node:cluster'
 import { parseStateUrl } from './base/stateUrl.ts'
 import type { Settings } from './config/settings.ts'
 import { openOwnLedger, start, type Overrides } from './main.ts'
+import { tellFirstSteps, type FirstSteps } from './observability/firstSteps.ts'
 import type { Logger } from './observability/logger.ts'
 import { commandBySignals, type Commanded } from './signals.ts'
 import { Primary } from './workers/primary.ts'
@@ -26,6 +27,7 @@ export async function run(settings: Settings, logger: Logger, overrides: Overrid
 
 async function startAlone(settings: Settings, logger: Logger, overrides: Overrides): Promise<Commanded> {
   const gateway = await start(settings, logger, overrides)
+  tellFirstSteps(firstSteps(settings, gateway.port), logger)
   return { stop: () => gateway.stop(), reread: () => gateway.fleet.reread(), rotate: undefined }
 }
 
@@ -35,11 +37,16 @@ async function startPrimary(settings: Settings, logger: Logger): Promise<Command
   const openLedger = isShared ? undefined : () => openOwnLedger(settings, logger)
   const { workers, drainTimeoutSeconds } = settings
   const primary = await Primary.start({ workers, drainTimeoutSeconds, openLedger, logger })
+  tellFirstSteps(firstSteps(settings, primary.port), logger)
   return {
     stop: () => primary.stop(),
     reread: () => primary.reread(),
     rotate: () => primary.rotate(),
   }
+}
+
+function firstSteps({ ipsFile, apiUrl, servicesFile, host }: Settings, port: number): FirstSteps {
+  return { ipsFile, hasOtherSources: apiUrl !== '' || servicesFile !== '', host, port }
 }
 
 /** Serves as one of several workers, as the primary commands. */

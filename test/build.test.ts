@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
-import { cp, mkdtemp, readdir, rm, symlink } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { cp, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { test } from 'node:test'
@@ -12,7 +13,7 @@ import { eventually, freePort } from './kit/wait.ts'
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url))
 
-test('what npm run build makes runs alone, its dashboard included', async (t) => {
+test('what npm run build makes runs alone, its dashboard and the viewer of /docs included', async (t) => {
   const folder = await mkdtemp(path.join(tmpdir(), 'build-'))
   t.after(() => rm(folder, { recursive: true, force: true }))
   for (const name of ['src', 'config', 'package.json', 'tsconfig.json', 'tsconfig.build.json']) {
@@ -36,4 +37,10 @@ test('what npm run build makes runs alone, its dashboard included', async (t) =>
   assert.ok(style?.includes(':root'))
   assert.ok(script?.includes('function showNodes(nodes)'))
   assert.doesNotThrow(() => new Script(`'use strict'; {${script}}`))
+  for (const name of ['swagger-ui-bundle.js', 'swagger-ui.css']) {
+    const file = await request(`http://127.0.0.1:${port}/docs/${name}`)
+    assert.equal(file.text, await readFile(path.join(ROOT, 'node_modules/swagger-ui-dist', name), 'utf8'), name)
+  }
+  // Its licence asks for them to go with it.
+  for (const name of ['LICENSE', 'NOTICE']) assert.ok(existsSync(path.join(folder, 'dist/welcome/viewer', name)), name)
 })

@@ -158,12 +158,14 @@ test('--version prints the version of the package', async () => {
   const manifest = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8')) as {
     version: string
   }
-  assert.deepEqual(await runCli(['--version']), { exitCode: 0, stdout: `${manifest.version}\n`, stderr: '' })
+  const printed = { exitCode: 0, stdout: `${manifest.version}\n`, stderr: '' }
+  for (const option of ['--version', '-v']) assert.deepEqual(await runCli([option]), printed, option)
 })
 
 test('--help names every option and every setting', async () => {
   const { exitCode, stdout } = await runCli(['--help'])
   assert.equal(exitCode, 0)
+  assert.equal((await runCli(['-h'])).stdout, stdout)
   for (const word of [
     '--check',
     '--copy-state',

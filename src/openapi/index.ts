@@ -6,6 +6,7 @@ import { LOOKUP_PATHS } from './paths/lookups.ts'
 import { OPENAI_PATHS } from './paths/openai.ts'
 import { RESPONSE_PATHS } from './paths/responses.ts'
 import { WATCHING_PATHS } from './paths/watching.ts'
+import { WELCOME_PATHS } from './paths/welcome.ts'
 import { SCHEMAS } from './schemas/index.ts'
 import { SECURITY_SCHEMES } from './security.ts'
 
@@ -42,7 +43,7 @@ export function describeApi(version: string): object {
     // Open, unless an operation says otherwise.
     security: [],
     tags: TAGS,
-    paths: { ...JOB_PATHS, ...OPENAI_PATHS, ...RESPONSE_PATHS, ...LOOKUP_PATHS, ...WATCHING_PATHS },
+    paths: { ...JOB_PATHS, ...OPENAI_PATHS, ...RESPONSE_PATHS, ...LOOKUP_PATHS, ...WATCHING_PATHS, ...WELCOME_PATHS },
     components: {
       schemas: SCHEMAS,
       parameters: PARAMETERS,

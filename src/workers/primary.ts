@@ -27,6 +27,7 @@ export class Primary {
   readonly #hub: WorkerHub | undefined
   readonly #crew: Crew
   readonly #drainTimeoutMs: number
+  #port = 0
   readonly #reports = new Reports()
   readonly #registry = new Registry()
   /** What workers had counted that have ended. */
@@ -57,12 +58,18 @@ export class Primary {
     const primary = new Primary(options, ledger, ledger && (await WorkerHub.open(ledger)))
     try {
       const { host, port } = await primary.#crew.start()
+      primary.#port = port
       options.logger.info('listening', { host, port, workers: options.workers })
     } catch (error) {
       await primary.kill()
       throw error
     }
     return primary
+  }
+
+  /** Where the workers listen. */
+  get port(): number {
+    return this.#port
   }
 
   reread(): void {

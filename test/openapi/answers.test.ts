@@ -159,6 +159,12 @@ const CALLS: Record<string, Call[]> = {
   readMetrics: guarded,
   openDashboard: guarded,
   describe: [{ status: 200 }],
+  welcome: [{ status: 200 }, { status: 200, headers: { Accept: 'text/html' } }],
+  openDocs: [{ status: 200 }],
+  readDocsFile: [
+    { status: 200, values: { file: 'swagger-ui.css' } },
+    { status: 404, values: { file: 'package.json' } },
+  ],
 }
 
 function assertDescribed(operationId: string, answer: Answer): void {

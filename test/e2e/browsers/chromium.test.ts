@@ -235,3 +235,31 @@ test('in Chromium, the dashboard shows its figures under its own policy', { skip
   await page.getByText(node.address).first().waitFor()
   assert.deepEqual(complaints, [])
 })
+
+test(
+  'in Chromium, /docs shows the API and tries it, under its own policy, and asks nothing of another host',
+  { skip },
+  async (t) => {
+    const context = await browser.newContext()
+    t.after(() => context.close())
+    const page = await context.newPage()
+    const complaints: string[] = []
+    const asked: string[] = []
+    page.on('console', (message) => {
+      if (['error', 'warning'].includes(message.type())) complaints.push(message.text())
+    })
+    page.on('pageerror', ({ message }) => complaints.push(message))
+    page.on('request', (one) => asked.push(one.url()))
+    await page.goto(closed.url)
+    await page.getByRole('link', { name: '/docs' }).click()
+    const health = page.locator('.opblock', { hasText: '/health' }).first()
+    await health.locator('.opblock-summary-control').click()
+    await health.getByRole('button', { name: 'Try it out' }).click()
+    await health.getByRole('button', { name: 'Execute' }).click()
+    await health.locator('.live-responses-table').getByText('"healthy"').first().waitFor()
+    assert.deepEqual(complaints, [])
+    assert.ok(asked.some((url) => url === `${closed.url}/health`))
+    const others = asked.filter((url) => !url.startsWith(`${closed.url}/`) && !url.startsWith('data:'))
+    assert.deepEqual(others, [])
+  },
+)

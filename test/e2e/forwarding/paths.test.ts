@@ -40,7 +40,7 @@ function allowOf(answer: { headers: { allow?: string | undefined } }): string[] 
 }
 
 test('an unknown path is a 404', async () => {
-  for (const path of ['/', '/nothing', '/api', '/api/jobs/other', '/api/v1', '/%zz', '/api/jobs%2Fstream']) {
+  for (const path of ['/nothing', '/api', '/api/jobs/other', '/api/v1', '/%zz', '/api/jobs%2Fstream']) {
     for (const method of ['GET', 'POST', 'DELETE']) {
       assertError(await request(`${gateway.url}${path}`, { method }), 404)
     }
@@ -48,7 +48,7 @@ test('an unknown path is a 404', async () => {
 })
 
 test('an unknown path that begins like a host is a 404 in JSON too', async () => {
-  for (const path of ['/\\host/x', '//\\host:80"', '/\\#?', '//#/[']) {
+  for (const path of ['/\\host/x', '//\\host:80"', '/\\#?', '//x#/[']) {
     const raw = await openRaw(gateway.url)
     raw.send(`GET ${path} HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n`)
     const received = await raw.closed()
@@ -65,7 +65,7 @@ test('a target in absolute form is its path, also behind several slashes', async
   }
   const raw = await openRaw(gateway.url)
   raw.send('GET http://gateway?x HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n')
-  assert.match(await raw.closed(), /^HTTP\/1\.1 404 /)
+  assert.match(await raw.closed(), /^HTTP\/1\.1 200 [^]*"name":"infernet-gateway"/)
 })
 
 test('requests behind unanswered ones are answered in order, a hundred of them; behind those the connection closes', async () => {
@@ -175,14 +175,7 @@ describe('a doubled slash at the start, as of a base URL that ends in one,', () 
   })
 
   test('is the only one that is: another is part of the path', async () => {
-    for (const path of [
-      '/api//jobs',
-      '/api/jobs//stream',
-      '//api//jobs',
-      '//nothing',
-      '//',
-      '//example.org/api/jobs',
-    ]) {
+    for (const path of ['/api//jobs', '/api/jobs//stream', '//api//jobs', '//nothing', '//example.org/api/jobs']) {
       assertError(await request(`${gateway.url}${path}`), 404)
     }
   })

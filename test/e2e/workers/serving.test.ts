@@ -38,6 +38,8 @@ suite('several workers', { concurrency: true }, () => {
     const gateway = await spawnGateway(t, { env: { WORKERS: '3', PORT: '0' } })
     assert.ok(gateway.port > 0)
     await gateway.stop()
+    const steps = gateway.logs.filter(({ dashboard }) => dashboard === `${gateway.url}/dashboard`)
+    assert.equal(steps.length, 1)
     const listening = gateway.logs.filter(({ message }) => message === 'listening')
     assert.deepEqual(
       listening.map(({ port, workers, worker }) => [port, workers, worker]),
