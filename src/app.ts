@@ -1,12 +1,13 @@
 import express, { type Express, type Request, type RequestHandler, type Response } from 'express'
 import { GatewayFault } from './faults.ts'
-import { recognizeKey, requireKey, requireOpsKey, type KeyRing } from './http/auth.ts'
+import { recognizeKey, requireKey, requireOpsKey } from './http/auth.ts'
 import { beginRequest, refuseLoops, refuseMalformed } from './http/begin.ts'
 import { answerIsData, answerIsPage, refuseOtherSites, shareWithOrigins } from './http/browsers.ts'
 import { inOrder } from './http/checks.ts'
 import type { Drain } from './http/drain.ts'
 import { errorHandler } from './http/errors.ts'
 import type { MemoryBudget } from './base/memory/budget.ts'
+import type { KeyRing } from './http/keys/keyRing.ts'
 import { countMemory } from './http/requestMemory.ts'
 import { withholdOurKeys } from './http/ourKeys.ts'
 import type { MakeBudgets } from './http/budgets.ts'
@@ -59,6 +60,8 @@ export interface AppDeps {
   readonly lookupLimitPerMinute: number
   readonly proxyLimitPerMinute: number
   readonly readLimitPerMinute: number
+  /** Forwarded requests a minute of a caller whose key has a limit of its own. */
+  readonly ownRateOf?: ((caller: string) => number | undefined) | undefined
   /** The budgets of callers where gateways share them; each limit has its own in this process where it is not given. */
   readonly makeBudgets?: MakeBudgets | undefined
   readonly statusAllowedIps: readonly string[]
@@ -94,6 +97,7 @@ export function createApp(deps: AppDeps): Express {
   const proxyLimit = limitPerCaller('PROXY_RATELIMIT_REQS_PER_MIN', {
     perMinute: deps.proxyLimitPerMinute,
     makeBudgets,
+    ownRateOf: deps.ownRateOf,
   })
   const readLimit = limitPerCaller('READ_RATELIMIT_REQS_PER_MIN', { perMinute: deps.readLimitPerMinute, makeBudgets })
   /** What every call at the one base URL goes through. */

@@ -11,13 +11,16 @@ import type { SelectNode } from './dispatch/policies/candidate.ts'
 import { Dispatcher } from './dispatch/dispatcher.ts'
 import { Selector } from './dispatch/selector.ts'
 import { sourcesOf } from './fleet/sources/sources.ts'
+import { WatchedFile } from './fleet/sources/watchedFile.ts'
 import { GatewayFault } from './faults.ts'
-import { KeyRing } from './http/auth.ts'
 import { Drain } from './http/drain.ts'
 import { BadLines } from './base/badLines.ts'
+import { KeyRing } from './http/keys/keyRing.ts'
+import { KeysFile } from './http/keys/keysFile.ts'
 import { createIdentity } from './base/identity.ts'
 import { MemoryBudget } from './base/memory/budget.ts'
 import { createHttpServer } from './http/server.ts'
+import { jobsBound } from './jobs/admission/index.ts'
 import { Askers } from './jobs/askers.ts'
 import { Failover } from './jobs/follow/failover.ts'
 import { Follower } from './jobs/follow/follower.ts'
@@ -91,6 +94,8 @@ export interface Gateway {
   readonly fleet: Fleet
   /** What this process alone has to tell, as plain values. */
   report(subject: Subject): Promise<unknown>
+  /** Rereads all files. */
+  reread(): void
   /** Takes no new connections and ends with the last request on those that are open. */
   retire(): Promise<void>
   /** Lets running requests finish, at most as long as set, then ends everything. */
@@ -140,7 +145,10 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
   })
   const dispatcher = new Dispatcher(fleet, selector)
   const upstream = new Upstream(dispatcher, transport)
-  const limits = { jobsOfCaller: settings.maxJobsPerCaller, maxBytes: settings.stateMaxBytes }
+  const keysFile = settings.keysFile === '' ? undefined : new KeysFile(new WatchedFile(settings.keysFile), logger)
+  await keysFile?.start()
+  const jobsOf = jobsBound(settings.maxJobsPerCaller, (caller) => keysFile?.rulesOf(caller).maxJobs)
+  const limits = { jobsOf, maxBytes: settings.stateMaxBytes }
   const live = new LiveJobs(ledger, dispatcher, limits)
   const askers = new Askers(live, ledger.shared)
   const asks = new NodeAsks({ fleet, transport, memory, identity })
@@ -213,7 +221,8 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
     },
     drain,
     memory,
-    apiKeys: new KeyRing(settings.apiKeys),
+    apiKeys: new KeyRing(settings.apiKeys, keysFile),
+    ownRateOf: keysFile && ((caller) => keysFile.rulesOf(caller).requestsPerMinute),
     opsKey: new KeyRing(settings.opsKey === '' ? [] : [settings.opsKey]),
     trustProxy: settings.trustProxy,
     makeBudgets: ledger.shared && budgetsOver(ledger.shared.coordination.budgets),
@@ -264,6 +273,7 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
     follower.stop()
     await learnt.stop()
     fleet.stop()
+    keysFile?.stop()
     keys.close()
     await transport.close()
     await ledger.close()
@@ -272,6 +282,10 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
     port,
     fleet,
     report: (subject) => (subject === 'metrics' ? metrics.registry.getMetricsAsJSON() : plainStats(watch)),
+    reread: () => {
+      fleet.reread()
+      keysFile?.reread()
+    },
     retire: async () => {
       // The others may have its jobs at once.
       void takeover?.leave()

@@ -28,7 +28,7 @@ export async function run(settings: Settings, logger: Logger, overrides: Overrid
 async function startAlone(settings: Settings, logger: Logger, overrides: Overrides): Promise<Commanded> {
   const gateway = await start(settings, logger, overrides)
   tellFirstSteps(firstSteps(settings, gateway.port), logger)
-  return { stop: () => gateway.stop(), reread: () => gateway.fleet.reread(), rotate: undefined }
+  return { stop: () => gateway.stop(), reread: () => gateway.reread(), rotate: undefined }
 }
 
 async function startPrimary(settings: Settings, logger: Logger): Promise<Commanded> {
@@ -64,7 +64,7 @@ async function work(settings: Settings, logger: Logger, overrides: Overrides): P
       ...(ledger && { ledger }),
       workplace: { via, isReplacement, sum: (subject) => workplace.sum(subject) },
     })
-    workplace.serves({ ...gateway, host: settings.host, reread: () => gateway.fleet.reread() })
+    workplace.serves({ ...gateway, host: settings.host })
   } catch (error) {
     await workplace.failed(error as Error)
     await exit(1)

@@ -205,6 +205,12 @@ export const schema = {
     default: [],
     sensitive: true,
   }),
+  KEYS_FILE: setting({
+    doc: 'JSON file of keys with names and limits of their own; needed and counted like `API_KEYS`; reread when it changes',
+    format: 'text',
+    optional: true,
+    default: '',
+  }),
   OPS_KEY: setting({
     doc: 'where set, `/stats`, `/services`, `/metrics` and `/dashboard` need it as Bearer token or Basic password',
     format: 'key',

@@ -52,6 +52,8 @@ export interface Settings {
   readonly statusAllowedIps: readonly string[]
   /** Empty where no key is needed. */
   readonly apiKeys: readonly string[]
+  /** Empty where there is none. */
+  readonly keysFile: string
   /** Empty where no key is needed. */
   readonly opsKey: string
   /** Empty where the gateway makes its own key. */
@@ -178,6 +180,7 @@ function toSettings(values: Values): Omit<Settings, keyof Besides> {
     jobTimeoutSeconds: values.JOB_TIMEOUT,
     statusAllowedIps: canonicalAddresses(values.STATUS_ALLOWED_IPS),
     apiKeys: unique(values.API_KEYS),
+    keysFile: values.KEYS_FILE,
     opsKey: values.OPS_KEY,
     ticketKeyFile: values.TICKET_KEY_FILE,
     corsOrigins: unique(values.CORS_ORIGINS),

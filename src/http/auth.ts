@@ -1,37 +1,10 @@
 import type { Request } from 'express'
-import { hash, timingSafeEqual } from 'node:crypto'
 import { GatewayFault } from '../faults.ts'
 import type { Check } from './checks.ts'
 import { contextOf } from './context.ts'
+import type { KeyRing } from './keys/keyRing.ts'
 import { keyOfProtocols } from './protocolKeys.ts'
 import type { WrongKeys } from './wrongKeys.ts'
-
-const digest = (text: string): Buffer => hash('sha256', text, 'buffer')
-
-/** A set of secrets that answers in the same time whatever is asked. Digests make all lengths equal. */
-export class KeyRing {
-  readonly #keys: readonly { readonly digest: Buffer; readonly caller: string }[]
-
-  constructor(keys: readonly string[]) {
-    this.#keys = keys.map((key) => {
-      const keyDigest = digest(key)
-      return { digest: keyDigest, caller: `key:${keyDigest.toString('hex').slice(0, 16)}` }
-    })
-  }
-
-  get isEmpty(): boolean {
-    return this.#keys.length === 0
-  }
-
-  /** The caller that a key stands for; never the key itself, so that it cannot leak into logs or the ledger. */
-  callerOf(candidate: string | undefined): string | undefined {
-    if (candidate === undefined || this.isEmpty) return undefined
-    const asked = digest(candidate)
-    let found: string | undefined
-    for (const key of this.#keys) if (timingSafeEqual(key.digest, asked)) found = key.caller
-    return found
-  }
-}
 
 /**
  * The key that a request shows: `Authorization: Bearer`, else `X-API-Key`, else `api-key`, else a protocol of a WebSocket; an
@@ -62,19 +35,19 @@ function admitCaller(req: Request, caller: string): void {
   context.credentialsAreOurs = true
 }
 
-/** Lets through only requests with one of the keys. Without keys, everybody. */
+/** Lets through only requests with one of the keys. Where none is needed, everybody. */
 export function requireKey(ring: KeyRing, wrongKeys: WrongKeys): Check {
-  if (ring.isEmpty) return () => undefined
+  if (ring.isOpen) return () => undefined
   return (req) => admitKey(req, ring, wrongKeys, shownKey(req))
 }
 
 /**
- * Makes the key's caller the caller of the request; does nothing where the ring is empty.
+ * Makes the key's caller the caller of the request; does nothing where no key is needed.
  *
  * @throws GatewayFault ERR_UNAUTHORIZED, or ERR_RATE_LIMITED after too many wrong keys
  */
 export function admitKey(req: Request, ring: KeyRing, wrongKeys: WrongKeys, key: string | undefined): void {
-  if (ring.isEmpty) return
+  if (ring.isOpen) return
   const caller = ring.callerOf(key)
   if (caller === undefined) throw wrongKeys.count(req, key) ?? unauthorized()
   admitCaller(req, caller)
@@ -89,7 +62,7 @@ export function recognizeKey(ring: KeyRing, wrongKeys: WrongKeys): Check {
     const key = shownKey(req)
     const caller = ring.callerOf(key)
     if (caller !== undefined) admitCaller(req, caller)
-    const refusal = caller === undefined && !ring.isEmpty ? wrongKeys.count(req, key) : undefined
+    const refusal = caller === undefined && !ring.isOpen ? wrongKeys.count(req, key) : undefined
     if (refusal) throw refusal
   }
 }
@@ -100,7 +73,7 @@ export function recognizeKey(ring: KeyRing, wrongKeys: WrongKeys): Check {
  */
 export function requireOpsKey(ring: KeyRing, wrongKeys: WrongKeys): Check {
   return (req, res) => {
-    if (ring.isEmpty) return
+    if (ring.isOpen) return
     const key = shownKey(req) ?? basicPassword(req)
     if (ring.callerOf(key) !== undefined) return
     const refusal = wrongKeys.count(req, key)

@@ -1,9 +1,10 @@
 /* What features know of requests and how they are answered. */
-export { admitKey, type KeyRing, shownKey } from './auth.ts'
+export { admitKey, shownKey } from './auth.ts'
 export type { Check } from './checks.ts'
 export { contextOf, type RequestMemory } from './context.ts'
 export { errorBody } from './errorShapes.ts'
 export { toFault } from './errors.ts'
+export type { KeyRing } from './keys/keyRing.ts'
 export { protocolsWithoutKeys } from './protocolKeys.ts'
 export { containersIn, modelIdIn, queryOf, wholeNumber } from './query.ts'
 export type { CallerLimit } from './rateLimits.ts'

@@ -1,7 +1,7 @@
 import type { Request } from 'express'
-import type { KeyRing } from './auth.ts'
 import type { Check } from './checks.ts'
 import { contextOf } from './context.ts'
+import type { KeyRing } from './keys/keyRing.ts'
 import { keyOfProtocols } from './protocolKeys.ts'
 
 /** Names of headers and of query parameters that may hold a key. */
@@ -14,7 +14,7 @@ const MAX_WORDS = 64
  * key on paths that do not ask for it: a browser that has cached it sends it to every path.
  */
 export function withholdOurKeys(rings: readonly KeyRing[]): Check {
-  if (rings.every((ring) => ring.isEmpty)) return () => undefined
+  if (rings.every((ring) => ring.isOpen)) return () => undefined
   return (req) => {
     const search = new KeySearch(rings)
     withholdHeaders(req, search)
@@ -69,7 +69,7 @@ class KeySearch {
   }
 
   #isKey(text: string): boolean {
-    return this.#rings.some((ring) => ring.callerOf(text) !== undefined)
+    return this.#rings.some((ring) => ring.has(text))
   }
 }
 

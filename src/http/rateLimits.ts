@@ -9,12 +9,18 @@ import { setOwnHeader } from './gatewayResponse.ts'
 
 const WINDOW_SECONDS = 60
 
-/** A number of requests a minute for each caller. Answers show what is left of it in `RateLimit-*` headers. */
-export interface CallerLimit {
-  /** The setting that it comes from, for messages. */
+/** How many requests a minute a caller may make. */
+interface RateBound {
+  /** Where it is set, for messages. */
   readonly setting: string
   /** 0 is no limit. */
   readonly perMinute: number
+}
+
+/** A number of requests a minute for each caller. Answers show what is left of it in `RateLimit-*` headers. */
+export interface CallerLimit {
+  /** What a caller may do, and where that is set. */
+  boundOf(caller: string): RateBound
   /** Counts each request as one. */
   readonly countRequest: RequestHandler
   /**
@@ -31,14 +37,41 @@ export interface CallerLimitOptions {
   /** What the budgets are called where gateways share them; several limits of one setting have names of their own. */
   readonly name?: string
   readonly makeBudgets?: MakeBudgets | undefined
+  /** The rate of a caller whose key has one of its own; undefined for all others. */
+  readonly ownRateOf?: ((caller: string) => number | undefined) | undefined
 }
 
+/** Rates of single keys that have budgets at a time. The budgets of a rate that is forgotten are full again when it comes back. */
+const MOST_OWN_RATES = 1000
+const OWN_RATE_SETTING = 'requests_per_min of the key'
+
 /** Each call of this makes budgets of its own, unless `makeBudgets` has others share them. */
-export function limitPerCaller(
-  setting: string,
-  { perMinute, name = setting, makeBudgets = budgetsOfProcess }: CallerLimitOptions,
-): CallerLimit {
-  if (perMinute === 0) return { setting, perMinute, countRequest: (_req, _res, next) => next(), count: () => {} }
+export function limitPerCaller(setting: string, options: CallerLimitOptions): CallerLimit {
+  const { perMinute, name = setting, makeBudgets = budgetsOfProcess, ownRateOf } = options
+  const common = limitAt({ setting, perMinute }, name, makeBudgets)
+  if (!ownRateOf) return common
+  const own = new Map<number, CallerLimit>()
+  const limitOf = (caller: string): CallerLimit => {
+    const rate = ownRateOf(caller)
+    if (rate === undefined) return common
+    const known = own.get(rate)
+    if (known) return known
+    if (own.size >= MOST_OWN_RATES) own.clear()
+    const limit = limitAt({ setting: OWN_RATE_SETTING, perMinute: rate }, name, makeBudgets)
+    own.set(rate, limit)
+    return limit
+  }
+  return {
+    boundOf: (caller) => limitOf(caller).boundOf(caller),
+    countRequest: (req, res, next) => limitOf(contextOf(req).caller).countRequest(req, res, next),
+    count: (req, res, count) => limitOf(contextOf(req).caller).count(req, res, count),
+  }
+}
+
+function limitAt(bound: RateBound, name: string, makeBudgets: MakeBudgets): CallerLimit {
+  const { perMinute } = bound
+  const boundOf = (): RateBound => bound
+  if (perMinute === 0) return { boundOf, countRequest: (_req, _res, next) => next(), count: () => {} }
   const budgets = makeBudgets(name, perMinute)
   const limiter = rateLimit({
     windowMs: WINDOW_SECONDS * 1000,
@@ -84,7 +117,7 @@ export function limitPerCaller(
     if (!(verdict instanceof Promise)) return judge(verdict, res, count)
     return verdict.then((known) => judge(known, res, count))
   }
-  return { setting, perMinute, countRequest, count }
+  return { boundOf, countRequest, count }
 }
 
 const budgetsOfProcess: MakeBudgets = (_limit, perMinute) => new CallerBudgets({ perMinute })

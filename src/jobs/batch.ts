@@ -31,7 +31,7 @@ export function submitBatch(deps: JobDeps, limit: CallerLimit) {
       options = readJobOptions(req, { allowsKey: true })
       body = await readBody(req, deps.maxBodyBytes)
       items = await inTurns(batchSteps(body))
-      refuseImpossible(items, deps, limit)
+      refuseImpossible(items, deps, { caller: contextOf(req).caller, limit })
       count = Math.max(1, items.length)
     } finally {
       await limit.count(req, res, count)
@@ -54,8 +54,13 @@ export function submitBatch(deps: JobDeps, limit: CallerLimit) {
 }
 
 /** @throws GatewayFault ERR_BATCH_TOO_LARGE naming the limit that not even a caller with its full budget would be within */
-function refuseImpossible(items: readonly ReadItem[], { live }: JobDeps, { setting, perMinute }: CallerLimit): void {
-  live.refuseImpossible(items.filter(({ submission }) => submission).length)
+function refuseImpossible(
+  items: readonly ReadItem[],
+  { live }: JobDeps,
+  { caller, limit }: { caller: string; limit: CallerLimit },
+): void {
+  live.refuseImpossible(caller, items.filter(({ submission }) => submission).length)
+  const { setting, perMinute } = limit.boundOf(caller)
   if (perMinute === 0 || items.length <= perMinute) return
   throw new GatewayFault(
     'ERR_BATCH_TOO_LARGE',

@@ -12,7 +12,7 @@ import {
   type SharedLedger,
 } from '../ledger/index.ts'
 import type { Room } from '../replicas/index.ts'
-import { type Admission, admissionFor, type AdmissionLimits } from './admission/index.ts'
+import { type Admission, admissionFor, type AdmissionLimits, jobsBound } from './admission/index.ts'
 import { Intermediates } from './intermediates.ts'
 import { type AcceptedJob, type LiveJob, type LiveJobEnd, newLiveJob } from './liveJob.ts'
 
@@ -22,7 +22,7 @@ export type { AcceptedJob, LiveJob, LiveJobEnd } from './liveJob.ts'
 /** The result of a job that ended with one that only the ledger has. */
 const IN_LEDGER = Buffer.alloc(0)
 
-const NO_LIMITS: AdmissionLimits = { jobsOfCaller: 0, maxBytes: Infinity }
+const NO_LIMITS: AdmissionLimits = { jobsOf: jobsBound(0), maxBytes: Infinity }
 
 export interface LiveJobsEvents {
   /** The job is at this node now and wants to be followed. */
@@ -112,13 +112,13 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
   }
 
   /** @throws GatewayFault ERR_BATCH_TOO_LARGE where one caller could never have as many unfinished jobs */
-  refuseImpossible(count: number): void {
-    const limit = this.#limits.jobsOfCaller
+  refuseImpossible(caller: string, count: number): void {
+    const { setting, most: limit } = this.#limits.jobsOf(caller)
     if (limit === 0 || count <= limit) return
     throw new GatewayFault(
       'ERR_BATCH_TOO_LARGE',
-      `A batch of ${count} jobs can never be taken: MAX_JOBS_PER_CALLER is ${limit}`,
-      { params: { setting: 'MAX_JOBS_PER_CALLER', limit, jobs: count } },
+      `A batch of ${count} jobs can never be taken: ${setting} is ${limit}`,
+      { params: { setting, limit, jobs: count } },
     )
   }
 

@@ -17,6 +17,7 @@ import { addLedgerGauges, type LedgerSettings } from './ledgerGauges.ts'
 import { BoundedLabels, OTHER, shortLabel } from './boundedLabels.ts'
 import { addEventLoopDelay, SAMPLE_MS } from './eventLoopDelay.ts'
 import { tallyJobs } from './jobTally.ts'
+import { KeyTally } from './keyTally.ts'
 import { ModelTally } from './modelTally.ts'
 import { RequestTally } from './requestTally.ts'
 
@@ -38,6 +39,7 @@ export interface MetricsDeps {
 export class Metrics {
   readonly registry = new Registry()
   readonly #requests: RequestTally
+  readonly #keys: KeyTally
   readonly #faults: Counter<'code'>
   readonly #models: ModelTally
   readonly #modelLabels = new BoundedLabels(MAX_MODEL_LABELS)
@@ -52,6 +54,7 @@ export class Metrics {
     collectDefaultMetrics({ register: this.registry, eventLoopMonitoringPrecision: SAMPLE_MS })
     addEventLoopDelay(this.registry)
     this.#requests = new RequestTally(this.registry)
+    this.#keys = new KeyTally(this.registry)
     this.#faults = new Counter({
       name: 'infernet_gateway_faults_total',
       help: 'Requests that failed, by fault code',
@@ -65,7 +68,10 @@ export class Metrics {
     addFileReadings(this.registry)
     this.#fleet = fleet
     this.#models = new ModelTally(this.registry)
-    this.openai.on('served', (served) => this.#models.count(this.#modelLabels.of(served.model), served))
+    this.openai.on('served', (served) => {
+      this.#models.count(this.#modelLabels.of(served.model), served)
+      if (served.usage) this.#keys.countTokens(served.caller, served.usage)
+    })
     this.#addGauges(fleet, live)
     this.#addMemory(memory)
   }
@@ -80,6 +86,7 @@ export class Metrics {
     const seconds = (performance.now() - context.startedAt) / 1000
     this.#requests.count({ route, method }, { status: sentStatus(req, res), seconds, tries, retries })
     if (fault) this.#faults.inc({ code: fault.code })
+    this.#keys.countRequest(context.caller)
     if (model !== undefined && hasFailed(fault, res.statusCode)) this.#models.countFailure(this.#labelOf(model))
   }
 

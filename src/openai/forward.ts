@@ -21,6 +21,7 @@ const MAX_SESSION = 1000
 /** Tells of every request that a service answered to its end. */
 export interface Served {
   readonly model: string
+  readonly caller: string
   readonly firstByteSeconds: number
   readonly seconds: number
   readonly usage: Usage | undefined
@@ -95,7 +96,7 @@ export function forwardOpenAi(deps: OpenAiDeps) {
     if (how !== 'complete' || res.statusCode >= 400) return
     const seconds = (performance.now() - context.startedAt) / 1000
     const { firstByteSeconds = 0 } = context
-    deps.events.emit('served', { model, firstByteSeconds, seconds, usage: usage.usage() })
+    deps.events.emit('served', { model, caller, firstByteSeconds, seconds, usage: usage.usage() })
   }
 }
 

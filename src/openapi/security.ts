@@ -2,7 +2,11 @@ import type { Security } from './openApi.ts'
 
 /** `#/components/securitySchemes`. */
 export const SECURITY_SCHEMES = {
-  apiKey: { type: 'http', scheme: 'bearer', description: 'One of `API_KEYS`, where the operator has set any.' },
+  apiKey: {
+    type: 'http',
+    scheme: 'bearer',
+    description: 'A key of `API_KEYS` or `KEYS_FILE`, where the operator has set any.',
+  },
   apiKeyHeader: { type: 'apiKey', in: 'header', name: 'X-API-Key', description: 'The same, in a header of its own.' },
   azureKeyHeader: {
     type: 'apiKey',

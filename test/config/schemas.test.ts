@@ -5,6 +5,7 @@ import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { Ajv, type AnySchema, type ValidateFunction } from 'ajv'
 import { AddressError } from '../../src/fleet/address.ts'
+import { KeyEntryError, readKeyEntry } from '../../src/http/keys/keyEntry.ts'
 import { readServiceEntry, SERVICE_MEMBERS } from '../../src/fleet/sources/serviceEntry.ts'
 import { loadSettings, SettingsError } from '../../src/config/settings.ts'
 import { configSchemaText } from './configSchema.ts'
@@ -155,6 +156,62 @@ describe('the schema of the services file', () => {
       ...[null, '', 'key', '${KEY}', '${A B}', 'a${KEY}', 'a key', 5].map((key) => ({ ...least, api_key: key })),
       ...[null, '', 'api-key', 'api key', 5].map((header) => ({ ...least, api_key_header: header })),
       ...[null, '', '/v1', '/api/v2/', 'v1', '/a b', 5].map((prefix) => ({ ...least, prefix })),
+    ]
+    for (const entry of entries) assert.equal(validate([entry]), isAccepted(entry), JSON.stringify(entry))
+  })
+})
+
+describe('the schema of the keys file', () => {
+  test('knows exactly the members that the gateway knows', async () => {
+    const { items } = (await readJson('keys.schema.json')) as { items: { properties: object } }
+    const known = Object.keys(items.properties).join(', ')
+    const expected = new KeyEntryError(`unknown member; allowed: ${known}`)
+    assert.throws(() => readKeyEntry({ unknown: 1 }), expected)
+  })
+
+  test('matches the example, every entry of which the gateway accepts', async () => {
+    await assertMatches('keys.json.example', 'keys.schema.json')
+    for (const entry of (await readJson('keys.json.example')) as unknown[]) readKeyEntry(entry)
+  })
+
+  test('agrees with the gateway on members, types, limits and forms of values', async () => {
+    const validate = await validator('keys.schema.json')
+    const isAccepted = (entry: unknown): boolean => {
+      try {
+        readKeyEntry(entry)
+        return true
+      } catch (error) {
+        if (error instanceof KeyEntryError) return false
+        throw error
+      }
+    }
+    const least = { name: 'a', key: 'k' }
+    const digest = 'aB'.repeat(32)
+    const entries: readonly unknown[] = [
+      ...[least, 'k', null, { name: 'a' }, { key: 'k' }, { ...least, key: null }, { ...least, key_sha256: digest }],
+      ...[
+        { name: 'a', key_sha256: digest },
+        { name: 'a', key: null, key_sha256: digest },
+        { ...least, key_sha256: null },
+      ],
+      ...[digest.slice(1), `${digest}0`, `g${digest.slice(1)}`, 5].map((key_sha256) => ({ name: 'a', key_sha256 })),
+      ...['', 'two words', 'ü', 'a'.repeat(64), 'a'.repeat(65), 'A.b_c-9', 5].map((name) => ({ ...least, name })),
+      ...['', ' k', 'kü', '${NAME}', '$NAME', 5, null].map((key) => ({ name: 'a', key })),
+      ...['requests_per_min', 'tokens_per_min', 'max_jobs'].flatMap((member) =>
+        [0, 1, 1e9, 1e9 + 1, -1, 0.5, '1', null].map((value) => ({ ...least, [member]: value })),
+      ),
+      ...[0, -1, 0.1, 10, '1', null].map((weight) => ({ ...least, weight })),
+      ...['high', 'normal', 'low', 'High', '', 1, null].map((priority) => ({ ...least, priority })),
+      ...[
+        '2027-01-31',
+        '2027-01-31T18:00Z',
+        '2027-01-31T18:00:00.5+02:00',
+        '2027-01-31T18:00',
+        '31.1.2027',
+        5,
+        null,
+      ].map((expires) => ({ ...least, expires })),
+      { ...least, requests: 1 },
     ]
     for (const entry of entries) assert.equal(validate([entry]), isAccepted(entry), JSON.stringify(entry))
   })

@@ -74,6 +74,7 @@ test('without any source all settings have the promised defaults', async (t) => 
     jobTimeoutSeconds: 900,
     statusAllowedIps: ['127.0.0.1', '::1'],
     apiKeys: [],
+    keysFile: '',
     opsKey: '',
     ticketKeyFile: '',
     corsOrigins: [],

@@ -4,10 +4,18 @@ import type { Room } from '../../replicas/index.ts'
 /** Part of the ledger that the unfinished requests of one caller may take. */
 const CALLERS_PART = 1 / 4
 
+/** How many jobs of a caller may be unfinished. */
+export interface JobsBound {
+  /** Where it is set, for messages. */
+  readonly setting: string
+  /** 0 is no limit. */
+  readonly most: number
+}
+
 /** What may be unfinished at a time. */
 export interface AdmissionLimits {
-  /** Unfinished jobs of one caller; 0 is no limit. */
-  readonly jobsOfCaller: number
+  /** Unfinished jobs that a caller may have. */
+  readonly jobsOf: (caller: string) => JobsBound
   /** What the ledger may keep, bytes. */
   readonly maxBytes: number
 }

@@ -15,10 +15,11 @@ export class LocalAdmission implements Admission {
   }
 
   take(caller: string, wanted: Room): void {
-    const { jobsOfCaller, maxBytes } = this.#limits
+    const { jobsOf, maxBytes } = this.#limits
+    const { most } = jobsOf(caller)
     const key = limitKeyOf(caller)
     const jobs = this.#jobsOf.get(key) ?? 0
-    if (jobsOfCaller > 0 && jobs + wanted.jobs > jobsOfCaller) throw tooManyJobs(jobsOfCaller, jobs)
+    if (most > 0 && jobs + wanted.jobs > most) throw tooManyJobs(most, jobs)
     const bytes = this.#bytesOf.get(key) ?? 0
     const limit = callersBytes(maxBytes)
     if (wanted.bytes > limit) throw tooLarge(limit, wanted.bytes)

@@ -1,24 +1,35 @@
 import { GatewayFault } from '../../faults.ts'
 import { limitKeyOf } from '../../base/index.ts'
 import type { NoRoom, Room, RoomLimits, SharedRoom } from '../../replicas/index.ts'
-import { type Admission, type AdmissionLimits, callersBytes, tooLarge, tooManyBytes, tooManyJobs } from './admission.ts'
+import {
+  type Admission,
+  type AdmissionLimits,
+  type JobsBound,
+  callersBytes,
+  tooLarge,
+  tooManyBytes,
+  tooManyJobs,
+} from './admission.ts'
 
 /** Counts in the store, over all gateways that share it: one round trip for each submission. */
 export class SharedAdmission implements Admission {
   readonly #room: SharedRoom
-  readonly #limits: RoomLimits
+  readonly #jobsOf: (caller: string) => JobsBound
+  readonly #bytes: Pick<RoomLimits, 'bytesOfCaller' | 'bytesInAll'>
 
-  constructor(room: SharedRoom, { jobsOfCaller, maxBytes }: AdmissionLimits) {
+  constructor(room: SharedRoom, { jobsOf, maxBytes }: AdmissionLimits) {
     this.#room = room
-    this.#limits = { jobsOfCaller, bytesOfCaller: callersBytes(maxBytes), bytesInAll: maxBytes }
+    this.#jobsOf = jobsOf
+    this.#bytes = { bytesOfCaller: callersBytes(maxBytes), bytesInAll: maxBytes }
   }
 
   async take(caller: string, wanted: Room): Promise<void> {
     if (wanted.jobs === 0) return
-    const { bytesOfCaller } = this.#limits
+    const { bytesOfCaller } = this.#bytes
     if (wanted.bytes > bytesOfCaller) throw tooLarge(bytesOfCaller, wanted.bytes)
-    const refusal = await this.#room.take(limitKeyOf(caller), wanted, this.#limits)
-    if (refusal) throw this.#faultOf(refusal, wanted)
+    const limits = { jobsOfCaller: this.#jobsOf(caller).most, ...this.#bytes }
+    const refusal = await this.#room.take(limitKeyOf(caller), wanted, limits)
+    if (refusal) throw faultOf(refusal, wanted, limits)
   }
 
   giveBack(caller: string, room: Room): void {
@@ -28,11 +39,14 @@ export class SharedAdmission implements Admission {
   count(): void {
     // The store counts what is recorded in it.
   }
+}
 
-  #faultOf({ reason, taken }: NoRoom, { bytes }: Room): GatewayFault {
-    const { jobsOfCaller, bytesOfCaller } = this.#limits
-    if (reason === 'jobs') return tooManyJobs(jobsOfCaller, taken.jobs)
-    if (reason === 'bytesOfCaller') return tooManyBytes(bytesOfCaller, taken.bytes, bytes)
-    return new GatewayFault('ERR_LEDGER_FULL')
-  }
+function faultOf(
+  { reason, taken }: NoRoom,
+  { bytes }: Room,
+  { jobsOfCaller, bytesOfCaller }: RoomLimits,
+): GatewayFault {
+  if (reason === 'jobs') return tooManyJobs(jobsOfCaller, taken.jobs)
+  if (reason === 'bytesOfCaller') return tooManyBytes(bytesOfCaller, taken.bytes, bytes)
+  return new GatewayFault('ERR_LEDGER_FULL')
 }

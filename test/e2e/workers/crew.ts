@@ -1,6 +1,6 @@
 /** Gateways of several workers, and the processes that they are made of. */
 import { Agent } from 'node:http'
-import type { Gateway } from '../../kit/gateway.ts'
+import type { Gateway, GatewayOptions } from '../../kit/gateway.ts'
 import { startGateway } from '../../kit/builders/gateways.ts'
 import { request } from '../../kit/http.ts'
 import type { LocalFakeNode } from '../../kit/fakeNode/index.ts'
@@ -11,10 +11,11 @@ export async function startCrew(
   t: Cleanup,
   nodes: readonly LocalFakeNode[],
   env: Record<string, string> = {},
-  ipsLines: readonly string[] = [],
+  { services, ...options }: Pick<GatewayOptions, 'services' | 'cwdFiles' | 'ipsLines'> = {},
 ): Promise<Gateway> {
-  const gateway = await startGateway(t, { nodes, ipsLines, env: { WORKERS: '2', ...env } })
-  await allReady(gateway, nodes.length)
+  const more = services ? { services, ...options } : options
+  const gateway = await startGateway(t, { nodes, env: { WORKERS: '2', ...env }, ...more })
+  await allReady(gateway, nodes.length + (services?.length ?? 0))
   return gateway
 }
 

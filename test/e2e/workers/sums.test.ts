@@ -19,7 +19,7 @@ function valueOf(text: string, series: string): number | undefined {
 suite('sums over workers', { concurrency: true }, () => {
   test('/metrics and /stats count the requests of all workers, and each backend once', async (t) => {
     const nodes = await startNodes(t, 2)
-    const gateway = await startCrew(t, nodes, {}, ['ftp://node.example'])
+    const gateway = await startCrew(t, nodes, {}, { ipsLines: ['ftp://node.example'] })
     const clients = connections(t, 4)
     const answers = await Promise.all(
       Array.from({ length: 20 }, (_, n) => post(`${gateway.url}/api/jobs`, jobOf({ n }), { agent: clients[n % 4]! })),

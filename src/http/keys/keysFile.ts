@@ -1,0 +1,116 @@
+import type { Logger } from '../../base/logger.ts'
+import type { KeyRules } from './keyEntry.ts'
+import { KeyTable } from './keyTable.ts'
+import { type BadKeyEntry, type KeysOfFile, readKeysFile } from './readKeysFile.ts'
+
+/** Bad entries of one reading that are logged one by one. */
+const MOST_BAD_ENTRIES = 100
+const CALLER_PREFIX = 'name:'
+
+/** A file whose text is followed through changes. */
+export interface FollowedFile {
+  readonly path: string
+  /** Resolves after the first reading. `onText` gets `undefined` where there is no such file. */
+  start(listener: {
+    onText(text: string | undefined): void
+    onError(error: unknown): void
+    onRecovery(): void
+  }): Promise<void>
+  reread(): void
+  stop(): void
+}
+
+/** A keys file that cannot be used at the start. The message is one line for the operator. */
+class KeysFileError extends Error {}
+
+/** The callers that the keys of a file stand for. What cannot be read keeps the last good set. */
+export class KeysFile {
+  readonly #file: FollowedFile
+  readonly #logger: Logger
+  #table: KeyTable | undefined
+  #rules: ReadonlyMap<string, KeyRules> = new Map()
+  #bad: readonly BadKeyEntry[] = []
+  /** Why it could not be read at first. */
+  #fault: string | undefined
+
+  constructor(file: FollowedFile, logger: Logger) {
+    this.#file = file
+    this.#logger = logger
+  }
+
+  /**
+   * Reads the file and follows it from then on.
+   *
+   * @throws KeysFileError where there is no list of keys to begin with
+   */
+  async start(): Promise<void> {
+    await this.#file.start({
+      onText: (text) => this.#took(text),
+      onError: (error) => this.#cannotUse(`it cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown'})`),
+      onRecovery: () => this.#logger.info('keys file can be read again', { file: this.#file.path }),
+    })
+    if (this.#table) return
+    this.stop()
+    throw new KeysFileError(`KEYS_FILE: ${this.#file.path}: ${this.#fault ?? 'it cannot be read'}`)
+  }
+
+  reread(): void {
+    this.#file.reread()
+  }
+
+  stop(): void {
+    this.#file.stop()
+  }
+
+  /** The keys that count now. */
+  get table(): KeyTable {
+    return this.#table ?? NO_KEYS
+  }
+
+  /** What holds for a caller; nothing for one that is not of this file. */
+  rulesOf(caller: string): KeyRules {
+    return this.#rules.get(caller) ?? NO_RULES
+  }
+
+  /** What was wrong with the entries at the last reading. */
+  get bad(): readonly BadKeyEntry[] {
+    return this.#bad
+  }
+
+  #took(text: string | undefined): void {
+    if (text === undefined) return this.#cannotUse('there is no such file')
+    const read = readKeysFile(text)
+    if (!read) return this.#cannotUse('it is not a JSON array')
+    this.#table = new KeyTable(read.keys.map(({ name, ...key }) => ({ ...key, caller: callerNamed(name) })))
+    this.#rules = new Map(read.keys.map(({ name, rules }) => [callerNamed(name), rules]))
+    this.#bad = read.bad
+    this.#tell(read)
+  }
+
+  #cannotUse(reason: string): void {
+    this.#fault = reason
+    if (this.#table)
+      this.#logger.warn('keys file cannot be used, keeping the last keys', { file: this.#file.path, reason })
+  }
+
+  #tell({ keys, bad }: KeysOfFile): void {
+    const { path: file } = this.#file
+    for (const one of bad.slice(0, MOST_BAD_ENTRIES)) this.#logger.warn('bad entry in the keys file', { file, ...one })
+    if (bad.length > MOST_BAD_ENTRIES)
+      this.#logger.warn('further bad entries in the keys file', { file, entries: bad.length - MOST_BAD_ENTRIES })
+    this.#logger.info('keys file read', { file, keys: keys.length, names: this.#rules.size })
+  }
+}
+
+const NO_KEYS = new KeyTable([])
+const NO_RULES: KeyRules = {}
+
+/** The caller that a name of the keys file is. */
+function callerNamed(name: string): string {
+  return CALLER_PREFIX + name
+}
+
+/** The name of the key by which a caller asks; undefined where it has none. */
+export function keyNameOf(caller: string): string | undefined {
+  return caller.startsWith(CALLER_PREFIX) ? caller.slice(CALLER_PREFIX.length) : undefined
+}
