@@ -46,7 +46,7 @@ async function startPrimary(settings: Settings, logger: Logger): Promise<Command
 }
 
 function firstSteps({ ipsFile, apiUrl, servicesFile, host }: Settings, port: number): FirstSteps {
-  return { ipsFile, hasOtherSources: apiUrl !== '' || servicesFile !== '', host, port }
+  return { ipsFile, servicesFile, isDiscovering: apiUrl !== '', host, port }
 }
 
 /** Serves as one of several workers, as the primary commands. */

@@ -218,7 +218,7 @@ export function loadSettings(
   const config = createConfig(environment)
   if (sources.isTerminal) config.load({ LOG_FORMAT: 'pretty' })
   const files = [
-    readStageFile(packageRoot, environment['NODE_ENV'], warn),
+    readStageFile([workingDirectory, packageRoot], environment['NODE_ENV'], warn),
     readConfigFile(workingDirectory, environment['CONFIG_FILE']),
   ]
   for (const file of files) config.load(file)

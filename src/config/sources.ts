@@ -128,17 +128,19 @@ function nameVariables(values: Record<string, unknown>, label: string): FileSett
 /** A longer one is cut in the warning, characters. */
 const LONGEST_STAGE = 100
 
-/** The settings of `config/<NODE_ENV>.json` in the package; none, and a warning, where there is no such file. */
+/** The settings of `config/<NODE_ENV>.json` in the first of the folders that has such a file; none, and a warning, where none has. */
 export function readStageFile(
-  packageRoot: string,
+  folders: readonly string[],
   stage: string | undefined,
   warn: (line: string) => void,
 ): FileSettings {
   if (stage === undefined) return {}
   const isName = /^[\w-]+$/.test(stage)
   const label = `config/${stage}.json`
-  const text = isName ? readIfThere(path.join(packageRoot, 'config', `${stage}.json`), label) : undefined
-  if (text !== undefined) return nameVariables(parseObject(text, label), label)
+  for (const folder of isName ? folders : []) {
+    const text = readIfThere(path.join(folder, 'config', `${stage}.json`), label)
+    if (text !== undefined) return nameVariables(parseObject(text, label), label)
+  }
   const missing = isName ? `there is no ${label}` : 'that is no name of a file in config/'
   warn(`NODE_ENV is ${JSON.stringify(stage.slice(0, LONGEST_STAGE))} and sets nothing, since ${missing}`)
   return {}

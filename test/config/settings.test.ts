@@ -113,6 +113,20 @@ describe('order of the sources', () => {
     assert.deepEqual(read, [1, 2, 3, 4])
   })
 
+  test("the stage file of the working directory is read instead of the package's", async (t) => {
+    const [own, packaged] = [await sources(t, {}, {}), await sources(t, {}, {})]
+    const stages = { workingDirectory: own.workingDirectory, packageRoot: packaged.packageRoot }
+    const settingsAt = (stage: string) => loadSettings({ ...own, ...stages, environment: { NODE_ENV: stage } })
+    const write = (folder: string, stage: string, values: object) =>
+      writeFile(path.join(folder, 'config', `${stage}.json`), JSON.stringify(values))
+    await write(packaged.packageRoot, 'staging', { PORT: 1, JOB_TTL: 2 })
+    await write(packaged.packageRoot, 'production', { PORT: 3 })
+    await write(own.workingDirectory, 'staging', { PORT: 4 })
+    const { port, jobTtlSeconds } = settingsAt('staging')
+    assert.deepEqual([port, jobTtlSeconds], [4, 86_400])
+    assert.equal(settingsAt('production').port, 3)
+  })
+
   test('NODE_ENV and CONFIG_FILE may stand in .env', async (t) => {
     const files = {
       '.env': 'NODE_ENV=staging\nCONFIG_FILE=more.json',

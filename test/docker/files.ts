@@ -13,6 +13,9 @@ export interface Compose {
 
 interface ComposeService {
   readonly environment: Readonly<Record<string, string>>
+  readonly env_file?: readonly (string | { readonly path: string; readonly required: boolean })[]
+  readonly volumes?: readonly string[]
+  readonly logging?: { readonly driver: string; readonly options: Readonly<Record<string, string>> }
   readonly command: readonly string[]
   readonly networks: readonly string[]
   readonly ports?: readonly string[]
@@ -29,11 +32,15 @@ export interface Manifest {
   readonly kind: string
   readonly metadata: { readonly name: string }
   readonly data: Readonly<Record<string, string>>
+  /** Of a kustomization. */
+  readonly resources?: readonly string[]
   readonly spec: {
     readonly replicas: number
     readonly maxUnavailable: number
     readonly selector: Labelled
-    readonly strategy: { readonly rollingUpdate: { readonly maxUnavailable: number } }
+    readonly strategy: { readonly type: string; readonly rollingUpdate: { readonly maxUnavailable: number } }
+    readonly clusterIP?: string
+    readonly ports: readonly [{ readonly port: number }]
     readonly template: { readonly metadata: { readonly labels: Labelled['matchLabels'] }; readonly spec: Pod }
   }
 }
@@ -51,6 +58,7 @@ interface Container {
   readonly command: readonly string[]
   readonly env: readonly { readonly name: string; readonly value?: string }[]
   readonly lifecycle: { readonly preStop: { readonly exec: { readonly command: readonly string[] } } }
+  readonly volumeMounts: readonly { readonly mountPath: string }[]
   readonly readinessProbe: Probe
   readonly livenessProbe: Probe
   readonly startupProbe: Probe

@@ -13,7 +13,9 @@ const compose = (await readYaml<Compose>('compose.replicas.yaml'))[0]!
 const gateways = [1, 2, 3].map((number) => compose.services[`gateway-${number}`]!)
 const valkey = compose.services['valkey']!
 const kubernetes = (
-  await Promise.all(['settings', 'gateway', 'valkey'].map((name) => readYaml<Manifest>(`kubernetes/${name}.yaml`)))
+  await Promise.all(
+    ['settings', 'gateway', 'valkey'].map((name) => readYaml<Manifest>(`kubernetes/replicas/${name}.yaml`)),
+  )
 ).flat()
 
 function objectOf(kind: string, name: string): Manifest {
@@ -110,7 +112,7 @@ describe('the manifests for Kubernetes', () => {
 
   const hasKubectl = isInstalled('kubectl', 'version', '--client')
   test('are put together by kubectl', { skip: !hasKubectl && 'kubectl is not installed' }, async () => {
-    const { stdout } = await promisify(execFile)('kubectl', ['kustomize', `${DOCKER}kubernetes`])
+    const { stdout } = await promisify(execFile)('kubectl', ['kustomize', `${DOCKER}kubernetes/replicas`])
     assert.equal([...stdout.matchAll(/^kind: /gm)].length, kubernetes.length)
   })
 })

@@ -17,7 +17,8 @@ async function toldFor(t: Cleanup, ips: string | undefined, more: Partial<FirstS
   const told: Told[] = []
   const note = (message: string, fields?: unknown): void => void told.push({ message, fields })
   const logger = { debug: note, info: note, warn: note, error: note, isDebug: false, flush: async () => {} }
-  tellFirstSteps({ ipsFile, hasOtherSources: false, host: '0.0.0.0', port: 4000, ...more }, logger)
+  const steps = { ipsFile, servicesFile: '', isDiscovering: false, host: '0.0.0.0', port: 4000, ...more }
+  tellFirstSteps(steps, logger)
   return { told, ipsFile }
 }
 
@@ -38,7 +39,14 @@ test('a start without any address says in one line what to write to which file, 
 
 test('a start with an address, or with another source of them, says nothing of it', async (t) => {
   for (const ips of ['192.0.2.10:4000', '# first\n\n  node.example']) assert.deepEqual((await toldFor(t, ips)).told, [])
-  assert.deepEqual((await toldFor(t, undefined, { hasOtherSources: true })).told, [])
+  assert.deepEqual((await toldFor(t, undefined, { isDiscovering: true })).told, [])
+  const servicesFile = path.join(await tempDir(t), 'services.json')
+  const withServices = async () => (await toldFor(t, undefined, { servicesFile })).told
+  assert.match((await withServices())[0]!.message, new RegExp(`services to ${servicesFile};`))
+  await writeFile(servicesFile, '[]')
+  assert.equal((await withServices()).length, 1)
+  await writeFile(servicesFile, '[{"name":"chat","url":"http://192.0.2.20:8000"}]')
+  assert.deepEqual(await withServices(), [])
 })
 
 test('the dashboard is named by an address that can be opened', async (t) => {
