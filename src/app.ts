@@ -1,6 +1,6 @@
 import express, { type Express, type Request, type RequestHandler, type Response } from 'express'
 import { GatewayFault } from './faults.ts'
-import { recognizeKey, requireKey, requireOpsKey } from './http/auth.ts'
+import { recognizeKey, requireAddressOrKey, requireKey, requireOpsKey } from './http/auth.ts'
 import { beginRequest, refuseLoops, refuseMalformed } from './http/begin.ts'
 import { answerIsData, answerIsPage, refuseOtherSites, shareWithOrigins } from './http/browsers.ts'
 import { inOrder } from './http/checks.ts'
@@ -29,7 +29,9 @@ import {
   lookupResources,
   type LookupDeps,
 } from './lookup/addresses.ts'
-import { issueRoute, publicKey, readRouteBody, requireRouteKey, type RouteDeps } from './lookup/route.ts'
+import { issueRoute, publicKey, requireRouteKey, type RouteDeps } from './lookup/route.ts'
+import { readRouteBody } from './lookup/tickets/routeRequest.ts'
+import { takeEndedRequests, takeWorkerStatus } from './lookup/workers/workerStatus.ts'
 import { forwardOpenAi, type OpenAiDeps } from './openai/forward.ts'
 import { modelPages } from './openai/models.ts'
 import { FORWARDED_ROUTES } from './openai/forwardedPaths.ts'
@@ -155,6 +157,9 @@ export function createApp(deps: AppDeps): Express {
       issueRoute(deps.route),
     ],
   })
+  const fromWorker = inOrder(noLoop, requireAddressOrKey(isStatusAllowed, deps.opsKey, wrongKeys))
+  addPath(app, '/worker_status', { POST: [fromWorker, countMemory(memory, takeWorkerStatus(deps.route))] })
+  addPath(app, '/delete_requests', { POST: [fromWorker, countMemory(memory, takeEndedRequests(deps.route))] })
   addPath(app, '/pubkey', { GET: [publicKey(deps.route.keys)] })
 
   const response = (part: ResponsePart): RequestHandler => countMemory(memory, forwardResponse(deps.openai, part))

@@ -35,7 +35,9 @@ import { NodeAsks } from './jobs/takeover/nodeAsks.ts'
 import { Takeover } from './jobs/takeover/takeover.ts'
 import type { LookupDeps } from './lookup/addresses.ts'
 import { ephemeralTicketKeys, openTicketKeys, readTicketKeys, type TicketKeys } from './lookup/tickets/keys.ts'
+import { RequestIndexes } from './lookup/tickets/requestIndexes.ts'
 import { SharedTicketKeys } from './lookup/tickets/sharedKeys.ts'
+import { SharedReports } from './lookup/workers/sharedReports.ts'
 import { apiDescriptionPage, describeApi } from './openapi/index.ts'
 import { dashboardPage } from './dashboard/index.ts'
 import { addBadLineGauge } from './observability/badLines.ts'
@@ -187,12 +189,13 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
   const forwarder = new Forwarder(upstream)
   const keys = await openKeys(settings, ledger, logger)
   const { maxBodyBytes } = settings
+  const reports = new SharedReports(fleet, ledger)
   const watch: WatchDeps = { fleet, drain, ledger, live, memory, badLines, version: packageVersion() }
   const app = createApp({
     jobs: { ...common, forwarder, idempotency: new Idempotency(ledger), maxBodyBytes, whenReady },
     follower,
     lookup,
-    route: { ...lookup, maxBodyBytes, keys, nextReqnum: (worker) => ledger.nextReqnum(worker) },
+    route: { ...lookup, maxBodyBytes, keys, ledger, reports, drain, indexes: new RequestIndexes(ledger, fleet.now) },
     openai: {
       fleet,
       forwarder,
@@ -272,6 +275,7 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
     clearInterval(poolCare)
     follower.stop()
     await learnt.stop()
+    reports.stop()
     fleet.stop()
     keysFile?.stop()
     keys.close()

@@ -195,7 +195,7 @@ export const schema = {
     default: 900,
   }),
   STATUS_ALLOWED_IPS: setting<string[]>({
-    doc: 'who may call `PUT /api/status`: comma-separated addresses or CIDR ranges',
+    doc: 'who may call `PUT /api/status` and `POST /worker_status/`: comma-separated addresses or CIDR ranges',
     format: 'addresses',
     default: ['127.0.0.1', '::1'],
   }),

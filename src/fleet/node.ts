@@ -48,6 +48,8 @@ export class TrackedNode {
   isKnown = false
   /** Why it is unhealthy, for logs and `/stats`. */
   reason: string | undefined
+  /** Why it takes no work by its own report (`POST /worker_status/`), whatever its polls say; undefined where it does. */
+  notReady: string | undefined
   /** The last contact was refused: nothing listens there. */
   isRefusing = false
   /** That some of what it lists is left out was told. */
@@ -84,9 +86,9 @@ export class TrackedNode {
     return this.spec.kind === 'infernet'
   }
 
-  /** Its polls go well and it is listed: it may get work, or where it is ejected, trials. */
+  /** Its polls go well, it has not reported otherwise, and it is listed: it may get work, or where it is ejected, trials. */
   get isReachable(): boolean {
-    return this.health.isHealthy && !this.isRetired
+    return this.health.isHealthy && this.notReady === undefined && !this.isRetired
   }
 
   /** True when it may be shown as healthy, and be named to those who look up: reachable, and not ejected for failing traffic. */

@@ -85,6 +85,23 @@ export function requireOpsKey(ring: KeyRing, wrongKeys: WrongKeys): Check {
   }
 }
 
+/**
+ * For calls of machines: lets through those whose address is allowed, and others that show one of the keys. A check that refuses
+ * throws GatewayFault ERR_FORBIDDEN, or ERR_RATE_LIMITED after too many wrong keys.
+ */
+export function requireAddressOrKey(
+  isAllowed: (address: string) => boolean,
+  ring: KeyRing,
+  wrongKeys: WrongKeys,
+): Check {
+  return (req) => {
+    if (isAllowed(contextOf(req).clientAddress)) return
+    const key = ring.isOpen ? undefined : (shownKey(req) ?? basicPassword(req))
+    if (ring.callerOf(key) !== undefined) return
+    throw wrongKeys.count(req, key) ?? new GatewayFault('ERR_FORBIDDEN')
+  }
+}
+
 /** The password of `Authorization: Basic` (RFC 7617): what follows the first colon. */
 function basicPassword(req: Request): string | undefined {
   const encoded = /^Basic +([\w+/-]+=*) *$/i.exec(req.headers.authorization ?? '')?.[1]

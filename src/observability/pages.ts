@@ -128,7 +128,7 @@ function nodeStats(fleet: Fleet, node: TrackedNode, kinds: readonly WorkKind[]):
     name: node.name,
     kind: node.spec.kind,
     healthy: node.isHealthy(now),
-    ...(node.reason !== undefined && { reason: node.reason }),
+    ...reasonOf(node),
     several_nodes: node.answersInTurn,
     ...(node.answersInTurn && { advice: `${SEVERAL_NODES}; ${SEVERAL_NODES_ADVICE}` }),
     request_count: node.counts.requests,
@@ -149,6 +149,11 @@ function nodeStats(fleet: Fleet, node: TrackedNode, kinds: readonly WorkKind[]):
     avoided: avoidedFor(fleet, node, now),
     ...abilities(node),
   }
+}
+
+/** Why it gets no work, or why its last poll failed. */
+function reasonOf({ notReady, reason = notReady }: TrackedNode): { reason?: string } {
+  return reason === undefined ? {} : { reason }
 }
 
 /** How many times as long as usual the node takes for kinds of work, those first where that is furthest from 1. */

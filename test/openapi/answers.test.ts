@@ -34,6 +34,7 @@ interface Call {
 }
 
 const job = jobOf()
+const workerUrl = nodes[0].url
 const OPS = { Authorization: 'Bearer ops' }
 const chat = { model: 'small-model', messages: [] }
 const prompt = {
@@ -110,7 +111,15 @@ const CALLS: Record<string, Call[]> = {
     { status: 200, body: { endpoint: 'echo', cost: 2.5 } },
     { status: 400, body: { endpoint: 1 } },
     { status: 503, body: { endpoint: 'nobody-has-it' } },
+    { status: 200, body: { endpoint: 'echo', cost: 0, request_idx: 0, replay_timeout: 60 } },
+    { status: 200, body: { endpoint: 'nobody-has-it', request_idx: 0 } },
   ],
+  reportWorker: [
+    { status: 200, body: { url: workerUrl, loadtime: 1.5, error_msg: '', num_requests_working: 0 } },
+    { status: 400, body: { url: workerUrl } },
+    { status: 404, body: { url: 'http://127.0.0.1:1', loaded: true } },
+  ],
+  reportEndedRequests: [{ status: 200, body: { requests: [] } }],
   readPublicKey: [{ status: 200 }],
 
   chat: [...forwarded({ body: chat }), { status: 200, body: { ...chat, stream: true } }, { status: 400, body: {} }],

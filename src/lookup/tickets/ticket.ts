@@ -7,48 +7,36 @@ export interface TicketFields {
   readonly url: string
   /** A container id, several joined by commas, or a model, as the client asked. */
   readonly endpoint: string
-  /** Size of the request in the client's own unit, above 0. */
-  readonly cost: number
+  /** Size of the request in the client's own unit, 0 or more, as the client spelt it: what workers read depends on that. */
+  readonly cost: string
   /** Counts the tickets of one worker. */
   readonly reqnum: number
-}
-
-/** The answer of `POST /route/`. */
-interface Ticket extends TicketFields {
-  /** Base64 of RSA PKCS#1 v1.5 over SHA-256 of the signing text. */
-  readonly signature: string
-}
-
-/** A ticket, and the very bytes to answer with: the signature holds for their spelling of the numbers. */
-export interface IssuedTicket {
-  readonly answer: Ticket
-  readonly body: Buffer
+  /** Names the request over all its tries, in the dialect that has it. */
+  readonly requestIndex?: number | undefined
 }
 
 /**
- * The text that is signed: what Python's `json.dumps({"cost", "endpoint", "reqnum", "url"}, indent=4)` makes of the
- * values that it reads in our answer, where the cost is spelt `costSpelling`.
+ * The text that a worker checks the signature against, as Python's `json.dumps(…, indent=4)` makes it of the values that the
+ * worker reads in our answer: of `cost`, `endpoint`, `reqnum` and `url` in this order, or where the ticket has a request index of
+ * `url` alone.
  */
-function signingText(fields: TicketFields, costSpelling = JSON.stringify(fields.cost)): string {
-  const members = [
-    `"cost": ${pythonNumber(costSpelling)}`,
-    `"endpoint": ${pythonString(fields.endpoint)}`,
-    `"reqnum": ${pythonNumber(JSON.stringify(fields.reqnum))}`,
-    `"url": ${pythonString(fields.url)}`,
-  ]
+function signingText({ url, endpoint, cost, reqnum, requestIndex }: TicketFields): string {
+  const members = [`"url": ${pythonString(url)}`]
+  if (requestIndex === undefined) {
+    members.unshift(
+      `"cost": ${pythonNumber(cost)}`,
+      `"endpoint": ${pythonString(endpoint)}`,
+      `"reqnum": ${pythonNumber(JSON.stringify(reqnum))}`,
+    )
+  }
   return `{\n    ${members.join(',\n    ')}\n}`
 }
 
-/** Signs a ticket. Throws RangeError where the cost is no number above 0. */
-export async function issueTicket(
-  keys: TicketKeys,
-  { url, endpoint, cost, reqnum }: TicketFields,
-  costSpelling = JSON.stringify(cost),
-): Promise<IssuedTicket> {
-  if (!(cost > 0 && Number.isFinite(cost)))
-    throw new RangeError(`A ticket's cost must be a number above 0, not ${cost}`)
-  const signature = await keys.sign(signingText({ url, endpoint, cost, reqnum }, costSpelling))
+/** A signed ticket as the very bytes to answer with: the signature holds for their spelling of the numbers. */
+export async function issueTicket(keys: TicketKeys, fields: TicketFields): Promise<Buffer> {
+  const { url, endpoint, cost, reqnum, requestIndex } = fields
+  const signature = await keys.sign(signingText(fields))
   const head = JSON.stringify({ url, reqnum, signature, endpoint })
-  const body = Buffer.from(`${head.slice(0, -1)},"cost":${costSpelling}}`)
-  return { answer: { url, reqnum, signature, endpoint, cost }, body }
+  const index = requestIndex === undefined ? '' : `,"request_idx":${requestIndex}`
+  return Buffer.from(`${head.slice(0, -1)},"cost":${cost}${index}}`)
 }

@@ -1,7 +1,7 @@
 import { BODY_FAULTS, faultAnswers } from '../faultAnswers.ts'
 import { json, jsonBody, named, text, type Answer, type Paths } from '../openApi.ts'
 import { containerParameter, parameter } from '../parameters.ts'
-import { CLIENTS } from '../security.ts'
+import { CLIENTS, OPERATORS } from '../security.ts'
 import type { FaultCode } from '../../faults.ts'
 
 const tags = ['Look-ups']
@@ -59,12 +59,45 @@ export const LOOKUP_PATHS: Paths = {
   '/route': {
     post: {
       ...{ operationId: 'route', tags, security: CLIENTS, summary: 'A signed ticket for the best ready worker' },
-      description: 'Its body may be 64 KiB. The API key may also be its `api_key`.',
+      description:
+        'Its body may be 64 KiB. The API key may also be its `api_key`. With `request_idx` or `replay_timeout` it is answered ' +
+        'as clients of Vast’s SDK since 1.0 expect it.',
       requestBody: jsonBody(named('RouteRequest')),
       responses: {
-        200: json('The ticket.', named('Ticket')),
+        200: json('The ticket; or, for those clients, that no worker is ready yet.', {
+          anyOf: [named('Ticket'), named('NotYet')],
+        }),
         ...faultAnswers('ERR_UNAUTHORIZED', ...BODY_FAULTS, ...LOOKUP_FAULTS, 'ERR_LEDGER'),
         503: NO_WORKER,
+      },
+    },
+  },
+  '/worker_status': {
+    post: {
+      ...{ operationId: 'reportWorker', tags, security: OPERATORS, summary: 'A worker tells how it is' },
+      description:
+        'Taken as a poll of it: one that is still loading gets no tickets. From the addresses in `STATUS_ALLOWED_IPS`, or with ' +
+        'the `OPS_KEY`. Its body may be 1 MiB.',
+      requestBody: jsonBody(named('WorkerReport')),
+      responses: {
+        200: json('Taken.', named('WorkerReportTaken')),
+        ...faultAnswers('ERR_FORBIDDEN', 'ERR_NOT_FOUND', 'ERR_RATE_LIMITED', 'ERR_LOOP', ...BODY_FAULTS),
+      },
+    },
+  },
+  '/delete_requests': {
+    post: {
+      ...{
+        operationId: 'reportEndedRequests',
+        tags,
+        security: OPERATORS,
+        summary: 'A worker tells which requests ended',
+      },
+      description: 'Taken from the same, and ignored: workers repeat it until it is taken.',
+      requestBody: jsonBody({ type: 'object', additionalProperties: true }),
+      responses: {
+        200: json('Taken.', { type: 'object', additionalProperties: true }),
+        ...faultAnswers('ERR_FORBIDDEN', 'ERR_RATE_LIMITED', 'ERR_LOOP', ...BODY_FAULTS),
       },
     },
   },

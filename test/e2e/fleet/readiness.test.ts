@@ -35,6 +35,8 @@ const gateway = await spawnGateway(
 
 test('before the first poll has ended requests wait for three seconds, then they are told to come again', async () => {
   const startedAt = performance.now()
+  // A client that would ask again anyway is told so in its own dialect.
+  const waiting = post(`${gateway.url}/route/`, { endpoint: 'echo', request_idx: 0 })
   const answers = await Promise.all([
     ...PATHS.map((path) => request(gateway.url + path)),
     post(`${gateway.url}/api/jobs`, jobOf()),
@@ -46,6 +48,9 @@ test('before the first poll has ended requests wait for three seconds, then they
     assert.ok(Number(answer.headers['retry-after']) >= 1)
   }
   assert.ok(seconds > 2.5, `after ${seconds} s`)
+  const { status, text } = await waiting
+  assert.equal(status, 200, text)
+  assert.match(text, /^{"endpoint":"echo","request_idx":1,"status":{/)
   // Nothing was sent.
   assert.ok([...open.keys()].every((url) => url.endsWith('/info')))
 })

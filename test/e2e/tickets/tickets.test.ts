@@ -64,6 +64,13 @@ describe('a ticket', () => {
     assert.equal((await ticketFor({ endpoint: 'echo', cost: null, api_key: null })).cost, 1)
   })
 
+  test('has the cost as it was sent, which may be 0', async () => {
+    for (const cost of ['0', '0.0', '3.0', '1E2', '123456789012345678901', '1e-999']) {
+      const answer = await ask(`{"endpoint":"echo","cost":${cost}}`)
+      assert.ok(answer.text.endsWith(`,"cost":${cost}}`), answer.text)
+    }
+  })
+
   test('is numbered one after the other for each worker, also under a herd', async () => {
     const first = (await ticketFor({ endpoint: 'echo' })).reqnum
     const [before, herd] = [
@@ -80,9 +87,21 @@ describe('a ticket', () => {
 
   test('is one that a Python worker accepts, whatever its cost and endpoint', { skip: isMissing }, async (t) => {
     const bodies = [
-      ...['256', '0.5', '1e-7', '1e21', '1', '3.0', '1E2', '123456789012345678901', '0.1', '5e-324', '1e308'].map(
-        (cost) => `{"endpoint":"echo","cost":${cost}}`,
-      ),
+      ...[
+        '0',
+        '0.0',
+        '256',
+        '0.5',
+        '1e-7',
+        '1e21',
+        '1',
+        '3.0',
+        '1E2',
+        '123456789012345678901',
+        '0.1',
+        '5e-324',
+        '1e308',
+      ].map((cost) => `{"endpoint":"echo","cost":${cost}}`),
       JSON.stringify({ endpoint: MODEL }),
       '{"endpoint":"plain"}',
       '{"endpoint":"\\u0065cho,other","cost":0.30000000000000004}',
@@ -150,14 +169,17 @@ describe('no ticket', () => {
       ['{"endpoint":""}', /endpoint/],
       ['{"endpoint":5}', /endpoint/],
       ['{"endpoint":["echo"]}', /endpoint/],
-      ['{"endpoint":"echo","cost":0}', /cost/],
       ['{"endpoint":"echo","cost":-1}', /cost/],
       ['{"endpoint":"echo","cost":"1"}', /cost/],
       ['{"endpoint":"echo","cost":true}', /cost/],
       ['{"endpoint":"echo","cost":NaN}', /cost/],
       ['{"endpoint":"echo","cost":Infinity}', /cost/],
       ['{"endpoint":"echo","cost":1e999}', /cost/],
-      ['{"endpoint":"echo","cost":1e-999}', /cost/],
+      ['{"endpoint":"echo","request_idx":-1}', /request_idx/],
+      ['{"endpoint":"echo","request_idx":1.5}', /request_idx/],
+      ['{"endpoint":"echo","request_idx":"1"}', /request_idx/],
+      ['{"endpoint":"echo","replay_timeout":-1}', /replay_timeout/],
+      ['{"endpoint":"echo","replay_timeout":true}', /replay_timeout/],
       ['{"endpoint":"echo","api_key":5}', /api_key/],
       ['', /JSON/],
       ['[]', /JSON/],

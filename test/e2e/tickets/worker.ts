@@ -7,7 +7,7 @@ import { text } from 'node:stream/consumers'
 import { tempDir } from '../../kit/wait.ts'
 import type { Cleanup } from '../../kit/wait.ts'
 
-/** Reads the answer as it came, writes the four members as they are signed, checks the signature over that. */
+/** Reads the answer as it came, writes what is signed as workers of its dialect do, checks the signature over that. */
 const CHECK = `
 import base64, json, os, subprocess, sys, tempfile
 pem, answers = sys.argv[1], json.load(sys.stdin)
@@ -39,8 +39,11 @@ except ImportError:
 
 def check(answer):
     data = json.loads(answer)
-    names = ("cost", "endpoint", "reqnum", "url")
-    message = json.dumps({name: data[name] for name in names}, indent=4)
+    if "request_idx" in data:
+        message = json.dumps({"url": data["url"]}, indent=4, sort_keys=True)
+    else:
+        names = ("cost", "endpoint", "reqnum", "url")
+        message = json.dumps({name: data[name] for name in names}, indent=4)
     return verify(message.encode(), base64.b64decode(data["signature"]))
 
 print(json.dumps([check(answer) for answer in answers]))

@@ -11,6 +11,8 @@ import json, sys
 answers = json.load(sys.stdin)
 def signed(answer):
     read = json.loads(answer)
+    if "request_idx" in read:
+        return json.dumps({"url": read["url"]}, indent=4, sort_keys=True)
     return json.dumps({name: read[name] for name in ("cost", "endpoint", "reqnum", "url")}, indent=4)
 print(json.dumps([signed(answer) for answer in answers]))
 `
