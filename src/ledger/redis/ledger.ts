@@ -79,6 +79,7 @@ export class RedisLedger implements SharedLedger {
       probe: () => this.#writability.probeIfNeeded(),
       renewConnection: () => this.#connection.renew(),
       writeAgain: async () => {
+        this.#opening.check()
         await this.#writer.writeAgain()
         await this.#reqnums.putBack()
       },
@@ -117,12 +118,12 @@ export class RedisLedger implements SharedLedger {
       redis,
       maxBytes: limits.maxBytes,
       logger,
-      onFit: async () => {
+      onOpen: async () => {
         await life.beat()
         await this.#writability.probe()
         this.#pruner.start()
       },
-      onUnfit: (reason) => this.#writability.refuse(reason),
+      onUnfit: this.#writability.refuse,
     })
     this.coordination = coordinationIn(redis, life, this.#owed)
     this.values = new RedisKeptValues(redis)

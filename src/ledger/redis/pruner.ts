@@ -22,8 +22,14 @@ export class Pruner {
   }
 
   start(): void {
-    this.#timer = setTimeout(() => {
-      void this.#prune().then(() => this.#timer && this.start())
+    this.#timer ??= this.#plan()
+  }
+
+  #plan(): NodeJS.Timeout {
+    return setTimeout(() => {
+      void this.#prune().then(() => {
+        if (this.#timer) this.#timer = this.#plan()
+      })
     }, EVERY_MS).unref()
   }
 

@@ -4,6 +4,8 @@ export const AWAY = 'AWAY'
 export const SILENT = 'SILENT'
 /** Too much waits for Redis already. */
 export const CONGESTED = 'CONGESTED'
+/** Redis has no connection left for this gateway. */
+export const CROWDED = 'CROWDED'
 
 /** A call that Redis refused or did not answer. The code is the first word of its reply, such as `OOM`, or one of the above. */
 export class RedisError extends Error {
@@ -18,8 +20,15 @@ export class RedisError extends Error {
 
 /** The error that a reply of Redis is. */
 export function refusal(message: string, cause?: unknown): RedisError {
-  return new RedisError(/^[A-Z]+/.exec(message)?.[0] ?? 'ERR', message, cause)
+  return new RedisError(
+    NO_CONNECTION_LEFT.test(message) ? CROWDED : (/^[A-Z]+/.exec(message)?.[0] ?? 'ERR'),
+    message,
+    cause,
+  )
 }
+
+/** Redis's words for it; it has no code of its own. */
+const NO_CONNECTION_LEFT = /^ERR max number of clients/
 
 /** Refusals that come again however often the same is asked. */
 const LASTING = new Set(['ERR', 'WRONGTYPE', 'NOPERM', 'NOSCRIPT'])

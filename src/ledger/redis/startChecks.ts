@@ -1,6 +1,5 @@
-import type { Logger } from '../../base/logger.ts'
 import { LedgerOpenError } from '../ledger.ts'
-import type { RedisCalls } from './connection.ts'
+import type { RedisCalls, RedisReply } from './connection.ts'
 import { RedisError } from './redisError.ts'
 
 /** Of the keys and scripts of this gateway. */
@@ -12,21 +11,36 @@ const MEMORY_FACTOR = 1.3
 
 const REFUSED_LOGIN = new Set(['WRONGPASS', 'NOAUTH', 'NOPERM', 'ERR'])
 
+/** What is not advisable. */
+export interface Warning {
+  readonly message: string
+  readonly meta?: object
+}
+
 /**
- * Checks a Redis before it is used for the first time, and warns of what is not advisable.
+ * Checks a Redis before it is used, and returns what is not advisable about it.
  *
- * @throws LedgerOpenError where it must not be used
+ * @throws LedgerOpenError where jobs must not be recorded in it
  * @throws RedisError where it cannot be asked at present
  */
-export async function checkRedis(redis: RedisCalls, maxBytes: number, logger: Logger): Promise<void> {
-  try {
-    const info = await infoOf(redis)
-    refuseUnfit(info)
-    await checkSchema(redis)
-    warn(info, maxBytes, logger)
-  } catch (error) {
-    throw error instanceof RedisError ? refusedLogin(error) : error
-  }
+export async function checkServer(redis: RedisCalls, maxBytes: number): Promise<Warning[]> {
+  const info = await infoOf(redis).catch(throwRefusedLogin)
+  refuseUnfit(info)
+  return warningsOf(info, maxBytes)
+}
+
+/**
+ * Checks that the keys in a Redis are such as this gateway writes, and marks them so where there are none.
+ *
+ * @throws LedgerOpenError where nothing must be written among them
+ * @throws RedisError where it cannot be asked at present
+ */
+export async function checkSchema(redis: RedisCalls): Promise<void> {
+  refuseOther(redis.prefix, await versionIn(redis).catch(throwRefusedLogin))
+}
+
+function throwRefusedLogin(error: unknown): never {
+  throw error instanceof RedisError ? refusedLogin(error) : error
 }
 
 /** An error that shows that this gateway is not let in, as one for its operator; any other as it is. */
@@ -59,12 +73,15 @@ function refuseUnfit(info: Info): void {
   }
 }
 
-async function checkSchema(redis: RedisCalls): Promise<void> {
+async function versionIn(redis: RedisCalls): Promise<RedisReply> {
   const key = `${redis.prefix}v`
   // Read first: a full Redis refuses to set even what is there already.
-  const kept = (await redis.call(['GET', key])) ?? (await redis.call(['SET', key, String(SCHEMA_VERSION), 'NX', 'GET']))
+  return (await redis.call(['GET', key])) ?? (await redis.call(['SET', key, String(SCHEMA_VERSION), 'NX', 'GET']))
+}
+
+function refuseOther(prefix: string, kept: RedisReply): void {
   if (kept === null || Number(kept) === SCHEMA_VERSION) return
-  const name = redis.prefix.slice(0, -1)
+  const name = prefix.slice(0, -1)
   if (Number(kept) > SCHEMA_VERSION) {
     throw new LedgerOpenError(
       `STATE_URL: the jobs in Redis under ${name} were written by a newer gateway (their version is ${String(kept)}, this gateway knows ${SCHEMA_VERSION}); start that one, or set another ?prefix=`,
@@ -75,20 +92,19 @@ async function checkSchema(redis: RedisCalls): Promise<void> {
   )
 }
 
-function warn(info: Info, maxBytes: number, logger: Logger): void {
+function warningsOf(info: Info, maxBytes: number): Warning[] {
+  const warnings: Warning[] = []
   if (info.get('aof_enabled') === '0') {
-    logger.warn('ledger: Redis writes no append-only file: when it restarts, jobs are lost; set appendonly yes')
+    const message = 'ledger: Redis writes no append-only file: when it restarts, jobs are lost; set appendonly yes'
+    warnings.push({ message })
   }
-  const maxMemory = Number(info.get('maxmemory') ?? 0)
+  const maxmemory = Number(info.get('maxmemory') ?? 0)
   const needed = Math.ceil(MEMORY_FACTOR * maxBytes)
   // Without a bound, as for a copy, there is nothing to compare.
-  if (maxMemory > 0 && Number.isSafeInteger(needed) && maxMemory < needed) {
-    logger.warn(
-      'ledger: Redis may be full before STATE_MAX_BYTES are kept; raise its maxmemory, or lower STATE_MAX_BYTES',
-      {
-        maxmemory: maxMemory,
-        needed,
-      },
-    )
+  if (maxmemory > 0 && Number.isSafeInteger(needed) && maxmemory < needed) {
+    const message =
+      'ledger: Redis may be full before STATE_MAX_BYTES are kept; raise its maxmemory, or lower STATE_MAX_BYTES'
+    warnings.push({ message, meta: { maxmemory, needed } })
   }
+  return warnings
 }

@@ -18,7 +18,7 @@ export class Writability extends EventEmitter<WritabilityEvents> {
   readonly #redis: RedisCalls
   readonly #logger: Logger
   #reason: string | undefined = 'Redis has not been reached yet'
-  /** Why this Redis is not used at all. */
+  /** Why jobs must not be recorded in this Redis although it takes writes. */
   #refusal: string | undefined
   #wasWritable = false
   jobs = 0
@@ -37,12 +37,13 @@ export class Writability extends EventEmitter<WritabilityEvents> {
     return this.#refusal ?? this.#reason
   }
 
+  /** Whether what becomes of jobs can be written. One that must not take new ones may well take their ends. */
   get isWritable(): boolean {
-    return this.reason === undefined
+    return this.#reason === undefined
   }
 
-  /** This Redis must not be used. */
-  refuse(reason: string): void {
+  /** No new jobs may be recorded in this Redis, or with `undefined`: they may again. */
+  readonly refuse = (reason: string | undefined): void => {
     this.#refusal = reason
   }
 
@@ -75,7 +76,7 @@ export class Writability extends EventEmitter<WritabilityEvents> {
     if (this.#reason === undefined) return
     if (this.#wasWritable) this.#logger.info('ledger: jobs can be recorded again')
     this.#wasWritable = true
-    this.#reason = this.#refusal = undefined
+    this.#reason = undefined
   }
 
   #failed(error: RedisError): void {

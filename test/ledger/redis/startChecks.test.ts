@@ -1,14 +1,15 @@
 /** Which Redis a gateway starts with, and what it says of one that it does not start with. */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { createServer } from 'node:net'
+import { once } from 'node:events'
+import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { suite, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { openLedger } from '../../../src/ledger/open.ts'
 import type { Ledger } from '../../../src/ledger/ledger.ts'
-import { aJob } from '../../kit/builders/jobs.ts'
+import { aJob, anEnd } from '../../kit/builders/jobs.ts'
 import { redisMissing, startRedis } from '../../kit/redisServer.ts'
 import { eventually, freePort, type Cleanup } from '../../kit/wait.ts'
 import { finishedJobs, ledgerAt, LogLines } from '../ledgerKit.ts'
@@ -117,6 +118,19 @@ suite('the start on a Redis', { skip: redisMissing, concurrency: 4 }, () => {
     await eventually(() => ledger.health().writable)
   })
 
+  test('goes on without one that has no connection left, and takes jobs once it has', async (t) => {
+    for (const password of [undefined, 'secret']) {
+      const server = await startRedis(t, password === undefined ? {} : { password })
+      await server.call('CONFIG', 'SET', 'maxclients', '1')
+      const holder = await eventually(() => soleClientOf(server.port))
+      t.after(() => holder.destroy())
+      const ledger = await ledgerAt(t, server.url())
+      assert.equal(ledger.health().writable, false)
+      holder.destroy()
+      await eventually(() => ledger.health().writable)
+    }
+  })
+
   test('reads from one that is full, and makes room there', async (t) => {
     const server = await startRedis(t)
     const before = await ledgerAt(t, server.url())
@@ -168,4 +182,64 @@ async function fakeRedis(t: Cleanup, text: string): Promise<string> {
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
   t.after(() => server.close())
   return `redis://127.0.0.1:${port}`
+}
+
+/** What follows a failover or a restart is looked at like what was there at the start. */
+suite('a Redis that takes the place of another', { skip: redisMissing, concurrency: 4 }, () => {
+  test('is refused new jobs while it removes keys when it is full', async (t) => {
+    const server = await startRedis(t)
+    const log = new LogLines()
+    const ledger = await ledgerAt(t, server.url(), { logger: log })
+    const running = aJob()
+    await ledger.insert([{ record: running }])
+    await server.call('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru')
+    await server.call('CLIENT', 'KILL', 'TYPE', 'normal')
+    const line = await eventually(() => log.lines.find((each) => each.includes('maxmemory-policy')))
+    assert.match(line, /^error STATE_URL: Redis removes jobs when it is full/)
+    await eventually(() => ledger.health().reason === 'this Redis is not fit: see the log')
+    await assert.rejects(ledger.insert([{ record: aJob() }]), { code: 'ERR_LEDGER' })
+    // What runs already goes on, and a write that succeeds is no sign of fitness.
+    assert.equal(await ledger.finish(running.id, anEnd()), true)
+    await ledger.probe()
+    assert.equal(ledger.health().writable, false)
+    assert.equal((await ledger.read(running.caller, [running.id]))[0]?.state, 'success')
+    await server.call('CONFIG', 'SET', 'maxmemory-policy', 'noeviction')
+    await eventually(() => ledger.health().writable)
+    assert.deepEqual(
+      log.lines.filter((each) => each.startsWith('error STATE_URL')),
+      [line],
+    )
+    await ledger.insert([{ record: aJob() }])
+  })
+
+  test('gets the version of the schema where it is empty, and is not used where it has another one', async (t) => {
+    const server = await startRedis(t)
+    const log = new LogLines()
+    const ledger = await ledgerAt(t, server.url(), { logger: log })
+    await ledger.insert([{ record: aJob() }])
+    // Emptied under its connections.
+    await server.call('FLUSHALL')
+    await eventually(async () => (await server.call('GET', `${P}v`)) === '1')
+    await server.restart({ keepsData: false })
+    await eventually(async () => (await server.call('GET', `${P}v`)) === '1')
+    await eventually(() => ledger.health().writable)
+    await server.call('SET', `${P}v`, '2')
+    await server.call('CLIENT', 'KILL', 'TYPE', 'normal')
+    await eventually(() => log.lines.some((each) => /^error STATE_URL: .* newer gateway/.test(each)))
+    await eventually(() => ledger.health().reason === 'this Redis is not fit: see the log')
+    await assert.rejects(ledger.find('a'), { code: 'ERR_LEDGER' })
+    await server.call('SET', `${P}v`, '1')
+    await eventually(() => ledger.health().writable)
+    await ledger.insert([{ record: aJob() }])
+  })
+})
+
+/** A connection that is the only one that Redis allows; undefined where another is still closing. */
+async function soleClientOf(port: number): Promise<Socket | undefined> {
+  const socket = connect(port, '127.0.0.1')
+  socket.write('PING\r\n')
+  const [reply] = (await once(socket, 'data')) as [Buffer]
+  if (!String(reply).includes('max number of clients')) return socket
+  socket.destroy()
+  return undefined
 }

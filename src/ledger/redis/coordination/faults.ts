@@ -1,12 +1,13 @@
 import type { GatewayFault } from '../../../faults.ts'
 import { ledgerFault } from '../../ledger.ts'
-import { AWAY, CONGESTED, RedisError, SILENT } from '../redisError.ts'
+import { AWAY, CONGESTED, CROWDED, RedisError, SILENT } from '../redisError.ts'
 
 /** What clients are told; Redis's own words stay within. */
 const REASONS: Readonly<Record<string, string>> = {
   [AWAY]: 'Redis cannot be reached',
   [SILENT]: 'Redis does not answer',
   [CONGESTED]: 'too much waits for Redis',
+  [CROWDED]: 'Redis has no connection left',
   OOM: 'Redis is full',
   LOADING: 'Redis is starting',
   // Neither lasts: this replica begins a new life, or tells Redis what it has lost.
