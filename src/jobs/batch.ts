@@ -90,14 +90,14 @@ async function sendBatch(
   }))
   const valid = items.filter((item) => item.submission)
   const bytes = sum(valid.map((item) => item.room))
-  await deps.live.admit(by.caller, { jobs: valid.length, bytes })
+  const taken = await deps.live.admit(by.caller, { jobs: valid.length, bytes })
   const run = new BatchRun(deps, req, by)
   try {
     await run.run(items)
   } finally {
     noteRun(req, run, items)
     const vain = valid.filter((item) => item.isOurs !== true)
-    deps.live.giveBack(by.caller, { jobs: vain.length, bytes: sum(vain.map((item) => item.room)) })
+    deps.live.giveBack(by.caller, { ...taken, jobs: vain.length, bytes: sum(vain.map((item) => item.room)) })
   }
   const common = commonFault(items, deps)
   if (common) throw common

@@ -129,13 +129,13 @@ export class LiveJobs extends EventEmitter<LiveJobsEvents> {
    *
    * @throws GatewayFault as `Admission.take` says; ERR_LEDGER while jobs could not be recorded, so that no node runs them in vain
    */
-  admit(caller: string, wanted: Room): void | Promise<void> {
+  admit(caller: string, wanted: Room): Room | Promise<Room> {
     const { writable, reason = 'unknown' } = this.#ledger.health()
     if (wanted.bytes > 0 && !writable) throw ledgerFault(reason)
     return this.#admission.take(caller, wanted)
   }
 
-  /** Returns what was admitted and came to nothing. */
+  /** Returns what was admitted and came to nothing: what `admit` returned, or a part of it. */
   giveBack(caller: string, room: Room): void {
     this.#admission.giveBack(caller, room)
   }

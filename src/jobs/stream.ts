@@ -26,9 +26,8 @@ export function streamJob(deps: JobDeps) {
     await deps.whenReady()
     const outgoing = await outgoingOf(deps, req, STREAM_PATH, read)
     const room = roomOf(read, { keepsRequest: false })
-    const places = { jobs: 1, bytes: room }
     const context = contextOf(req)
-    await deps.live.admit(by.caller, places)
+    const taken = await deps.live.admit(by.caller, { jobs: 1, bytes: room })
     let job: LiveJob | undefined
     const record = async (id: string, lease: Lease): Promise<void> => {
       context.job = id
@@ -50,7 +49,7 @@ export function streamJob(deps: JobDeps) {
       throw error
     } finally {
       if (job) deps.live.streamClosed(job, hasLeft)
-      else deps.live.giveBack(by.caller, places)
+      else deps.live.giveBack(by.caller, taken)
     }
   }
 }

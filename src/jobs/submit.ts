@@ -72,7 +72,7 @@ async function sendSubmission(deps: JobDeps, request: SubmissionRequest, keeping
   const outgoing = await outgoingOf(deps, req, JOBS_PATH, request)
   const isJob = request.submission.kind === 'job'
   const room = roomOf(request)
-  await deps.live.admit(by.caller, { jobs: 1, bytes: room })
+  const taken = await deps.live.admit(by.caller, { jobs: 1, bytes: room })
   let isOurs = false
   try {
     const outcome = await deps.upstream.send(new SubmissionExchange(deps, outgoing), { memory: memoryOf(req).answer })
@@ -84,7 +84,7 @@ async function sendSubmission(deps: JobDeps, request: SubmissionRequest, keeping
     isOurs = isJob
     return { answer: recorded, nodeName, isOurs }
   } finally {
-    if (!isOurs) deps.live.giveBack(by.caller, { jobs: 1, bytes: room })
+    if (!isOurs) deps.live.giveBack(by.caller, taken)
   }
 }
 

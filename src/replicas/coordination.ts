@@ -51,6 +51,8 @@ export interface Membership extends EventEmitter<MembershipEvents> {
 export interface Room {
   readonly jobs: number
   readonly bytes: number
+  /** Of room that was taken: the life of this replica in whose name that was, as `SharedRoom.life` told just before. */
+  readonly life?: string | undefined
 }
 
 export interface RoomLimits {
@@ -69,6 +71,8 @@ export interface NoRoom {
 
 /** Room for unfinished jobs, over all replicas. What a replica holds for submissions under way dies with it. */
 export interface SharedRoom {
+  /** The life of this replica in whose name room is taken at present. */
+  readonly life: string
   /**
    * Takes room for submissions of a caller (its limit key) before anything is sent: all of it, or none. `insert` turns it into
    * that of the recorded jobs, whose end gives it back.
@@ -76,7 +80,7 @@ export interface SharedRoom {
    * @throws GatewayFault ERR_LEDGER while the store is away
    */
   take(key: string, wanted: Room, limits: RoomLimits): Promise<NoRoom | undefined>
-  /** Returns what was taken and came to nothing. Best effort. */
+  /** Returns what was taken and came to nothing; what a former life took ended with that. Best effort. */
   giveBack(key: string, room: Room): void
 }
 

@@ -26,13 +26,13 @@ export interface AdmissionLimits {
  */
 export interface Admission {
   /**
-   * Takes room for submissions of a caller before anything is sent: all of it, or none.
+   * Takes room for submissions of a caller before anything is sent: all of it, or none. Returns what is to be given back.
    *
    * @throws GatewayFault ERR_TOO_MANY_JOBS, ERR_TOO_MANY_BYTES where the caller has too much, ERR_BODY_TOO_LARGE for more than a
    * caller may ever have, ERR_LEDGER_FULL where all callers together have too much
    */
-  take(caller: string, wanted: Room): void | Promise<void>
-  /** Returns room of submissions that came to nothing. */
+  take(caller: string, wanted: Room): Room | Promise<Room>
+  /** Returns room of submissions that came to nothing: what `take` returned, or a part of it. */
   giveBack(caller: string, room: Room): void
   /**
    * Recorded jobs were taken up, or ended where the numbers are below 0. For jobs of this process alone: a store that is shared

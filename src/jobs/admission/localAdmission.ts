@@ -14,7 +14,7 @@ export class LocalAdmission implements Admission {
     this.#limits = limits
   }
 
-  take(caller: string, wanted: Room): void {
+  take(caller: string, wanted: Room): Room {
     const { jobsOf, maxBytes } = this.#limits
     const { most } = jobsOf(caller)
     const key = limitKeyOf(caller)
@@ -26,6 +26,7 @@ export class LocalAdmission implements Admission {
     if (bytes + wanted.bytes > limit) throw tooManyBytes(limit, bytes, wanted.bytes)
     if (this.#bytes + wanted.bytes > maxBytes) throw new GatewayFault('ERR_LEDGER_FULL')
     this.#add(key, wanted.jobs, wanted.bytes)
+    return wanted
   }
 
   giveBack(caller: string, { jobs, bytes }: Room): void {

@@ -23,13 +23,15 @@ export class SharedAdmission implements Admission {
     this.#bytes = { bytesOfCaller: callersBytes(maxBytes), bytesInAll: maxBytes }
   }
 
-  async take(caller: string, wanted: Room): Promise<void> {
-    if (wanted.jobs === 0) return
+  async take(caller: string, wanted: Room): Promise<Room> {
+    if (wanted.jobs === 0) return wanted
     const { bytesOfCaller } = this.#bytes
     if (wanted.bytes > bytesOfCaller) throw tooLarge(bytesOfCaller, wanted.bytes)
     const limits = { jobsOfCaller: this.#jobsOf(caller).most, ...this.#bytes }
+    const { life } = this.#room
     const refusal = await this.#room.take(limitKeyOf(caller), wanted, limits)
     if (refusal) throw faultOf(refusal, wanted, limits)
+    return { ...wanted, life }
   }
 
   giveBack(caller: string, room: Room): void {

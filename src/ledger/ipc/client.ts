@@ -183,6 +183,9 @@ export class IpcLedger implements SharedLedger {
 /** What workers share besides the jobs, over the channel to the primary. */
 function coordinationOver(calls: Calls, membership: ClientMembership): Coordination {
   const room: SharedRoom = {
+    get life() {
+      return membership.self
+    },
     take: async (key, wanted, limits) => (await calls.call('takeRoom', [key, wanted, limits])) ?? undefined,
     giveBack: (key, taken) => calls.post('giveBackRoom', [key, taken]),
   }

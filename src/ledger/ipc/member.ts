@@ -208,7 +208,12 @@ function coordinationOf(state: SharedState, membership: HubMembership, refuseIfC
         refuseIfClosed()
         return room.take(membership.life.held, key, wanted, limits)
       },
-      giveBack: (key: string, taken: Room) => room.release(membership.life.held, key, taken),
+      get life() {
+        return membership.self
+      },
+      giveBack: (key: string, taken: Room) => {
+        if (taken.life === undefined || taken.life === membership.self) room.release(membership.life.held, key, taken)
+      },
     },
     keys: {
       reserve: async (use: KeyUse & { bodyHash: Buffer }) => {

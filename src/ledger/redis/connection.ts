@@ -60,6 +60,8 @@ export class RedisConnection extends EventEmitter<ConnectionEvents> implements R
   readonly #url: RedisUrl
   #client: Client
   #handshake: NodeJS.Timeout | undefined
+  /** Scripts that were sent over this connection, by their hashes. */
+  #known = new Set<string>()
   #queuedBytes = 0
   #retry: NodeJS.Timeout | undefined
   /** Connections that were lost or not made since the last answer. */
@@ -78,12 +80,28 @@ export class RedisConnection extends EventEmitter<ConnectionEvents> implements R
   }
 
   async run(script: Script, args: readonly RedisArgument[], options?: CallOptions): Promise<RedisReply> {
+    this.#load(script)
     try {
       return await this.#send(['EVALSHA', script.sha, '1', this.prefix, ...args], options)
     } catch (error) {
       if ((error as RedisError).code !== 'NOSCRIPT') throw this.#told(error as RedisError)
+      // It has forgotten all of them, or may not be told any.
+      this.#known.clear()
       return this.call(['EVAL', script.text, '1', this.prefix, ...args], options)
     }
+  }
+
+  /**
+   * Makes Redis know a script before the first call over this connection: run by its text after a NOSCRIPT, it would run after
+   * what is asked meanwhile.
+   */
+  #load({ sha, text }: Script): void {
+    if (this.#known.has(sha) || !this.#client.isReady) return
+    const known = this.#known.add(sha)
+    this.#send(['SCRIPT', 'LOAD', text]).catch(({ code }: RedisError) => {
+      // Where this user may load none, the text goes along with each first call instead.
+      if (code !== 'NOPERM') known.delete(sha)
+    })
   }
 
   async call(args: readonly RedisArgument[], options?: CallOptions): Promise<RedisReply> {
@@ -142,6 +160,7 @@ export class RedisConnection extends EventEmitter<ConnectionEvents> implements R
 
   #connect(): Client {
     const client = clientOf(this.#url)
+    this.#known = new Set()
     client.on('connect', () => {
       // A client that was dropped while it connected does not notice that by itself.
       if (client === this.#client && !this.#isClosed) this.#awaitHandshake()

@@ -79,8 +79,7 @@ export class Inserts {
       const calls: Promise<unknown>[] = []
       for (let at = 0; at < undone.length; at += SLICE_JOBS) {
         const operations = undone.slice(at, at + SLICE_JOBS).flat()
-        // By its text: a script that Redis does not know yet would run after what is sent next.
-        calls.push(redis.call(['EVAL', UNDO.text, '1', redis.prefix, self, ...operations]))
+        calls.push(redis.run(UNDO, [self, ...operations]))
       }
       return Promise.all(calls)
     })

@@ -38,7 +38,7 @@ import { mayPass, RedisError } from './redisError.ts'
 import { finishOperation, finishReceivedOperation, runOperation, type Operation } from './rows.ts'
 import { CLAIM } from './scripts/life.ts'
 import { MAX_FIELD_BYTES } from './scripts/reads.ts'
-import { DONE, NOT_OURS, NOT_RECEIVED, WRITE } from './scripts/write.ts'
+import { DONE, NOT_OURS, NOT_RECEIVED } from './scripts/write.ts'
 import { Writability } from './writability.ts'
 
 export interface RedisLedgerOptions extends LedgerLimits {
@@ -110,8 +110,6 @@ export class RedisLedger implements SharedLedger {
     )
     this.#writability.on('unwritable', () => this.#pending.keepTrying())
     this.#writability.on('displaced', () => void life.beat())
-    // So that it runs at once, before what is sent after it, also where Redis has just started.
-    this.#connection.on('ready', () => void this.#connection.call(['SCRIPT', 'LOAD', WRITE.text]).catch(() => {}))
     // The first time it is not known yet whether this Redis can be used.
     this.#connection.on('ready', () => redis.isOpen && life.reconnected())
     this.#opening = new Opening(this.#connection, {

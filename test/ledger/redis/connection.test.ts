@@ -24,6 +24,32 @@ suite('a connection to Redis', { skip: redisMissing, concurrency: 4 }, () => {
     await assert.rejects(redis.call(['GET']), { code: 'ERR' })
   })
 
+  test('does what is asked in the order in which it is asked, also with scripts that Redis does not know', async (t) => {
+    const server = await startRedis(t)
+    const redis = await connectRedis(t, server.url())
+    const add = defineScript("return redis.call('RPUSH', P .. 'list', ARGV[1])")
+    for (const round of ['a', 'b']) {
+      await server.call('DEL', `${redis.prefix}list`)
+      await Promise.all([
+        redis.run(add, [`${round}1`]),
+        redis.call(['RPUSH', `${redis.prefix}list`, `${round}2`]),
+        redis.run(add, [`${round}3`]),
+      ])
+      assert.deepEqual(
+        await server.call('LRANGE', `${redis.prefix}list`, '0', '-1'),
+        [1, 2, 3].map((n) => `${round}${n}`),
+      )
+      // It knows none of them after a restart.
+      await server.restart()
+      await once(redis, 'ready')
+    }
+    // Nor after somebody made it forget them; then a call takes another turn, but only one.
+    await server.call('SCRIPT', 'FLUSH')
+    await redis.run(add, ['x'])
+    const script = defineScript('return 7')
+    assert.equal(await redis.run(script, []), 7)
+  })
+
   test('rejects at once while there is no Redis, and comes back by itself', async (t) => {
     const server = await startRedis(t)
     const redis = await connectRedis(t, server.url())

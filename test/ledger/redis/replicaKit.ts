@@ -11,7 +11,7 @@ export const P = '{igw}:'
 
 /** The life of a replica, which beats when a test says so. */
 class TestLife extends EventEmitter<MembershipEvents> {
-  readonly self: string
+  self: string
 
   constructor(self: string) {
     super()

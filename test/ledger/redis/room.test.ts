@@ -101,6 +101,23 @@ describe('room for unfinished jobs', { skip: redisMissing }, () => {
     assert.equal((await b.room.take('k', { jobs: 1, bytes: 1 }, limits))?.reason, 'jobs')
   })
 
+  test('of a former life is not given back by the present one, whose submissions keep theirs', async (t) => {
+    const { server, a, b } = await twoReplicas(t)
+    const limits = { ...NO_LIMIT, jobsOfCaller: 2 }
+    const former = a.life.self
+    await a.room.take('k', { jobs: 1, bytes: 1 }, limits)
+    await bury(server, former)
+    await server.call('HSET', `${P}beats`, 'a2', '1')
+    a.life.self = 'a2'
+    assert.equal(await a.room.take('k', { jobs: 1, bytes: 1 }, limits), undefined)
+    a.room.giveBack('k', { jobs: 1, bytes: 1, life: former })
+    assert.equal(await b.room.take('k', { jobs: 1, bytes: 1 }, limits), undefined)
+    assert.equal((await b.room.take('k', { jobs: 1, bytes: 1 }, limits))?.reason, 'jobs')
+    a.room.giveBack('k', { jobs: 1, bytes: 1, life: 'a2' })
+    await a.redis.call(['PING'])
+    assert.equal(await b.room.take('k', { jobs: 1, bytes: 1 }, limits), undefined)
+  })
+
   test('that could not be given back in an outage is given back afterwards', async (t) => {
     const { server, a, held } = await twoReplicas(t)
     await a.room.take('k', { jobs: 1, bytes: 1 }, NO_LIMIT)

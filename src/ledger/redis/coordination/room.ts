@@ -51,6 +51,10 @@ export class RedisRoom implements SharedRoom {
     this.#owed = owed
   }
 
+  get life(): string {
+    return this.#membership.self
+  }
+
   async take(key: string, wanted: Room, limits: RoomLimits): Promise<NoRoom | undefined> {
     const { self } = this.#membership
     const most = [limits.jobsOfCaller, limits.bytesOfCaller, limits.bytesInAll]
@@ -67,7 +71,9 @@ export class RedisRoom implements SharedRoom {
   }
 
   giveBack(key: string, room: Room): void {
-    this.#giveBack(this.#membership.self, key, room)
+    // With a life that is over everything is gone that it held. What is known to be its own must not be taken off another's.
+    const { self } = this.#membership
+    if (room.life === undefined || room.life === self) this.#giveBack(self, key, room)
   }
 
   #giveBack(replica: string, key: string, { jobs, bytes }: Room): void {
