@@ -33,8 +33,7 @@ export class Opening {
   readonly #settled = Promise.withResolvers<void>()
   #isStarting = true
   #isOver = false
-  /** Settles when the check that is under way is over. */
-  #checking: Promise<void> | undefined
+  #isChecking = false
   #isStale = false
   #retry: NodeJS.Timeout | undefined
   #lastRefusal: string | undefined
@@ -67,7 +66,7 @@ export class Opening {
     if (this.#isOver) return
     clearTimeout(this.#retry)
     this.#isStale = true
-    this.#checking ??= this.#checkAll().finally(() => (this.#checking = undefined))
+    if (!this.#isChecking) void this.#checkAll()
   }
 
   stop(): void {
@@ -83,10 +82,12 @@ export class Opening {
 
   async #checkAll(): Promise<void> {
     let pauseMs: number | undefined
+    this.#isChecking = true
     while (this.#isStale && !this.#isOver) {
       this.#isStale = false
       pauseMs = await this.#check()
     }
+    this.#isChecking = false
     if (pauseMs !== undefined && !this.#isOver) this.#retry = setTimeout(() => this.check(), pauseMs).unref()
   }
 

@@ -12,13 +12,21 @@ export class Pruner {
   readonly #redis: RedisCalls
   readonly #limits: LedgerLimits
   readonly #onCounted: (jobs: number, bytes: number) => void
+  readonly #expiryMs: () => number
   #timer: NodeJS.Timeout | undefined
   #pruning: Promise<void> | undefined
 
-  constructor(redis: RedisCalls, limits: LedgerLimits, onCounted: (jobs: number, bytes: number) => void) {
+  /** `expiryMs`: the date by which what is old expires, by our own clock. */
+  constructor(
+    redis: RedisCalls,
+    limits: LedgerLimits,
+    onCounted: (jobs: number, bytes: number) => void,
+    expiryMs = () => steadyClock.expiryMs(),
+  ) {
     this.#redis = redis
     this.#limits = limits
     this.#onCounted = onCounted
+    this.#expiryMs = expiryMs
   }
 
   start(): void {
@@ -52,9 +60,8 @@ export class Pruner {
     const { ttlMs, maxBytes } = this.#limits
     try {
       for (let removed = MOST; removed >= MOST && this.#timer;) {
-        const now = steadyClock.expiryMs()
-        const dates = [now - ttlMs, now - KEPT_ANSWER_TTL_MS].map((date) => String(Math.trunc(date)))
-        const reply = await this.#redis.run(PRUNE, [...dates, String(maxBytes), String(MOST)])
+        const numbers = [this.#expiryMs(), ttlMs, KEPT_ANSWER_TTL_MS].map((ms) => String(Math.trunc(ms)))
+        const reply = await this.#redis.run(PRUNE, [...numbers, String(maxBytes), String(MOST)])
         const [count, jobs, bytes] = reply as [number, number, number]
         removed = count
         this.#onCounted(jobs, bytes)

@@ -98,17 +98,26 @@ export class RedisReader {
   }
 
   async unfinishedOf(replica: string): Promise<UnfinishedJob[]> {
-    const ids = (await this.#call(['SMEMBERS', `${this.#redis.prefix}u:${replica}`], LARGE)) as Buffer[]
     const found: UnfinishedJob[] = []
-    for (let at = 0; at < ids.length; at += PAGE) {
-      const page = ids.slice(at, at + PAGE)
-      const rows = (await this.#run(UNFINISHED, page)) as [place: number, requestLength: number, fields: RedisReply][]
-      for (const [place, requestLength, fields] of rows) {
-        const record = recordOf(String(page[place]), fields)!
-        found.push({ record, bytes: unfinishedBytes(record.containers, requestLength) })
-      }
+    // A scan may tell one twice.
+    const seen = new Set<string>()
+    for (let cursor = '0', isOver = false; !isOver; isOver = cursor === '0') {
+      const scan = ['SSCAN', `${this.#redis.prefix}u:${replica}`, cursor, 'COUNT', String(PAGE)]
+      const [next, members] = (await this.#call(scan)) as [Buffer, Buffer[]]
+      cursor = String(next)
+      const ids = members.map(String).filter((id) => !seen.has(id))
+      for (const id of ids) seen.add(id)
+      for (let at = 0; at < ids.length; at += PAGE) found.push(...(await this.#unfinished(ids.slice(at, at + PAGE))))
     }
     return found
+  }
+
+  async #unfinished(ids: readonly string[]): Promise<UnfinishedJob[]> {
+    const rows = (await this.#run(UNFINISHED, ids)) as [place: number, requestLength: number, fields: RedisReply][]
+    return rows.map(([place, requestLength, fields]) => {
+      const record = recordOf(ids[place]!, fields)!
+      return { record, bytes: unfinishedBytes(record.containers, requestLength) }
+    })
   }
 
   /** The replica in whose name a job is, and whether it is unfinished, with its request where that is wanted. */

@@ -14,7 +14,7 @@ const REFUSED_LOGIN = new Set(['WRONGPASS', 'NOAUTH', 'NOPERM', 'ERR'])
 /** What is not advisable. */
 export interface Warning {
   readonly message: string
-  readonly meta?: Record<string, unknown>
+  readonly meta?: Readonly<Record<string, number>>
 }
 
 /**

@@ -34,6 +34,20 @@ suite('a Redis that fails', { skip: redisMissing, concurrency: 4 }, () => {
     await ledger.insert([{ record: aJob() }])
   })
 
+  test('held up by nobody: the jobs of a gateway are read in pages, however many there are', async (t) => {
+    const server = await startRedis(t)
+    const ledger = (await ledgerAt(t, server.url())) as SharedLedger
+    const { self } = ledger.coordination.membership
+    const records = Array.from({ length: 1200 }, () => aJob())
+    await ledger.insert(records.map((record) => ({ record })))
+    await server.call('CONFIG', 'RESETSTAT')
+    const owned = await ledger.ownedBy(self)
+    const ids = (of: readonly { id: string }[]): string[] => of.map(({ id }) => id).sort()
+    assert.deepEqual(ids(owned.map(({ record }) => record)), ids(records))
+    const calls = Number(/cmdstat_sscan:calls=(\d+)/.exec(String(await server.call('INFO', 'commandstats')))?.[1])
+    assert.ok(calls >= 2, `${calls} calls for 1,200 jobs`)
+  })
+
   test('full: what is too old is removed all the same', async (t) => {
     const server = await startRedis(t)
     const ledger = await ledgerAt(t, server.url(), { ttlSeconds: 5 })

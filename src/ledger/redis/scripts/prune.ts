@@ -2,12 +2,17 @@ import { defineScript } from '../script.ts'
 import { KEPT_COUNTS } from './keptCounts.ts'
 
 /**
- * ARGV: dates before which jobs have ended, and answers were given, that are removed; most bytes; most removals. Returns how many were
- * removed, jobs and bytes of all. The limit key that keeps most gives way first.
+ * ARGV: the date by the caller's clock; how long finished jobs are kept, and answers, ms; most bytes; most removals. Returns how many
+ * were removed, jobs and bytes of all. The limit key that keeps most gives way first.
+ *
+ * Old is what is old by the caller's clock and by Redis's own: one gateway whose clock is ahead must not remove what is young to all
+ * others.
  */
 export const PRUNE = defineScript(
   `${KEPT_COUNTS}
-local most, removed = tonumber(ARGV[4]), 0
+local most, removed = tonumber(ARGV[5]), 0
+local time = redis.call('TIME')
+local now = math.min(tonumber(ARGV[1]), time[1] * 1000 + math.floor(time[2] / 1000))
 local bytes = settleKept()
 local function settle(key)
   bytes = settleKept()
@@ -36,11 +41,11 @@ local function removeAnswer(name, key)
   redis.call('ZREM', P .. 'd:' .. key, name)
   settle(key)
 end
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'fin', '-inf', ARGV[1], 'LIMIT', 0, most)) do removeJob(id) end
-for _, name in ipairs(redis.call('ZRANGEBYSCORE', P .. 'az', '-inf', ARGV[2], 'LIMIT', 0, most - removed)) do
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'fin', '-inf', now - ARGV[2], 'LIMIT', 0, most)) do removeJob(id) end
+for _, name in ipairs(redis.call('ZRANGEBYSCORE', P .. 'az', '-inf', now - ARGV[3], 'LIMIT', 0, most - removed)) do
   removeAnswer(name, redis.call('HGET', P .. 'a:' .. name, 'lk') or '')
 end
-while bytes > tonumber(ARGV[3]) and removed < most do
+while bytes > tonumber(ARGV[4]) and removed < most do
   local key = redis.call('ZRANGE', P .. 'give', 0, 0, 'REV')[1]
   if not key then break end
   local id = redis.call('ZRANGE', P .. 'e:' .. key, 0, 0)[1]
