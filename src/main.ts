@@ -54,6 +54,7 @@ import { isRealtimeUpgrade } from './openai/realtime.ts'
 import { Forwarder } from './upstream/forwarder.ts'
 import { Upstream } from './upstream/send.ts'
 import { Resources } from './lookup/resources.ts'
+import { Walks } from './lookup/pages.ts'
 import { Transport } from './upstream/transport.ts'
 
 /** How long requests wait for the first node to be heard of, seconds. */
@@ -184,6 +185,7 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
     fleet,
     selector,
     resources: new Resources(transport, memory, identity, fleet.now),
+    walks: new Walks(ledger, fleet.now),
     whenReady,
   }
   const forwarder = new Forwarder(upstream)

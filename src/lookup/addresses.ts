@@ -9,7 +9,8 @@ import {
   type Selector,
 } from '../dispatch/index.ts'
 import { GatewayFault } from '../faults.ts'
-import { containersIn, listParts, modelIdIn, queryOf, sendJson, wholeNumber } from '../http/index.ts'
+import { containersIn, contextOf, listParts, modelIdIn, queryOf, sendJson, wholeNumber } from '../http/index.ts'
+import { pageOf, Walks } from './pages.ts'
 import type { NodeAnswer, Resources } from './resources.ts'
 import { inTurns, type Steps } from '../base/index.ts'
 
@@ -17,15 +18,21 @@ export interface LookupDeps {
   readonly fleet: Fleet
   readonly selector: Selector
   readonly resources: Resources
+  readonly walks: Walks
   /** Resolves once nodes are known, or rejects with ERR_NOT_READY. */
   readonly whenReady: () => Promise<void>
 }
 
 const DEFAULT_ADDRESSES = 3
+/** Of larger fleets the order behind these places is made with the second page, since few callers want one. */
+const ORDERED_AT_ONCE = 256
 /** How long `/api/v1/resources` waits for nodes: its clients wait three seconds in all. */
 const RESOURCES_WAIT_SECONDS = 2.5
 
-/** `GET /api/v1/ips`: addresses of nodes that run all the containers, best first. The first one counts as load at once, until a poll shows it. */
+/**
+ * `GET /api/v1/ips`: addresses of nodes that run all the containers, best first. The first one counts as load at once, until a
+ * poll shows it. A caller that goes on at an `offset` walks through the order that its first page began.
+ */
 export function lookupAddresses(deps: LookupDeps) {
   return async (req: Request, res: Response): Promise<void> => {
     const query = queryOf(req)
@@ -34,8 +41,37 @@ export function lookupAddresses(deps: LookupDeps) {
     const n = wholeNumber(query, 'n', DEFAULT_ADDRESSES)
     const offset = wholeNumber(query, 'offset', 0)
     await deps.whenReady()
-    res.json(handOut(deps, requireContainers(containers), n, offset).map((node) => node.name))
+    const requirement = requireContainers(containers)
+    const id = Walks.idOf(contextOf(req).caller, requirement.key)
+    const nodes = offset === 0 ? firstPage(deps, requirement, n, id) : nextPage(deps, requirement, { n, offset }, id)
+    res.json((await nodes).map((node) => node.name))
   }
+}
+
+async function firstPage(
+  deps: LookupDeps,
+  requirement: Requirement,
+  n: number,
+  id: string,
+): Promise<readonly TrackedNode[]> {
+  const ranked = deps.selector.rank(requirement, Math.max(n, ORDERED_AT_ONCE), 0)
+  const page = ranked.slice(0, n)
+  countFirst(deps, page)
+  await deps.walks.keep(id, { keys: ranked.map(({ key }) => key), shown: page.length })
+  return page
+}
+
+async function nextPage(
+  deps: LookupDeps,
+  requirement: Requirement,
+  { n, offset }: { readonly n: number; readonly offset: number },
+  id: string,
+): Promise<readonly TrackedNode[]> {
+  const before = await deps.walks.find(id)
+  if (!before) return handOut(deps, requirement, n, offset)
+  const { page, walk } = pageOf(before, deps.selector.rank(requirement, Infinity, 0), n, offset)
+  await deps.walks.keep(id, walk)
+  return page
 }
 
 /** `GET /api/v1/ip`: the one best address. */
@@ -49,14 +85,16 @@ export function lookupAddress(deps: LookupDeps) {
   }
 }
 
-function handOut({ selector, fleet }: LookupDeps, requirement: Requirement, n: number, offset: number): TrackedNode[] {
-  const nodes = selector.rank(requirement, n, offset)
-  const first = nodes[0]
-  if (first) {
-    first.load.lookedUp(fleet.now())
-    fleet.reconsiderPoll(first)
-  }
+function handOut(deps: LookupDeps, requirement: Requirement, n: number, offset: number): readonly TrackedNode[] {
+  const nodes = deps.selector.rank(requirement, n, offset)
+  countFirst(deps, nodes)
   return nodes
+}
+
+function countFirst({ fleet }: LookupDeps, [first]: readonly TrackedNode[]): void {
+  if (!first) return
+  first.load.lookedUp(fleet.now())
+  fleet.reconsiderPoll(first)
 }
 
 /** `GET /api/v1/containers`: what runs anywhere, and on how many healthy nodes. */

@@ -10,9 +10,10 @@ export function sharedLedger({ isShared = false } = {}): NumbersAndValues & { is
   const kept = new Map<string, Buffer>()
   const answer = <T>(work: () => T): Promise<T> =>
     ledger.isAway ? Promise.reject(new Error('away')) : Promise.resolve(work())
-  const values: Pick<SharedValues, 'get' | 'set'> = {
+  const values: Pick<SharedValues, 'get' | 'set' | 'delete'> = {
     get: (name, key) => answer(() => kept.get(`${name} ${key}`)),
     set: (name, key, value) => answer(() => void kept.set(`${name} ${key}`, Buffer.from(value as string))),
+    delete: (name, key) => answer(() => void kept.delete(`${name} ${key}`)),
   }
   const nextReqnum = async (worker: string): Promise<number> => {
     const number = (numbers.get(worker) ?? 0) + 1

@@ -26,7 +26,11 @@ export const LOOKUP_PATHS: Paths = {
           schema: { type: 'integer', minimum: 0, default: 3 },
         },
         {
-          ...{ name: 'offset', in: 'query', description: 'How many of the best to leave out.' },
+          ...{
+            name: 'offset',
+            in: 'query',
+            description: 'How many to leave out, in the order of the last answer to an offset of 0 within a minute.',
+          },
           schema: { type: 'integer', minimum: 0, default: 0 },
         },
       ],

@@ -61,6 +61,18 @@ describe('look-ups are limited', () => {
     }
   })
 
+  test('evenly: after the time that a 429 names the next one passes', async () => {
+    await gateway.restart({ RATELIMIT_REQS_PER_MIN: '60' })
+    await gateway.ready(1)
+    const path = '/api/v1/ips?container=echo'
+    let answer = (await times(60, path, '127.0.0.2')).at(-1)!
+    for (let n = 0; answer.status === 200 && n < 60; n++) answer = (await times(1, path, '127.0.0.2'))[0]!
+    assert.equal(answer.status, 429)
+    assert.equal(answer.headers['retry-after'], '1')
+    await new Promise((resolve) => setTimeout(resolve, 1000))
+    assert.deepEqual(statuses(await times(1, path, '127.0.0.2')), [200])
+  })
+
   test('for each API key apart, wherever it is used from; whoever shows no valid one counts by address', async () => {
     await gateway.restart({ API_KEYS: 'one,two', RATELIMIT_REQS_PER_MIN: '2' })
     await gateway.ready(1)
