@@ -31,8 +31,20 @@ export interface LiveJob {
   isMoving: boolean
   /** Taken over from a gateway that is gone, while its node does not show this run to us: another run is to follow. */
   isOrphan: boolean
+  /** A final state that its node tells without a result, as after `PUT /api/status`. */
+  provisional: ProvisionalEnd | undefined
   /** Set when the final state is known, until the ledger has it. */
   end: LiveJobEnd | undefined
+}
+
+/**
+ * A final state that was set by hand. The job may still run at its node, whose result then counts, with the state that it comes
+ * with.
+ */
+export interface ProvisionalEnd {
+  readonly state: LiveJobEnd['state']
+  /** When its node told it first: monotonic seconds. */
+  readonly since: number
 }
 
 /** When and where somebody began to look after a job; times are monotonic seconds. */
@@ -59,6 +71,7 @@ export function newLiveJob(record: JobRecord, node: TrackedNode, begin: Begin): 
     intermediate: undefined,
     isMoving: false,
     isOrphan: false,
+    provisional: undefined,
     end: undefined,
   }
 }

@@ -17,7 +17,7 @@ import { Intermediates } from './intermediates.ts'
 import { type AcceptedJob, type LiveJob, type LiveJobEnd, newLiveJob } from './liveJob.ts'
 
 export { isSeenElsewhere } from './liveJob.ts'
-export type { AcceptedJob, LiveJob, LiveJobEnd } from './liveJob.ts'
+export type { AcceptedJob, LiveJob, LiveJobEnd, ProvisionalEnd } from './liveJob.ts'
 
 /** The result of a job that ended with one that only the ledger has. */
 const IN_LEDGER = Buffer.alloc(0)
@@ -29,6 +29,8 @@ export interface LiveJobsEvents {
   follow: [job: LiveJob]
   /** Nobody has to look after it any more, at this node at least. */
   unfollow: [job: LiveJob]
+  /** Its node tells a final state that may not be the last. Told by a gateway alone with its ledger, so that none tells otherwise. */
+  provisional: [job: LiveJob]
   /** Its final state may be told from now on. */
   ended: [job: LiveJob, end: LiveJobEnd]
   rerun: [job: LiveJob, from: TrackedNode]

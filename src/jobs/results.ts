@@ -5,7 +5,7 @@ import { contextOf, listParts, memoryOf, queryOf, replayRefused, sendJson } from
 import { type Reservation, Slice } from '../base/index.ts'
 import type { AwaitedJob } from './askers.ts'
 import type { JobDeps } from './deps.ts'
-import { LongBytes, PIECE_BYTES } from '../ledger/index.ts'
+import { type JobFilter, type Ledger, LongBytes, PIECE_BYTES } from '../ledger/index.ts'
 import type { LiveJob } from './liveJobs.ts'
 import { waitTimeOf } from './waitTime.ts'
 import { sendJsonPieces, sendJsonTurns, type JsonPiece } from './writePieces.ts'
@@ -49,7 +49,7 @@ export function readJobs(deps: JobDeps) {
       const pending = query.get('pending')
       // Anything but these two words asks for all, as at a node.
       const which = pending === 'true' ? 'pending' : pending === 'false' ? 'finished' : 'all'
-      return sendJson(res, listParts(await deps.ledger.list(caller, which)))
+      return sendJson(res, listParts(await listOf(deps, caller, which)))
     }
     if (applied !== undefined) res.setHeader('Preference-Applied', applied)
     const memory = memoryOf(req).answer
@@ -69,6 +69,19 @@ export function readJobs(deps: JobDeps) {
     refuseWithoutRoom(bytesOf(pieces), memory)
     await sendJsonPieces(res, pieces)
   }
+}
+
+/** Ids of the caller's jobs. Those that have a final state by hand alone count as finished, as they are told. */
+async function listOf({ live, ledger }: JobDeps, caller: string, which: JobFilter): Promise<string[]> {
+  const ids = await ledger.list(caller, which)
+  if (which === 'all') return ids
+  const isProvisional = (id: string): boolean => {
+    const job = live.ofCaller(caller, id)
+    return job !== undefined && toldProvisionally(job, ledger) !== undefined
+  }
+  if (which === 'pending') return ids.filter((id) => !isProvisional(id))
+  const pending = await ledger.list(caller, 'pending')
+  return [...ids, ...pending.filter(isProvisional)]
 }
 
 /**
@@ -95,13 +108,21 @@ async function unfinishedOf(deps: JobDeps, caller: string, ids: readonly string[
 }
 
 /** Those of the caller's jobs that we follow and that have not ended, each once. */
-function runningOf({ live }: JobDeps, caller: string, ids: readonly string[]): LiveJob[] {
+function runningOf({ live, ledger }: JobDeps, caller: string, ids: readonly string[]): LiveJob[] {
   const running: LiveJob[] = []
   for (const id of ids.length > 1 ? new Set(ids) : ids) {
     const job = live.ofCaller(caller, id)
-    if (job && !job.end) running.push(job)
+    if (job && !job.end && !toldProvisionally(job, ledger)) running.push(job)
   }
   return running
+}
+
+/**
+ * The final state that clients are told of a job that its node may yet give a result. Where gateways share the ledger none is
+ * told: the others know nothing of it, and no client may see a job run again.
+ */
+function toldProvisionally({ provisional }: LiveJob, { shared }: Ledger): LiveJob['provisional'] {
+  return shared ? undefined : provisional
 }
 
 /**
@@ -201,7 +222,10 @@ async function tell(
     const job = live.toldFromMemory(caller, id)
     if (!job) kept.push(id)
     else if (job.end) told.set(id, job.end)
-    else told.set(id, { state: 'running', result: undefined, intermediate: job.intermediate })
+    else {
+      const { state = 'running' } = toldProvisionally(job, ledger) ?? {}
+      told.set(id, { state, result: undefined, intermediate: job.intermediate })
+    }
   }
   if (kept.length === 0) return told
   const options = { withIntermediate, inlineBytes: TURN_BYTES }

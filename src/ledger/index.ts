@@ -1,6 +1,7 @@
 /* What features know of the ledger; `open.ts` is for whoever puts everything together. */
 export {
   JOB_OVERHEAD_BYTES,
+  type JobFilter,
   type JobKind,
   type JobRecord,
   type IdempotencyRecord,

@@ -3,16 +3,22 @@ import { type Identity, type Logger, type MemoryBudget, Semaphore } from '../../
 import type { Transport } from '../../upstream/index.ts'
 import type { Ledger, ReceivedResult } from '../../ledger/index.ts'
 import type { Askers } from '../askers.ts'
-import type { LiveJob, LiveJobs } from '../liveJobs.ts'
+import type { LiveJob, LiveJobs, ProvisionalEnd } from '../liveJobs.ts'
 import type { Failover } from './failover.ts'
 import { NodeFollower } from './nodeFollower.ts'
-import type { NodeJob } from './readAnswer.ts'
+import { hasEnded, type NodeJob } from './readAnswer.ts'
 
 /** Long answers of all nodes that are read at once. One that takes longer than this gives its place to the next and goes on. */
 const MAX_LONG_READS = 8
 const LONG_READ_SECONDS = 10
 /** Looks in a row at which a node must not know a job before it counts as forgotten. */
 const FORGOTTEN_AFTER_LOOKS = 2
+/**
+ * How long a final state without a result may be followed by one, seconds: a node ends a container after three minutes, and keeps no
+ * record of an unfinished job for longer than a quarter of an hour.
+ */
+const SECONDS_PER_CONTAINER = 180
+const MOST_PROVISIONAL_SECONDS = 900
 
 export interface FollowerOptions {
   readonly fleet: Fleet
@@ -29,6 +35,8 @@ export interface FollowerOptions {
   readonly maxResultBytes: number
   /** The setting that says so; `MAX_RESULT` where none is named. */
   readonly maxResultSetting?: string
+  /** Replaces the time for which a result may follow a final state without one, for tests. */
+  readonly provisionalSeconds?: number
   /** Replaces the time after which an answer goes on beside other questions, for tests. */
   readonly shortSeconds?: number
 }
@@ -96,17 +104,36 @@ export class Follower {
     if (job.end || job.isMoving) return
     if (!told) {
       job.unknownLooks++
-      if (job.unknownLooks >= FORGOTTEN_AFTER_LOOKS) this.#options.failover.forgotten(job)
-      return
+      if (job.unknownLooks < FORGOTTEN_AFTER_LOOKS) return
+      return job.provisional ? this.#leaveAt(job, job.provisional) : this.#options.failover.forgotten(job)
     }
     job.unknownLooks = 0
     if (told.status === 'running') return this.#options.live.runs(job, told.intermediate)
+    if (!hasEnded(told)) return this.#setByHand(job, told.status, told.intermediate)
     const { maxResultBytes } = this.#options
     if ((told.result?.length ?? 0) > maxResultBytes) return this.#tooLarge(job)
     const intermediate = (told.intermediate?.length ?? 0) > maxResultBytes ? undefined : told.intermediate
     const end = { state: told.status, result: told.result ?? Buffer.from('null'), intermediate }
     // The job ended somewhere between the two looks: half the time between them, on the mean.
     void this.#options.live.finish(job, end, sinceSeconds / 2)
+  }
+
+  /** The node tells a final state without a result: one may follow, and then counts. */
+  #setByHand(job: LiveJob, state: 'success' | 'failed', intermediate: Buffer | undefined): void {
+    const { live, fleet, provisionalSeconds } = this.#options
+    const now = fleet.now()
+    const { since = now } = job.provisional ?? {}
+    const isNews = job.provisional?.state !== state
+    job.provisional = { state, since }
+    live.runs(job, intermediate)
+    const allowed = Math.min(MOST_PROVISIONAL_SECONDS, SECONDS_PER_CONTAINER * job.record.containers.length)
+    if (now - since >= (provisionalSeconds ?? allowed)) this.#leaveAt(job, job.provisional)
+    else if (isNews) live.emit('provisional', job)
+  }
+
+  /** No result is to be expected any more. */
+  #leaveAt(job: LiveJob, { state }: ProvisionalEnd): void {
+    void this.#options.live.finish(job, { state, result: Buffer.from('null'), intermediate: job.intermediate }, 0)
   }
 
   async #received(
@@ -127,7 +154,11 @@ export class Follower {
 
   #silent(node: TrackedNode, jobs: readonly LiveJob[]): void {
     if (!node.contact.isDead) return
-    for (const job of jobs) if (!job.end && !job.isMoving) this.#options.failover.nodeDied(job)
+    for (const job of jobs) {
+      if (job.end || job.isMoving) continue
+      if (job.provisional) this.#leaveAt(job, job.provisional)
+      else this.#options.failover.nodeDied(job)
+    }
   }
 
   #unaccounted(jobs: readonly LiveJob[]): void {

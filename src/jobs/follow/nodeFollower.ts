@@ -11,7 +11,7 @@ import type { Account } from './account.ts'
 import { AskedLooks } from './askedLooks.ts'
 import { EndTimes } from './endTimes.ts'
 import { lookRequest, type LookOutcome, splitIntoCalls } from './lookRequest.ts'
-import { readNodeJobs, runningJob } from './readAnswer.ts'
+import { hasEnded, readNodeJobs, runningJob } from './readAnswer.ts'
 
 /** A node that says nothing for this long is not there; results may be long and lines slow, so the whole may take longer. */
 const SILENCE_SECONDS = 5
@@ -332,7 +332,7 @@ export class NodeFollower {
     if (isUnknown && (answersInTurn || job.unknownLooks === 0)) this.#unknown.add(job)
     else {
       this.#unknown.delete(job)
-      if (told && told.status !== 'running') this.#noteEnd(job, since)
+      if (told && hasEnded(told)) this.#noteEnd(job, since)
       this.#options.onLook(job, told, since)
     }
   }

@@ -22,6 +22,13 @@ export function runningJob(id: string): NodeJob {
   return { id, status: 'running', result: undefined, intermediate: undefined }
 }
 
+const NULL = Buffer.from('null')
+
+/** Whether a node tells how a job ended. A final state without a result was set by hand, and the job may still run. */
+export function hasEnded({ status, result }: NodeJob): boolean {
+  return status !== 'running' && result !== undefined && !result.equals(NULL)
+}
+
 /** Longest id or state that is decoded, bytes as written. */
 const LONGEST_TEXT = 2000
 /** Results come from containers and may be deeper and longer than anything a client may send. */

@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { assertError } from '../support.ts'
-import { statusReport } from '../../kit/builders/jobs.ts'
+import { jobOf, statusReport } from '../../kit/builders/jobs.ts'
 import { gatewayFor } from '../../kit/builders/gateways.ts'
-import { request } from '../../kit/http.ts'
+import { post, request } from '../../kit/http.ts'
 import type { Answer } from '../../kit/http.ts'
 import { SharedGateway } from './site.ts'
-import { ended, listed, startNodes, submitted, type Target } from './support.ts'
+import { ask, ended, entriesOf, type JobEntry, listed, runsOn, startNodes, submitted, type Target } from './support.ts'
+import { eventually } from '../../kit/wait.ts'
 
 function put(target: Target, body: object | string, from?: string): Promise<Answer> {
   const options = { method: 'PUT', body, ...(from !== undefined && { localAddress: from }) }
@@ -43,6 +44,29 @@ describe('PUT /api/status', () => {
     // A node takes it at its word, and its client soon hears of it.
     const [entry] = await ended(site, [id], { from: '127.0.0.5' })
     assert.deepEqual([entry?.status, entry?.result], ['success', null])
+  })
+
+  test('sets a state that does not stand against the result which the node has later', async (t) => {
+    const site = shared.site(t)
+    const [node] = await site.nodes(1)
+    const batch = await post(`${site.url}/api/jobs/batch`, [jobOf({ seconds: 4, n: 2 }, [site.container])], {
+      localAddress: site.from,
+    })
+    const ids = [await submitted(site, { seconds: 4, n: 1 }), batch.json<{ id: string }[]>()[0]!.id]
+    for (const id of ids) assert.equal((await put(site, statusReport(id, 'failed'))).status, 200)
+    const waited = await ask(site, `?id=${ids[0]}&wait=30`)
+    assert.deepEqual(waited.json<JobEntry[]>()[0], { id: ids[0]!, result: null, status: 'failed' })
+    for (const entry of await ended(site, ids)) assert.deepEqual([entry.status, entry.result], ['failed', null])
+    assert.deepEqual(await listed(site, '?pending=true'), [])
+    assert.deepEqual((await listed(site, '?pending=false')).toSorted(), ids.toSorted())
+    const haveResults = async (): Promise<boolean> =>
+      (await entriesOf(site, ids)).every(({ status }) => status === 'success')
+    await eventually(haveResults, { withinMs: 30_000 })
+    const entries = await entriesOf(site, ids)
+    for (const [index, entry] of entries.entries())
+      assert.deepEqual(entry.result?.output, { container: site.container, echo: { seconds: 4, n: index + 1 } })
+    assert.deepEqual((await listed(site, '?pending=false')).toSorted(), ids.toSorted())
+    assert.equal(await runsOn([node!]), 2)
   })
 
   test('answers 404 for an unknown id, whatever else the body holds', async (t) => {
