@@ -6,7 +6,7 @@ const base = ['base', 'json', 'ids', 'faults']
 const beneathDispatch = ['http', 'fleet', ...base]
 const beneathUpstream = ['dispatch', ...beneathDispatch]
 const beneathFeatures = ['upstream', 'ledger', 'replicas', ...beneathUpstream]
-const beneathApp = ['jobs', 'openai', 'lookup', ...beneathFeatures]
+const beneathApp = ['jobs', 'openai', 'lookup', 'admin', ...beneathFeatures]
 const beneathMain = ['app', 'config', 'observability', 'openapi', 'dashboard', 'welcome', ...beneathApp]
 const beneathRun = ['main', 'signals', 'workers', ...beneathMain]
 
@@ -28,6 +28,7 @@ const LAYERS = {
   jobs: beneathFeatures,
   openai: beneathFeatures,
   lookup: beneathFeatures,
+  admin: beneathFeatures,
   upstream: beneathUpstream,
   dispatch: beneathDispatch,
   ledger: ['replicas', 'base', 'faults'],
@@ -41,7 +42,7 @@ const LAYERS = {
   config: ['base'],
 }
 
-const FEATURES = ['jobs', 'openai', 'lookup']
+const FEATURES = ['jobs', 'openai', 'lookup', 'admin']
 /** Folders that features import by their `index.ts` alone. */
 const WITH_INDEX = ['upstream', 'dispatch', 'ledger', 'replicas', 'fleet', 'http', 'base', 'json']
 

@@ -1,6 +1,8 @@
 import express, { type Express, type Request, type RequestHandler, type Response } from 'express'
 import { GatewayFault } from './faults.ts'
-import { recognizeKey, requireAddressOrKey, requireKey, requireOpsKey } from './http/auth.ts'
+import { drainNode, undrainNode } from './admin/drainPages.ts'
+import type { NodeDrains } from './admin/nodeDrains.ts'
+import { recognizeKey, requireAddressOrKey, requireAdminKey, requireKey, requireOpsKey } from './http/auth.ts'
 import { beginRequest, refuseLoops, refuseMalformed } from './http/begin.ts'
 import { answerIsData, answerIsPage, refuseOtherSites, shareWithOrigins } from './http/browsers.ts'
 import { inOrder } from './http/checks.ts'
@@ -55,6 +57,7 @@ export interface AppDeps {
   readonly openai: OpenAiDeps
   readonly pages: Pages
   readonly drain: Drain
+  readonly drains: NodeDrains
   readonly memory: MemoryBudget
   readonly apiKeys: KeyRing
   readonly opsKey: KeyRing
@@ -79,7 +82,7 @@ export function createApp(deps: AppDeps): Express {
   const app = express()
   app.disable('x-powered-by').disable('etag')
   app.set('trust proxy', deps.trustProxy)
-  const browsers = { corsOrigins: deps.corsOrigins, operatorsPaths: Object.keys(pages.guarded) }
+  const browsers = { corsOrigins: deps.corsOrigins, operatorsPaths: [...Object.keys(pages.guarded), '/admin'] }
   app.use(
     inOrder(
       beginRequest(deps),
@@ -181,6 +184,9 @@ export function createApp(deps: AppDeps): Express {
 
   addPages(app, pages.open, [])
   addPages(app, pages.guarded, [inOrder(requireOpsKey(deps.opsKey, wrongKeys))])
+  const asAdmin = inOrder(requireAdminKey(deps.opsKey, wrongKeys))
+  addPath(app, '/admin/nodes/:name/drain', { POST: [asAdmin, drainNode(deps.drains)] })
+  addPath(app, '/admin/nodes/:name/undrain', { POST: [asAdmin, undrainNode(deps.drains)] })
 
   app.use((req) => {
     throw new GatewayFault('ERR_NOT_FOUND', `Nothing is at ${req.path.slice(0, 200)}`)

@@ -1,6 +1,7 @@
-import type { Server, ServerResponse } from 'node:http'
+import type { Server } from 'node:http'
 import { once } from 'node:events'
-import { Server as NetServer, type AddressInfo } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { NodeDrains } from './admin/nodeDrains.ts'
 import { createApp } from './app.ts'
 import type { Settings } from './config/settings.ts'
 import { Fleet } from './fleet/fleet.ts'
@@ -13,6 +14,7 @@ import { Selector } from './dispatch/selector.ts'
 import { sourcesOf } from './fleet/sources/sources.ts'
 import { WatchedFile } from './fleet/sources/watchedFile.ts'
 import { GatewayFault } from './faults.ts'
+import { closeForNew } from './http/closeForNew.ts'
 import { Drain } from './http/drain.ts'
 import { BadLines } from './base/badLines.ts'
 import { KeyRing } from './http/keys/keyRing.ts'
@@ -42,6 +44,7 @@ import { apiDescriptionPage, describeApi } from './openapi/index.ts'
 import { dashboardPage } from './dashboard/index.ts'
 import { addBadLineGauge } from './observability/badLines.ts'
 import { docsFile, docsPage, homePage } from './welcome/index.ts'
+import { addDrainGauge } from './observability/drainGauge.ts'
 import { logFleet, logJobs } from './observability/lifeLog.ts'
 import type { Logger } from './observability/logger.ts'
 import { Metrics } from './observability/metrics.ts'
@@ -177,6 +180,8 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
   const logRequest = requestLog(logger, settings.accessLog)
   const metrics = new Metrics({ fleet, live, memory, ledger, version: packageVersion(), settings })
   addBadLineGauge(metrics.registry, badLines)
+  const drains = new NodeDrains({ fleet, ledger, logger })
+  addDrainGauge(metrics.registry, drains)
   logFleet(fleet, logger)
   logJobs(live, logger)
 
@@ -192,7 +197,7 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
   const keys = await openKeys(settings, ledger, logger)
   const { maxBodyBytes } = settings
   const reports = new SharedReports(fleet, ledger)
-  const watch: WatchDeps = { fleet, drain, ledger, live, memory, badLines, version: packageVersion() }
+  const watch: WatchDeps = { fleet, drain, drains, ledger, live, memory, badLines, version: packageVersion() }
   const app = createApp({
     jobs: { ...common, forwarder, idempotency: new Idempotency(ledger), maxBodyBytes, whenReady },
     follower,
@@ -225,6 +230,7 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
       },
     },
     drain,
+    drains,
     memory,
     apiKeys: new KeyRing(settings.apiKeys, keysFile),
     ownRateOf: keysFile && ((caller) => keysFile.rulesOf(caller).requestsPerMinute),
@@ -249,6 +255,7 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
   const server = createHttpServer(app, { isUpgrade: isRealtimeUpgrade })
   if (takeover) takeover.start()
   else await restoreJobs(live, logger)
+  await drains.start()
   if (workplace?.isReplacement) {
     void fleet.start()
     await fleet.whenReady(READY_WAIT_SECONDS)
@@ -278,6 +285,7 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
     follower.stop()
     await learnt.stop()
     reports.stop()
+    drains.stop()
     fleet.stop()
     keysFile?.stop()
     keys.close()
@@ -327,18 +335,4 @@ async function waitUntilReady(fleet: Fleet): Promise<void> {
 async function listen(server: Server, { port, host, reusePort }: Settings): Promise<void> {
   server.listen({ port, host, reusePort })
   await once(server, 'listening')
-}
-
-/**
- * Takes no new connections; resolves when all that are open have ended. Each ends with its next answer, which tells the client so. One
- * on which nothing is asked ends when its idle time is over, as it was announced: a request may be on its way.
- */
-async function closeForNew(server: Server): Promise<void> {
-  const endConnection = (_req: unknown, res: ServerResponse): void => void (res.shouldKeepAlive = false)
-  server.prependListener('request', endConnection)
-  server.prependListener('checkContinue', endConnection)
-  const ended = once(server, 'close')
-  // That of HTTP closes idle connections at once.
-  NetServer.prototype.close.call(server)
-  await ended
 }

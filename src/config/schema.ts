@@ -212,7 +212,7 @@ export const schema = {
     default: '',
   }),
   OPS_KEY: setting({
-    doc: 'where set, `/stats`, `/services`, `/metrics` and `/dashboard` need it as Bearer token or Basic password',
+    doc: 'where set, `/stats`, `/services`, `/metrics` and `/dashboard` need it (Bearer, or Basic password), and `/admin` is there',
     format: 'key',
     default: '',
     sensitive: true,

@@ -13,6 +13,8 @@ export interface Requirement {
   readonly kind: NodeKind
   /** The name of the kind of work, by which costs are learnt: the same for all that asks for these containers, or this model. */
   readonly workKind?: string
+  /** It asks for what a node has already, such as a stored response: one that gets no new work may be asked too. */
+  readonly isFollowUp?: boolean
   fits(node: TrackedNode): boolean
 }
 

@@ -131,7 +131,9 @@ export class Selector {
     }
     let found = this.#reachable.get(requirement.key)
     if (!found) {
-      found = [...this.#fleet.nodes.values()].filter((node) => node.isReachable && requirement.fits(node))
+      found = [...this.#fleet.nodes.values()].filter(
+        (node) => (requirement.isFollowUp === true ? node.isReachable : node.takesWork) && requirement.fits(node),
+      )
       if (requirement.key.length <= MAX_REMEMBERED_KEY) this.#reachable.set(requirement.key, found)
     }
     return found
@@ -143,7 +145,7 @@ export class Selector {
    */
   #whenMostAreUnhealthy(requirement: Requirement, now: number): readonly TrackedNode[] {
     // A service's models are only promised while it is healthy.
-    const all = [...this.#fleet.nodes.values()].filter((node) => node.isInfernet)
+    const all = [...this.#fleet.nodes.values()].filter((node) => node.isInfernet && node.isInService)
     const unhealthy = all.filter((node) => !node.isHealthy(now)).length
     if (!isInPanic(all.length, unhealthy, this.#fleet.loads.infernet.constants.panicNodes)) return []
     return all.filter((node) => !node.isRefusing && requirement.fits(node))

@@ -16,6 +16,8 @@ export interface NodeSpec {
   readonly basePath: string
   /** How many jobs it runs at once, where its operator says. */
   readonly concurrency?: number
+  /** It is to get no new work: its operator wants to switch it off. */
+  readonly drain?: boolean
   /** Share relative to others: divides the routing score. */
   readonly weight?: number
   /** An OpenAI-compatible service's own list of models, which replaces the reported one; `*` stands for any model. */
@@ -43,6 +45,7 @@ export interface DnsName {
   /** Of every node behind the name. */
   readonly port: number
   readonly concurrency?: number
+  readonly drain?: boolean
 }
 
 /** Whether a poll by either spec finds the same. */
@@ -132,8 +135,14 @@ function isHost(hostname: string): boolean {
 /** Longest address with its options, characters. */
 const MAX_LINE = 2000
 
+/** What may follow an address in its line. */
+interface LineOptions {
+  concurrency?: number
+  drain?: boolean
+}
+
 /**
- * Reads one line of the addresses' file: an address or `dns://name[:port]`, then optionally `concurrency=4`.
+ * Reads one line of the addresses' file: an address or `dns://name[:port]`, then optionally `concurrency=4`, `drain`.
  * `undefined` for blank lines and comments.
  *
  * @throws AddressError naming what is wrong
@@ -143,19 +152,23 @@ export function parseAddressLine(line: string): NodeSpec | DnsName | undefined {
   if (!text) return undefined
   if (text.length > MAX_LINE) throw new AddressError(`an address with its options has at most ${MAX_LINE} characters`)
   const [address = '', ...options] = text.split(/\s+/)
-  const more: { concurrency?: number } = {}
+  const more: LineOptions = {}
   for (const option of options) {
     const [name, value = ''] = option.split('=')
     // A password with blanks in it looks like an option from there on.
     const shown = withoutCredentials(line) === line ? ` "${option}"` : ''
-    if (name !== 'concurrency') throw new AddressError(`unknown option${shown}; allowed: concurrency=N`)
+    if (option === 'drain') {
+      more.drain = true
+      continue
+    }
+    if (name !== 'concurrency') throw new AddressError(`unknown option${shown}; allowed: concurrency=N, drain`)
     if (!/^[1-9]\d{0,5}$/.test(value)) throw new AddressError('concurrency must be a whole number from 1 to 999999')
     more.concurrency = Number(value)
   }
   return /^dns:/i.test(address) ? parseDnsName(address, more) : parseAddress(address, more)
 }
 
-function parseDnsName(name: string, more: { concurrency?: number }): DnsName {
+function parseDnsName(name: string, more: LineOptions): DnsName {
   const address = /^dns:\/\/([^/]*)\/?$/i.exec(name)?.[1]
   if (!address) throw new AddressError('expected dns://name or dns://name:port, without a path')
   const { hostname, port } = new URL(parseAddress(address).origin)

@@ -118,15 +118,15 @@ export class Fleet extends EventEmitter<FleetEvents> {
     return this.#readiness.wait(seconds)
   }
 
-  /** Nodes that may be shown as healthy. */
+  /** Healthy nodes that may get work, and be named to those who look up. */
   healthy(kind?: NodeKind): TrackedNode[] {
     const now = this.now()
-    return [...this.nodes.values()].filter((node) => node.isHealthy(now) && (!kind || node.spec.kind === kind))
+    return this.reachable(kind).filter((node) => node.isHealthy(now))
   }
 
-  /** Nodes whose polls go well, those included that are set aside for failing traffic: what the fleet can do. */
-  reachable(kind: NodeKind): TrackedNode[] {
-    return [...this.nodes.values()].filter((node) => node.isReachable && node.spec.kind === kind)
+  /** Nodes that may get work, those included that are set aside for failing traffic: what the fleet can do. */
+  reachable(kind?: NodeKind): TrackedNode[] {
+    return [...this.nodes.values()].filter((node) => node.takesWork && (!kind || node.spec.kind === kind))
   }
 
   /** Origins of all nodes, those included that only have jobs left. */

@@ -54,6 +54,8 @@ export class TrackedNode {
   isRefusing = false
   /** That some of what it lists is left out was told. */
   hasToldLeftOut = false
+  /** It is to get no new work by an operator's command, whatever its list says. */
+  isDrainedByHand = false
   /** Taken out of every list: gets no new work, its jobs are followed to their end. */
   isRetired = false
   /** Several nodes answer in turn here, so that a job may be unknown without being lost. */
@@ -86,12 +88,27 @@ export class TrackedNode {
     return this.spec.kind === 'infernet'
   }
 
-  /** Its polls go well, it has not reported otherwise, and it is listed: it may get work, or where it is ejected, trials. */
+  /** It is to get no new work, by its list or by hand; what it has already goes on. */
+  get isDraining(): boolean {
+    return this.spec.drain === true || this.isDrainedByHand
+  }
+
+  /** Listed, and to be given work while it is healthy. */
+  get isInService(): boolean {
+    return !this.isRetired && !this.isDraining
+  }
+
+  /** It may get new work, or where it is ejected, trials. */
+  get takesWork(): boolean {
+    return this.isReachable && !this.isDraining
+  }
+
+  /** Its polls go well, it has not reported otherwise, and it is listed. */
   get isReachable(): boolean {
     return this.health.isHealthy && this.notReady === undefined && !this.isRetired
   }
 
-  /** True when it may be shown as healthy, and be named to those who look up: reachable, and not ejected for failing traffic. */
+  /** True when it may be shown as healthy: reachable, and not ejected for failing traffic. */
   isHealthy(now: number): boolean {
     return this.isReachable && !this.load.isEjected(now)
   }

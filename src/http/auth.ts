@@ -1,5 +1,6 @@
 import type { Request } from 'express'
 import { GatewayFault } from '../faults.ts'
+import { isFromOwnPage } from './browsers.ts'
 import type { Check } from './checks.ts'
 import { contextOf } from './context.ts'
 import type { KeyRing } from './keys/keyRing.ts'
@@ -99,6 +100,26 @@ export function requireAddressOrKey(
     const key = ring.isOpen ? undefined : (shownKey(req) ?? basicPassword(req))
     if (ring.callerOf(key) !== undefined) return
     throw wrongKeys.count(req, key) ?? new GatewayFault('ERR_FORBIDDEN')
+  }
+}
+
+/**
+ * As `requireOpsKey`, for what changes something: refused to all where no key is set. A browser sends a password that it has cached
+ * with any form that any page submits, so a password counts only where the browser says that the form is on a page of ours. What
+ * is sent as Bearer or in a header of its own no form can send.
+ *
+ * @throws GatewayFault ERR_NO_OPS_KEY, ERR_OTHER_SITE, or as `requireOpsKey` says
+ */
+export function requireAdminKey(ring: KeyRing, wrongKeys: WrongKeys): Check {
+  const requireIt = requireOpsKey(ring, wrongKeys)
+  return (req, res) => {
+    if (ring.isOpen) throw new GatewayFault('ERR_NO_OPS_KEY')
+    requireIt(req, res)
+    if (shownKey(req) === undefined && req.method === 'POST' && !isFromOwnPage(req)) {
+      const message =
+        'A password is accepted from a page of the gateway itself; send OPS_KEY as "Authorization: Bearer"'
+      throw new GatewayFault('ERR_OTHER_SITE', message)
+    }
   }
 }
 

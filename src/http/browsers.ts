@@ -85,6 +85,13 @@ function isFromOtherSite(req: Request): boolean {
   return origin !== undefined && origin !== ownOrigin(req)
 }
 
+/** Whether a browser says that a page of the gateway itself sent the request. Without its word it is not known. */
+export function isFromOwnPage(req: Request): boolean {
+  const { origin, 'sec-fetch-site': site } = req.headers
+  if (site !== undefined && site !== 'same-origin') return false
+  return site !== undefined || (origin !== undefined && origin === ownOrigin(req))
+}
+
 /** The origin under which the client knows the gateway, as far as trusted proxies tell; `undefined` for a client that names no host. */
 function ownOrigin(req: Request): string | undefined {
   const url = `${req.protocol}://${req.host}`

@@ -185,8 +185,8 @@ function ranked({ selector }: RouteDeps, endpoint: string): readonly TrackedNode
 /** How the workers are, so that a caller can tell "all down" from "nobody has it". */
 function breakdown({ fleet }: RouteDeps): Record<string, number> {
   const healthy = fleet.healthy().length
-  const total = fleet.nodes.size
-  let loading = 0
-  for (const { notReady } of fleet.nodes.values()) if (notReady !== undefined) loading++
+  const inService = [...fleet.nodes.values()].filter((node) => node.isInService)
+  const total = inService.length
+  const loading = inService.filter(({ notReady }) => notReady !== undefined).length
   return { healthy, unhealthy: total - healthy, total, ...(loading > 0 && { loading }) }
 }

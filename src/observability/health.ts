@@ -17,7 +17,8 @@ interface HealthAnswer {
  */
 function healthOf({ fleet, drain, ledger }: WatchDeps): HealthAnswer {
   const healthy = fleet.healthy().length
-  const all = fleet.nodes.size
+  // What is drained is wanted so: it is nobody's fault that it serves nothing.
+  const all = [...fleet.nodes.values()].filter((node) => node.isInService).length
   const counts = `${healthy}/${all}`
   if (drain.isDraining) return { status: 'draining', degraded: false, counts, reason: 'shutting down' }
   if (healthy === 0) return { status: 'unhealthy', degraded: false, counts, reason: 'no healthy node' }

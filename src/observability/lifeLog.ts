@@ -28,7 +28,10 @@ export function logFleet(fleet: Fleet, logger: Logger): void {
   fleet.on('node:added', ({ name }) => added.tell(name))
   fleet.on('node:removed', ({ name }) => removed.tell(name))
   fleet.on('node:up', (node) => logger.info('node up', { node: node.name }))
-  fleet.on('node:down', (node, reason) => logger.warn('node down', { node: node.name, reason }))
+  fleet.on('node:down', (node, reason) => {
+    // Who drains a node means to switch it off.
+    logger[node.isDraining ? 'info' : 'warn']('node down', { node: node.name, reason })
+  })
   fleet.on('node:ejected', (node, reason) => {
     logger.warn('node ejected for a while, its requests keep failing', { node: node.name, reason })
   })

@@ -5,6 +5,7 @@ import type { WorkKind } from '../fleet/load/kinds.ts'
 import { describeKind } from '../dispatch/judge.ts'
 import { shortened } from '../dispatch/requirement.ts'
 import type { TrackedNode } from '../fleet/node.ts'
+import type { NodeDrains } from '../admin/nodeDrains.ts'
 import type { Drain } from '../http/drain.ts'
 import { listParts, objectParts, Parts, sendJson } from '../http/sendJson.ts'
 import type { BadLines } from '../base/badLines.ts'
@@ -21,6 +22,7 @@ const MOST_KINDS_OF_NODE = 10
 export interface WatchDeps {
   readonly fleet: Fleet
   readonly drain: Drain
+  readonly drains: NodeDrains
   readonly ledger: Ledger
   readonly live: LiveJobs
   readonly memory: MemoryBudget
@@ -50,16 +52,18 @@ type ListOf = <Item>(items: readonly Item[], elementOf: (item: Item) => unknown)
 
 /** What `/stats` tells of one process, with lists in the given form. */
 async function statsOf(deps: WatchDeps, startedAt: number, listOf: ListOf): Promise<Record<string, unknown>> {
-  const { fleet, live, ledger, memory, badLines, drain, version } = deps
+  const { fleet, live, ledger, memory, badLines, drain, drains, version } = deps
   const { named: conflicts } = await fleet.conflicts()
-  const nodes = [...fleet.nodes.values()]
+  const nodes = [...fleet.nodes.values(), ...drains.leaving]
   const ledgerHealth = ledger.health()
   const kinds = mostKinds(fleet)
   const replicas = replicaStats(ledger)
   return {
     total_services: nodes.length,
-    healthy_services: fleet.healthy().length,
-    services: listOf(nodes, (node) => nodeStats(fleet, node, kinds)),
+    // What is drained is as healthy as before.
+    healthy_services: nodes.filter((node) => isShownHealthy(fleet, node)).length,
+    draining_services: drains.nodes.length,
+    services: listOf(nodes, (node) => nodeStats(deps, node, kinds)),
     running_requests: drain.running,
     jobs: {
       unfinished: live.size,
@@ -121,13 +125,18 @@ function mostKinds({ loads }: Fleet): WorkKind[] {
 /** Kinds of work that are shown of those for which a node is set aside. */
 const MOST_AVOIDED = 20
 
-function nodeStats(fleet: Fleet, node: TrackedNode, kinds: readonly WorkKind[]): Record<string, unknown> {
+function nodeStats(
+  { fleet, drains }: WatchDeps,
+  node: TrackedNode,
+  kinds: readonly WorkKind[],
+): Record<string, unknown> {
   const now = fleet.now()
   const load = node.load.snapshot(now)
   return {
     name: node.name,
     kind: node.spec.kind,
-    healthy: node.isHealthy(now),
+    healthy: isShownHealthy(fleet, node),
+    drain: drains.stateOf(node),
     ...reasonOf(node),
     several_nodes: node.answersInTurn,
     ...(node.answersInTurn && { advice: `${SEVERAL_NODES}; ${SEVERAL_NODES_ADVICE}` }),
@@ -154,6 +163,11 @@ function nodeStats(fleet: Fleet, node: TrackedNode, kinds: readonly WorkKind[]):
 /** Why it gets no work, or why its last poll failed. */
 function reasonOf({ notReady, reason = notReady }: TrackedNode): { reason?: string } {
   return reason === undefined ? {} : { reason }
+}
+
+/** Of one that is in no list any more, and so is not polled, what was known last stands. */
+function isShownHealthy(fleet: Fleet, node: TrackedNode): boolean {
+  return node.isRetired ? node.health.isHealthy : node.isHealthy(fleet.now())
 }
 
 /** How many times as long as usual the node takes for kinds of work, those first where that is furthest from 1. */

@@ -1,6 +1,7 @@
 import type { RequestHandler } from 'express'
 import { ANY_FAULTS, FAULT_EXAMPLES, RESPONSE_HEADERS } from './faultAnswers.ts'
 import { PARAMETERS } from './parameters.ts'
+import { ADMIN_PATHS } from './paths/admin.ts'
 import { JOB_PATHS } from './paths/jobs.ts'
 import { LOOKUP_PATHS } from './paths/lookups.ts'
 import { OPENAI_PATHS } from './paths/openai.ts'
@@ -27,6 +28,7 @@ const TAGS = [
   { name: 'OpenAI-compatible', description: 'Requests that are routed by their model.' },
   { name: 'Look-ups', description: 'For clients that go to a node themselves.' },
   { name: 'Watching', description: "The gateway's own state." },
+  { name: 'Operating', description: 'For those who have the `OPS_KEY`, where it is set.' },
 ]
 
 /** The gateway's whole API in OpenAPI 3.1. */
@@ -43,7 +45,15 @@ export function describeApi(version: string): object {
     // Open, unless an operation says otherwise.
     security: [],
     tags: TAGS,
-    paths: { ...JOB_PATHS, ...OPENAI_PATHS, ...RESPONSE_PATHS, ...LOOKUP_PATHS, ...WATCHING_PATHS, ...WELCOME_PATHS },
+    paths: {
+      ...JOB_PATHS,
+      ...OPENAI_PATHS,
+      ...RESPONSE_PATHS,
+      ...LOOKUP_PATHS,
+      ...WATCHING_PATHS,
+      ...WELCOME_PATHS,
+      ...ADMIN_PATHS,
+    },
     components: {
       schemas: SCHEMAS,
       parameters: PARAMETERS,

@@ -11,7 +11,7 @@ export interface Schema {
   readonly items?: Schema
   readonly oneOf?: readonly Schema[]
   readonly anyOf?: readonly Schema[]
-  readonly enum?: readonly (string | boolean)[]
+  readonly enum?: readonly (string | boolean | null)[]
   readonly format?: string
   readonly pattern?: string
   readonly minimum?: number

@@ -23,3 +23,5 @@ const NONE_SET = {}
 
 export const CLIENTS: Security = [{ apiKey: [] }, { apiKeyHeader: [] }, { azureKeyHeader: [] }, NONE_SET]
 export const OPERATORS: Security = [{ opsKey: [] }, { opsPassword: [] }, NONE_SET]
+/** Nobody, where no `OPS_KEY` is set. */
+export const ADMINS: Security = [{ opsKey: [] }, { opsPassword: [] }]

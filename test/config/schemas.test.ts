@@ -156,6 +156,7 @@ describe('the schema of the services file', () => {
       ...[null, '', 'key', '${KEY}', '${A B}', 'a${KEY}', 'a key', 5].map((key) => ({ ...least, api_key: key })),
       ...[null, '', 'api-key', 'api key', 5].map((header) => ({ ...least, api_key_header: header })),
       ...[null, '', '/v1', '/api/v2/', 'v1', '/a b', 5].map((prefix) => ({ ...least, prefix })),
+      ...[null, true, false, 'true', 1].map((drain) => ({ ...least, drain })),
     ]
     for (const entry of entries) assert.equal(validate([entry]), isAccepted(entry), JSON.stringify(entry))
   })

@@ -110,6 +110,9 @@ describe('a line of the addresses file', () => {
     assert.equal(parseAddressLine('10.0.0.1:4000 concurrency=4')?.concurrency, 4)
     assert.equal(parseAddressLine('10.0.0.1:4000\tconcurrency=16 # big')?.concurrency, 16)
     assert.equal(parseAddressLine('10.0.0.1:4000')?.concurrency, undefined)
+    assert.equal(parseAddressLine('10.0.0.1:4000 drain concurrency=4')?.drain, true)
+    assert.equal(parseAddressLine('dns://node.example:4000 drain')?.drain, true)
+    assert.equal(parseAddressLine('10.0.0.1:4000 concurrency=4')?.drain, undefined)
   })
 
   test('may name all addresses behind a name, with a port or 80, and options for all of them', () => {
@@ -135,6 +138,8 @@ describe('a line of the addresses file', () => {
 
   for (const line of [
     'node.example concurrency=0',
+    'node.example drain=yes',
+    'node.example Drain',
     'node.example concurrency=-1',
     'node.example concurrency=1.5',
     'node.example concurrency=many',

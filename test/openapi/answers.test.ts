@@ -174,6 +174,15 @@ const CALLS: Record<string, Call[]> = {
     { status: 200, values: { file: 'swagger-ui.css' } },
     { status: 404, values: { file: 'package.json' } },
   ],
+  drainNode: [
+    { status: 200, values: { name: 'service' }, headers: OPS },
+    { status: 401 },
+    { status: 404, values: { name: 'nobody' }, headers: OPS },
+  ],
+  undrainNode: [
+    { status: 200, values: { name: 'service' }, headers: OPS },
+    { status: 404, values: { name: 'nobody' }, headers: OPS },
+  ],
 }
 
 function assertDescribed(operationId: string, answer: Answer): void {

@@ -94,8 +94,8 @@ class FollowedName {
   }
 
   get specs(): NodeSpec[] {
-    const { port, concurrency } = this.name
-    const more = concurrency === undefined ? {} : { concurrency }
+    const { port, concurrency, drain } = this.name
+    const more = { ...(concurrency !== undefined && { concurrency }), ...(drain && { drain }) }
     return (this.#addresses.believed ?? []).map(({ key }) => parseAddress(`${key}:${port}`, more))
   }
 

@@ -3,7 +3,7 @@ import { AddressError, parseAddress, type NodeSpec } from '../address.ts'
 /** The members that an entry may have. */
 export const SERVICE_MEMBERS = [
   ...['name', 'url', 'models', 'aliases', 'weight', 'concurrency'],
-  ...['api_key', 'api_key_header', 'prefix'],
+  ...['api_key', 'api_key_header', 'prefix', 'drain'],
 ]
 
 /** The value of a variable of the environment; undefined where it is unset or empty. */
@@ -44,6 +44,7 @@ export function readServiceEntry(entry: unknown, readVariable: ReadVariable): No
   const apiKey = keyOf(members, readVariable)
   const apiKeyHeader = keyHeaderOf(members)
   const prefix = prefixOf(members)
+  const drain = drainOf(members)
   return {
     ...address,
     kind: 'openai',
@@ -58,6 +59,7 @@ export function readServiceEntry(entry: unknown, readVariable: ReadVariable): No
     ...(apiKey !== undefined && { apiKey }),
     ...(apiKeyHeader !== undefined && { apiKeyHeader }),
     ...(prefix !== undefined && { prefix }),
+    ...(drain && { drain }),
   }
 }
 
@@ -143,4 +145,9 @@ function prefixOf({ prefix }: Members): string | undefined {
   if (typeof prefix === 'string' && /^(\/[\w.~!$&'()*+,;=:@%-]+)*\/*$/.test(prefix) && !/\/\.\.?(\/|$)/.test(prefix))
     return prefix.replace(/\/+$/, '')
   throw new AddressError('prefix must be "" or a path such as "/v1"')
+}
+
+function drainOf({ drain = false }: Members): boolean {
+  if (typeof drain === 'boolean') return drain
+  throw new AddressError('drain must be true or false')
 }

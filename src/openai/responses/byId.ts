@@ -5,7 +5,7 @@ import { contextOf, readBody } from '../../http/index.ts'
 import { type Elsewhere, headersForBackend, type StreamTap } from '../../upstream/index.ts'
 import type { OpenAiDeps } from '../forward.ts'
 import { headersFor, pathAt } from '../serviceCall.ts'
-import { ANY_SERVICE, atHome, homeIsDown, homeOf, requireService, noResponse } from './place.ts'
+import { ANY_HOME, atHome, homeIsDown, homeOf, noResponse, requireHome } from './place.ts'
 
 /** Services that are asked for a response that this gateway does not know. */
 const MAX_ASKED = 8
@@ -44,7 +44,7 @@ export function forwardResponse(deps: OpenAiDeps, part: ResponsePart) {
       return true
     }
     const forwarding = deps.forwarder.forward(req, res, {
-      requirement: home ? requireService(home) : ANY_SERVICE,
+      requirement: home ? requireHome(home) : ANY_HOME,
       caller,
       cooldownKey: `responses ${caller}`,
       requestFor: (node) => ({ method, path: pathAt(node, path), headers: headersFor(node, path, headers), body }),

@@ -3,8 +3,13 @@ import { type Requirement, shortened } from '../../dispatch/index.ts'
 import { GatewayFault } from '../../faults.ts'
 import type { ResponseHomes } from './homes.ts'
 
-/** Any OpenAI-compatible service. */
-export const ANY_SERVICE: Requirement = { key: 'any service', kind: 'openai', fits: (node) => !node.isInfernet }
+/** Any OpenAI-compatible service that may have a response. */
+export const ANY_HOME: Requirement = {
+  key: 'any home',
+  kind: 'openai',
+  isFollowUp: true,
+  fits: (node) => !node.isInfernet,
+}
 
 /** A response, and the service that has it. */
 export interface Home {
@@ -33,6 +38,11 @@ export async function homeOf(
 /** What only this service can do. */
 export function requireService({ service }: Home): Requirement {
   return { key: `service:${service.key}`, kind: 'openai', fits: (node) => node === service }
+}
+
+/** The same for what is there already: also while the service gets no new work. */
+export function requireHome(home: Home): Requirement {
+  return { ...requireService(home), key: `home:${home.service.key}`, isFollowUp: true }
 }
 
 export function noResponse(id: string): GatewayFault {

@@ -1,15 +1,22 @@
 import { amount, flag, list, map, named, object, text, wholeNumber, type Schema } from '../openApi.ts'
 
 const NAME = text('The address or name, as listed.')
-const HEALTHY = flag('Whether it gets new work.')
+const HEALTHY = flag('Whether its polls and its traffic go well.')
 const ABILITIES = { containers: list(text()), models: list(text()) }
 const TIME: Schema = { type: 'string', format: 'date-time' }
+
+const DRAIN: Schema = {
+  type: ['string', 'null'],
+  enum: ['draining', 'drained', null],
+  description: 'It gets no new work, and some is under way, or none any more. Null: it gets work.',
+}
 
 const NODE_STATS = object(
   {
     name: NAME,
     kind: { type: 'string', enum: ['infernet', 'openai'] },
     healthy: HEALTHY,
+    drain: DRAIN,
     reason: text('Why it is not.'),
     several_nodes: flag('Several nodes answer in turn at its address: a job unknown there is not run again.'),
     advice: text('How to list them.'),
@@ -101,10 +108,16 @@ export const WATCHING_SCHEMAS: Readonly<Record<string, Schema>> = {
     description: 'A line, or an entry, of a file that was skipped when the file was last read.',
   },
   NodeStats: NODE_STATS,
+  Drain: object({
+    name: NAME,
+    drain: DRAIN,
+    unfinished: wholeNumber('Requests and jobs of this gateway that are under way there.'),
+  }),
   Stats: object(
     {
       total_services: wholeNumber('Backends.'),
-      healthy_services: wholeNumber('Healthy ones.'),
+      healthy_services: wholeNumber('Healthy ones, those included that are drained.'),
+      draining_services: wholeNumber('Those that get no new work.'),
       services: list(named('NodeStats')),
       running_requests: wholeNumber('Requests that have no whole answer yet, this one included.'),
       jobs: object(

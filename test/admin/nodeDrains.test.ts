@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { NodeDrains } from '../../src/admin/nodeDrains.ts'
+import type { Fleet } from '../../src/fleet/fleet.ts'
+import type { TrackedNode } from '../../src/fleet/node.ts'
+import { MemoryLedger } from '../../src/ledger/memory/ledger.ts'
+import type { SharedLedger } from '../../src/ledger/ledger.ts'
+import type { ReplicaState } from '../../src/replicas/index.ts'
+import { ListedNodes, startFleet } from '../kit/builders/fleets.ts'
+import { eventually, type Cleanup } from '../kit/wait.ts'
+import { keepLines, type KeptLine } from '../fleet/sources/logLines.ts'
+import { ScriptedValues } from '../replicas/scriptedValues.ts'
+
+const FIRST = '127.0.0.1:9'
+const SECOND = '127.0.0.2:9'
+
+interface Replica {
+  readonly drains: NodeDrains
+  readonly fleet: Fleet
+  readonly node: TrackedNode
+  readonly list: ListedNodes
+  readonly lines: readonly KeptLine[]
+}
+
+/** Gateways that share a ledger, each with a fleet of its own of the same nodes. */
+async function startReplicas(t: Cleanup, states: readonly ReplicaState[]): Promise<Replica[]> {
+  const { values: kept } = new MemoryLedger({ maxBytes: 1e6, ttlMs: 1e6 })
+  const values = new ScriptedValues()
+  return Promise.all(
+    states
+      .filter(({ state }) => state !== 'gone')
+      .map(async ({ replica: self }) => {
+        const list = new ListedNodes(FIRST, SECOND)
+        const { logger, lines } = keepLines()
+        const shared = { coordination: { values, membership: { self, replicas: states } } } as unknown as SharedLedger
+        const fleet = await startFleet(t, [list])
+        const drains = new NodeDrains({ fleet, ledger: { values: kept, shared }, logger, lookEveryMs: 5 })
+        t.after(() => drains.stop())
+        await drains.start()
+        const node = [...fleet.nodes.values()][0]!
+        return { drains, fleet, node, list, lines }
+      }),
+  )
+}
+
+const alive = (replica: string): ReplicaState => ({ replica, jobs: 0, state: 'alive' })
+
+describe('a node that is drained by hand', () => {
+  test('gets no new work at any gateway that shares the ledger, and is drained when all have ended theirs', async (t) => {
+    const [a, b] = (await startReplicas(t, [alive('a'), alive('b')])) as [Replica, Replica]
+    const mark = b.node.load.started(b.fleet.now())
+    await a.drains.drain(FIRST)
+    assert.equal(a.node.isDraining, true)
+    assert.equal(a.drains.stateOf(a.node), 'draining')
+    await eventually(() => b.node.isDraining)
+    assert.deepEqual(
+      b.drains.nodes.map(({ name }) => name),
+      [FIRST],
+    )
+    // By then both have told each other several times.
+    await eventually(() => b.lines.length > 0)
+    const { version } = b.fleet
+    await eventually(() => b.drains.stateOf(b.node) === 'draining' && a.drains.stateOf(a.node) === 'draining')
+    b.node.load.ended(b.fleet.now(), { outcome: 'success', mark })
+    await eventually(() => a.drains.stateOf(a.node) === 'drained' && b.drains.stateOf(b.node) === 'drained')
+    const told = [/gets no new work/, /may be switched off/]
+    for (const { lines } of [a, b]) lines.forEach(({ message }, n) => assert.match(message, told[n]!))
+    await b.drains.undrain(FIRST)
+    await eventually(() => !a.node.isDraining && a.drains.stateOf(a.node) === null)
+    assert.ok(b.fleet.version > version)
+  })
+
+  test('is not drained while jobs of a gateway that is gone may be there', async (t) => {
+    const gone: ReplicaState = { replica: 'gone', jobs: 1, state: 'gone' }
+    const states = [alive('a'), gone]
+    const [a] = (await startReplicas(t, states)) as [Replica]
+    await a.drains.drain(FIRST)
+    // It is told of another node meanwhile, which shows that it has looked.
+    await a.drains.drain(SECOND)
+    await eventually(() => a.lines.length === 2)
+    assert.equal(a.drains.stateOf(a.node), 'draining')
+    states.pop()
+    await eventually(() => a.drains.stateOf(a.node) === 'drained')
+  })
+
+  test('is so again when it is back in the list, and can be taken back while it is not', async (t) => {
+    const [a] = (await startReplicas(t, [alive('a')])) as [Replica]
+    await a.drains.drain(FIRST)
+    a.list.list(SECOND)
+    a.list.list(FIRST, SECOND)
+    const isDraining = (): boolean => [...a.fleet.nodes.values()].find(({ name }) => name === FIRST)!.isDraining
+    assert.equal(isDraining(), true)
+    a.list.list(SECOND)
+    assert.deepEqual(await a.drains.undrain(FIRST), [])
+    a.list.list(FIRST, SECOND)
+    assert.equal(isDraining(), false)
+  })
+
+  test('commands of several gateways at a time are all kept', async (t) => {
+    const [a, b] = (await startReplicas(t, [alive('a'), alive('b')])) as [Replica, Replica]
+    await Promise.all([a.drains.drain(FIRST), b.drains.drain(SECOND)])
+    await eventually(() => a.drains.nodes.length === 2 && b.drains.nodes.length === 2)
+  })
+})
