@@ -6,6 +6,7 @@ import { readAddressLines } from './fleet/sources/addressLines.ts'
 import { readServiceList } from './fleet/sources/serviceList.ts'
 import { variablesOf } from './fleet/sources/sources.ts'
 import { readListFile } from './fleet/sources/watchedFile.ts'
+import { readKeysFile } from './http/keys/readKeysFile.ts'
 import { readTicketKeys } from './lookup/tickets/keys.ts'
 
 /** What is wrong with the files that the settings name, a line each. */
@@ -21,6 +22,7 @@ const SOUND: CheckResult = { problems: [], warnings: [] }
 const FILES: Readonly<Record<string, (settings: Settings) => Promise<CheckResult>>> = {
   IPS_FILE: checkAddresses,
   SERVICES_FILE: checkServices,
+  KEYS_FILE: checkKeys,
   TICKET_KEY_FILE: checkTicketKey,
 }
 
@@ -62,6 +64,15 @@ async function checkServices({ servicesFile, environment }: Settings): Promise<C
     ({ line, members }) => `${name}, line ${line}: unknown members ${JSON.stringify(members)} are ignored`,
   )
   return { problems: badLines(name, skipped), warnings }
+}
+
+async function checkKeys({ keysFile }: Settings): Promise<CheckResult> {
+  if (keysFile === '') return SOUND
+  const read = await readList(keysFile)
+  if (read.fault !== undefined) return { ...SOUND, problems: [read.fault] }
+  const name = shown(keysFile)
+  if (read.text === undefined) return { ...SOUND, problems: [`${name} does not exist`] }
+  return { ...SOUND, problems: badLines(name, readKeysFile(read.text).skipped) }
 }
 
 async function checkTicketKey({ ticketKeyFile }: Settings): Promise<CheckResult> {

@@ -151,7 +151,8 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
   })
   const dispatcher = new Dispatcher(fleet, selector)
   const upstream = new Upstream(dispatcher, transport)
-  const keysFile = settings.keysFile === '' ? undefined : new KeysFile(new WatchedFile(settings.keysFile), logger)
+  const keysFile =
+    settings.keysFile === '' ? undefined : new KeysFile(new WatchedFile(settings.keysFile), logger, badLines)
   await keysFile?.start()
   const jobsOf = jobsBound(settings.maxJobsPerCaller, (caller) => keysFile?.rulesOf(caller).maxJobs)
   const limits = { jobsOf, maxBytes: settings.stateMaxBytes }

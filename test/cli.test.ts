@@ -128,6 +128,20 @@ describe('--check', () => {
     )
   })
 
+  test('so is each bad entry of the keys file, without its key', async (t) => {
+    const keys = '[\n{"name": "a", "key": "hush"},\n{"name": "b", "key": "hush"},\n{"name": "hush hush"}\n]'
+    const env = { KEYS_FILE: 'keys.json' }
+    const { exitCode, stderr } = await check(t, env, { 'keys.json': keys })
+    assert.equal(exitCode, 1)
+    assert.deepEqual(stderr.split('\n'), [
+      'KEYS_FILE: keys.json, line 3, "b": the key is that of entry 1 already',
+      'KEYS_FILE: keys.json, line 4, "entry 3": name must be 1 to 64 letters, digits, dots, hyphens or underscores',
+      '',
+    ])
+    assert.equal((await check(t, env)).stderr, 'KEYS_FILE: keys.json does not exist\n')
+    assert.deepEqual(await check(t, env, { 'keys.json': '[]' }), valid)
+  })
+
   test('a variable of an entry is looked up in the environment and in .env', async (t) => {
     const files = { 's.json': '[{"name": "a", "url": "http://10.0.0.1", "api_key": "${A_KEY}"}]' }
     assert.match((await check(t, { SERVICES_FILE: 's.json' }, files)).stderr, /A_KEY, which is not set/)

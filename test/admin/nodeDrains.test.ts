@@ -20,6 +20,8 @@ interface Replica {
   readonly node: TrackedNode
   readonly list: ListedNodes
   readonly lines: readonly KeptLine[]
+  /** What all share. */
+  readonly values: ScriptedValues
 }
 
 /** Gateways that share a ledger, each with a fleet of its own of the same nodes. */
@@ -38,7 +40,7 @@ async function startReplicas(t: Cleanup, states: readonly ReplicaState[]): Promi
         t.after(() => drains.stop())
         await drains.start()
         const node = [...fleet.nodes.values()][0]!
-        return { drains, fleet, node, list, lines }
+        return { drains, fleet, node, list, lines, values }
       }),
   )
 }
@@ -58,13 +60,17 @@ describe('a node that is drained by hand', () => {
       [FIRST],
     )
     // By then both have told each other several times.
-    await eventually(() => b.lines.length > 0)
     const { version } = b.fleet
-    await eventually(() => b.drains.stateOf(b.node) === 'draining' && a.drains.stateOf(a.node) === 'draining')
+    const told = b.values.calls
+    await eventually(() => b.values.calls > told + 20)
+    assert.deepEqual(
+      [a, b].map(({ drains, node }) => drains.stateOf(node)),
+      ['draining', 'draining'],
+    )
     b.node.load.ended(b.fleet.now(), { outcome: 'success', mark })
     await eventually(() => a.drains.stateOf(a.node) === 'drained' && b.drains.stateOf(b.node) === 'drained')
-    const told = [/gets no new work/, /may be switched off/]
-    for (const { lines } of [a, b]) lines.forEach(({ message }, n) => assert.match(message, told[n]!))
+    const lifeOf = [/gets no new work/, /may be switched off/]
+    for (const { lines } of [a, b]) lines.forEach(({ message }, n) => assert.match(message, lifeOf[n]!))
     await b.drains.undrain(FIRST)
     await eventually(() => !a.node.isDraining && a.drains.stateOf(a.node) === null)
     assert.ok(b.fleet.version > version)

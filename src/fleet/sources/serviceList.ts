@@ -1,4 +1,5 @@
 import { SkippedLines } from '../../base/badLines.ts'
+import { readListText } from '../../json/listText.ts'
 import { AddressError, type NodeSpec } from '../address.ts'
 import { readServiceEntry, SERVICE_MEMBERS, type ReadVariable } from './serviceEntry.ts'
 
@@ -24,17 +25,16 @@ interface UnknownMembers {
 const MOST_MEMBERS = 10
 const MOST_ENTRIES = 100
 const MOST_NAME = 100
+const EXPECTED = 'a JSON array of services, such as [{"name": "chat", "url": "http://127.0.0.1:8000"}]'
 
 /** Reads the text of a services file. A bad entry is skipped. */
 export function readServiceList(text: string, readVariable: ReadVariable): ServiceList {
   const skipped = new SkippedLines()
   const positions: number[] = []
   const unknown: UnknownMembers[] = []
-  const content = text.replace(/^\uFEFF/, '')
-  const entries = parseList(content, skipped)
-  if (!entries) return { specs: undefined, skipped, positions, unknown }
-  let lines: readonly number[] | undefined
-  const lineOf = (index: number): number => (lines ??= linesOfElements(content))[index]!
+  const list = readListText(text, EXPECTED, skipped)
+  if (!list) return { specs: undefined, skipped, positions, unknown }
+  const { entries, lineOf } = list
   const names = new Set<string>()
   const specs: NodeSpec[] = []
   for (const [index, entry] of entries.entries()) {
@@ -55,22 +55,6 @@ export function readServiceList(text: string, readVariable: ReadVariable): Servi
   return { specs, skipped, positions, unknown }
 }
 
-function parseList(text: string, skipped: SkippedLines): unknown[] | undefined {
-  let reason = 'expected a JSON array of services, such as [{"name": "chat", "url": "http://127.0.0.1:8000"}]'
-  let line: number | null = null
-  try {
-    const value: unknown = JSON.parse(text)
-    if (Array.isArray(value)) return value as unknown[]
-  } catch (error) {
-    // The rest of the message quotes the text, which may hold keys.
-    const [, place, column] = /\(line (\d+) column (\d+)\)/.exec(String(error)) ?? []
-    if (place !== undefined) line = Number(place)
-    reason = `not JSON${column === undefined ? '' : ` from column ${column} on`}`
-  }
-  skipped.add({ line, entry: null, reason })
-  return undefined
-}
-
 function unknownMembers(entry: object): string[] {
   return Object.keys(entry)
     .filter((member) => !SERVICE_MEMBERS.includes(member))
@@ -82,31 +66,4 @@ function unknownMembers(entry: object): string[] {
 function nameOf(entry: unknown, index: number): string {
   const name = (entry as { name?: unknown } | null)?.name
   return typeof name === 'string' && name !== '' ? name : `entry ${index + 1}`
-}
-
-/** The line on which each element of a JSON array begins. The text is known to be one. */
-function linesOfElements(text: string): number[] {
-  const lines: number[] = []
-  let line = 1
-  let depth = 0
-  let isExpected = false
-  for (let at = 0; at < text.length; at++) {
-    const character = text[at]!
-    if (character === '\n') line++
-    if (character <= ' ') continue
-    if (isExpected && character !== ']') lines.push(line)
-    isExpected = depth === 1 ? character === ',' : depth === 0
-    if (character === '"') at = endOfString(text, at)
-    else if (character === '[' || character === '{') depth++
-    else if (character === ']' || character === '}') depth--
-  }
-  return lines
-}
-
-/** The index of the quote that ends the string which begins here. */
-function endOfString(text: string, start: number): number {
-  for (let at = start + 1; ; at++) {
-    if (text[at] === '\\') at++
-    else if (text[at] === '"') return at
-  }
 }

@@ -1,10 +1,9 @@
+import type { BadLine, BadLines, SkippedLines } from '../../base/badLines.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { KeyRules } from './keyEntry.ts'
 import { KeyTable } from './keyTable.ts'
-import { type BadKeyEntry, type KeysOfFile, readKeysFile } from './readKeysFile.ts'
+import { readKeysFile } from './readKeysFile.ts'
 
-/** Bad entries of one reading that are logged one by one. */
-const MOST_BAD_ENTRIES = 100
 const CALLER_PREFIX = 'name:'
 
 /** A file whose text is followed through changes. */
@@ -27,15 +26,17 @@ class KeysFileError extends Error {}
 export class KeysFile {
   readonly #file: FollowedFile
   readonly #logger: Logger
+  readonly #badLines: BadLines | undefined
   #table: KeyTable | undefined
   #rules: ReadonlyMap<string, KeyRules> = new Map()
-  #bad: readonly BadKeyEntry[] = []
   /** Why it could not be read at first. */
   #fault: string | undefined
 
-  constructor(file: FollowedFile, logger: Logger) {
+  /** `badLines` hears what is skipped. */
+  constructor(file: FollowedFile, logger: Logger, badLines?: BadLines) {
     this.#file = file
     this.#logger = logger
+    this.#badLines = badLines
   }
 
   /**
@@ -72,19 +73,14 @@ export class KeysFile {
     return this.#rules.get(caller) ?? NO_RULES
   }
 
-  /** What was wrong with the entries at the last reading. */
-  get bad(): readonly BadKeyEntry[] {
-    return this.#bad
-  }
-
   #took(text: string | undefined): void {
     if (text === undefined) return this.#cannotUse('there is no such file')
-    const read = readKeysFile(text)
-    if (!read) return this.#cannotUse('it is not a JSON array')
-    this.#table = new KeyTable(read.keys.map(({ name, ...key }) => ({ ...key, caller: callerNamed(name) })))
-    this.#rules = new Map(read.keys.map(({ name, rules }) => [callerNamed(name), rules]))
-    this.#bad = read.bad
-    this.#tell(read)
+    const { keys, skipped } = readKeysFile(text)
+    this.#badLines?.set('KEYS_FILE', skipped)
+    if (!keys) return this.#cannotUse(placed(skipped.kept[0]!))
+    this.#table = new KeyTable(keys.map(({ name, ...key }) => ({ ...key, caller: callerNamed(name) })))
+    this.#rules = new Map(keys.map(({ name, rules }) => [callerNamed(name), rules]))
+    this.#tell(keys.length, skipped)
   }
 
   #cannotUse(reason: string): void {
@@ -93,13 +89,17 @@ export class KeysFile {
       this.#logger.warn('keys file cannot be used, keeping the last keys', { file: this.#file.path, reason })
   }
 
-  #tell({ keys, bad }: KeysOfFile): void {
+  #tell(keys: number, { kept, total }: SkippedLines): void {
     const { path: file } = this.#file
-    for (const one of bad.slice(0, MOST_BAD_ENTRIES)) this.#logger.warn('bad entry in the keys file', { file, ...one })
-    if (bad.length > MOST_BAD_ENTRIES)
-      this.#logger.warn('further bad entries in the keys file', { file, entries: bad.length - MOST_BAD_ENTRIES })
-    this.#logger.info('keys file read', { file, keys: keys.length, names: this.#rules.size })
+    for (const bad of kept) this.#logger.warn('bad entry in the keys file', { file, ...bad })
+    if (total > kept.length)
+      this.#logger.warn('further bad entries in the keys file', { file, entries: total - kept.length })
+    this.#logger.info('keys file read', { file, keys, names: this.#rules.size })
   }
+}
+
+function placed({ line, reason }: BadLine): string {
+  return line === null ? reason : `line ${line}: ${reason}`
 }
 
 const NO_KEYS = new KeyTable([])

@@ -1,18 +1,16 @@
+import { SkippedLines } from '../../base/badLines.ts'
+import { readListText } from '../../json/listText.ts'
 import { type KeyEntry, KeyEntryError, type KeyRules, nameIn, readKeyEntry } from './keyEntry.ts'
 
-/** An entry that is skipped, or of which a part is. Never has a key in it. */
-export interface BadKeyEntry {
-  /** From 1. */
-  readonly entry: number
-  /** Undefined where it has no valid one. */
-  readonly name: string | undefined
-  readonly reason: string
+/** What a keys file says. */
+export interface KeysOfFile {
+  /** Undefined where the text is no JSON array. */
+  readonly keys: readonly KeyEntry[] | undefined
+  /** Entries that are skipped, or of which a part is. Never with a key. */
+  readonly skipped: SkippedLines
 }
 
-export interface KeysOfFile {
-  readonly keys: readonly KeyEntry[]
-  readonly bad: readonly BadKeyEntry[]
-}
+const EXPECTED = 'a JSON array of keys, such as [{"name": "team-a", "key_sha256": "…"}]'
 
 const RULE_MEMBERS = {
   requestsPerMinute: 'requests_per_min',
@@ -23,21 +21,21 @@ const RULE_MEMBERS = {
 } as const satisfies Record<keyof KeyRules, string>
 
 /**
- * Reads a keys file: its usable entries, with the rules of their name, and what is wrong with the others. `undefined` where the text
- * is no JSON array.
+ * Reads a keys file: its usable entries, with the rules of their name, and what is wrong with the others.
  *
  * The rules belong to the name: each is taken from the first of its entries that states it. A later one that states another is
  * reported, and its key is valid all the same: a slip while a key is rotated must not lock its users out.
  */
-export function readKeysFile(text: string): KeysOfFile | undefined {
-  const entries = parseList(text)
-  if (!entries) return undefined
-  const bad: BadKeyEntry[] = []
+export function readKeysFile(text: string): KeysOfFile {
+  const skipped = new SkippedLines()
+  const list = readListText(text, EXPECTED, skipped)
+  if (!list) return { keys: undefined, skipped }
   const keys: KeyEntry[] = []
   const rulesOf = new Map<string, KeyRules>()
   const entryWith = new Map<string, number>()
-  entries.forEach((value, index) => {
-    const report = (reason: string): void => void bad.push({ entry: index + 1, name: nameIn(value), reason })
+  list.entries.forEach((value, index) => {
+    const report = (reason: string): void =>
+      void skipped.add({ line: list.lineOf(index), entry: nameIn(value) ?? `entry ${index + 1}`, reason })
     const key = readOne(value, report)
     if (!key) return
     const hex = key.digest.toString('hex')
@@ -47,7 +45,7 @@ export function readKeysFile(text: string): KeysOfFile | undefined {
     keys.push(key)
     rulesOf.set(key.name, merged(rulesOf.get(key.name) ?? {}, key.rules, report))
   })
-  return { keys: keys.map((key) => ({ ...key, rules: rulesOf.get(key.name)! })), bad }
+  return { keys: keys.map((key) => ({ ...key, rules: rulesOf.get(key.name)! })), skipped }
 }
 
 function readOne(value: unknown, report: (reason: string) => void): KeyEntry | undefined {
@@ -68,14 +66,4 @@ function merged(first: KeyRules, later: KeyRules, report: (reason: string) => vo
   }
   const stated = Object.fromEntries(Object.entries(first).filter(([, value]) => value !== undefined))
   return { ...later, ...stated }
-}
-
-function parseList(text: string): unknown[] | undefined {
-  try {
-    const value: unknown = JSON.parse(text.replace(/^\uFEFF/, ''))
-    return Array.isArray(value) ? value : undefined
-  } catch {
-    // What the error quotes may be a key.
-    return undefined
-  }
 }

@@ -126,7 +126,11 @@ describe('keys of a file', () => {
     ])
     assert.deepEqual(new Set(await statuses('team-3')), new Set([200]))
     const line = await gateway.waitForLog(({ message }) => message === 'bad entry in the keys file')
-    assert.deepEqual([line['entry'], line['name']], [1, 'bad'])
+    assert.deepEqual([line['line'], line['entry']], [1, 'bad'])
+    const { bad_lines: told } = (await request(`${gateway.url}/stats`)).json<{ bad_lines: object[] }>()
+    const reason =
+      'unknown member; allowed: name, key, key_sha256, requests_per_min, tokens_per_min, max_jobs, weight, priority, expires'
+    assert.deepEqual(told, [{ setting: 'KEYS_FILE', line: 1, entry: 'bad', reason }])
     // What is in API_KEYS as well is valid still, as another caller.
     assert.deepEqual(await idsOf('team-old-1'), [])
   })
@@ -162,7 +166,7 @@ describe('keys of a file', () => {
 test('a keys file that is missing or is no list stops the start with one line', async (t) => {
   for (const [files, reason] of [
     [{}, 'there is no such file'],
-    [{ 'keys.json': '{"hush": 1}' }, 'it is not a JSON array'],
+    [{ 'keys.json': '{"hush": 1}' }, 'expected a JSON array of keys, such as'],
   ] as const) {
     const refused = await spawnGateway(t, {
       env: { KEYS_FILE: 'keys.json', LOG_LEVEL: 'info' },
@@ -171,7 +175,7 @@ test('a keys file that is missing or is no list stops the start with one line', 
     })
     assert.equal((await refused.exited).code, 1)
     assert.ok(
-      refused.output.includes(`cannot start: KEYS_FILE: ${join(refused.cwd, 'keys.json')}: ${reason}\n`),
+      refused.output.includes(`cannot start: KEYS_FILE: ${join(refused.cwd, 'keys.json')}: ${reason}`),
       refused.output,
     )
   }

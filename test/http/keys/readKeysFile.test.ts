@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict'
 import { hash } from 'node:crypto'
 import { describe, test } from 'node:test'
+import type { BadLine } from '../../../src/base/badLines.ts'
+import type { KeyEntry } from '../../../src/http/keys/keyEntry.ts'
 import { readKeysFile } from '../../../src/http/keys/readKeysFile.ts'
 
 const SECRET = 'sk-very-secret-7351'
-const read = (...entries: unknown[]): NonNullable<ReturnType<typeof readKeysFile>> => {
-  const found = readKeysFile(JSON.stringify(entries))
-  assert.ok(found)
-  return found
+const read = (...entries: unknown[]): { keys: readonly KeyEntry[]; bad: readonly BadLine[] } => {
+  const { keys, skipped } = readKeysFile(JSON.stringify(entries, undefined, 1))
+  assert.ok(keys)
+  return { keys, bad: skipped.kept }
 }
 
 describe('a keys file', () => {
@@ -52,7 +54,7 @@ describe('a keys file', () => {
       [5, 5],
     )
     assert.deepEqual(bad, [
-      { entry: 2, name: 'a', reason: 'max_jobs is 6 here and 5 in an earlier entry of this name, which counts' },
+      { line: 7, entry: 'a', reason: 'max_jobs is 6 here and 5 in an earlier entry of this name, which counts' },
     ])
   })
 
@@ -101,7 +103,7 @@ describe('a keys file', () => {
         ['good'],
       )
       assert.equal(bad.length, 1)
-      assert.equal(bad[0]!.entry, 2)
+      assert.equal(bad[0]!.line, 6)
       assert.match(bad[0]!.reason, reason)
       assert.ok(!JSON.stringify(bad).includes(SECRET))
     })
@@ -113,13 +115,17 @@ describe('a keys file', () => {
       keys.map(({ name }) => name),
       ['a'],
     )
-    assert.deepEqual(bad, [{ entry: 2, name: 'b', reason: 'the key is that of entry 1 already' }])
+    assert.deepEqual(bad, [{ line: 6, entry: 'b', reason: 'the key is that of entry 1 already' }])
   })
 
   test('is nothing unless it is a JSON array; an empty one has no keys', () => {
     for (const text of ['', '{}', '[', `[{"name":"a","key":"${SECRET}"},]`, 'null', '"x"'])
-      assert.equal(readKeysFile(text), undefined, text)
-    assert.deepEqual(readKeysFile('[]'), { keys: [], bad: [] })
-    assert.deepEqual(readKeysFile('\uFEFF[]'), { keys: [], bad: [] })
+      assert.equal(readKeysFile(text).keys, undefined, text)
+    for (const text of ['[]', '\uFEFF[]']) {
+      const { keys, skipped } = readKeysFile(text)
+      assert.deepEqual([keys, skipped.total], [[], 0])
+    }
+    const { skipped } = readKeysFile(`[{"name":"a"\n"key":"${SECRET}"}]`)
+    assert.deepEqual(skipped.kept, [{ line: 2, entry: null, reason: 'not JSON from column 1 on' }])
   })
 })
