@@ -12,6 +12,7 @@ import type { MemoryBudget } from './base/memory/budget.ts'
 import type { KeyRing } from './http/keys/keyRing.ts'
 import { countMemory } from './http/requestMemory.ts'
 import { withholdOurKeys } from './http/ourKeys.ts'
+import { noteOwnPage } from './http/ownPages.ts'
 import type { MakeBudgets } from './http/budgets.ts'
 import { limitPerCaller, type CallerLimit } from './http/rateLimits.ts'
 import { addOpenPath, addPath } from './http/routes.ts'
@@ -201,5 +202,5 @@ function addPages(
   before: readonly RequestHandler[],
 ): void {
   for (const [path, handler] of Object.entries(pages))
-    addPath(app, path, { GET: [...before, inOrder(answerIsPage), handler] })
+    addPath(app, path, { GET: [inOrder(noteOwnPage), ...before, inOrder(answerIsPage), handler] })
 }

@@ -42,6 +42,7 @@ import { SharedTicketKeys } from './lookup/tickets/sharedKeys.ts'
 import { SharedReports } from './lookup/workers/sharedReports.ts'
 import { apiDescriptionPage, describeApi } from './openapi/index.ts'
 import { dashboardPage } from './dashboard/index.ts'
+import { Activity } from './observability/activity/activity.ts'
 import { addBadLineGauge } from './observability/badLines.ts'
 import { docsFile, docsPage, homePage } from './welcome/index.ts'
 import { addDrainGauge } from './observability/drainGauge.ts'
@@ -183,6 +184,8 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
   addBadLineGauge(metrics.registry, badLines)
   const drains = new NodeDrains({ fleet, ledger, logger })
   addDrainGauge(metrics.registry, drains)
+  const activity = new Activity()
+  activity.listen(live, metrics.openai)
   logFleet(fleet, logger)
   logJobs(live, logger)
 
@@ -198,7 +201,10 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
   const keys = await openKeys(settings, ledger, logger)
   const { maxBodyBytes } = settings
   const reports = new SharedReports(fleet, ledger)
-  const watch: WatchDeps = { fleet, drain, drains, ledger, live, memory, badLines, version: packageVersion() }
+  const watch: WatchDeps = {
+    ...{ fleet, drain, drains, ledger, live, memory, activity, badLines },
+    version: packageVersion(),
+  }
   const app = createApp({
     jobs: { ...common, forwarder, idempotency: new Idempotency(ledger), maxBodyBytes, whenReady },
     follower,
@@ -245,6 +251,7 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
     corsOrigins: settings.corsOrigins,
     onClosed: (req, res) => {
       metrics.observe(req, res)
+      activity.observe(req, res)
       logRequest(req, res)
     },
     onUntrustedForwarding: (peer) =>

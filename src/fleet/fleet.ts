@@ -18,8 +18,6 @@ import type { NodeSource } from './sources/source.ts'
 
 /** For so long after a poll that nobody answered, the node is not known yet: who asked at the start hears that, not that nobody is there. */
 const SILENCE_SECONDS = 1
-/** Longest reason that is kept for a failure, characters. */
-const MOST_REASON = 300
 /** Entries of the lists that are merged between two checks of the clock, so that short lists are merged at once. */
 const ENTRIES_PER_STEP = 64
 
@@ -275,6 +273,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
       return
     }
     this.#unasked.delete(node)
+    node.askedAt = startedAt
     if (result.outcome === 'failed') this.#pollFailed(node, result, startedAt)
     else this.#pollSucceeded(node, result, startedAt)
     if (isSilence(result)) setTimeout(() => this.#becameKnown(node), SILENCE_SECONDS * 1000).unref()
@@ -316,7 +315,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
       this.#tellLeftOut(node, result.leftOut)
     }
     if (!node.health.isHealthy) return
-    node.reason = undefined
+    node.cameUp()
     if (!isBack) return
     this.version++
     this.emit('node:up', node)
@@ -342,8 +341,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
 
   #sawFailure(node: TrackedNode, reason: string): void {
     const wasTold = node.reason !== undefined
-    node.reason = reason.slice(0, MOST_REASON)
-    const flipped = node.health.observe(false)
+    const flipped = node.sawFailure(reason, this.now())
     if (flipped) this.version++
     if (flipped || (!wasTold && !node.health.isHealthy)) this.emit('node:down', node, reason)
   }

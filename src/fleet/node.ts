@@ -18,6 +18,8 @@ export interface NodeCounts {
   setAsides: number
 }
 
+/** Longest reason that is kept for a failure, characters. */
+const MOST_REASON = 300
 const RESPONSE_MEAN_WEIGHT = 0.1
 
 const NO_MODELS = new ServiceModels({ models: [] }, { ownedBy: '', created: 0 })
@@ -50,6 +52,10 @@ export class TrackedNode {
   reason: string | undefined
   /** Why it takes no work by its own report (`POST /worker_status/`), whatever its polls say; undefined where it does. */
   notReady: string | undefined
+  /** Since when it is unhealthy, monotonic seconds; undefined while it is healthy or has not been polled. */
+  downSince: number | undefined
+  /** When its last poll began, monotonic seconds. */
+  askedAt: number | undefined
   /** The last contact was refused: nothing listens there. */
   isRefusing = false
   /** That some of what it lists is left out was told. */
@@ -113,6 +119,20 @@ export class TrackedNode {
     return this.isReachable && !this.load.isEjected(now)
   }
 
+  /** It answers as it should. */
+  cameUp(): void {
+    this.reason = undefined
+    this.downSince = undefined
+  }
+
+  /** It failed a poll, or refused a connection. Returns whether it counts as unhealthy from now on, and did not before. */
+  sawFailure(reason: string, now: number): boolean {
+    this.reason = reason.slice(0, MOST_REASON)
+    const flipped = this.health.observe(false)
+    if (!this.health.isHealthy) this.downSince ??= now
+    return flipped
+  }
+
   get pending(): number {
     return this.info ? this.info.pending.offchain + this.info.pending.onchain : 0
   }
@@ -148,6 +168,12 @@ export class TrackedNode {
   /** Seconds that `what` still has to cool down here; 0 when it may be tried. */
   cooldownSeconds(what: string, now: number): number {
     return this.#cooldowns.secondsLeft(what, now)
+  }
+
+  /** Until when it is left alone after 429s, with some of its work at least, seconds; undefined where it is not. */
+  restsUntil(now: number): number | undefined {
+    const until = this.#cooldowns.latestEnd
+    return until > now ? until : undefined
   }
 
   responded(seconds: number): void {

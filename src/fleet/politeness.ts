@@ -75,6 +75,12 @@ export class CallBudget {
 /** What must not be sent to one backend for a while, because it answered 429: an endpoint, for one caller where that matters. */
 export class Cooldowns {
   readonly #ends = new Map<string, number>()
+  #latestEnd = -Infinity
+
+  /** When all of them are over, seconds. */
+  get latestEnd(): number {
+    return this.#latestEnd
+  }
 
   /** No more of `what` until `until`, seconds. */
   set(what: string, until: number, now: number): void {
@@ -84,6 +90,7 @@ export class Cooldowns {
       if (ends.size >= MAX_COOLDOWNS) return
     }
     ends.set(what, until)
+    this.#latestEnd = Math.max(this.#latestEnd, until)
   }
 
   /** Seconds until `what` may be sent; 0 when it may. */

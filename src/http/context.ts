@@ -2,7 +2,7 @@ import type { Request } from 'express'
 import { randomUUID } from 'node:crypto'
 import ipaddr from 'ipaddr.js'
 import { isIP, isIPv6 } from 'node:net'
-import type { GatewayFault } from '../faults.ts'
+import type { FaultCode, GatewayFault } from '../faults.ts'
 import { remembered } from '../base/remembered.ts'
 import type { Reservation } from '../base/memory/budget.ts'
 
@@ -59,6 +59,12 @@ export interface RequestContext {
   serviceSeconds?: number
   /** The backend whose answer is being streamed was sent the request then: monotonic, ms. */
   servedSince?: number
+  /** The containers of the job that it submits. */
+  containers?: readonly string[]
+  /** What became of each item of a batch. */
+  items?: readonly ItemNote[]
+  /** It asks for a page of the gateway itself, such as `/health`: no work of a client. */
+  isOwnPage?: true
 }
 
 /** What a batch made. */
@@ -68,6 +74,14 @@ interface BatchNote {
   readonly first: readonly string[]
   /** Calls to nodes for items that another node had failed or refused. */
   readonly retries: number
+}
+
+/** What became of an item of a batch. */
+export interface ItemNote {
+  readonly containers: readonly string[]
+  /** `refused`: the client has to submit it otherwise; `failed`: it is not to blame. */
+  readonly outcome: 'succeeded' | 'refused' | 'failed'
+  readonly fault?: FaultCode | undefined
 }
 
 type WithContext = Request & { [CONTEXT]?: RequestContext }

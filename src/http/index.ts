@@ -1,7 +1,7 @@
 /* What features know of requests and how they are answered. */
 export { admitKey, shownKey } from './auth.ts'
 export type { Check } from './checks.ts'
-export { contextOf, type RequestMemory } from './context.ts'
+export { contextOf, type ItemNote, type RequestMemory } from './context.ts'
 export { errorBody } from './errorShapes.ts'
 export { toFault } from './errors.ts'
 export type { KeyRing } from './keys/keyRing.ts'

@@ -5,7 +5,7 @@ import { joinArray } from '../json/index.ts'
 import { writeAnswer } from '../upstream/index.ts'
 import { inTurns } from '../base/index.ts'
 import { idIn, type Submitter } from './accepted.ts'
-import { faultResult, type BatchItem, type Refusal } from './batchItems.ts'
+import { faultResult, noteOf, type BatchItem, type Refusal } from './batchItems.ts'
 import { BatchRun } from './batchRun.ts'
 import { BATCH_PATH, type JobDeps } from './deps.ts'
 import { hashBody, type Keep } from './idempotency.ts'
@@ -96,6 +96,7 @@ async function sendBatch(
     await run.run(items)
   } finally {
     noteRun(req, run, items)
+    contextOf(req).items = items.map(noteOf)
     const vain = valid.filter((item) => item.isOurs !== true)
     deps.live.giveBack(by.caller, { ...taken, jobs: vain.length, bytes: sum(vain.map((item) => item.room)) })
   }

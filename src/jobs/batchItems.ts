@@ -1,5 +1,5 @@
 import { GatewayFault } from '../faults.ts'
-import { errorBody } from '../http/index.ts'
+import { errorBody, type ItemNote } from '../http/index.ts'
 import type { Answer } from '../upstream/index.ts'
 import type { Submission } from './shape.ts'
 
@@ -22,6 +22,15 @@ export interface BatchItem {
 export interface Refusal {
   readonly answer: Answer
   readonly nodeName: string
+}
+
+/** What became of an item, for those who watch. */
+export function noteOf({ submission, result, isAccepted }: BatchItem): ItemNote {
+  const containers = submission?.kind === 'job' ? submission.containers : []
+  if (isAccepted === true) return { containers, outcome: 'succeeded' }
+  const { fault, refusal } = result ?? {}
+  if (fault) return { containers, outcome: fault.fault.source === 'client' ? 'refused' : 'failed', fault: fault.code }
+  return { containers, outcome: refusal && refusal.answer.status >= 500 ? 'failed' : 'refused' }
 }
 
 /** The item gets a fault as its answer. */

@@ -27,7 +27,9 @@ export async function readSubmission(
   const options = readJobOptions(req, { allowsKey })
   const body = await readBody(req, deps.maxBodyBytes)
   const submission = await inTurns(submissionSteps(body))
-  const { caller, clientAddress } = contextOf(req)
+  const context = contextOf(req)
+  if (submission.kind === 'job') context.containers = submission.containers
+  const { caller, clientAddress } = context
   return { body, submission, by: { caller, clientAddress, options } }
 }
 

@@ -2,8 +2,6 @@ import type { RequestHandler } from 'express'
 import { urlOf } from '../fleet/address.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import type { WorkKind } from '../fleet/load/kinds.ts'
-import { describeKind } from '../dispatch/judge.ts'
-import { shortened } from '../dispatch/requirement.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import type { NodeDrains } from '../admin/nodeDrains.ts'
 import type { Drain } from '../http/drain.ts'
@@ -12,6 +10,9 @@ import type { BadLines } from '../base/badLines.ts'
 import type { MemoryBudget } from '../base/memory/budget.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { LiveJobs } from '../jobs/liveJobs.ts'
+import type { Activity, RawWork } from './activity/activity.ts'
+import { toldWork } from './activity/report.ts'
+import { conditionsOf, conflictsByNode, type Surroundings } from './conditions.ts'
 import { replicaStats } from './replicas.ts'
 import { SEVERAL_NODES, SEVERAL_NODES_ADVICE } from './lifeLog.ts'
 
@@ -26,6 +27,7 @@ export interface WatchDeps {
   readonly ledger: Ledger
   readonly live: LiveJobs
   readonly memory: MemoryBudget
+  readonly activity: Activity
   readonly badLines: BadLines
   readonly version: string
 }
@@ -52,18 +54,19 @@ type ListOf = <Item>(items: readonly Item[], elementOf: (item: Item) => unknown)
 
 /** What `/stats` tells of one process, with lists in the given form. */
 async function statsOf(deps: WatchDeps, startedAt: number, listOf: ListOf): Promise<Record<string, unknown>> {
-  const { fleet, live, ledger, memory, badLines, drain, drains, version } = deps
+  const { fleet, live, ledger, memory, activity, badLines, drain, drains, version } = deps
   const { named: conflicts } = await fleet.conflicts()
   const nodes = [...fleet.nodes.values(), ...drains.leaving]
   const ledgerHealth = ledger.health()
   const kinds = mostKinds(fleet)
+  const surroundings = { fleet, drains, now: fleet.now(), conflicts: conflictsByNode(conflicts) }
   const replicas = replicaStats(ledger)
   return {
     total_services: nodes.length,
     // What is drained is as healthy as before.
     healthy_services: nodes.filter((node) => isShownHealthy(fleet, node)).length,
     draining_services: drains.nodes.length,
-    services: listOf(nodes, (node) => nodeStats(deps, node, kinds)),
+    services: listOf(nodes, (node) => nodeStats(node, kinds, surroundings)),
     running_requests: drain.running,
     jobs: {
       unfinished: live.size,
@@ -83,6 +86,7 @@ async function statsOf(deps: WatchDeps, startedAt: number, listOf: ListOf): Prom
       mean_latency: rounded(fleet.loads.infernet.meanLatencySeconds),
       kinds: kinds.map(({ name, weight, jobs }) => ({ kind: name, weight: rounded(weight), jobs })),
     },
+    ...activity.raw(),
     image_conflicts: listOf(conflicts, (conflict) => conflict),
     bad_lines: listOf(badLines.list, (line) => line),
     bad_lines_total: badLines.total,
@@ -93,7 +97,7 @@ async function statsOf(deps: WatchDeps, startedAt: number, listOf: ListOf): Prom
   }
 }
 
-/** What `/stats` tells of this process, as plain values that can be sent to another one. */
+/** What this process has to tell for `/stats`, as plain values that add up with those of others and that can be sent to another one. */
 export function plainStats(deps: WatchDeps): Promise<Record<string, unknown>> {
   return statsOf(deps, 0, (items, elementOf) => items.map(elementOf))
 }
@@ -107,13 +111,16 @@ export function statsPage(deps: WatchDeps, ofAll?: () => Promise<Record<string, 
   const parts: ListOf = (items, elementOf) => new Parts(listParts(items, (item) => JSON.stringify(elementOf(item))))
   return async (_req, res) => {
     const stats = ofAll ? listsInParts(await ofAll()) : await statsOf(deps, startedAt, parts)
-    await sendJson(res, objectParts(Object.entries(stats)))
+    const work = toldWork(stats as unknown as RawWork)
+    await sendJson(res, objectParts(Object.entries({ ...stats, ...work })))
   }
 }
 
+/** Of long lists: those of models and containers are short. */
 function listsInParts(stats: Record<string, unknown>): Record<string, unknown> {
-  const inParts = (value: unknown): unknown => (Array.isArray(value) ? new Parts(listParts(value as unknown[])) : value)
-  return Object.fromEntries(Object.entries(stats).map(([name, value]) => [name, inParts(value)]))
+  const inParts = (value: unknown): unknown => new Parts(listParts(value as unknown[]))
+  const { services, image_conflicts } = stats
+  return { ...stats, services: inParts(services), image_conflicts: inParts(image_conflicts) }
 }
 
 /** The kinds of work with the most jobs. */
@@ -122,15 +129,8 @@ function mostKinds({ loads }: Fleet): WorkKind[] {
   return kinds.sort((a, b) => b.jobs - a.jobs).slice(0, MOST_KINDS)
 }
 
-/** Kinds of work that are shown of those for which a node is set aside. */
-const MOST_AVOIDED = 20
-
-function nodeStats(
-  { fleet, drains }: WatchDeps,
-  node: TrackedNode,
-  kinds: readonly WorkKind[],
-): Record<string, unknown> {
-  const now = fleet.now()
+function nodeStats(node: TrackedNode, kinds: readonly WorkKind[], surroundings: Surroundings): Record<string, unknown> {
+  const { fleet, drains, now } = surroundings
   const load = node.load.snapshot(now)
   return {
     name: node.name,
@@ -154,8 +154,7 @@ function nodeStats(
     score: rounded(node.load.score(now)),
     failure_level: rounded(load.failureLevel),
     black_hole_suspicion: rounded(load.suspicion),
-    ejected_until: load.ejectedUntil === undefined ? null : isoTime(load.ejectedUntil, now),
-    avoided: avoidedFor(fleet, node, now),
+    ...conditionsOf(node, load, surroundings),
     ...abilities(node),
   }
 }
@@ -181,21 +180,8 @@ function kindFactors(node: TrackedNode, kinds: readonly WorkKind[]): Record<stri
   return Object.fromEntries(factors.slice(0, MOST_KINDS_OF_NODE))
 }
 
-/** For which kinds of work the node is set aside, why, and when it is tried again. */
-function avoidedFor({ outliers }: Fleet, node: TrackedNode, now: number): object[] {
-  return outliers
-    .avoided(node, now)
-    .slice(0, MOST_AVOIDED)
-    .map(({ kind, reason, until }) => ({ kind: shortened(describeKind(kind)), reason, until: isoTime(until, now) }))
-}
-
 function abilities(node: TrackedNode): Record<string, readonly string[]> {
   return node.isInfernet ? { containers: [...node.containers.keys()] } : { models: node.models.names }
-}
-
-/** Monotonic seconds as a time of day. */
-function isoTime(at: number, now: number): string {
-  return new Date(Date.now() + (at - now) * 1000).toISOString()
 }
 
 function rounded(value: number): number {

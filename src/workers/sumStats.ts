@@ -1,3 +1,5 @@
+import { addLists, sumActivity } from './sumActivity.ts'
+
 /** What `/stats` tells of one process, as far as the sums know it. */
 type Stats = Record<string, unknown>
 type Merge = (values: readonly unknown[], all: readonly Stats[]) => unknown
@@ -22,23 +24,51 @@ const latest: Merge = (values) =>
     .filter((value) => typeof value === 'string')
     .sort()
     .at(-1) ?? null
+/** The earliest, where all of them tell one. */
+const earliest: Merge = (values) => (values.includes(null) ? null : [...values].sort()[0])
+/** The first of these words that any of them says. */
+const bestOf =
+  (words: readonly string[]): Merge =>
+  (values) =>
+    words.find((word) => values.includes(word))
+/** That of those with the best word on where they have it from; the largest of several. */
+const byOrigin =
+  (origin: string, words: readonly string[], merge: Merge): Merge =>
+  (values, all) => {
+    const best = bestOf(words)(
+      all.map((one) => one[origin]),
+      all,
+    )
+    const having = all.filter((one) => one[origin] === best)
+    return merge(
+      values.filter((_, index) => all[index]![origin] === best),
+      having,
+    )
+  }
+const elementwise: Merge = (values) => (values as (readonly number[])[]).reduce(addLists)
 const union: Merge = (values) => [...new Set(values.flatMap((value) => value as unknown[]))]
 const each =
   (merges: Readonly<Record<string, Merge>>, otherwise: Merge = first): Merge =>
   (values) =>
     merged(values as readonly Stats[], merges, otherwise)
-/** Elements of lists that have the same name are one. */
-const byName =
-  (name: string, merges: Readonly<Record<string, Merge>>): Merge =>
+/** Elements of lists that have the same key are one. */
+const byKey =
+  (keyOf: (element: Stats) => unknown, merges: Readonly<Record<string, Merge>>, otherwise: Merge = first): Merge =>
   (values) => {
     const groups = new Map<unknown, Stats[]>()
     for (const element of values.flatMap((value) => value as Stats[])) {
-      const group = groups.get(element[name])
+      const key = keyOf(element)
+      const group = groups.get(key)
       if (group) group.push(element)
-      else groups.set(element[name], [element])
+      else groups.set(key, [element])
     }
-    return [...groups.values()].map((group) => (group.length > 1 ? merged(group, merges) : group[0]))
+    return [...groups.values()].map((group) => (group.length > 1 ? merged(group, merges, otherwise) : group[0]))
   }
+const byName = (name: string, merges: Readonly<Record<string, Merge>>, otherwise?: Merge): Merge =>
+  byKey((element) => element[name], merges, otherwise)
+
+const SERVICE_ORIGINS = ['learnt', 'fleet', 'default']
+const CONCURRENCY_ORIGINS = ['set', 'learnt', 'default']
 
 /** What a worker did at a backend adds up; of what all believe of it one word stands. */
 const SERVICE: Readonly<Record<string, Merge>> = {
@@ -52,20 +82,31 @@ const SERVICE: Readonly<Record<string, Merge>> = {
   unfinished: sum,
   load: largest,
   unseen: sum,
-  service_time: mean,
-  concurrency: largest,
+  service_time: byOrigin('service_time_from', SERVICE_ORIGINS, mean),
+  service_time_from: bestOf(SERVICE_ORIGINS),
+  concurrency: byOrigin('concurrency_from', CONCURRENCY_ORIGINS, largest),
+  concurrency_from: bestOf(CONCURRENCY_ORIGINS),
+  down_since: earliest,
+  last_asked: latest,
   failure_level: largest,
   black_hole_suspicion: largest,
   ejected_until: latest,
   avoided: byName('kind', {}),
+  why_avoided: byKey(({ cause, kind }) => JSON.stringify([cause, kind]), { until: latest }),
   containers: union,
   models: union,
 }
+
+/** Counts of one model or container. */
+const WORK = byName('name', { name: first, first_byte: elementwise }, sum)
 
 const STATS: Readonly<Record<string, Merge>> = {
   total_services: largest,
   services: byName('name', SERVICE),
   running_requests: sum,
+  activity: sumActivity,
+  models: WORK,
+  containers: WORK,
   jobs: each({ unfinished: sum, recordable: every }),
   memory: each({ refused: each({}, sum) }, sum),
   fleet: each({ service_time: mean, mean_latency: mean, kinds: byName('kind', { weight: mean, jobs: sum }) }),
@@ -80,8 +121,16 @@ const STATS: Readonly<Record<string, Merge>> = {
 export function sumStats(all: readonly Stats[], answered: number): Stats {
   const stats = merged(all, STATS)
   const services = stats['services'] as Stats[]
-  for (const service of services) if (service['healthy'] === true) delete service['reason']
+  for (const service of services) if (service['healthy'] === true) isUpForSome(service)
   return { ...stats, healthy_services: services.filter(({ healthy }) => healthy === true).length, workers: answered }
+}
+
+/** A worker that has not polled it yet, or could not, has nothing to say against one that could. */
+function isUpForSome(service: Stats): void {
+  delete service['reason']
+  service['down_since'] = null
+  const causes = service['why_avoided'] as readonly Stats[] | undefined
+  if (causes) service['why_avoided'] = causes.filter(({ cause }) => cause !== 'down' && cause !== 'not_polled')
 }
 
 function merged(all: readonly Stats[], merges: Readonly<Record<string, Merge>>, otherwise: Merge = first): Stats {

@@ -30,9 +30,14 @@ export class FleetLoad {
     this.#forgetting = 1 - 1 / constants.fleetMemoryJobs
   }
 
+  /** Whether any job has taught how long one takes. */
+  get hasLearnt(): boolean {
+    return this.#jobs > 0 && this.#busySeconds > 0
+  }
+
   /** Mean seconds of service per job (`sf`) over about the last 2,000 completions. */
   get serviceSeconds(): number {
-    if (this.#jobs <= 0 || this.#busySeconds <= 0) return this.constants.firstServiceSeconds
+    if (!this.hasLearnt) return this.constants.firstServiceSeconds
     return this.#busySeconds / this.#jobs
   }
 

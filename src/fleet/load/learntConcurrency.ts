@@ -62,6 +62,11 @@ export class LearntConcurrency {
     return this.#likeliest
   }
 
+  /** Whether the jobs here have taught it, or a default stands, for people. */
+  get origin(): 'learnt' | 'default' {
+    return this.#likeliest === undefined ? 'default' : 'learnt'
+  }
+
   /** So many seconds passed with `own` jobs of ours among `load` on the node. */
   passed(seconds: number, own: number, load: number): void {
     for (let i = 0; i < CANDIDATES.length; i++) {

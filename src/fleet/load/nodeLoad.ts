@@ -289,6 +289,9 @@ export class NodeLoad {
       failureLevel: this.#failures.value(now),
       suspicion: this.#suspicion.level,
       ejectedUntil: this.#ejection.until(now),
+      isOnTrial: this.#ejection.isHalfOpen(now),
+      serviceFrom: this.#learnt.service.origin(now),
+      concurrencyFrom: this.#toldConcurrency === undefined ? this.#learnt.concurrency.origin : 'set',
     }
   }
 

@@ -4,6 +4,8 @@ import { ServedSeconds, type ServedMark } from './servedSeconds.ts'
 
 /** Less than this of what was kept is as nothing, jobs. */
 const LEAST_JOBS = 0.1
+/** Jobs' worth of evidence from which on people are told that a node's own service time is known. */
+const LEAST_EVIDENCE = 0.5
 
 /** Learns how many seconds of service a job takes on one node: seconds spent serving over jobs ended. A job of a kind
  * that costs twice the mean counts as two, so a node that gets the large jobs does not look slow. */
@@ -37,6 +39,12 @@ export class ServiceTime {
   /** Jobs' worth of evidence that has not faded yet. */
   evidenceJobs(now: number): number {
     return this.#jobs === 0 ? 0 : this.#faded(this.#jobs, now - this.#lastEndAt)
+  }
+
+  /** What {@link seconds} is from, for people: jobs here, the mean of the fleet, or a default. */
+  origin(now: number): 'learnt' | 'fleet' | 'default' {
+    if (this.evidenceJobs(now) >= LEAST_EVIDENCE) return 'learnt'
+    return this.#fleet.hasLearnt ? 'fleet' : 'default'
   }
 
   /** Jobs' worth of evidence that our own jobs gave and that has not faded yet. */

@@ -46,6 +46,37 @@ const NODE_STATS = object(
       }),
       'Kinds of work for which it is set aside, because it answers them worse than its siblings.',
     ),
+    why_avoided: list(
+      object({
+        cause: {
+          type: 'string',
+          enum: [
+            ...['not_polled', 'down', 'ejected', 'on_trial', 'set_aside', 'resting', 'failing', 'slow'],
+            ...['no_work_seen', 'image_conflict', 'draining'],
+          ],
+        },
+        kind: { type: ['string', 'null'], description: 'The kind of work that it is about; null: all of its work.' },
+        text: text('The same for people, with figures.'),
+        until: {
+          ...TIME,
+          type: ['string', 'null'],
+          description: 'When that ends; null where it is no matter of time.',
+        },
+      }),
+      'Why it gets less work than others, or none. Of an image conflict: why its results may be others.',
+    ),
+    down_since: { ...TIME, type: ['string', 'null'], description: 'Since when its polls fail; null while it is up.' },
+    last_asked: { ...TIME, type: ['string', 'null'], description: 'When its last poll began.' },
+    service_time_from: {
+      type: 'string',
+      enum: ['learnt', 'fleet', 'default'],
+      description: 'Whether its own jobs have taught `service_time`; else it is the mean of the fleet, or a default.',
+    },
+    concurrency_from: {
+      type: 'string',
+      enum: ['set', 'learnt', 'default'],
+      description: 'Whether `concurrency` is given in its list, learnt from its jobs, or a default.',
+    },
     ...ABILITIES,
   },
   ['reason', 'advice', 'containers', 'models'],
@@ -70,6 +101,43 @@ const REPLICAS = {
   }),
   description: "The gateways that share the ledger. Absent where it is this one's alone.",
 }
+
+const counts = (description: string): Schema => list({ type: 'integer', minimum: 0 }, description)
+const times = (description: string): Schema => list({ type: ['number', 'null'] }, description)
+const seconds = (description: string): Schema => ({ type: ['number', 'null'], description })
+
+const ACTIVITY = {
+  ...object({
+    period_seconds: wholeNumber('Length of a period.'),
+    newest_seconds: amount('How much of the last period is over, seconds.'),
+    counted_seconds: amount('For how long has been counted, seconds; at most all periods together.'),
+    succeeded: counts('Requests that were answered well.'),
+    refused: counts('Requests that the client has to send otherwise, or less often: 4xx.'),
+    failed: counts(
+      'Requests that got an error, or no whole answer, through no fault of the client: 5xx, 429 of a backend.',
+    ),
+    left: counts('Requests whose client did not wait for the answer.'),
+    jobs_succeeded: counts('Jobs that ended well.'),
+    jobs_failed: counts('Jobs that failed.'),
+    jobs_rerun: counts('Jobs that were run again because their node lost them.'),
+    p50: times('Median time of requests that a backend served, seconds, within 30 %; null where there were none.'),
+    p95: times('The same for the time that 95 % of them did not exceed.'),
+    p50_of_all: seconds('The median over all periods.'),
+    p95_of_all: seconds('The 95th percentile over all periods.'),
+    faults: map(counts('Requests, and items of batches.'), 'By fault code: those that occurred.'),
+  }),
+  description:
+    'What clients asked for and got in the last 15 minutes. Lists are by period, the oldest first; the last one is not over yet. Pages such as `/health` and `/stats` do not count.',
+}
+
+const WORK = {
+  name: { type: ['string', 'null'], description: 'Null: all others together.' },
+  requests: wholeNumber('All of them, whatever became of them.'),
+  refused: wholeNumber('4xx.'),
+  failed: wholeNumber("Errors that are not the client's."),
+  first_byte_p50: seconds('Median time from sending a request to the first byte of its answer, seconds.'),
+  first_byte_p95: seconds('The time that 95 % of them did not exceed.'),
+} as const
 
 /** What is told of the gateway itself. */
 export const WATCHING_SCHEMAS: Readonly<Record<string, Schema>> = {
@@ -119,6 +187,24 @@ export const WATCHING_SCHEMAS: Readonly<Record<string, Schema>> = {
       healthy_services: wholeNumber('Healthy ones, those included that are drained.'),
       draining_services: wholeNumber('Those that get no new work.'),
       services: list(named('NodeStats')),
+      activity: ACTIVITY,
+      models: list(
+        object({
+          ...WORK,
+          prompt_tokens: wholeNumber('As the answers told them.'),
+          completion_tokens: wholeNumber('As the answers told them.'),
+        }),
+        'Models that were asked for in the last 15 minutes, those with the most requests first, at most 100.',
+      ),
+      containers: list(
+        object({
+          ...WORK,
+          jobs_succeeded: wholeNumber('Jobs that ended well.'),
+          jobs_failed: wholeNumber('Jobs that failed.'),
+          jobs_rerun: wholeNumber('Jobs that were run again because their node lost them.'),
+        }),
+        'Containers that jobs were submitted for in the last 15 minutes; the same.',
+      ),
       running_requests: wholeNumber('Requests that have no whole answer yet, this one included.'),
       jobs: object(
         {

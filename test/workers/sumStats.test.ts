@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { sumStats } from '../../src/workers/sumStats.ts'
+
+const ACTIVITY = { period_seconds: 10, newest: 50, newest_seconds: 2, counted_seconds: 30 }
+
+/** What a worker tells of two periods. */
+function activityOf(failed: number[], more: object = {}): object {
+  return { ...ACTIVITY, counts: { failed }, faults: {}, latencies: failed.map((count) => [count, 0]), ...more }
+}
+
+const sumOf = (...workers: object[]): Record<string, unknown> =>
+  sumStats(
+    workers.map((worker) => ({ services: [], ...worker })),
+    workers.length,
+  )
+
+describe('the activity of several workers', () => {
+  test('adds up period by period', () => {
+    const { activity } = sumOf(
+      { activity: activityOf([1, 2], { faults: { ERR_LEDGER: [0, 2] } }) },
+      { activity: activityOf([10, 20], { counted_seconds: 40, newest_seconds: 3 }) },
+    )
+    assert.deepEqual(activity, {
+      ...ACTIVITY,
+      newest_seconds: 3,
+      counted_seconds: 40,
+      counts: { failed: [11, 22] },
+      faults: { ERR_LEDGER: [0, 2] },
+      latencies: [
+        [11, 0],
+        [22, 0],
+      ],
+    })
+  })
+
+  test('is that of the same time, also where one of them was asked earlier', () => {
+    const { activity } = sumOf(
+      { activity: activityOf([1, 2], { newest: 49, newest_seconds: 9 }) },
+      { activity: activityOf([10, 20]) },
+      { activity: activityOf([100, 200], { newest: 7 }) },
+    )
+    const { counts, newest, newest_seconds, latencies } = activity as Record<string, unknown>
+    assert.deepEqual([counts, newest, newest_seconds], [{ failed: [12, 20] }, 50, 2])
+    assert.deepEqual(latencies, [
+      [12, 0],
+      [20, 0],
+    ])
+  })
+})
+
+test('the rows of models and containers add up by name, those of all others too', () => {
+  const row = (name: string | null, requests: number): object => ({
+    name,
+    succeeded: requests,
+    first_byte: [requests, 1],
+  })
+  const { models, containers } = sumOf(
+    { models: [row('a', 1), row(null, 5)], containers: [row('c', 1)] },
+    { models: [row('b', 2), row('a', 3), row(null, 6)], containers: [] },
+  )
+  assert.deepEqual(models, [
+    { name: 'a', succeeded: 4, first_byte: [4, 2] },
+    { name: null, succeeded: 11, first_byte: [11, 2] },
+    { name: 'b', succeeded: 2, first_byte: [2, 1] },
+  ])
+  assert.deepEqual(containers, [row('c', 1)])
+})
+
+describe('a backend that workers see differently', () => {
+  const services = (...each: object[]): Record<string, unknown> => {
+    const told = sumOf(...each.map((one) => ({ services: [{ name: 'n', ...one }] })))
+    return (told['services'] as Record<string, unknown>[])[0]!
+  }
+
+  test('is down since the first of them could not reach it, if none can', () => {
+    const early = { healthy: false, down_since: '2026-01-01T00:00:00.000Z', last_asked: '2026-01-01T00:00:01.000Z' }
+    const late = { healthy: false, down_since: '2026-01-02T00:00:00.000Z', last_asked: null }
+    const { down_since, last_asked } = services(late, early)
+    assert.deepEqual([down_since, last_asked], [early.down_since, early.last_asked])
+  })
+
+  test('is not down, and not for want of polls avoided, if one of them reaches it', () => {
+    const why = (...causes: string[]): object => ({
+      why_avoided: causes.map((cause) => ({ cause, kind: null, text: `${cause}!`, until: null })),
+    })
+    const { down_since, why_avoided, reason } = services(
+      { healthy: false, reason: 'refused', down_since: '2026-01-01T00:00:00.000Z', ...why('down', 'failing') },
+      { healthy: true, down_since: null, ...why('failing', 'slow') },
+    )
+    assert.deepEqual([down_since, reason], [null, undefined])
+    assert.deepEqual(
+      (why_avoided as { cause: string }[]).map(({ cause }) => cause),
+      ['failing', 'slow'],
+    )
+  })
+
+  test('has the service time and the concurrency that were learnt, not the defaults of those who learnt nothing', () => {
+    const learnt = { service_time: 0.2, service_time_from: 'learnt', concurrency: 2, concurrency_from: 'learnt' }
+    const other = { service_time: 1, service_time_from: 'default', concurrency: 3, concurrency_from: 'default' }
+    const { service_time, service_time_from, concurrency, concurrency_from } = services(other, learnt)
+    assert.deepEqual([service_time, service_time_from, concurrency, concurrency_from], [0.2, 'learnt', 2, 'learnt'])
+  })
+})
