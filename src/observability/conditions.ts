@@ -86,8 +86,8 @@ function* whyAvoided(node: TrackedNode, load: NodeLoadSnapshot, surroundings: Su
   }
   if (!node.isKnown) yield because('not_polled', 'not polled yet')
   else if (!node.isReachable) yield because('down', node.reason ?? node.notReady ?? 'its polls fail')
-  if (node.isDraining) yield because('draining', 'draining: gets no new work')
-  if (load.ejectedUntil !== undefined) yield because('ejected', 'ejected: its requests keep failing', load.ejectedUntil)
+  if (node.isDraining) yield because('draining', 'gets no new work')
+  if (load.ejectedUntil !== undefined) yield because('ejected', 'its requests keep failing', load.ejectedUntil)
   else if (load.isOnTrial) yield because('on_trial', 'on trial: one request at a time until one succeeds')
   for (const { kind, reason, until } of fleet.outliers.avoided(node, now).slice(0, MOST_AVOIDED)) {
     const work = shortened(describeKind(kind))

@@ -8,6 +8,8 @@ export interface Health {
   readonly reason?: string
   /** `healthy/all`. */
   readonly healthy_services?: string
+  /** By the gateway's clock. */
+  readonly timestamp?: string
 }
 
 /** `GET /stats`. */
@@ -19,6 +21,9 @@ export interface Stats {
   readonly healthy_services: number
   readonly running_requests: number
   readonly services: readonly NodeStats[]
+  readonly activity: Activity
+  readonly models: readonly ModelRow[]
+  readonly containers: readonly ContainerRow[]
   readonly jobs: {
     readonly unfinished: number
     readonly recorded: number
@@ -26,10 +31,61 @@ export interface Stats {
     readonly recordable: boolean
     readonly reason?: string
   }
-  readonly fleet: { readonly service_time: number; readonly mean_latency: number }
   readonly image_conflicts: readonly ImageConflict[]
+  /** Lines of files that were skipped. */
+  readonly bad_lines?: readonly BadLine[]
+  readonly bad_lines_total?: number
   /** Absent where the ledger is this gateway's alone. */
   readonly replicas?: Replicas
+}
+
+/** The last 15 minutes by period, the oldest first; the last period is not over yet. */
+export interface Activity {
+  readonly period_seconds: number
+  readonly newest_seconds: number
+  readonly counted_seconds: number
+  readonly succeeded: readonly number[]
+  readonly refused: readonly number[]
+  readonly failed: readonly number[]
+  readonly left: readonly number[]
+  readonly jobs_succeeded: readonly number[]
+  readonly jobs_failed: readonly number[]
+  readonly jobs_rerun: readonly number[]
+  /** Seconds. */
+  readonly p50: readonly (number | null)[]
+  readonly p95: readonly (number | null)[]
+  readonly p50_of_all: number | null
+  readonly p95_of_all: number | null
+  readonly faults: Readonly<Record<string, FaultCounts>>
+}
+
+export interface FaultCounts {
+  /** Whose it is: `client`, `gateway`, `upstream`. */
+  readonly source: string
+  readonly meaning: string
+  readonly counts: readonly number[]
+}
+
+/** What was asked for in the last 15 minutes; times in seconds. */
+interface WorkRow {
+  /** Null: all others together. */
+  readonly name: string | null
+  readonly requests: number
+  readonly refused: number
+  readonly failed: number
+  readonly first_byte_p50: number | null
+  readonly first_byte_p95: number | null
+}
+
+export interface ModelRow extends WorkRow {
+  readonly prompt_tokens: number
+  readonly completion_tokens: number
+}
+
+export interface ContainerRow extends WorkRow {
+  readonly jobs_succeeded: number
+  readonly jobs_failed: number
+  readonly jobs_rerun: number
 }
 
 /** The gateways that share the ledger. */
@@ -46,7 +102,6 @@ export interface NodeStats {
   readonly name: string
   readonly kind: string
   readonly healthy: boolean
-  readonly reason?: string
   readonly several_nodes: boolean
   readonly containers?: readonly string[]
   readonly models?: readonly string[]
@@ -58,13 +113,18 @@ export interface NodeStats {
   readonly unfinished: number
   readonly load: number
   readonly service_time: number
+  /** `learnt`, `fleet` (its mean) or `default`. */
+  readonly service_time_from: string
   readonly concurrency: number
+  /** `set`, `learnt` or `default`. */
+  readonly concurrency_from: string
   readonly score: number
-  readonly failure_level: number
-  readonly black_hole_suspicion: number
-  readonly ejected_until: string | null
-  /** Kinds of work that it does not get for now. */
-  readonly avoided: readonly { readonly kind: string; readonly reason: string; readonly until: string }[]
+  readonly down_since: string | null
+  readonly last_asked: string | null
+  /** Why it gets less work than others, or none. */
+  readonly why_avoided: readonly { readonly cause: string; readonly text: string; readonly until: string | null }[]
+  /** `draining` or `drained`; null where it is neither. */
+  readonly drain?: string | null
 }
 
 /** A container id that stands for different images. */
@@ -72,4 +132,13 @@ export interface ImageConflict {
   readonly container: string
   /** Node names by image. */
   readonly images: Readonly<Record<string, readonly string[]>>
+}
+
+/** A line or entry of a file that was skipped. */
+export interface BadLine {
+  /** The setting that names the file. */
+  readonly setting: string
+  readonly line: number | null
+  readonly entry: string | null
+  readonly reason: string
 }

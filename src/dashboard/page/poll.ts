@@ -1,10 +1,13 @@
 /** Asks the gateway again and again, and says so when it does not answer. */
 
 import type { Health, Stats } from './answers.ts'
+import { followWidth } from './cards.ts'
 import { byId, clock, setText } from './format.ts'
-import { showHeads, showNodes } from './nodes.ts'
-import { showReplicas } from './replicas.ts'
+import { listenToControls, showHeads, showNodes } from './nodes.ts'
+import { showFaultHeads, showRecent } from './recent.ts'
+import { showReplicaHeads, showReplicas } from './replicas.ts'
 import { showBanner, showHealth, showSummary } from './summary.ts'
+import { showWork, showWorkHeads } from './work.ts'
 
 const PERIOD_MS = 2000
 const TIMEOUT_MS = 5000
@@ -62,7 +65,7 @@ async function poll(): Promise<void> {
     if (stats.status === 401) waitMs = refused(used)
     else if (stats.status === 200) showStats(stats.body)
     else throw new Error('The gateway answers: ' + stats.body.error)
-    showHealth(health.body)
+    showHealth(health.body, stats.status === 200 ? stats.body : undefined)
     heardAt = Date.now()
     document.body.classList.remove('stale')
   } catch (error) {
@@ -76,7 +79,9 @@ function showStats(stats: Stats): void {
   byId('login').hidden = true
   byId('figures').hidden = false
   isRefused = false
+  showRecent(stats.activity)
   showSummary(stats)
+  showWork(stats.models, stats.containers)
   showReplicas(stats.replicas)
   showNodes(stats.services)
 }
@@ -112,4 +117,9 @@ byId('login').addEventListener('submit', (event) => {
 })
 
 showHeads()
+showFaultHeads()
+showReplicaHeads()
+showWorkHeads()
+listenToControls()
+followWidth()
 void poll()

@@ -1,7 +1,8 @@
 /** The gateways that share the ledger; hidden where the gateway has one of its own. */
 
 import type { Replicas } from './answers.ts'
-import { byId, count, element, refresh } from './format.ts'
+import { byId, count } from './format.ts'
+import { part, showColumnHeads, showRows, type TableColumn } from './parts.ts'
 
 const REPLICA_STATES: Record<string, readonly [text: string, className: string]> = {
   alive: ['alive', 'state good'],
@@ -9,38 +10,27 @@ const REPLICA_STATES: Record<string, readonly [text: string, className: string]>
   gone: ['gone: its jobs wait to be taken over', 'state bad'],
 }
 
-type Row = readonly [name: string, note: string, state: string, jobs: string]
+type ReplicaRow = readonly [name: string, note: string, state: string, jobs: string]
+
+const REPLICA_COLUMNS: readonly TableColumn<ReplicaRow>[] = [
+  { label: 'Gateway', show: ([name, note]) => [part(name, 'name'), ...(note ? [part(note, 'kind')] : [])] },
+  { label: 'State', show: ([, , state]) => [part(...(REPLICA_STATES[state] ?? ([state, 'state'] as const)))] },
+  { label: 'Unfinished jobs', show: ([, , , jobs]) => [part(jobs)], isNumber: true },
+]
 
 export function showReplicas(replicas: Replicas | undefined): void {
   byId('replicas-section').hidden = replicas === undefined
   if (replicas === undefined) return
-  const rows = replicas.list.map(({ replica, state, jobs }): Row => {
+  const rows = replicas.list.map(({ replica, state, jobs }): ReplicaRow => {
     return [replica, replica === replicas.self ? noteOnSelf(replicas) : '', state, count(jobs)]
   })
-  refresh(byId('replicas'), rows, replicaRow)
+  showRows(byId('replicas'), REPLICA_COLUMNS, rows)
 }
 
 function noteOnSelf({ sure }: Replicas): string {
   return sure ? 'this one' : 'this one; it cannot tell at the moment whether others count it as dead'
 }
 
-function replicaRow([name, note, state, jobs]: Row): HTMLElement {
-  const [text, className] = REPLICA_STATES[state] ?? [state, 'state']
-  const head = element('th', '', [element('span', 'name', name)])
-  head.setAttribute('scope', 'row')
-  if (note) head.append(element('span', 'kind', note))
-  const cells = [
-    head,
-    labelled('State', element('td', '', [element('span', className, text)])),
-    labelled('Unfinished jobs', element('td', 'number', [element('span', '', jobs)])),
-  ]
-  cells.forEach((cell, index) => cell.setAttribute('role', index === 0 ? 'rowheader' : 'cell'))
-  const row = element('tr', '', cells)
-  row.setAttribute('role', 'row')
-  return row
-}
-
-function labelled(label: string, cell: HTMLElement): HTMLElement {
-  cell.dataset.label = label
-  return cell
+export function showReplicaHeads(): void {
+  showColumnHeads(byId('replica-heads'), REPLICA_COLUMNS)
 }

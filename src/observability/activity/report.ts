@@ -1,3 +1,4 @@
+import { FAULTS, type FaultCode } from '../../faults.ts'
 import type { RawActivity, RawWork } from './activity.ts'
 import { quantile } from './latencies.ts'
 import { boundedRows, requestsOf, type RawRow } from './workTable.ts'
@@ -27,8 +28,13 @@ function toldActivity(raw: RawActivity): Record<string, unknown> {
     p95: latencies.map((period) => seconds(period, HIGH)),
     p50_of_all: seconds(total, MEDIAN),
     p95_of_all: seconds(total, HIGH),
-    faults,
+    faults: Object.fromEntries(Object.entries(faults).map(([code, periods]) => [code, toldFault(code, periods)])),
   }
+}
+
+function toldFault(code: string, counts: readonly number[]): Record<string, unknown> {
+  const { source, message } = FAULTS[code as FaultCode]
+  return { source, meaning: message, counts }
 }
 
 function modelRow(row: RawRow): Record<string, unknown> {

@@ -124,7 +124,14 @@ const ACTIVITY = {
     p95: times('The same for the time that 95 % of them did not exceed.'),
     p50_of_all: seconds('The median over all periods.'),
     p95_of_all: seconds('The 95th percentile over all periods.'),
-    faults: map(counts('Requests, and items of batches.'), 'By fault code: those that occurred.'),
+    faults: map(
+      object({
+        source: { type: 'string', enum: ['client', 'gateway', 'upstream'], description: 'Who has to act on it.' },
+        meaning: text('For people.'),
+        counts: counts('Requests, and items of batches.'),
+      }),
+      'By fault code: those that occurred.',
+    ),
   }),
   description:
     'What clients asked for and got in the last 15 minutes. Lists are by period, the oldest first; the last one is not over yet. Pages such as `/health` and `/stats` do not count.',

@@ -35,7 +35,7 @@ interface Told {
     counted_seconds: number
     p50: (number | null)[]
     p95_of_all: number | null
-    faults: Record<string, number[]>
+    faults: Record<string, { source: string; counts: number[] }>
     [series: string]: unknown
   }
   models: Record<string, unknown>[]
@@ -63,7 +63,7 @@ describe('what clients got in the last 15 minutes', () => {
     const { succeeded, refused, failed, left, faults } = told(activity).activity
     assert.deepEqual([succeeded, refused, failed, left].map(total), [2, 3, 5, 1])
     assert.deepEqual(
-      Object.fromEntries(Object.entries(faults).map(([code, series]) => [code, total(series)])),
+      Object.fromEntries(Object.entries(faults).map(([code, { counts }]) => [code, total(counts)])),
       Object.fromEntries(
         [
           ...['ERR_BAD_SHAPE', 'ERR_RATE_LIMITED', 'ERR_LOOP', 'ERR_NO_NODE', 'ERR_NODE_BUSY', 'ERR_NODE_RESET'],

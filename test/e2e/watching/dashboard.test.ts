@@ -1,0 +1,232 @@
+/** The dashboard as people see it, in Chromium. */
+import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { after, before, describe, test } from 'node:test'
+import { chromium, type Browser, type Page } from 'playwright-core'
+import { startGateway } from '../../kit/builders/gateways.ts'
+import { jobOf } from '../../kit/builders/jobs.ts'
+import { startFakeNode } from '../../kit/fakeNode/index.ts'
+import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
+import { post, request } from '../../kit/http.ts'
+import { eventually, freePort } from '../../kit/wait.ts'
+
+const CHROMIUM = '/usr/bin/chromium'
+const skip = existsSync(CHROMIUM) ? false : `${CHROMIUM} is not installed (Debian: apt-get install chromium)`
+const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
+
+const file = { after }
+const dead = `127.0.0.1:${await freePort()}`
+const node = await startFakeNode({ rateLimit: 0, containers: ['echo', { id: 'broken', dead: true }] }, file)
+const service = await startFakeOpenAi({ models: ['small-model'] }, file)
+const gateway = await startGateway(file, {
+  nodes: [node],
+  services: [{ name: 'gpu', url: service.url, concurrency: 4 }],
+})
+
+let browser: Browser
+let axe: string
+before(async () => {
+  if (skip) return
+  axe = await readFile(AXE, 'utf8')
+  browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-gpu'] })
+})
+after(() => browser?.close())
+
+interface Look {
+  /** What the page gets instead of the gateway's answers to `/stats` and `/health`. */
+  stats?: object
+  health?: object
+}
+
+/** The page, once it shows figures. It must not complain of anything. */
+async function open(t: { after(fn: () => unknown): void }, look: Look = {}): Promise<Page> {
+  const { stats, health } = look
+  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, locale: 'en-US' })
+  const page = await context.newPage()
+  const complaints: string[] = []
+  page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()))
+  page.on('pageerror', (error) => complaints.push(error.message))
+  if (stats) await page.route('**/stats', (route) => route.fulfill({ json: stats }))
+  if (health) await page.route('**/health', (route) => route.fulfill({ json: health }))
+  await page.goto(`${gateway.url}/dashboard`)
+  await page.waitForSelector('#banner:not([data-status=waiting])')
+  await page.waitForSelector('#figures:not([hidden])')
+  t.after(async () => {
+    await context.close()
+    assert.deepEqual(complaints, [])
+  })
+  return page
+}
+
+const textOf = async (page: Page, selector: string): Promise<string> =>
+  (await page.locator(selector).innerText()).replaceAll(/\s+/g, ' ')
+
+/** What a card or tile shows, by its name. */
+const figure = (page: Page, name: string): Promise<string> => textOf(page, `dl > div:has(dt:text-is("${name}"))`)
+
+async function statsNow(): Promise<Record<string, unknown>> {
+  return (await request(`${gateway.url}/stats`)).json<Record<string, unknown>>()
+}
+
+describe('the dashboard tells the truth', { skip }, () => {
+  test('of a gateway that does well, in green, and of what is not learnt yet', async (t) => {
+    const page = await open(t)
+    await page.waitForSelector('#banner[data-status=healthy]')
+    assert.equal(await textOf(page, '#verdict'), 'Healthy: 2 of 2 backends, no errors in the last 5 minutes')
+    assert.match(await figure(page, 'Success rate'), /^Success rate – no requests$/)
+    assert.match(await figure(page, 'Median time (p50)'), / – nothing served/)
+    assert.equal(await page.locator('#models-section').isVisible(), false)
+    const row = await textOf(page, `#nodes tr:has-text("${node.address}")`)
+    assert.match(row, /healthy echo broken 0 of 3 assumed, not learnt yet .*– not learnt yet/)
+    assert.match(await textOf(page, '#nodes tr:has-text("gpu")'), /0 of 4 0 0 0/)
+  })
+
+  test('of errors that clients got, failed jobs and backends that are down, in amber', async (t) => {
+    await gateway.setNodes([node.address, dead])
+    await node.break('submit', { times: 2 })
+    for (let n = 0; n < 2; n++) assert.equal((await post(`${gateway.url}/api/jobs`, jobOf())).status, 502)
+    for (let n = 0; n < 6; n++) assert.equal((await post(`${gateway.url}/api/jobs`, jobOf())).status, 200)
+    assert.equal((await post(`${gateway.url}/api/jobs`, jobOf({}, ['broken']))).status, 200)
+    const chat = { model: 'small-model', messages: [{ role: 'user', content: 'Hello' }] }
+    assert.equal((await post(`${gateway.url}/v1/chat/completions`, chat)).status, 200)
+    const unknown = await post(`${gateway.url}/v1/chat/completions`, { ...chat, model: 'nobody-has-it' })
+    assert.equal(unknown.status, 404)
+    const total = (values: unknown): number => (values as number[]).reduce((sum, value) => sum + value, 0)
+    await eventually(async () => {
+      const { activity, services } = await statsNow()
+      const { jobs_failed, jobs_succeeded } = activity as Record<string, unknown>
+      const down = (services as { name: string; down_since: string | null }[]).find(({ name }) => name === dead)
+      return total(jobs_failed) === 1 && total(jobs_succeeded) === 6 && down?.down_since
+    })
+
+    const page = await open(t)
+    await page.waitForSelector('#banner[data-status=degraded]')
+    assert.equal(await textOf(page, '#verdict'), 'Degraded: 2 of 3 backends can serve')
+    const reasons = await page.locator('#reasons li').allInnerTexts()
+    assert.deepEqual(reasons, [
+      '1 backend is down or ejected',
+      '2 of 10 requests failed in the last 5 minutes',
+      '1 job failed in the last 5 minutes',
+    ])
+    assert.match(await figure(page, 'Success rate'), /^Success rate 80 % min .* 2 of 10 failed, 1 refused \(4xx\)$/)
+    assert.match(await figure(page, 'Failed jobs'), /^Failed jobs 1 .* of 7 jobs that ended$/)
+    assert.match(await figure(page, 'Median time (p50)'), /\d ms/)
+    assert.equal(await figure(page, 'Healthy backends'), 'Healthy backends 2 of 3')
+    const faults = (await page.locator('#faults tr').allInnerTexts()).map((text) => text.replaceAll(/\s+/g, ' '))
+    assert.match(faults.join('\n'), /^ERR_NODE_RESET .* backend 2\s*\nERR_MODEL_NOT_FOUND .* client 1\s*$/)
+    assert.match(await textOf(page, '#models tr'), /^small-model 1 [\d.]+ ms [\d.]+ ms \d+ \d+ 0 0$/)
+    const containers = (await page.locator('#containers tr').allInnerTexts()).map((text) =>
+      text.replaceAll(/\s+/g, ' '),
+    )
+    assert.match(containers[0]!, /^echo 8 [\d.]+ ms [\d.]+ ms 6 0 0 2 0$/)
+    assert.match(containers[1]!, /^broken 1 [\d.]+ ms [\d.]+ ms 0 1 0 0 0$/)
+    const row = await textOf(page, `#nodes tr:has-text("${dead}")`)
+    assert.match(row, /down for \d+ s, since \d+:\d\d:\d\d [AP]M: connection refused .* \d+ s ago$/)
+    assert.ok((await page.locator('#cards svg .area').first().getAttribute('d'))!.length > 0)
+  })
+})
+
+/** The same answers with this many nodes, of which every tenth is avoided for each reason that there is. */
+async function largeFleet(count: number): Promise<{ stats: object; health: object }> {
+  const stats = await statsNow()
+  const [like] = stats['services'] as Record<string, unknown>[]
+  const until = new Date(Date.now() + 20_000).toISOString()
+  const because = (cause: string, text: string): object => ({ cause, kind: null, text, until })
+  const reasons = [
+    because('not_polled', 'not polled yet'),
+    because('ejected', 'its requests keep failing'),
+    because('set_aside', 'set aside for container echo: answers 500 to 94 % where its siblings answer 1 %'),
+    because('resting', 'rests after 429, for some or all of its work'),
+    because('slow', 'slow: a job takes 3.1 × as long as elsewhere'),
+    because('image_conflict', 'its image is another one than elsewhere: echo'),
+  ]
+  const services = Array.from({ length: count }, (_, n) => ({
+    ...like,
+    name: `http://node-${n}.a-name-that-is-rather-long.example.org:4000/base`,
+    healthy: n % 10 !== 9,
+    load: 0.1 + 0.2,
+    containers: Array.from({ length: n % 7 }, (_, id) => `container-${id}`),
+    down_since: n % 10 === 9 ? new Date(Date.now() - 3_700_000).toISOString() : null,
+    why_avoided: n % 10 === 9 ? [because('down', 'connection refused')] : n % 10 < 6 ? [reasons[n % 10]] : [],
+    drain: n === 7 ? 'draining' : null,
+  }))
+  const bad_lines = [
+    { setting: 'IPS_FILE', line: 7, entry: 'not an:address', reason: 'the port is no number' },
+    { setting: 'SERVICES_FILE', line: null, entry: 'gpu-2', reason: 'the variable GPU_KEY is not set' },
+  ]
+  const healthy = Math.floor(count * 0.9)
+  const health = {
+    ...{ status: 'healthy', degraded: true, healthy_services: `${healthy}/${count}` },
+    timestamp: new Date().toISOString(),
+  }
+  return {
+    stats: { ...stats, services, bad_lines, bad_lines_total: 3, total_services: count, healthy_services: healthy },
+    health,
+  }
+}
+
+describe('a fleet of 200 nodes', { skip }, () => {
+  test('is shown page by page in compact rows, and can be filtered and sorted', async (t) => {
+    const page = await open(t, await largeFleet(200))
+    const names = async (): Promise<string[]> =>
+      (await page.locator('#nodes .name').allInnerTexts()).map((name) => /node-\d+/.exec(name)![0])
+    assert.equal((await names()).length, 25)
+    assert.equal(await page.isChecked('#compact'), true)
+    assert.equal(await textOf(page, '#range'), '1–25 of 200')
+    // What needs care is on top.
+    assert.match(await textOf(page, '#nodes tr >> nth=0'), /node-9\..* down for 1 h, since .*: connection refused/)
+    await page.click('#next')
+    assert.equal(await textOf(page, '#range'), '26–50 of 200')
+    await page.fill('#search', 'node-17')
+    await page.selectOption('#which', 'remarkable')
+    assert.deepEqual((await names()).sort(), [
+      ...['node-170', 'node-171', 'node-172', 'node-173', 'node-174', 'node-175', 'node-179'],
+    ])
+    assert.equal(await textOf(page, '#range'), '1–7 of 7 (of 200 in all)')
+    await page.fill('#search', 'no such node')
+    assert.equal(await page.isVisible('#none-fits'), true)
+    await page.fill('#search', '')
+    await page.selectOption('#which', 'all')
+    await page.selectOption('#per-page', { label: 'all' })
+    assert.equal((await names()).length, 200)
+    await page.click('#heads button:text-is("Node")')
+    assert.deepEqual((await names()).slice(0, 3), ['node-0', 'node-1', 'node-2'])
+  })
+
+  test('says why each is avoided, which lines were skipped, and no digit too many', async (t) => {
+    const page = await open(t, await largeFleet(10))
+    const row = (n: number): Promise<string> => textOf(page, `#nodes tr:has-text("node-${n}.")`)
+    assert.match(await row(0), /not polled yet/)
+    assert.match(await row(1), /ejected its requests keep failing \(until \d+:\d\d:\d\d [AP]M\)/)
+    assert.match(await row(2), /avoided set aside for container echo: answers 500 to 94 %/)
+    assert.match(await row(3), /avoided rests after 429/)
+    assert.match(await row(4), /avoided slow: a job takes 3.1 ×/)
+    assert.match(await row(5), /healthy its image is another one/)
+    assert.match(await row(7), /draining/)
+    assert.match(await row(6), / 0\.3 of 3 /)
+    const warnings = await textOf(page, '#warnings')
+    assert.match(warnings, /3 lines were skipped .*IPS_FILE, line 7 \(not an:address\): the port is no number/)
+    assert.match(warnings, /SERVICES_FILE \(gpu-2\): the variable GPU_KEY is not set and 1 more/)
+  })
+})
+
+test('light and dark, wide and narrow, axe finds no violation and nothing scrolls sideways', { skip }, async (t) => {
+  const page = await open(t, await largeFleet(30))
+  await page.evaluate(axe)
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme })
+    for (const width of [1440, 1024, 390]) {
+      await page.setViewportSize({ width, height: 900 })
+      for (const isCompact of [false, true]) {
+        await page.setChecked('#compact', isCompact)
+        assert.equal(await page.evaluate('document.documentElement.scrollWidth'), width)
+      }
+      const found = await page.evaluate(
+        'axe.run({ resultTypes: ["violations"] }).then(({ violations }) => violations.map(({ id, nodes }) => [id, ...nodes.map(({ target }) => String(target))]))',
+      )
+      assert.deepEqual(found, [], `${width} pixels, ${colorScheme}`)
+    }
+  }
+})
