@@ -59,7 +59,7 @@ export interface Activity {
   readonly faults: Readonly<Record<string, FaultCounts>>
 }
 
-export interface FaultCounts {
+interface FaultCounts {
   /** Whose it is: `client`, `gateway`, `upstream`. */
   readonly source: string
   readonly meaning: string

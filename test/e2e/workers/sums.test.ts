@@ -53,6 +53,13 @@ suite('sums over workers', { concurrency: true }, () => {
       assert.equal(valueOf(text, 'infernet_gateway_bad_lines{setting="IPS_FILE"}'), 1)
       assert.deepEqual([(stats['bad_lines'] as unknown[]).length, stats['bad_lines_total']], [1, 1])
       assert.deepEqual([stats['total_services'], stats['healthy_services'], stats['workers']], [2, 2, 2])
+      const { jobs_succeeded } = stats['activity'] as { jobs_succeeded: number[] }
+      assert.equal(
+        jobs_succeeded.reduce((sum, count) => sum + count, 0),
+        20,
+      )
+      const [row] = stats['containers'] as { name: string; requests: number; first_byte_p50: number | null }[]
+      assert.deepEqual([row!.name, row!.requests, typeof row!.first_byte_p50], ['echo', 20, 'number'])
     }
     const [first, second] = await Promise.all(nodes.map((node) => statsOf(gateway, node)))
     assert.equal(first!.request_count + second!.request_count >= 20, true)
