@@ -106,7 +106,6 @@ export class Activity {
     const periods = this.#periods
     const series = (index: number): number[] => periods.series(index, now)
     const faults = FAULT_CODES.map((code) => [code, series(INDEX[code])] as const)
-    const buckets = Array.from({ length: LATENCY_BUCKETS }, (_, bucket) => series(LATENCY + bucket))
     const newest = periods.newest(now)
     return {
       activity: {
@@ -116,7 +115,7 @@ export class Activity {
         counted_seconds: Math.min(now - this.#startedAt, PERIODS * PERIOD_SECONDS),
         counts: Object.fromEntries(COUNTERS.map((name) => [name, series(INDEX[name])])),
         faults: Object.fromEntries(faults.filter(([, values]) => values.some((value) => value > 0))),
-        latencies: Array.from({ length: PERIODS }, (_, period) => buckets.map((values) => values[period] as number)),
+        latencies: periods.countersFrom(LATENCY, now),
       },
       models: this.#models.raw(now),
       containers: this.#containers.raw(now),

@@ -47,17 +47,33 @@ export class PeriodCounts {
 
   /** The values of one counter in all periods up to that of `now`, the oldest first. */
   series(counter: number, now: number): number[] {
-    const newest = this.newest(now)
-    return Array.from({ length: this.periods }, (_, index) => {
-      return this.counts[this.#offsetOf(newest - this.periods + 1 + index) + counter] as number
-    })
+    const oldest = this.newest(now) - this.periods + 1
+    const values: number[] = []
+    for (let period = oldest; period < oldest + this.periods; period++) {
+      values.push(this.counts[this.#offsetOf(period) + counter] as number)
+    }
+    return values
+  }
+
+  /** The counters of each period up to that of `now` from one of them on, the oldest first. */
+  countersFrom(counter: number, now: number): number[][] {
+    const oldest = this.newest(now) - this.periods + 1
+    const periods: number[][] = []
+    for (let period = oldest; period < oldest + this.periods; period++) {
+      const offset = this.#offsetOf(period)
+      periods.push(Array.from(this.counts.subarray(offset + counter, offset + this.width)))
+    }
+    return periods
   }
 
   /** The sums of all counters over all periods up to that of `now`. */
   sums(now: number): Float64Array {
     this.at(now)
-    const sums = new Float64Array(this.width)
-    for (let i = 0; i < this.counts.length; i++) sums[i % this.width]! += this.counts[i] as number
+    const { counts, width } = this
+    const sums = new Float64Array(width)
+    for (let offset = 0; offset < counts.length; offset += width) {
+      for (let i = 0; i < width; i++) sums[i]! += counts[offset + i] as number
+    }
     return sums
   }
 

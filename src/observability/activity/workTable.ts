@@ -128,7 +128,7 @@ function sumOf(one: RawRow, other: RawRow): RawRow {
 
 function rawRow(name: string | null, sums: Float64Array): RawRow {
   const counts = Object.fromEntries(COUNTERS.map((counter, index) => [counter, sums[index] as number]))
-  return { name, ...(counts as Record<Counter, number>), first_byte: [...sums.subarray(FIRST_BYTE)] }
+  return { name, ...(counts as Record<Counter, number>), first_byte: Array.from(sums.subarray(FIRST_BYTE)) }
 }
 
 function hasCounts(row: RawRow): boolean {
