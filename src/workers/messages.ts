@@ -29,5 +29,5 @@ export type FromWorker =
   /** The answer to `report`. */
   | { readonly kind: 'reported'; readonly number: number; readonly value: unknown }
   | { readonly kind: 'sum'; readonly number: number; readonly subject: Subject }
-  /** Its metrics when it ends. */
-  | { readonly kind: 'last'; readonly metrics: unknown }
+  /** What it has counted when it ends. */
+  | { readonly kind: 'last'; readonly metrics: unknown; readonly stats: unknown }

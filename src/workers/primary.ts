@@ -10,6 +10,7 @@ import { Crew, type Hand } from './crew.ts'
 import type { FromWorker, Subject } from './messages.ts'
 import { Reports } from './reports.ts'
 import { addCounts, sumMetrics, type MetricsOfProcess } from './sumMetrics.ts'
+import { sumActivity, type Activity } from './sumActivity.ts'
 import { sumStats } from './sumStats.ts'
 
 export interface PrimaryOptions {
@@ -32,6 +33,8 @@ export class Primary {
   readonly #registry = new Registry()
   /** What workers had counted that have ended. */
   #former: Promise<MetricsOfProcess> = Promise.resolve([])
+  /** The same for the last 15 minutes. */
+  #formerActivity: Activity | undefined
 
   private constructor(options: PrimaryOptions, ledger: Ledger | undefined, hub: WorkerHub | undefined) {
     this.#ledger = ledger
@@ -108,6 +111,8 @@ export class Primary {
     else if (message.kind === 'last') {
       const last = message.metrics as MetricsOfProcess
       this.#former = this.#former.then((former) => addCounts(former, last))
+      const { activity } = message.stats as { activity: Activity }
+      this.#formerActivity = this.#formerActivity ? sumActivity([activity, this.#formerActivity]) : activity
     }
   }
 
@@ -115,7 +120,8 @@ export class Primary {
     // The one that was asked comes first.
     const hands = [hand, ...this.#crew.serving.filter((other) => other !== hand)]
     const { values, answered } = await this.#reports.collect(subject, hands)
-    const value = subject === 'metrics' ? await this.#sumMetrics(values) : sumStats(values as never, answered)
+    const value =
+      subject === 'metrics' ? await this.#sumMetrics(values) : sumStats(values as never, answered, this.#formerActivity)
     void hand.channel.tell({ kind: 'sum', number, value })
   }
 

@@ -1,5 +1,5 @@
 /** What is read here of what one process counted of the last minutes: lists by period, the oldest first. */
-interface Activity {
+export interface Activity {
   readonly period_seconds: number
   /** Number of the last period, by a clock that all processes of the machine share. */
   readonly newest: number
@@ -11,8 +11,7 @@ interface Activity {
 }
 
 /** The counts of several processes, period by period. One that was asked earlier, or hangs, tells of earlier periods. */
-export function sumActivity(values: readonly unknown[]): unknown {
-  const all = values as readonly Activity[]
+export function sumActivity(all: readonly Activity[]): Activity {
   const newest = Math.max(...all.map((one) => one.newest))
   const latest = all.filter((one) => one.newest === newest)
   const sumOf = (listOf: (one: Activity) => readonly number[] | undefined): readonly number[] =>
@@ -22,7 +21,7 @@ export function sumActivity(values: readonly unknown[]): unknown {
     return Object.fromEntries([...names].map((name) => [name, sumOf((one) => one[member][name])]))
   }
   return {
-    ...all[0],
+    period_seconds: all[0]!.period_seconds,
     newest,
     newest_seconds: Math.max(...latest.map((one) => one.newest_seconds)),
     counted_seconds: Math.max(...all.map((one) => one.counted_seconds)),

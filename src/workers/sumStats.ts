@@ -1,4 +1,4 @@
-import { addLists, sumActivity } from './sumActivity.ts'
+import { addLists, sumActivity, type Activity } from './sumActivity.ts'
 
 /** What `/stats` tells of one process, as far as the sums know it. */
 type Stats = Record<string, unknown>
@@ -104,7 +104,7 @@ const STATS: Readonly<Record<string, Merge>> = {
   total_services: largest,
   services: byName('name', SERVICE),
   running_requests: sum,
-  activity: sumActivity,
+  activity: (values) => sumActivity(values as readonly Activity[]),
   models: WORK,
   containers: WORK,
   jobs: each({ unfinished: sum, recordable: every }),
@@ -117,9 +117,12 @@ const STATS: Readonly<Record<string, Merge>> = {
   draining: any,
 }
 
-/** What `/stats` tells of several processes that are one gateway. The first is the one that was asked; not all need have answered. */
-export function sumStats(all: readonly Stats[], answered: number): Stats {
-  const stats = merged(all, STATS)
+/**
+ * What `/stats` tells of several processes that are one gateway. The first is the one that was asked; not all need have answered.
+ * `former`: what those that have ended counted of the last 15 minutes.
+ */
+export function sumStats(all: readonly Stats[], answered: number, former?: Activity): Stats {
+  const stats = merged(former ? [...all, { activity: former }] : all, STATS)
   const services = stats['services'] as Stats[]
   for (const service of services) if (service['healthy'] === true) isUpForSome(service)
   return { ...stats, healthy_services: services.filter(({ healthy }) => healthy === true).length, workers: answered }

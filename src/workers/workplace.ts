@@ -88,7 +88,8 @@ export class Workplace {
   /** What it has counted is not lost with it. */
   async #end(worker: Worker, ending: Promise<void>): Promise<void> {
     await ending
-    await this.#channel.tell({ kind: 'last', metrics: await worker.report('metrics') })
+    const [metrics, stats] = [await worker.report('metrics'), await worker.report('stats')]
+    await this.#channel.tell({ kind: 'last', metrics, stats })
     this.#onEnd()
   }
 

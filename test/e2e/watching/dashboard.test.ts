@@ -123,6 +123,15 @@ describe('the dashboard tells the truth', { skip }, () => {
   })
 })
 
+test('jobs that cannot be recorded show in amber, and why', { skip }, async (t) => {
+  const reason = 'jobs cannot be recorded: no space left on device'
+  const health = { status: 'healthy', degraded: true, healthy_services: '2/2', reason }
+  const page = await open(t, { health })
+  await page.waitForSelector('#banner[data-status=degraded]')
+  assert.equal(await textOf(page, '#verdict'), 'Degraded: 2 of 2 backends can serve')
+  assert.equal(await page.locator('#reasons li').first().innerText(), reason)
+})
+
 /** The same answers with this many nodes, of which every tenth is avoided for each reason that there is. */
 async function largeFleet(count: number): Promise<{ stats: object; health: object }> {
   const stats = await statsNow()

@@ -76,6 +76,11 @@ suite('sums over workers', { concurrency: true }, () => {
     await eventually(() => gateway.logs.filter(({ message }) => message === 'a worker has ended').length === 2)
     const text = (await request(`${gateway.url}/metrics`)).text
     assert.equal(valueOf(text, SUBMISSIONS), 10)
+    const { activity } = (await request(`${gateway.url}/stats`)).json<{ activity: { succeeded: number[] } }>()
+    assert.equal(
+      activity.succeeded.reduce((sum, count) => sum + count, 0),
+      10,
+    )
   })
 
   test('a worker that hangs neither holds the pages up nor takes back what it has counted', async (t) => {
