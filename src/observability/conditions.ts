@@ -19,6 +19,7 @@ const SLOW = 2
 type Cause =
   | 'not_polled'
   | 'down'
+  | 'not_ready'
   | 'draining'
   | 'ejected'
   | 'on_trial'
@@ -85,7 +86,8 @@ function* whyAvoided(node: TrackedNode, load: NodeLoadSnapshot, surroundings: Su
     return { cause, kind, text, until: until === undefined ? null : isoTime(until, now) }
   }
   if (!node.isKnown) yield because('not_polled', 'not polled yet')
-  else if (!node.isReachable) yield because('down', node.reason ?? node.notReady ?? 'its polls fail')
+  else if (!node.health.isHealthy) yield because('down', node.reason ?? 'its polls fail')
+  if (node.notReady !== undefined) yield because('not_ready', `by its own report: ${node.notReady}`)
   if (node.isDraining) yield because('draining', 'gets no new work')
   if (load.ejectedUntil !== undefined) yield because('ejected', 'its requests keep failing', load.ejectedUntil)
   else if (load.isOnTrial) yield because('on_trial', 'on trial: one request at a time until one succeeds')

@@ -33,11 +33,12 @@ const numeric =
 const STATES: Record<string, readonly [rank: number, text: string, className: string]> = {
   down: [0, 'down', 'state bad'],
   ejected: [1, 'ejected', 'state bad'],
-  avoided: [2, 'avoided', 'state warn'],
-  draining: [3, 'draining', 'state warn'],
-  drained: [4, 'drained', 'state'],
-  unknown: [5, 'not polled yet', 'state'],
-  healthy: [6, 'healthy', 'state good'],
+  unready: [2, 'not ready', 'state warn'],
+  avoided: [3, 'avoided', 'state warn'],
+  draining: [4, 'draining', 'state warn'],
+  drained: [5, 'drained', 'state'],
+  unknown: [6, 'not polled yet', 'state'],
+  healthy: [7, 'healthy', 'state good'],
 }
 /** Reasons for which a node gets less work than others, or none; others are only worth knowing. */
 const AVOIDING = new Set(['ejected', 'on_trial', 'set_aside', 'resting', 'failing', 'slow', 'no_work_seen'])
@@ -53,6 +54,7 @@ export function stateOf(node: NodeStats): string {
   if (causes.includes('down')) return 'down'
   const { drain } = node
   if (drain) return drain
+  if (causes.includes('not_ready')) return 'unready'
   if (causes.includes('ejected')) return 'ejected'
   if (causes.some((cause) => AVOIDING.has(cause))) return 'avoided'
   return node.healthy ? 'healthy' : 'down'

@@ -34,7 +34,7 @@ let page = 0
 const SELECTIONS: Record<string, (node: NodeStats) => boolean> = {
   all: () => true,
   remarkable: isRemarkable,
-  down: (node) => ['down', 'ejected', 'unknown'].includes(stateOf(node)),
+  down: (node) => ['down', 'ejected', 'unready', 'unknown'].includes(stateOf(node)),
   infernet: (node) => node.kind === 'infernet',
   openai: (node) => node.kind === 'openai',
 }
@@ -55,7 +55,7 @@ export function showNodes(nodes: readonly NodeStats[]): void {
   byId('scroll').classList.toggle('compact', compact.checked)
   byId('scroll').classList.toggle(
     'has-drain',
-    nodes.some(({ drain }) => drain !== undefined),
+    nodes.some(({ drain }) => drain),
   )
   const all = selected(nodes)
   const size = Number(perPage.value)

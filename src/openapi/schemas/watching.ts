@@ -51,7 +51,7 @@ const NODE_STATS = object(
         cause: {
           type: 'string',
           enum: [
-            ...['not_polled', 'down', 'ejected', 'on_trial', 'set_aside', 'resting', 'failing', 'slow'],
+            ...['not_polled', 'down', 'not_ready', 'ejected', 'on_trial', 'set_aside', 'resting', 'failing', 'slow'],
             ...['no_work_seen', 'image_conflict', 'draining'],
           ],
         },
