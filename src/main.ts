@@ -205,6 +205,7 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
     ...{ fleet, drain, drains, ledger, live, memory, activity, badLines },
     version: packageVersion(),
   }
+  const statsOfAll = workplace && (() => workplace.sum('stats') as Promise<Record<string, unknown>>)
   const app = createApp({
     jobs: { ...common, forwarder, idempotency: new Idempotency(ledger), maxBodyBytes, whenReady },
     follower,
@@ -225,13 +226,14 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
         '/docs': docsPage(),
         '/docs/:file': docsFile(),
         '/health': healthPage(watch),
+        '/status': healthPage(watch),
         '/livez': livePage,
         '/readyz': readyPage(watch),
         '/openapi.json': apiDescriptionPage(describeApi(watch.version)),
       },
       guarded: {
-        '/services': servicesPage(watch),
-        '/stats': statsPage(watch, workplace && (() => workplace.sum('stats') as Promise<Record<string, unknown>>)),
+        '/services': servicesPage(watch, statsOfAll),
+        '/stats': statsPage(watch, statsOfAll),
         '/metrics': metrics.page(workplace && (() => workplace.sum('metrics') as Promise<string>)),
         '/dashboard': dashboardPage(),
       },

@@ -56,8 +56,14 @@ export const schema = {
     default: '',
     sensitive: true,
   }),
+  REGISTRY_URL: setting({
+    doc: 'InfiniLM registry to ask for OpenAI-compatible services: an http(s) URL',
+    format: 'http-url',
+    default: '',
+    sensitive: true,
+  }),
   DISCOVERY_ALLOW_PRIVATE: setting({
-    doc: "whether the explorer's addresses may lie in loopback, link-local or private ranges",
+    doc: "whether the explorer's and the registry's addresses may lie in loopback, link-local or private ranges, or be names",
     format: 'true-or-false',
     default: false,
   }),

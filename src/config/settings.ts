@@ -23,6 +23,8 @@ export interface Settings {
   readonly ipsFile: string
   /** Without trailing slash; empty where there is no explorer. */
   readonly apiUrl: string
+  /** Without trailing slash; empty where there is no registry. */
+  readonly registryUrl: string
   readonly discoveryAllowPrivate: boolean
   /** Empty where there are no services. */
   readonly servicesFile: string
@@ -158,6 +160,7 @@ function toSettings(values: Values): Omit<Settings, keyof Besides> {
     workers: workersOf(values.WORKERS),
     ipsFile: values.IPS_FILE,
     apiUrl: values.API_URL,
+    registryUrl: values.REGISTRY_URL,
     discoveryAllowPrivate: values.DISCOVERY_ALLOW_PRIVATE,
     servicesFile: values.SERVICES_FILE,
     refreshIntervalSeconds: values.REFRESH_INTERVAL,

@@ -1,23 +1,10 @@
 import { EventEmitter } from 'node:events'
 import type { Fleet } from '../fleet/fleet.ts'
 import type { TrackedNode } from '../fleet/node.ts'
-import type { AskedOfNodes } from './judge.ts'
 import { Lease, type Released } from './lease.ts'
+import { Restarts } from './restarts.ts'
 import type { Selector } from './selector.ts'
-
-/** What a request asks of a backend, as far as choosing one goes. */
-export interface WorkRequest {
-  /** What answers are judged by. All tries of a request share it, and a job keeps it to its end: nothing large is to hang on it. */
-  readonly asked: AskedOfNodes
-  /** Cooldowns after a pushback are kept for this; usually endpoint and caller. */
-  readonly cooldownKey: string
-  /** Requests of one session go to the same backend, as long as that costs nothing. */
-  readonly session?: string | undefined
-  /** The job's cost by the client's hint. */
-  readonly cost?: number | undefined
-  /** Backends that were asked before, and are not asked again. */
-  readonly tried?: ReadonlySet<TrackedNode>
-}
+import type { WorkRequest } from './workRequest.ts'
 
 /** No backend that meets the requirement can take the request now. */
 export class NoBackendAvailable extends Error {
@@ -40,15 +27,18 @@ export interface DispatcherEvents {
 export class Dispatcher extends EventEmitter<DispatcherEvents> implements Released {
   readonly fleet: Fleet
   readonly #selector: Selector
+  readonly #restarts: Restarts
 
   constructor(fleet: Fleet, selector: Selector) {
     super()
     this.fleet = fleet
+    this.#restarts = new Restarts(fleet)
     this.#selector = selector
   }
 
   /**
-   * Takes a place at the best backend for a request. Answers at once: there is no queue yet.
+   * Takes a place at the best backend for a request, or where there is none, at one that was away and is back. Answers at once:
+   * there is no queue yet.
    *
    * @param signal aborts, with a fault as its reason, when the place is no longer wanted
    * @throws NoBackendAvailable
@@ -59,8 +49,25 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements Releas
     const { asked, cooldownKey, session, cost, tried } = request
     const { requirement, kind } = asked
     const choice = this.#selector.pick(requirement, { except: tried, cooldownKey, session, cost, kind })
-    if (!choice.node) throw new NoBackendAvailable(choice.cooldownSeconds)
-    return Lease.take(this.fleet, choice.node, asked, this)
+    const node = choice.node ?? this.#restarts.returned(request)
+    if (!node) throw new NoBackendAvailable(choice.cooldownSeconds)
+    return Lease.take(this.fleet, node, asked, this)
+  }
+
+  /** Whether backends that could take the request have taken no connections since a moment ago: then they probably restart. */
+  mayReturn(request: WorkRequest): boolean {
+    return this.#restarts.awaited(request).length > 0
+  }
+
+  /**
+   * Waits until one of these is back, at most this long. Returns whether it is worth asking for a place again.
+   *
+   * @throws the signal's reason
+   */
+  async untilReturned(request: WorkRequest, seconds: number, signal: AbortSignal): Promise<boolean> {
+    if (this.#restarts.returned(request)) return true
+    const nodes = this.#restarts.awaited(request)
+    return nodes.length > 0 && seconds > 0 && (await this.fleet.returns.wait(nodes, seconds, signal))
   }
 
   /** Takes a place for a job that already runs at a node, as after a restart of the gateway. */

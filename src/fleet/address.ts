@@ -32,6 +32,10 @@ export interface NodeSpec {
   readonly apiKey?: string
   /** Lower-case name of the header that carries `apiKey`, in place of `Authorization: Bearer`. */
   readonly apiKeyHeader?: string
+  /** What a registry tells of it besides, for operators. */
+  readonly metadata?: Readonly<Record<string, unknown>>
+  /** Left out where another list has a service of the same name, or at the same address. */
+  readonly yields?: true
 }
 
 /** A name of which every address is a node, as a line of the addresses file has it: `dns://name[:port]`. */
@@ -180,6 +184,16 @@ function parseDnsName(name: string, more: LineOptions): DnsName {
     host: hostname.replace(/^\[|\]$/g, ''),
     port: Number(port || '80'),
   }
+}
+
+/** The key of a service, whose name stands before the address in it. */
+export function serviceKey(name: string, addressKey: string): string {
+  return `openai:${name}@${addressKey}`
+}
+
+/** The address in a service's key: two spellings of one are the same. */
+export function serviceAddressOf({ key, name }: NodeSpec): string {
+  return key.slice(serviceKey(name, '').length)
 }
 
 /** The full URL of a node, as tickets and `/services` show it. */

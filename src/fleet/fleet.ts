@@ -9,11 +9,13 @@ import { DEFAULT_CONSTANTS } from './load/constants.ts'
 import { FleetLoad } from './load/fleetLoad.ts'
 import { NodeLoad } from './load/nodeLoad.ts'
 import { Outliers } from './load/outliers/outliers.ts'
+import { oncePerBackend } from './merge.ts'
 import { TrackedNode } from './node.ts'
 import { PollLimits } from './poller.ts'
 import { Pollers } from './pollers.ts'
 import { isSilence, Prober, type ProbeResult } from './probe.ts'
 import { Readiness } from './readiness.ts'
+import { Returns } from './returns.ts'
 import type { NodeSource } from './sources/source.ts'
 
 /** For so long after a poll that nobody answered, the node is not known yet: who asked at the start hears that, not that nobody is there. */
@@ -32,6 +34,8 @@ export class Fleet extends EventEmitter<FleetEvents> {
   readonly loads: Readonly<Record<NodeKind, FleetLoad>>
   /** Who answers worse than the others. */
   readonly outliers: Outliers<TrackedNode>
+  /** Who waits for nodes that take no connections. */
+  readonly returns: Returns
   readonly now: () => number
   /** Rises whenever who can do what may have changed. */
   version = 0
@@ -73,6 +77,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
       now: this.now,
       onResult: (...result) => this.#polled(...result),
     })
+    this.returns = new Returns(this.#prober, this.#pollers)
   }
 
   /** Starts all sources; resolves when each has delivered its first list or failed to. */
@@ -156,16 +161,15 @@ export class Fleet extends EventEmitter<FleetEvents> {
 
   /** Evidence from traffic: any answer at all. Only one that took work (no pushback, no look at jobs) shows that the node works. */
   answered(node: TrackedNode, { tookWork }: { tookWork: boolean }): void {
-    const now = this.now()
-    node.isRefusing = false
-    node.contact.answered()
-    if (tookWork) node.load.succeeded(now)
+    node.answered()
+    this.returns.answered(node)
+    if (tookWork) node.load.succeeded(this.now())
   }
 
   /** Evidence from traffic: refused, reset, silent or broken off. Brings the next poll forward, so that health follows soon. */
   failed(node: TrackedNode, reason: string, { refused = false, lost = false } = {}): void {
     const now = this.now()
-    node.isRefusing = refused
+    node.refused(refused, now)
     if (lost) node.contact.failed(now)
     const wasEjected = node.load.isEjected(now)
     node.load.failed(now)
@@ -207,12 +211,9 @@ export class Fleet extends EventEmitter<FleetEvents> {
 
   *#refreshSteps(): Steps<void> {
     const listed = new Map<string, readonly [NodeSpec, TrackedNode]>()
-    for (const source of this.#options.sources) {
-      for (const spec of this.#lists.get(source) ?? []) {
-        if (listed.has(spec.key)) continue
-        listed.set(spec.key, [spec, this.find(spec.key) ?? this.#create(spec)])
-        if (listed.size % ENTRIES_PER_STEP === 0) yield
-      }
+    for (const spec of oncePerBackend(this.#options.sources.map((source) => this.#lists.get(source) ?? []))) {
+      listed.set(spec.key, [spec, this.find(spec.key) ?? this.#create(spec)])
+      if (listed.size % ENTRIES_PER_STEP === 0) yield
     }
     for (const node of [...this.nodes.values()]) if (!listed.has(node.key)) this.#retire(node)
     const before = new Set(this.nodes.values())
@@ -250,10 +251,8 @@ export class Fleet extends EventEmitter<FleetEvents> {
   }
 
   #create(spec: NodeSpec): TrackedNode {
-    return new TrackedNode(
-      spec,
-      new NodeLoad(this.loads[spec.kind], { concurrency: spec.concurrency, weight: spec.weight }),
-    )
+    const { kind, concurrency, weight } = spec
+    return new TrackedNode(spec, new NodeLoad(this.loads[kind], { concurrency, weight }))
   }
 
   #retire(node: TrackedNode): void {
@@ -286,7 +285,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
   }
 
   #pollFailed(node: TrackedNode, result: ProbeResult & { outcome: 'failed' }, startedAt: number): void {
-    node.isRefusing = result.refused
+    node.refused(result.refused, this.now())
     const isSending = isSilence(result) && node.heardAtMs >= startedAt * 1000
     if (result.answered || isSending) node.contact.answered()
     else node.contact.failed(this.now())
@@ -300,13 +299,12 @@ export class Fleet extends EventEmitter<FleetEvents> {
     result: Exclude<ProbeResult, { outcome: 'failed' | 'unasked' }>,
     startedAt: number,
   ): void {
-    const now = this.now()
-    node.isRefusing = false
-    node.contact.answered()
+    node.answered()
+    this.returns.answered(node)
     if (result.outcome === 'pushback') return
     const isBack = node.health.observe(true)
     // What was learnt before it went away holds no more.
-    if (isBack) node.load.recovered(now)
+    if (isBack) node.load.recovered(this.now())
     if (result.outcome === 'info') {
       this.#learn(node, result.info)
       node.load.polled(startedAt, node.pending)

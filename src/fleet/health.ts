@@ -62,6 +62,11 @@ export class Contact {
     return this.#failures > 0
   }
 
+  /** Since when, monotonic seconds; undefined while it does not fail. */
+  get failingSince(): number | undefined {
+    return this.isFailing ? this.#firstFailureAt : undefined
+  }
+
   get isDead(): boolean {
     return this.#failures >= DEAD_AFTER_CONTACTS && this.#lastFailureAt - this.#firstFailureAt >= DEAD_AFTER_SECONDS
   }

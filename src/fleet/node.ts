@@ -58,6 +58,8 @@ export class TrackedNode {
   askedAt: number | undefined
   /** The last contact was refused: nothing listens there. */
   isRefusing = false
+  /** When it was last refused, monotonic seconds. */
+  refusedAt = -Infinity
   /** That some of what it lists is left out was told. */
   hasToldLeftOut = false
   /** It is to get no new work by an operator's command, whatever its list says. */
@@ -84,6 +86,18 @@ export class TrackedNode {
   respecify(spec: NodeSpec): void {
     this.spec = spec
     if (spec.kind === 'openai') this.models = this.models.under(spec)
+  }
+
+  /** Something came from it: an answer to a poll or to a request. */
+  answered(): void {
+    this.isRefusing = false
+    this.contact.answered()
+  }
+
+  /** A contact failed; whether because nothing listens there. `now`: monotonic seconds. */
+  refused(isRefusing: boolean, now: number): void {
+    this.isRefusing = isRefusing
+    if (isRefusing) this.refusedAt = now
   }
 
   get name(): string {

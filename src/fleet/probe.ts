@@ -91,6 +91,12 @@ export class Prober {
     }
   }
 
+  /** Whether the node answers a poll, of which nothing else is learnt. */
+  async answers(node: TrackedNode): Promise<boolean> {
+    const { outcome } = await this.probe(node)
+    return outcome !== 'failed' && outcome !== 'unasked'
+  }
+
   close(): void {
     this.#polls.close()
   }

@@ -13,8 +13,14 @@ export function toFault(error: unknown): GatewayFault {
   return new GatewayFault('ERR_INTERNAL', undefined, { cause: error })
 }
 
-/** `Retry-After` of a 429 or 503 whose fault has no better one, seconds: about as long as a node needs to be seen again. */
+/** `Retry-After` of a fault that has no better one, seconds: about as long as a node needs to be seen again. */
 export const RETRY_AFTER_SECONDS = '5'
+
+/** Nothing was run, and time may help. */
+function isWorthRetrying({ code }: GatewayFault): boolean {
+  const { status } = FAULTS[code]
+  return status === 429 || status === 503 || code === 'ERR_NODE_REFUSED'
+}
 
 /** Answers with a fault, or cuts the connection where an answer has begun: a cut is the only honest signal left. */
 function sendFault(path: string, res: ServerResponse, fault: GatewayFault): void {
@@ -25,7 +31,7 @@ function sendFault(path: string, res: ServerResponse, fault: GatewayFault): void
   const body = errorBody(fault, errorShapeAt(path))
   const { status } = FAULTS[fault.code]
   res.statusCode = status
-  if (status === 429 || status === 503) res.setHeader('Retry-After', RETRY_AFTER_SECONDS)
+  if (isWorthRetrying(fault)) res.setHeader('Retry-After', RETRY_AFTER_SECONDS)
   for (const [name, value] of Object.entries(fault.headers ?? {})) res.setHeader(name, value)
   res.setHeader('Content-Type', 'application/json')
   res.setHeader('Content-Length', Buffer.byteLength(body))

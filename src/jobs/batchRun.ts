@@ -1,4 +1,4 @@
-import type { Request } from 'express'
+import type { Request, Response } from 'express'
 import { isPushback, type Lease } from '../dispatch/index.ts'
 import { inTurns, Semaphore, Slice } from '../base/index.ts'
 import { GatewayFault } from '../faults.ts'
@@ -13,8 +13,10 @@ import {
   type FlatHeaders,
   judgeCall,
   NEVER,
+  Patience,
   type RetryState,
   settlePart,
+  untilReturned,
 } from '../upstream/index.ts'
 import { acceptJob, idIn, isDuplicate, namesId, newRecord, type Submitter } from './accepted.ts'
 import { batchBody } from './batchBody.ts'
@@ -64,10 +66,13 @@ export class BatchRun {
   readonly #deps: JobDeps
   readonly #headers: FlatHeaders
   readonly #memory: RequestMemory
+  readonly #client: Response
   readonly #by: Submitter
+  readonly #patience = new Patience()
 
   constructor(deps: JobDeps, req: Request, by: Submitter) {
     this.#deps = deps
+    this.#client = req.res as Response
     this.#headers = jobHeaders(deps, req)
     this.#memory = memoryOf(req)
     this.#by = by
@@ -88,7 +93,7 @@ export class BatchRun {
     const waiting: Waiting[] = []
     const slice = new Slice()
     for (const item of items) {
-      waiting.push({ item, state: this.#deps.upstream.begin(await this.#exchange(item, BATCH_PATH)) })
+      waiting.push({ item, state: this.#deps.upstream.begin(await this.#exchange(item, BATCH_PATH), this.#patience) })
       if (slice.isOver) await slice.next()
     }
     await this.#sendJobs(waiting)
@@ -105,7 +110,7 @@ export class BatchRun {
   async #sendSubscription(item: BatchItem, slice: Slice): Promise<void> {
     if (slice.isOver) await slice.next()
     const exchange = await this.#exchange(item, JOBS_PATH)
-    const outcome = await this.#deps.upstream.send(exchange, { memory: this.#memory.answer })
+    const outcome = await this.#deps.upstream.send(exchange, { memory: this.#memory.answer, client: this.#client })
     this.calls += outcome.tries
     this.retries += Math.max(0, outcome.tries - 1)
     this.queueSeconds = Math.max(this.queueSeconds, outcome.queueSeconds)
@@ -121,16 +126,15 @@ export class BatchRun {
 
   async #sendJobs(jobs: readonly Waiting[]): Promise<void> {
     const groups = new Map<Lease['node'], Travelling[]>()
+    const late: Waiting[] = []
     const slice = new Slice()
     for (const { item, state } of jobs) {
       if (slice.isOver) await slice.next()
       const lease = await state.acquire(NEVER)
       this.queueSeconds = Math.max(this.queueSeconds, state.queueSeconds)
       if (!lease) {
-        const end = state.conclusion()
-        if (end instanceof GatewayFault) conclude(item, end)
-        // A 405 was told of this item alone.
-        else item.result = resultOf(end.answer, end.answer.status === 405 ? undefined : end.node.name)
+        if (state.mayWait) late.push({ item, state })
+        else concludeUntaken({ item, state })
         continue
       }
       const group = groups.get(lease.node) ?? []
@@ -138,12 +142,26 @@ export class BatchRun {
       group.push({ item, state, lease })
     }
     // Each group goes on by itself, so that a slow node holds up nobody else's items.
-    await Promise.all(
-      [...groups.values()].map(async (group) => {
+    await Promise.all([
+      ...[...groups.values()].map(async (group) => {
         const unsettled = await this.#sendGroup(group)
         if (unsettled.length > 0) await this.#sendJobs(unsettled)
       }),
-    )
+      ...[...Map.groupBy(late, ({ state }) => state.asked.requirement.key).values()].map((same) =>
+        this.#sendLate(same),
+      ),
+    ])
+  }
+
+  /** Items for the same backends, all of which probably restart: waits for one of these, as long as the client does. */
+  async #sendLate(jobs: readonly Waiting[]): Promise<void> {
+    try {
+      if (await untilReturned(jobs[0]!.state, NEVER, this.#client)) return await this.#sendJobs(jobs)
+      for (const job of jobs) concludeUntaken(job)
+    } catch (error) {
+      // The client has left.
+      for (const { item } of jobs) if (!item.result) conclude(item, toFault(error))
+    }
   }
 
   /** Sends one group to its node; returns the items that have to go elsewhere. */
@@ -255,6 +273,14 @@ export class BatchRun {
       conclude(job.item, toFault(error))
     }
   }
+}
+
+/** Nobody is left who could take the item. */
+function concludeUntaken({ item, state }: Waiting): void {
+  const end = state.conclusion()
+  if (end instanceof GatewayFault) conclude(item, end)
+  // A 405 was told of this item alone.
+  else item.result = resultOf(end.answer, end.answer.status === 405 ? undefined : end.node.name)
 }
 
 function recorded({ item, lease }: Travelling, body: Buffer): void {

@@ -68,14 +68,15 @@ async function submit(deps: JobDeps, req: Request, res: Response): Promise<Sent 
 }
 
 async function sendSubmission(deps: JobDeps, request: SubmissionRequest, keeping?: Keeping): Promise<Sent> {
-  const { req, by } = request
+  const { req, res, by } = request
   const outgoing = await outgoingOf(deps, req, JOBS_PATH, request)
   const isJob = request.submission.kind === 'job'
   const room = roomOf(request)
   const taken = await deps.live.admit(by.caller, { jobs: 1, bytes: room })
   let isOurs = false
   try {
-    const outcome = await deps.upstream.send(new SubmissionExchange(deps, outgoing), { memory: memoryOf(req).answer })
+    const options = { memory: memoryOf(req).answer, client: res }
+    const outcome = await deps.upstream.send(new SubmissionExchange(deps, outgoing), options)
     noteOutcome(contextOf(req), outcome)
     if (outcome.kind === 'fault') throw outcome.fault
     const { answer, nodeName } = outcome

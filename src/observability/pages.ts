@@ -32,21 +32,52 @@ export interface WatchDeps {
   readonly version: string
 }
 
-/** `GET /services`: who is behind the gateway. */
-export function servicesPage({ fleet }: WatchDeps): RequestHandler {
+/** What `/stats` tells of all workers of this gateway, where it has several. */
+type StatsOfAll = () => Promise<Record<string, unknown>>
+
+/** `GET /services`: who is behind the gateway. What was counted is that of all workers. */
+export function servicesPage({ fleet }: WatchDeps, ofAll?: StatsOfAll): RequestHandler {
   return async (_req, res) => {
+    const counted = (await ofAll?.())?.['services'] as (Counted & { name: string })[] | undefined
+    const countsOf = new Map(counted?.map((service) => [service.name, service]))
     const now = fleet.now()
     const nodes = [...fleet.nodes.values()]
     const entryOf = (node: TrackedNode): string =>
-      JSON.stringify({
-        name: node.name,
-        url: urlOf(node.spec),
-        healthy: node.isHealthy(now),
-        ...abilities(node),
-      })
+      JSON.stringify(serviceEntry(node, countsOf.get(node.name) ?? countsAt(node), node.isHealthy(now)))
     const services = new Parts(listParts(nodes, entryOf))
     await sendJson(res, objectParts(Object.entries({ services, total: nodes.length })))
   }
+}
+
+/** With the members that InfiniLM's router has. */
+function serviceEntry(node: TrackedNode, counted: Counted, healthy: boolean): Record<string, unknown> {
+  const { spec, name } = node
+  const { hostname, port, protocol } = new URL(spec.origin)
+  const { request_count, error_count, response_time } = counted
+  return {
+    name,
+    url: urlOf(spec),
+    healthy,
+    ...abilities(node),
+    host: hostname.replace(/^\[|\]$/g, ''),
+    port: Number(port || (protocol === 'https:' ? 443 : 80)),
+    weight: spec.weight ?? 1,
+    ...{ request_count, error_count, response_time },
+    metadata: spec.metadata ?? { type: node.isInfernet ? 'infernet-node' : 'openai-api' },
+  }
+}
+
+/** What was counted of a backend. */
+interface Counted {
+  readonly request_count: number
+  readonly error_count: number
+  /** Seconds. */
+  readonly response_time: number
+}
+
+function countsAt({ counts }: TrackedNode): Counted {
+  const { requests, errors, responseSeconds } = counts
+  return { request_count: requests, error_count: errors, response_time: rounded(responseSeconds) }
 }
 
 /** How a list of `/stats` is represented: as its elements, or as the parts of their JSON. */
@@ -106,7 +137,7 @@ export function plainStats(deps: WatchDeps): Promise<Record<string, unknown>> {
  * `GET /stats`: how they do, and what the policy believes of each, so that one can see why a node is or is not chosen. `ofAll`
  * gives that of all workers, where this process is one of several.
  */
-export function statsPage(deps: WatchDeps, ofAll?: () => Promise<Record<string, unknown>>): RequestHandler {
+export function statsPage(deps: WatchDeps, ofAll?: StatsOfAll): RequestHandler {
   const startedAt = performance.now()
   const parts: ListOf = (items, elementOf) => new Parts(listParts(items, (item) => JSON.stringify(elementOf(item))))
   return async (_req, res) => {
@@ -140,9 +171,7 @@ function nodeStats(node: TrackedNode, kinds: readonly WorkKind[], surroundings: 
     ...reasonOf(node),
     several_nodes: node.answersInTurn,
     ...(node.answersInTurn && { advice: `${SEVERAL_NODES}; ${SEVERAL_NODES_ADVICE}` }),
-    request_count: node.counts.requests,
-    error_count: node.counts.errors,
-    response_time: rounded(node.counts.responseSeconds),
+    ...countsAt(node),
     in_flight: node.inFlight,
     pending: node.pending,
     unfinished: load.inFlight,

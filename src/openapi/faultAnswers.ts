@@ -45,6 +45,7 @@ export const PUSHBACK_FAULTS: readonly FaultCode[] = ['ERR_NODE_BUSY']
 const HEADERS_BY_STATUS: Readonly<Record<number, readonly string[]>> = {
   401: ['WWW-Authenticate'],
   429: ['Retry-After', 'RateLimit-Limit', 'RateLimit-Remaining', 'RateLimit-Reset'],
+  502: ['Retry-After'],
   503: ['Retry-After'],
 }
 

@@ -1,10 +1,12 @@
 import { GatewayFault, type FaultCode } from '../faults.ts'
-import { NoBackendAvailable, type Dispatcher, type WorkRequest } from '../dispatch/dispatcher.ts'
+import { NoBackendAvailable, type Dispatcher } from '../dispatch/dispatcher.ts'
 import { comparedKindOf, type AskedOfNodes } from '../dispatch/judge.ts'
 import type { Lease } from '../dispatch/lease.ts'
+import type { WorkRequest } from '../dispatch/workRequest.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import type { Answer } from './answer.ts'
 import type { Elsewhere, Exchange } from './exchange.ts'
+import { Patience } from './patience.ts'
 
 /**
  * After failures of nodes that may have taken it a request moves on at most this often: a job that brings nodes down must
@@ -34,6 +36,8 @@ export class RetryState implements WorkRequest {
   readonly session: string | undefined
   readonly cost: number | undefined
   readonly tried = new Set<TrackedNode>()
+  /** Those of them to which nothing was sent when they were asked last; undefined where there are none. */
+  unreached: Set<TrackedNode> | undefined
   /** Places that were taken for it so far. */
   attempts = 0
   /** How long it waited for places so far. */
@@ -42,6 +46,9 @@ export class RetryState implements WorkRequest {
   serviceSeconds = 0
   readonly #exchange: Exchange
   readonly #dispatcher: Dispatcher
+  #patience: Patience | undefined
+  /** Who was asked last. */
+  #asked: TrackedNode | undefined
   /** Least `Retry-After` of those that pushed back with 429, or still cool down after that, whole seconds, at least 1. */
   #leastRetrySeconds = Infinity
   /** Where a node's own words go on: the 429 with the least `Retry-After`, which is at least 1 in it. */
@@ -54,7 +61,7 @@ export class RetryState implements WorkRequest {
   /** Failures of nodes that may have taken it. */
   #failuresOnceSent = 0
 
-  constructor(exchange: Exchange, dispatcher: Dispatcher) {
+  constructor(exchange: Exchange, dispatcher: Dispatcher, patience?: Patience) {
     const { requirement, caller, kind = comparedKindOf(requirement), cooldownKey, session, cost } = exchange
     this.asked = { requirement, caller, kind }
     this.cooldownKey = cooldownKey
@@ -62,6 +69,7 @@ export class RetryState implements WorkRequest {
     this.cost = cost
     this.#exchange = exchange
     this.#dispatcher = dispatcher
+    this.#patience = patience
   }
 
   /**
@@ -70,12 +78,13 @@ export class RetryState implements WorkRequest {
    * @throws the signal's reason
    */
   async acquire(signal: AbortSignal): Promise<Lease | undefined> {
-    const { maxTries = Infinity } = this.#exchange.retry.elsewhere ?? {}
-    if (this.tried.size >= maxTries) return undefined
+    if (this.#hasTriedMost) return undefined
     const askedAt = performance.now()
     try {
       const lease = await this.#dispatcher.acquire(this, signal)
       this.tried.add(lease.node)
+      this.unreached?.delete(lease.node)
+      this.#asked = lease.node
       this.attempts++
       return lease
     } catch (error) {
@@ -85,6 +94,33 @@ export class RetryState implements WorkRequest {
     } finally {
       this.queueSeconds += (performance.now() - askedAt) / 1000
     }
+  }
+
+  /** Whether it is worth waiting for a place: backends that could take it probably restart. */
+  get mayWait(): boolean {
+    return !this.#hasTriedMost && this.#secondsLeft > 0 && this.#dispatcher.mayReturn(this)
+  }
+
+  /**
+   * Waits until one of these is back. Returns whether it is worth asking for a place again.
+   *
+   * @throws the signal's reason
+   */
+  async untilReturned(signal: AbortSignal): Promise<boolean> {
+    const askedAt = performance.now()
+    try {
+      return await this.#dispatcher.untilReturned(this, this.#secondsLeft, signal)
+    } finally {
+      this.queueSeconds += (performance.now() - askedAt) / 1000
+    }
+  }
+
+  get #hasTriedMost(): boolean {
+    return this.tried.size >= (this.#exchange.retry.elsewhere?.maxTries ?? Infinity)
+  }
+
+  get #secondsLeft(): number {
+    return (this.#patience ??= new Patience()).secondsLeft(this.#dispatcher.fleet.now())
   }
 
   /** Judges an answer that was collected; notes those that are held back, and how long the node wants to be left alone. */
@@ -109,7 +145,10 @@ export class RetryState implements WorkRequest {
   mayFollowFault(fault: GatewayFault, isStreaming = false): boolean {
     this.#lastFault = fault
     if (fault.fault.source !== 'upstream') return false
-    if (fault.fault.nothingSent) return true
+    if (fault.fault.nothingSent) {
+      if (this.#asked) (this.unreached ??= new Set()).add(this.#asked)
+      return true
+    }
     if (!this.#exchange.retry.mayRunTwice || isStreaming || !GIVES_NO_ANSWER.includes(fault.code)) return false
     return ++this.#failuresOnceSent <= MOST_MOVES_ONCE_SENT && this.#isWithinBudget()
   }

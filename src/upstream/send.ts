@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http'
 import { GatewayFault } from '../faults.ts'
 import { toFault } from '../http/errors.ts'
 import type { Dispatcher } from '../dispatch/dispatcher.ts'
@@ -10,6 +11,8 @@ import type { Answer, AnswerSink, BackendRequest } from './answer.ts'
 import { Attempt, type AttemptOptions, type AttemptResult, type CollectResult } from './attempt.ts'
 import { isListenedTo, tellEnd, tellStart, type AttemptStart } from './diagnostics.ts'
 import type { Exchange } from './exchange.ts'
+import { Leaving } from './leaving.ts'
+import type { Patience } from './patience.ts'
 import { RetryState } from './retryState.ts'
 import { settle, settleCall, type AnswerEnd, type AttemptEnd, type FaultEnd } from './settle.ts'
 import type { Transport } from './transport.ts'
@@ -46,6 +49,8 @@ export interface SendOptions {
   readonly signal?: AbortSignal
   /** Where tries go on that another call began. */
   readonly state?: RetryState
+  /** Whose client's leaving ends a wait for backends that restart; default: only `signal` does. */
+  readonly client?: ServerResponse
   /** A fresh sink for each try; without one the answer is collected. */
   readonly sink?: (lease: Lease) => AnswerSink
   /** Told of each try as it starts, so that a client's leaving can end it. */
@@ -77,6 +82,7 @@ export class Upstream {
       let lease: Lease | undefined
       try {
         lease = await state.acquire(signal)
+        if (!lease && state.mayWait && (await untilReturned(state, signal, options.client))) continue
       } catch (error) {
         // Whoever waited for a place has left.
         return { kind: 'fault', fault: toFault(error), sent: false, nodeName, ...spent(state) }
@@ -89,8 +95,8 @@ export class Upstream {
   }
 
   /** The state of an exchange that was not sent yet, for those who send by themselves, or in several calls. */
-  begin(exchange: Exchange): RetryState {
-    return new RetryState(exchange, this.#dispatcher)
+  begin(exchange: Exchange, patience?: Patience): RetryState {
+    return new RetryState(exchange, this.#dispatcher, patience)
   }
 
   /**
@@ -169,6 +175,21 @@ export class Upstream {
   #concluded(state: RetryState, end: ReturnType<RetryState['conclusion']>, asked: string | undefined): Outcome {
     if (end instanceof GatewayFault) return { kind: 'fault', fault: end, sent: false, nodeName: asked, ...spent(state) }
     return { kind: 'refused', answer: end.answer, nodeName: end.node.name, ...spent(state) }
+  }
+}
+
+/** Waits for a backend that restarts, but no longer than a client is there who wants the answer. */
+export async function untilReturned(
+  state: RetryState,
+  signal: AbortSignal,
+  client: ServerResponse | undefined,
+): Promise<boolean> {
+  if (!client) return state.untilReturned(signal)
+  const leaving = new Leaving(client)
+  try {
+    return await state.untilReturned(leaving.signal)
+  } finally {
+    leaving.forget()
   }
 }
 

@@ -52,6 +52,7 @@ test('without any source all settings have the promised defaults', async (t) => 
     workers: 1,
     ipsFile: 'ips.txt',
     apiUrl: '',
+    registryUrl: '',
     discoveryAllowPrivate: false,
     servicesFile: '',
     refreshIntervalSeconds: 30,

@@ -161,6 +161,7 @@ const CALLS: Record<string, Call[]> = {
   readModelShort: [{ status: 200 }, { status: 404, values: { id: 'nobody-has-it' } }],
 
   readHealth: [{ status: 200 }],
+  readStatus: [{ status: 200 }],
   isAlive: [{ status: 200 }],
   isReady: [{ status: 200 }],
   listServices: guarded,
@@ -212,6 +213,7 @@ test('a gateway without healthy nodes answers as described', async (t) => {
   const lonely = await spawnGateway(t)
   for (const [path, operationId] of [
     ['/health', 'readHealth'],
+    ['/status', 'readStatus'],
     ['/readyz', 'isReady'],
   ] as const) {
     const answer = await request(lonely.url + path)

@@ -1,4 +1,4 @@
-import { AddressError, parseAddress, type NodeSpec } from '../address.ts'
+import { AddressError, parseAddress, serviceKey, type NodeSpec } from '../address.ts'
 
 /** The members that an entry may have. */
 export const SERVICE_MEMBERS = [
@@ -49,7 +49,7 @@ export function readServiceEntry(entry: unknown, readVariable: ReadVariable): No
     ...address,
     kind: 'openai',
     // Two services may share one address (other models, another key), and a node's address is never a service's.
-    key: `openai:${name}@${address.key}`,
+    key: serviceKey(name, address.key),
     name,
     ...(query !== undefined && { query }),
     ...(models && { models }),

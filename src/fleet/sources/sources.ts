@@ -3,14 +3,16 @@ import type { Logger } from '../../base/logger.ts'
 import type { ForwardProxies } from '../forwardProxies.ts'
 import { Explorer } from './explorer.ts'
 import { IpsFile } from './ipsFile.ts'
+import { Registry } from './registry.ts'
 import { ServicesFile } from './servicesFile.ts'
 import type { NodeSource } from './source.ts'
 
 /** The settings that say where backends are listed. */
 export interface ListSettings {
   readonly ipsFile: string
-  /** Empty where there is none, as the next. */
+  /** Empty where there is none, as the next two. */
   readonly apiUrl: string
+  readonly registryUrl: string
   readonly servicesFile: string
   readonly discoveryAllowPrivate: boolean
   readonly refreshIntervalSeconds: number
@@ -28,7 +30,7 @@ export interface SourceDeps {
 
 /** Everywhere that backends are listed; of two spellings of one backend that of the first source stands. */
 export function sourcesOf(settings: ListSettings, deps: SourceDeps): NodeSource[] {
-  const { ipsFile, apiUrl, servicesFile, environment } = settings
+  const { ipsFile, apiUrl, registryUrl, servicesFile, environment } = settings
   const { refreshIntervalSeconds: intervalSeconds, discoveryAllowPrivate: allowPrivate } = settings
   const { logger, proxies, badLines, believeAfterMs } = deps
   const sources: NodeSource[] = [new IpsFile(ipsFile, logger, { intervalSeconds, believeAfterMs, badLines })]
@@ -38,6 +40,9 @@ export function sourcesOf(settings: ListSettings, deps: SourceDeps): NodeSource[
   if (servicesFile !== '') {
     const readVariable = variablesOf(environment)
     sources.push(new ServicesFile(servicesFile, logger, { believeAfterMs, readVariable, badLines }))
+  }
+  if (registryUrl !== '') {
+    sources.push(new Registry({ registryUrl, intervalSeconds, allowPrivate, proxies, believeAfterMs }, logger))
   }
   return sources
 }

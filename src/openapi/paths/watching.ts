@@ -11,16 +11,8 @@ const asText = (type: string, description: string): Answer => ({ description, co
 
 /** The gateway's own state. */
 export const WATCHING_PATHS: Paths = {
-  '/health': {
-    get: {
-      ...{ operationId: 'readHealth', tags, summary: 'Whether the gateway can serve, as a node answers it' },
-      responses: {
-        200: json('Something can be served; `degraded` tells whether only a part.', named('Health')),
-        ...OPEN,
-        503: json('No healthy backend, or draining.', named('Health')),
-      },
-    },
-  },
+  '/health': health('readHealth', 'Whether the gateway can serve, as a node answers it'),
+  '/status': health('readStatus', 'The same as `/health`'),
   '/livez': {
     get: {
       ...{ operationId: 'isAlive', tags, summary: 'Whether the process runs' },
@@ -67,4 +59,17 @@ export const WATCHING_PATHS: Paths = {
       responses: { 200: json('OpenAPI 3.1.', { type: 'object', additionalProperties: true }), ...OPEN },
     },
   },
+}
+
+function health(operationId: string, summary: string): Paths[string] {
+  return {
+    get: {
+      ...{ operationId, tags, summary },
+      responses: {
+        200: json('Something can be served; `degraded` tells whether only a part.', named('Health')),
+        ...OPEN,
+        503: json('No healthy backend, or draining.', named('Health')),
+      },
+    },
+  }
 }

@@ -3,6 +3,11 @@ import { amount, flag, list, map, named, object, text, wholeNumber, type Schema 
 const NAME = text('The address or name, as listed.')
 const HEALTHY = flag('Whether its polls and its traffic go well.')
 const ABILITIES = { containers: list(text()), models: list(text()) }
+const COUNTED = {
+  request_count: wholeNumber('Requests sent to it.'),
+  error_count: wholeNumber('Requests that failed there.'),
+  response_time: amount('To the first byte of an answer, seconds, moving mean.'),
+}
 const TIME: Schema = { type: 'string', format: 'date-time' }
 
 const DRAIN: Schema = {
@@ -20,9 +25,7 @@ const NODE_STATS = object(
     reason: text('Why it is not.'),
     several_nodes: flag('Several nodes answer in turn at its address: a job unknown there is not run again.'),
     advice: text('How to list them.'),
-    request_count: wholeNumber('Requests sent to it.'),
-    error_count: wholeNumber('Requests that failed there.'),
-    response_time: amount('To the first byte of an answer, seconds, moving mean.'),
+    ...COUNTED,
     in_flight: wholeNumber('Requests that are open there.'),
     pending: wholeNumber('Unfinished jobs by its own count at the last poll.'),
     unfinished: wholeNumber("This gateway's requests and jobs there that have not ended."),
@@ -164,7 +167,24 @@ export const WATCHING_SCHEMAS: Readonly<Record<string, Schema>> = {
   Readiness: object({ status: { type: 'string', enum: ['ready', 'not ready'] }, reason: text() }, ['reason']),
   Services: object({
     services: list(
-      object({ name: NAME, url: text(), healthy: HEALTHY, ...ABILITIES }, ['containers', 'models']),
+      object(
+        {
+          name: NAME,
+          url: text(),
+          healthy: HEALTHY,
+          ...ABILITIES,
+          host: text('Of the url.'),
+          port: wholeNumber('Of the url.'),
+          weight: amount('As the services file or the registry gives it, else 1.'),
+          ...COUNTED,
+          metadata: {
+            type: 'object',
+            additionalProperties: true,
+            description: 'As the registry gives it, else its `type` alone: `infernet-node` or `openai-api`.',
+          },
+        },
+        ['containers', 'models'],
+      ),
       'Infernet nodes, which have containers, and OpenAI-compatible services, which have models.',
     ),
     total: wholeNumber('How many there are.'),

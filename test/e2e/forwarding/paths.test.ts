@@ -18,6 +18,7 @@ const METHODS: Record<string, string[]> = {
   '/info': ['GET'],
   '/resources': ['GET'],
   '/services': ['GET'],
+  '/status': ['GET'],
   '/stats': ['GET'],
   '/metrics': ['GET'],
   '/api/jobs': ['GET', 'POST'],

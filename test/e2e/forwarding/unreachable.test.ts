@@ -60,12 +60,13 @@ describe('a node that refuses connections', { concurrency: 2 }, () => {
     const { gateway, first, second } = await preferring(t)
     await Promise.all([first.refuse(), second.refuse()])
     const headers = { 'X-Request-Id': 'nobody' }
-    assertError(await post(`${gateway.url}/api/jobs`, jobOf(), { headers }), 502)
+    const submitting = post(`${gateway.url}/api/jobs`, jobOf(), { headers })
+    assertError(await post(`${gateway.url}/api/jobs/stream`, jobOf()), 502)
+    assertError(await submitting, 502)
     const line = await gateway.waitForLog((one) => one['requestId'] === 'nobody')
     assert.equal(line['fault'], 'ERR_NODE_REFUSED')
     assert.equal(line['tries'], 2)
     assert.ok([first.address, second.address].includes(line['node'] as string))
-    assertError(await post(`${gateway.url}/api/jobs/stream`, jobOf()), 502)
     for (const node of [first, second]) assert.equal((await statsOf(gateway, node)).in_flight, 0)
   })
 

@@ -5,7 +5,7 @@ import PreviousOpenAI, { AzureOpenAI as PreviousAzureOpenAI } from 'openai-previ
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { entryOf, gatewayForServices } from '../../kit/builders/gateways.ts'
-import { request } from '../../kit/http.ts'
+import { post, request } from '../../kit/http.ts'
 import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import { lastCall } from './support.ts'
 
@@ -20,7 +20,7 @@ const [gateway, guarded, limited] = await Promise.all([
   gatewayForServices(file, entries, { PROXY_RATELIMIT_REQS_PER_MIN: '1' }),
 ])
 /** Spends the only request of a minute. */
-await request(`${limited.url}/v1/models`)
+await post(`${limited.url}/v1/chat/completions`, { model, messages })
 
 /** What an SDK's error shows. */
 interface Shown {

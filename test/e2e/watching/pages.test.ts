@@ -55,12 +55,21 @@ async function statsOf(name: string): Promise<Stats> {
 describe('/services', () => {
   test('tells who is behind the gateway, and what they can do', async () => {
     await gateway.waitForLog((line) => line.message === 'node down' && line['node'] === dead.address)
+    const counted = { request_count: 0, error_count: 0, response_time: 0 }
+    const ofNode = ({ url, port }: { url: string; port: number }): object => ({
+      ...{ url, host: '127.0.0.1', port, weight: 1, ...counted },
+      metadata: { type: 'infernet-node' },
+    })
+    const service = { host: '127.0.0.1', port: Number(openai.split(':')[1]), weight: 1, ...counted }
     assert.deepEqual((await request(`${gateway.url}/services`)).json(), {
       services: [
-        { name: named, url: node.url, healthy: true, containers: ['echo', 'inner'] },
-        { name: rival.address, url: rival.url, healthy: true, containers: ['inner'] },
-        { name: dead.address, url: dead.url, healthy: false, containers: [] },
-        { name: 'chat', url: `http://${openai}`, healthy: true, models: ['m1', 'm2'] },
+        { name: named, healthy: true, containers: ['echo', 'inner'], ...ofNode(node) },
+        { name: rival.address, healthy: true, containers: ['inner'], ...ofNode(rival) },
+        { name: dead.address, healthy: false, containers: [], ...ofNode(dead) },
+        {
+          ...{ name: 'chat', url: `http://${openai}`, healthy: true, models: ['m1', 'm2'], ...service },
+          metadata: { type: 'openai-api' },
+        },
       ],
       total: 4,
     })

@@ -61,6 +61,8 @@ suite('sums over workers', { concurrency: true }, () => {
       const [row] = stats['containers'] as { name: string; requests: number; first_byte_p50: number | null }[]
       assert.deepEqual([row!.name, row!.requests, typeof row!.first_byte_p50], ['echo', 20, 'number'])
     }
+    const { services } = (await request(`${gateway.url}/services`)).json<{ services: { request_count: number }[] }>()
+    assert.ok(services.reduce((sum, { request_count }) => sum + request_count, 0) >= 20)
     const [first, second] = await Promise.all(nodes.map((node) => statsOf(gateway, node)))
     assert.equal(first!.request_count + second!.request_count >= 20, true)
     const { memory } = (await request(`${gateway.url}/stats`)).json<{ memory: { budget_bytes: number } }>()
