@@ -1,5 +1,6 @@
 import express, { type Express, type Request, type RequestHandler, type Response } from 'express'
 import { GatewayFault } from './faults.ts'
+import { listJobs, showJob } from './admin/jobPages.ts'
 import { drainNode, undrainNode } from './admin/drainPages.ts'
 import type { NodeDrains } from './admin/nodeDrains.ts'
 import { recognizeKey, requireAddressOrKey, requireAdminKey, requireKey, requireOpsKey } from './http/auth.ts'
@@ -188,6 +189,8 @@ export function createApp(deps: AppDeps): Express {
   const asAdmin = inOrder(requireAdminKey(deps.opsKey, wrongKeys))
   addPath(app, '/admin/nodes/:name/drain', { POST: [asAdmin, drainNode(deps.drains)] })
   addPath(app, '/admin/nodes/:name/undrain', { POST: [asAdmin, undrainNode(deps.drains)] })
+  addPath(app, '/admin/jobs', { GET: [asAdmin, listJobs(jobs)] })
+  addPath(app, '/admin/jobs/:id', { GET: [asAdmin, showJob(jobs)] })
 
   app.use((req) => {
     throw new GatewayFault('ERR_NOT_FOUND', `Nothing is at ${req.path.slice(0, 200)}`)

@@ -118,6 +118,30 @@ export interface LedgerHealth {
 
 export type JobFilter = 'pending' | 'finished' | 'all'
 
+/** Which jobs an operator wants to see; what is left out does not matter. */
+export interface JobsQuery {
+  readonly state?: JobState | undefined
+  readonly caller?: string | undefined
+  /** The key of the node at which it runs, or ran last. */
+  readonly node?: string | undefined
+  /** One of its containers. */
+  readonly container?: string | undefined
+  /** `next` of the page before. */
+  readonly after?: string | undefined
+  /** At least 1. */
+  readonly limit: number
+}
+
+/**
+ * Jobs that fit, newest first. In Redis, where no caller is asked for, those that run come first, in no order, then those that have
+ * ended, the latest first.
+ */
+export interface JobsPage {
+  readonly jobs: readonly JobRecord[]
+  /** Where the next page begins; undefined where this is the last. A page may have few jobs, or none, and not be the last. */
+  readonly next: string | undefined
+}
+
 /**
  * Where jobs are kept. A job is in it, durably, before its client hears of it.
  *
@@ -161,6 +185,8 @@ export interface Ledger {
   read(caller: string, ids: readonly string[], options?: ReadOptions): Promise<JobStatus[]>
   /** A job, whosever it is. */
   find(id: string): Promise<JobRecord | undefined>
+  /** Jobs of all callers, for operators, a page at a time. */
+  browse(query: JobsQuery): Promise<JobsPage>
   /** Ids of this caller's jobs, oldest first. */
   list(caller: string, filter: JobFilter): Promise<string[]>
   idempotencyRecord(caller: string, path: string, key: string): Promise<IdempotencyRecord | undefined>

@@ -1,7 +1,8 @@
 /** What every ledger does, wherever it keeps jobs. */
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
-import { PIECE_BYTES, type JobRecord, type JobRun, type Ledger } from '../../src/ledger/ledger.ts'
+import { LOOKED_AT } from '../../src/ledger/browse.ts'
+import { PIECE_BYTES, type JobRecord, type JobRun, type JobsQuery, type Ledger } from '../../src/ledger/ledger.ts'
 import { LongBytes } from '../../src/ledger/longBytes.ts'
 import type { LedgerSettings } from '../../src/ledger/open.ts'
 import { aJob, anAnswer, anEnd } from '../kit/builders/jobs.ts'
@@ -34,6 +35,7 @@ for (const [name, open] of Object.entries(LEDGERS)) {
     callersSeeTheirOwn(open)
     answersAreKept(open)
     valuesAreKept(open)
+    operatorsSeeAll(open)
     whatIsKeptIsBounded(open)
   })
 }
@@ -456,5 +458,61 @@ function whatIsKeptIsBounded(open: Open): void {
     await finishedJobs(ledger, 300, { finishedAt: Date.now() - 500 })
     assert.ok(ledger.health().keptBytes > 3500)
     await eventually(() => ledger.health().jobs === 0 && ledger.health().keptBytes === 0, { withinMs: 15_000 })
+  })
+}
+
+function operatorsSeeAll(open: Open): void {
+  /** Pages until the end, or until there are as many as wanted. */
+  async function browsed(ledger: Ledger, query: Partial<JobsQuery> = {}, limit = 3): Promise<JobRecord[]> {
+    const found: JobRecord[] = []
+    for (let after: string | undefined; ;) {
+      const { jobs, next } = await ledger.browse({ limit, after, ...query })
+      found.push(...jobs)
+      if (next === undefined) return found
+      after = next
+    }
+  }
+  const idsOf = (jobs: readonly JobRecord[]): string[] => jobs.map(({ id }) => id)
+
+  test('jobs of all callers are found in pages by state, caller, node and container, each once, those of a caller newest first', async (t) => {
+    const ledger = await open(t)
+    const records = Array.from({ length: 10 }, (_, n) =>
+      aJob({
+        id: `job-${n}`,
+        caller: n < 6 ? '10.0.0.1' : 'name:a',
+        node: n % 2 === 0 ? 'http://a' : 'http://b',
+        containers: n === 4 ? ['first', 'say "it"'] : ['echo'],
+      }),
+    )
+    for (const record of records) await ledger.insert([{ record }])
+    for (const n of [0, 1, 8]) await ledger.finish(`job-${n}`, anEnd({ state: n === 8 ? 'failed' : 'success' }))
+    const sorted = async (query: Partial<JobsQuery>): Promise<string[]> => idsOf(await browsed(ledger, query)).sort()
+    const jobs = (...numbers: number[]): string[] => numbers.map((n) => `job-${n}`)
+    assert.deepEqual(await sorted({}), jobs(0, 1, 2, 3, 4, 5, 6, 7, 8, 9))
+    assert.deepEqual(await sorted({ state: 'running' }), jobs(2, 3, 4, 5, 6, 7, 9))
+    assert.deepEqual(await sorted({ state: 'success' }), jobs(0, 1))
+    assert.deepEqual(await sorted({ state: 'failed', node: 'http://a' }), jobs(8))
+    assert.deepEqual(await sorted({ node: 'http://b', caller: 'name:a' }), jobs(7, 9))
+    assert.deepEqual(await sorted({ container: 'say "it"' }), jobs(4))
+    assert.deepEqual(await sorted({ container: 'say' }), [])
+    assert.deepEqual(idsOf(await browsed(ledger, { caller: '10.0.0.1' })), jobs(5, 4, 3, 2, 1, 0))
+    assert.deepEqual(await browsed(ledger, { state: 'failed' }), [await ledger.find('job-8')])
+    // A cursor of another store leads nowhere, perhaps to the beginning, and to no error.
+    for (const after of ['x', '0', 'f:x:0', 'f:1:x', 'u:x:y', '1e999'])
+      for (const caller of [undefined, '10.0.0.1']) await ledger.browse({ limit: 3, after, caller })
+  })
+
+  test('a question looks at a bounded number of jobs, and says where the next one goes on', async (t) => {
+    const ledger = await open(t)
+    const records = Array.from({ length: 2 * LOOKED_AT + 100 }, (_, n) =>
+      aJob({ containers: [n === 0 ? 'oldest' : 'echo'] }),
+    )
+    await ledger.insert(records.map((record) => ({ record })))
+    const query = { container: 'oldest', caller: records[0]!.caller, limit: 10 }
+    const first = await ledger.browse(query)
+    assert.deepEqual(first.jobs, [])
+    assert.notEqual(first.next, undefined)
+    assert.deepEqual(idsOf(await browsed(ledger, query)), [records[0]!.id])
+    assert.equal(new Set(idsOf(await browsed(ledger, {}, 200))).size, records.length)
   })
 }

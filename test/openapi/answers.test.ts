@@ -175,6 +175,16 @@ const CALLS: Record<string, Call[]> = {
     { status: 200, values: { file: 'swagger-ui.css' } },
     { status: 404, values: { file: 'package.json' } },
   ],
+  browseJobs: [
+    { status: 200, headers: OPS },
+    { status: 200, query: '?state=success&caller=127.0.0.1&container=echo&limit=1', headers: OPS },
+    { status: 400, query: '?state=lost', headers: OPS },
+    { status: 401 },
+  ],
+  showJob: [
+    { status: 200, values: { id: finished }, headers: OPS },
+    { status: 404, values: { id: 'unknown' }, headers: OPS },
+  ],
   drainNode: [
     { status: 200, values: { name: 'service' }, headers: OPS },
     { status: 401 },

@@ -16,6 +16,8 @@ import {
   type ReceivedResult,
   type SharedLedger,
   type UnfinishedJob,
+  type JobsPage,
+  type JobsQuery,
 } from '../ledger.ts'
 import { LongBytes } from '../longBytes.ts'
 import { unpackApart } from '../packedBytes.ts'
@@ -120,6 +122,11 @@ export class IpcLedger implements SharedLedger {
   async find(id: string): Promise<JobRecord | undefined> {
     const row = await this.#calls.call('find', [id])
     return row ? recordOf(row) : undefined
+  }
+
+  async browse(query: JobsQuery): Promise<JobsPage> {
+    const [rows, next] = await this.#calls.call('browse', [query])
+    return { jobs: rows.map(recordOf), next: next ?? undefined }
   }
 
   list(caller: string, filter: JobFilter): Promise<string[]> {

@@ -13,6 +13,8 @@ import {
   type ReceivedResult,
   type SharedLedger,
   type UnfinishedJob,
+  type JobsPage,
+  type JobsQuery,
 } from '../ledger.ts'
 import type { KeptValues } from '../keptValues.ts'
 import type { SharedState } from './lives.ts'
@@ -136,6 +138,11 @@ export class HubMember implements SharedLedger {
   async find(id: string): Promise<JobRecord | undefined> {
     this.#refuseIfClosed()
     return this.#state.ledger.find(id)
+  }
+
+  async browse(query: JobsQuery): Promise<JobsPage> {
+    this.#refuseIfClosed()
+    return this.#state.ledger.browse(query)
   }
 
   async list(caller: string, filter: JobFilter): Promise<string[]> {

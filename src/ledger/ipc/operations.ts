@@ -6,6 +6,7 @@ import {
   type JobRun,
   type JobStatus,
   type ReceivedResult,
+  type JobsQuery,
 } from '../ledger.ts'
 import { LongBytes } from '../longBytes.ts'
 import { bufferOf, type Row } from '../sqlite/columns.ts'
@@ -69,6 +70,10 @@ export const OPERATIONS = {
   find: async ({ member }: Context, id: string) => {
     const record = await member.find(id)
     return record && recordRow(record)
+  },
+  browse: async ({ member }: Context, query: JobsQuery) => {
+    const { jobs, next } = await member.browse(query)
+    return [jobs.map(recordRow), next ?? null] as const
   },
   list: ({ member }: Context, caller: string, filter: JobFilter) => member.list(caller, filter),
   idempotencyRecord: async ({ member }: Context, caller: string, path: string, key: string) => {

@@ -1,3 +1,4 @@
+import { Arrivals } from './arrivals.ts'
 import {
   answerBytes,
   DuplicateJobError,
@@ -20,6 +21,8 @@ import {
   type ReceivedResult,
   type ResultPart,
   type UnfinishedJob,
+  type JobsPage,
+  type JobsQuery,
 } from '../ledger.ts'
 import { steadyClock } from '../../base/steadyClock.ts'
 import { LongBytes } from '../longBytes.ts'
@@ -52,6 +55,7 @@ export class MemoryLedger implements Ledger {
   readonly #limits: LedgerLimits
   readonly #jobs = new Map<string, Entry>()
   readonly #idsOf = new Map<string, Set<string>>()
+  readonly #arrivals = new Arrivals()
   readonly #unfinished = new Set<string>()
   /** In the order in which they ended. */
   readonly #finished = new Set<string>()
@@ -83,6 +87,7 @@ export class MemoryLedger implements Ledger {
       const rowBytes = unfinishedBytes(record.containers, 0)
       const entry = { record, rowBytes, request: request && ownCopy(request), end: undefined }
       this.#jobs.set(record.id, entry)
+      this.#arrivals.add(record.id)
       this.#unfinished.add(record.id)
       this.#shares.count(record.caller, sizeOf(entry))
       const ids = this.#idsOf.get(record.caller)
@@ -192,6 +197,11 @@ export class MemoryLedger implements Ledger {
     return this.#entry(id)?.record
   }
 
+  async browse(query: JobsQuery): Promise<JobsPage> {
+    this.#refuseIfClosed()
+    return this.#arrivals.browse(query, (id) => this.#entry(id)?.record)
+  }
+
   async list(caller: string, filter: JobFilter): Promise<string[]> {
     this.#refuseIfClosed()
     return [...(this.#idsOf.get(caller) ?? [])].filter((id) => {
@@ -266,6 +276,7 @@ export class MemoryLedger implements Ledger {
       removed++
     }
     removed += this.#dropOverCap()
+    this.#arrivals.tidy((id) => this.#jobs.has(id), this.#jobs.size)
     const pauseMs = removed >= PRUNE_STEP ? 0 : PRUNE_EVERY_MS
     if (!this.#isClosed) this.#pruning = setTimeout(this.#prune, pauseMs).unref()
   }

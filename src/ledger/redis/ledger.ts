@@ -16,6 +16,8 @@ import {
   type ReceivedResult,
   type SharedLedger,
   type UnfinishedJob,
+  type JobsPage,
+  type JobsQuery,
 } from '../ledger.ts'
 import { PendingWrites, type JobChange } from '../pendingWrites.ts'
 import type { PortableState } from '../portable.ts'
@@ -223,6 +225,10 @@ export class RedisLedger implements SharedLedger {
 
   async find(id: string): Promise<JobRecord | undefined> {
     return (await this.#trustedReader()).find(id)
+  }
+
+  async browse(query: JobsQuery): Promise<JobsPage> {
+    return (await this.#trustedReader()).browse(query, this.#life)
   }
 
   async list(caller: string, filter: JobFilter): Promise<string[]> {

@@ -12,8 +12,12 @@ import {
   type JobStatus,
   type ReadOptions,
   type UnfinishedJob,
+  type JobsPage,
+  type JobsQuery,
 } from '../ledger.ts'
+import type { Membership } from '../../replicas/index.ts'
 import { LongBytes } from '../longBytes.ts'
+import { browse } from './browser.ts'
 import { LARGE_CALL_MS, type CallOptions, type RedisArgument, type RedisCalls, type RedisReply } from './connection.ts'
 import { faultOf } from './coordination/faults.ts'
 import { keyName } from './coordination/keys.ts'
@@ -84,6 +88,17 @@ export class RedisReader {
     const record = recordOf(id, await this.#call(['HMGET', this.#jobKey(id), ...RECORD_FIELDS]))
     const isExpired = record?.finishedAt !== undefined && record.finishedAt <= Number(this.#expiry())
     return isExpired ? undefined : record
+  }
+
+  /** A page of jobs of all callers; of those that are unfinished, in the names of these gateways. */
+  browse(query: JobsQuery, { self, replicas }: Pick<Membership, 'self' | 'replicas'>): Promise<JobsPage> {
+    const asks = {
+      prefix: this.#redis.prefix,
+      call: (args: readonly RedisArgument[]) => this.#call(args),
+      run: (script: Script, args: readonly RedisArgument[]) => this.#run(script, args),
+      expiry: () => this.#expiry(),
+    }
+    return browse(asks, query, [...new Set([self, ...replicas.map(({ replica }) => replica)])])
   }
 
   async list(caller: string, filter: JobFilter): Promise<string[]> {

@@ -1,3 +1,4 @@
+import { fitsQuery } from '../browse.ts'
 import { dirname, resolve } from 'node:path'
 import { Semaphore } from '../../base/semaphore.ts'
 import type { Logger } from '../../base/logger.ts'
@@ -24,6 +25,8 @@ import {
   type ReadOptions,
   type ReceivedResult,
   type UnfinishedJob,
+  type JobsPage,
+  type JobsQuery,
 } from '../ledger.ts'
 import type { PortableState } from '../portable.ts'
 import { LongBytes } from '../longBytes.ts'
@@ -203,6 +206,13 @@ export class SqliteLedger implements Ledger {
   async find(id: string): Promise<JobRecord | undefined> {
     const row = await this.#call('find', id)
     return row ? this.#pending.applyToRecord(JOBS.itemOf(row)) : undefined
+  }
+
+  async browse(query: JobsQuery): Promise<JobsPage> {
+    const { caller = '', state = '', node = '', container = '', after, limit } = query
+    const [rows, next] = await this.#call('browse', caller, [state, node, container], Number(after ?? 0), limit)
+    const jobs = rows.map((row) => this.#pending.applyToRecord(JOBS.itemOf(row)))
+    return { jobs: jobs.filter((job) => fitsQuery(job, query)), next: next === 0 ? undefined : String(next) }
   }
 
   async list(caller: string, filter: JobFilter): Promise<string[]> {

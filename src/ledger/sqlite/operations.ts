@@ -20,6 +20,7 @@ export const OPERATIONS = {
   probe: 'write',
   unfinished: 'readInTurn',
   list: 'readInTurn',
+  browse: 'readInTurn',
   release: 'readInTurn',
   jobsAfter: 'readInTurn',
   answersAfter: 'readInTurn',

@@ -1,4 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
+import { LOOKED_AT } from '../browse.ts'
 import { ANSWER_OVERHEAD_BYTES } from '../ledger.ts'
 import { ANSWERS, JOBS, RUN_FIELDS } from './columns.ts'
 import { preparerFor } from './rows.ts'
@@ -13,6 +14,15 @@ export type Statements = ReturnType<typeof prepareStatements>
 export function prepareStatements(db: DatabaseSync) {
   const prepare = preparerFor(db)
   const isAlive = '(finished_at IS NULL OR finished_at > ?)'
+  /** The newest jobs before one, as many as are looked at, of which some fit: state, node and container, each twice, then their number. */
+  const browsing = (where: string): string =>
+    `SELECT seq, ${JOBS.names}
+     FROM (SELECT seq, ${JOBS.names} FROM jobs ${where} ORDER BY seq DESC LIMIT ${LOOKED_AT})
+     WHERE ${isAlive} AND (? = '' OR state = ?) AND (? = '' OR node = ?)
+       AND (? = '' OR EXISTS (SELECT 1 FROM json_each(containers) WHERE value = ?))
+     ORDER BY seq DESC LIMIT ?`
+  const lookedAt = (where: string): string =>
+    `SELECT count(*), min(seq) FROM (SELECT seq FROM jobs ${where} ORDER BY seq DESC LIMIT ${LOOKED_AT})`
   return {
     begin: prepare('BEGIN IMMEDIATE'),
     commit: prepare('COMMIT'),
@@ -44,6 +54,10 @@ export function prepareStatements(db: DatabaseSync) {
       `SELECT seq, id, finished_at FROM jobs INDEXED BY jobs_unfinished
        WHERE caller = ? AND finished_at IS NULL AND seq > ? ORDER BY seq LIMIT ?`,
     ),
+    browse: prepare(browsing('WHERE seq < ?')),
+    browseCaller: prepare(browsing('INDEXED BY jobs_by_caller WHERE caller = ? AND seq < ?')),
+    lookedAt: prepare(lookedAt('WHERE seq < ?')),
+    lookedAtCaller: prepare(lookedAt('INDEXED BY jobs_by_caller WHERE caller = ? AND seq < ?')),
     answerAge: prepare(
       `SELECT seq, created_at, ${ANSWER_BYTES} FROM answers WHERE caller = ? AND path = ? AND key = ?`,
     ),

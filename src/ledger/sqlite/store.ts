@@ -8,6 +8,7 @@ import {
   type JobEnd,
   type LedgerLimits,
 } from '../ledger.ts'
+import { LOOKED_AT } from '../browse.ts'
 import { steadyClock } from '../../base/steadyClock.ts'
 import { ANSWERS, JOBS, type Row } from './columns.ts'
 import { SQLITE, sqliteCode } from './file.ts'
@@ -190,6 +191,23 @@ export class SqliteStore {
 
   find(id: string): Row | null {
     return rowOf<Row>(this.#sql.find, id, this.#expired()) ?? null
+  }
+
+  /**
+   * A page of jobs, newest first, and where the next one begins: 0 where there is none. Texts that are empty do not matter;
+   * `beforeSeq` is 0 at the beginning.
+   */
+  browse(caller: string, fields: readonly string[], beforeSeq: number, limit: number): [rows: Row[], next: number] {
+    const [state = '', node = '', container = ''] = fields
+    const before = beforeSeq === 0 ? Number.MAX_SAFE_INTEGER : beforeSeq
+    const place = caller === '' ? [before] : [caller, before]
+    const [jobs, ends] =
+      caller === '' ? [this.#sql.browse, this.#sql.lookedAt] : [this.#sql.browseCaller, this.#sql.lookedAtCaller]
+    const wanted = [state, state, node, node, container, container]
+    const rows = rowsOf<[seq: number, ...row: Row]>(jobs, ...place, this.#expired(), ...wanted, limit)
+    const [count, least] = rowOf<[count: number, least: number | null]>(ends, ...place)!
+    const next = rows.length === limit ? rows.at(-1)![0] : count === LOOKED_AT ? (least ?? 0) : 0
+    return [rows.map(([, ...row]) => row), next]
   }
 
   /** A page of a caller's jobs, oldest first; `lastSeq` is 0 where there are no more. */

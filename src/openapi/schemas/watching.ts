@@ -149,6 +149,25 @@ const WORK = {
   first_byte_p95: seconds('The time that 95 % of them did not exceed.'),
 } as const
 
+const JOB_RECORD = object({
+  id: text('As its client knows it.'),
+  state: { type: 'string', enum: ['running', 'success', 'failed'] },
+  kind: { type: 'string', enum: ['job', 'stream'] },
+  caller: text('Whose it is.'),
+  client_address: text('Where it came from.'),
+  containers: list(text()),
+  node: text('Where it runs, or ran last.'),
+  node_job_id: text('As that node knows it.'),
+  runs: wholeNumber('How many times it was started.'),
+  created_at: TIME,
+  run_started_at: TIME,
+  finished_at: { ...TIME, type: ['string', 'null'] },
+  failover: flag('Whether it may be run again elsewhere.'),
+  client_gone: flag('A stream whose client left before its end.'),
+  cost: { type: ['number', 'null'], description: 'As its client hinted.' },
+  error: { type: ['string', 'null'], description: 'Why it failed, where its result says so; at most 500 characters.' },
+})
+
 /** What is told of the gateway itself. */
 export const WATCHING_SCHEMAS: Readonly<Record<string, Schema>> = {
   Health: object(
@@ -203,6 +222,14 @@ export const WATCHING_SCHEMAS: Readonly<Record<string, Schema>> = {
     description: 'A line, or an entry, of a file that was skipped when the file was last read.',
   },
   NodeStats: NODE_STATS,
+  JobRecord: JOB_RECORD,
+  JobsPage: object({
+    jobs: list(named('JobRecord')),
+    next: {
+      type: ['string', 'null'],
+      description: 'Where the next page begins: `after` of the next question. Null: this is the last one.',
+    },
+  }),
   Drain: object({
     name: NAME,
     drain: DRAIN,

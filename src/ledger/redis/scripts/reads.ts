@@ -48,6 +48,19 @@ return found
   { isReadOnly: true },
 )
 
+/** ARGV: ids. Returns for each the fields of its record. */
+export const recordsScript = (fields: readonly string[]) =>
+  defineScript(
+    `
+local found = {}
+for i = 1, #ARGV do
+  found[i] = redis.call('HMGET', P .. 'j:' .. ARGV[i], ${fields.map((field) => `'${field}'`).join(', ')})
+end
+return found
+`,
+    { isReadOnly: true },
+  )
+
 /** ARGV: ids. Returns for each that is unfinished its place among them, the bytes of its request, and the fields of its record. */
 export const unfinishedScript = (fields: readonly string[]) =>
   defineScript(
