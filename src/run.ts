@@ -10,6 +10,9 @@ import { Workplace } from './workers/workplace.ts'
 
 /** One caller may hold a quarter of a process's memory budget, and one request body must fit into that. */
 const BODIES_IN_BUDGET = 4
+/** A worker that does not answer for so many REPLICA_TIMEOUTs hangs; but no long work of its own may count as that, seconds. */
+const TIMEOUTS_OF_HANGING = 3
+const SHORTEST_HANG_SECONDS = 5
 
 /**
  * Runs the gateway until SIGTERM or SIGINT ends it: the first drains, a second one ends at once. SIGHUP rereads all files, SIGUSR2
@@ -35,8 +38,9 @@ async function startPrimary(settings: Settings, logger: Logger): Promise<Command
   // Gateways that share Redis need no primary between them and it.
   const isShared = parseStateUrl(settings.stateUrl).kind === 'redis'
   const openLedger = isShared ? undefined : () => openOwnLedger(settings, logger)
-  const { workers, drainTimeoutSeconds } = settings
-  const primary = await Primary.start({ workers, drainTimeoutSeconds, openLedger, logger })
+  const { workers, drainTimeoutSeconds, replicaTimeoutSeconds } = settings
+  const hangSeconds = Math.max(SHORTEST_HANG_SECONDS, TIMEOUTS_OF_HANGING * replicaTimeoutSeconds)
+  const primary = await Primary.start({ workers, hangSeconds, drainTimeoutSeconds, openLedger, logger })
   tellFirstSteps(firstSteps(settings, primary.port), logger)
   return {
     stop: () => primary.stop(),

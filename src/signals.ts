@@ -26,7 +26,7 @@ export function commandBySignals(starting: Promise<Commanded>, logger: Logger, d
     if (stoppingSinceMs !== undefined) {
       if (performance.now() - stoppingSinceMs < ONE_SIGNAL_MS) return
       logger.warn('ended at once', { signal })
-      // Workers see that this process has ended, and do the same.
+      // Workers are killed with this process.
       return exit(1)
     }
     stoppingSinceMs = performance.now()

@@ -13,6 +13,9 @@ const LONGEST_PAUSE_MS = 10_000
 /** A worker has this long besides the time in which it drains, such as to end what it has open; after that it hangs, ms. */
 const LATE_MS = 5000
 
+/** Pings in a row without an answer at which a worker hangs. They are counted, not timed: while this process stands still, none is sent. */
+const UNANSWERED_PINGS = 6
+
 /** `failed`: it cannot start; `retiring`: it ends with its last request; `draining`: the whole gateway ends. */
 type Phase = 'starting' | 'failed' | 'serving' | 'retiring' | 'draining'
 
@@ -32,6 +35,7 @@ export class Hand implements Reporter {
   phase: Phase = 'starting'
   readonly #process: ClusterWorker
   readonly #listening = Promise.withResolvers<{ host: string; port: number }>()
+  #unanswered = 0
 
   constructor(start: Start, onMessage: (hand: Hand, message: FromWorker) => void) {
     this.#process = cluster.fork()
@@ -41,6 +45,7 @@ export class Hand implements Reporter {
     this.channel = new Channel<FromWorker, FromPrimary>(this.#process.process, (message) => {
       if (message.kind === 'listening') this.#serves(message)
       else if (message.kind === 'failed') this.#fails(message)
+      else if (message.kind === 'pong') this.#unanswered = 0
       else onMessage(this, message)
     })
     // A worker that dies while something is sent to it is heard of by its end.
@@ -73,7 +78,21 @@ export class Hand implements Reporter {
 
   kill(): void {
     this.phase = 'draining'
+    this.killAsDead()
+  }
+
+  /** Like a death of its own: it is replaced. */
+  killAsDead(): void {
+    this.#unanswered = 0
     this.#process.process.kill('SIGKILL')
+  }
+
+  /** Asks for a sign of life; false where the last ones were not answered. */
+  ping(): boolean {
+    if (this.#unanswered >= UNANSWERED_PINGS) return false
+    this.#unanswered++
+    void this.channel.tell({ kind: 'ping' })
+    return true
   }
 
   /** Whether it is to be asked and told what concerns those that serve. */
@@ -96,6 +115,8 @@ export class Hand implements Reporter {
 
 export interface CrewOptions {
   readonly size: number
+  /** A worker whose event loop stands still for longer than this hangs, ms. */
+  readonly hangMs: number
   readonly logger: Logger
   readonly start: Omit<Start, 'isReplacement'>
   readonly onMessage: (hand: Hand, message: FromWorker) => void
@@ -113,8 +134,12 @@ export class Crew {
   #isDraining = false
   #isRotating = false
 
+  readonly #watching: NodeJS.Timeout
+
   constructor(options: CrewOptions) {
     this.#options = options
+    this.#watching = setInterval(() => this.#watch(), options.hangMs / UNANSWERED_PINGS).unref()
+    process.on('exit', this.#leaveNone)
   }
 
   get hands(): ReadonlySet<Hand> {
@@ -184,6 +209,22 @@ export class Crew {
 
   async #allEnded(): Promise<void> {
     await Promise.all([...this.#hands].map(({ ended }) => ended))
+    clearInterval(this.#watching)
+    process.off('exit', this.#leaveNone)
+  }
+
+  /** A worker that hangs does not see that this process has ended. */
+  readonly #leaveNone = (): void => {
+    for (const hand of this.#hands) hand.kill()
+  }
+
+  /** One that hangs keeps the connections that it is given, and its jobs, from all others. */
+  #watch(): void {
+    for (const hand of this.#hands) {
+      if (!hand.isServing || hand.ping()) continue
+      this.#options.logger.error('a worker hangs and is killed', { worker: hand.number, pid: hand.pid })
+      hand.killAsDead()
+    }
   }
 
   #fork(isReplacement: boolean): Hand {

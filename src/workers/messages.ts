@@ -19,6 +19,8 @@ export type FromPrimary =
   | { readonly kind: 'retire' }
   /** No new work; end within DRAIN_TIMEOUT. */
   | { readonly kind: 'drain' }
+  /** To be answered at once: whether the worker's event loop goes on. */
+  | { readonly kind: 'ping' }
   | { readonly kind: 'report'; readonly number: number; readonly subject: Subject }
   /** The answer to `sum`. */
   | { readonly kind: 'sum'; readonly number: number; readonly value: unknown }
@@ -26,6 +28,8 @@ export type FromPrimary =
 export type FromWorker =
   | { readonly kind: 'listening'; readonly host: string; readonly port: number }
   | { readonly kind: 'failed'; readonly message: string; readonly stack: string | undefined }
+  /** The answer to `ping`. */
+  | { readonly kind: 'pong' }
   /** The answer to `report`. */
   | { readonly kind: 'reported'; readonly number: number; readonly value: unknown }
   | { readonly kind: 'sum'; readonly number: number; readonly subject: Subject }

@@ -17,6 +17,8 @@ export interface PrimaryOptions {
   readonly workers: number
   /** Opens the ledger that the workers share; undefined where each opens it itself. */
   readonly openLedger: (() => Promise<Ledger>) | undefined
+  /** A worker whose event loop stands still for longer than this hangs, seconds: it is killed and replaced. */
+  readonly hangSeconds: number
   /** How long workers may take to finish what they have begun, seconds. */
   readonly drainTimeoutSeconds: number
   readonly logger: Logger
@@ -43,6 +45,7 @@ export class Primary {
     collectDefaultMetrics({ register: this.#registry })
     this.#crew = new Crew({
       size: options.workers,
+      hangMs: options.hangSeconds * 1000,
       logger: options.logger,
       start: { hasLedger: hub !== undefined, via: createIdentity().via },
       onMessage: (hand, message) => this.#receive(hand, message),

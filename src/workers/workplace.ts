@@ -66,6 +66,8 @@ export class Workplace {
     switch (message.kind) {
       case 'start':
         return this.#start.resolve(message.start)
+      case 'ping':
+        return void this.#channel.tell({ kind: 'pong' })
       case 'reread':
         return this.#command((worker) => worker.reread())
       case 'retire':

@@ -17,6 +17,8 @@ import { answerOf, answerRow, healthRow, PARTS, recordOf, recordRow, type JobRow
 export interface Context {
   readonly member: HubMember
   readonly received: Map<number, Receiving>
+  /** The worker is gone: nothing that is begun for it comes to anything. */
+  isClosed: boolean
 }
 
 interface Receiving {
@@ -90,8 +92,10 @@ export const OPERATIONS = {
     member.values.replace(name, expected ? bufferOf(expected) : undefined, bufferOf(value)),
   keptValueNames: ({ member }: Context) => member.values.names(),
 
-  receive: async ({ member, received }: Context, number: number, caller: string) => {
-    received.set(number, { result: await member.receive(caller), isWanted: true })
+  receive: async (context: Context, number: number, caller: string) => {
+    const result = await context.member.receive(caller)
+    if (context.isClosed) result.drop()
+    else context.received.set(number, { result, isWanted: true })
   },
   addPiece: ({ received }: Context, number: number, part: number, bytes: Uint8Array) =>
     received.get(number)?.result.add(PARTS[part]!, bufferOf(bytes)),

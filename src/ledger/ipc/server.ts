@@ -23,12 +23,11 @@ export class MemberServer {
   /** The health that was sent last, as text. */
   #health = ''
   #isFlushing = false
-  #isClosed = false
 
   constructor(member: HubMember, port: Port) {
     this.#member = member
     this.#port = port
-    this.#context = { member, received: new Map() }
+    this.#context = { member, received: new Map(), isClosed: false }
     member.membership.on('seen', (replicas) => {
       this.#replicas = replicas
       this.#flushSoon()
@@ -81,7 +80,7 @@ export class MemberServer {
 
   readonly #flush = (): void => {
     this.#isFlushing = false
-    if (this.#isClosed) return
+    if (this.#context.isClosed) return
     const health = healthRow(this.#member.health())
     const text = health.join()
     const isNews = text !== this.#health
@@ -100,8 +99,8 @@ export class MemberServer {
   }
 
   readonly #close = (): void => {
-    if (this.#isClosed) return
-    this.#isClosed = true
+    if (this.#context.isClosed) return
+    this.#context.isClosed = true
     for (const { result } of this.#context.received.values()) result.drop()
     this.#context.received.clear()
     void this.#member.close()

@@ -119,6 +119,28 @@ suite('several workers', { concurrency: true }, () => {
 })
 
 suite('a worker that dies', { concurrency: true }, () => {
+  test('because it hangs and is killed is replaced, and its jobs are told of by the others', async (t) => {
+    const nodes = await startNodes(t, 1, { concurrency: 100 })
+    // A worker hangs when it has not answered for three of these, but for five seconds at least.
+    const gateway = await startCrew(t, nodes, { REPLICA_TIMEOUT: '0.5' })
+    const ids = await Promise.all(
+      connections(t, 4).map(async (agent, n) => {
+        const answer = await post(`${gateway.url}/api/jobs`, jobOf({ n, seconds: 1 }), { agent })
+        return answer.json<{ id: string }>().id
+      }),
+    )
+    const [hanging] = workerPids(gateway).values()
+    process.kill(hanging!, 'SIGSTOP')
+    await gateway.waitForLog(({ message, pid }) => message === 'a worker hangs and is killed' && pid === hanging)
+    await gateway.waitForLog(({ message, signal }) => message === 'a worker died' && signal === 'SIGKILL')
+    await eventually(() => !isAlive(hanging!))
+    const entries = await ended(gateway, ids, { withinMs: 60_000 })
+    entries.forEach((entry, n) => assertEchoed(entry, { n, seconds: 1 }))
+    assert.equal((await Promise.all(nodes.map((node) => node.jobs()))).flat().length, 4)
+    await eventually(() => workerPids(gateway).size === 3)
+    assert.equal(gateway.logs.filter(({ message }) => message === 'a worker hangs and is killed').length, 1)
+  })
+
   test('its jobs are told of at once by the others, none is lost and none runs twice', async (t) => {
     const nodes = await startNodes(t, 2, { speed: { kind: 'uniform', from: 1, to: 6 }, concurrency: 1000 })
     const gateway = await startCrew(t, nodes, { MAX_JOBS_PER_CALLER: '0' })

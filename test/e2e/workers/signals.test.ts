@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { suite, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { jobOf } from '../../kit/builders/jobs.ts'
 import { spawnGateway } from '../../kit/gateway.ts'
@@ -11,6 +12,9 @@ import { openStream, post, request } from '../../kit/http.ts'
 import { eventually, freePort, tempDir } from '../../kit/wait.ts'
 import { ended, startNodes } from '../jobs/support.ts'
 import { connections, isAlive, startCrew, workerPids } from './crew.ts'
+
+/** Signals that come within a second of each other are one. */
+const ONE_SIGNAL_MS = 1100
 
 suite('signals to several workers', { concurrency: true }, () => {
   test('SIGHUP rereads the files at every worker', async (t) => {
@@ -64,6 +68,19 @@ suite('signals to several workers', { concurrency: true }, () => {
     assert.equal((await gateway.stop()).code, 0)
     assert.ok(gateway.logs.some(({ message }) => message === 'a worker does not end and is killed'))
     assert.equal(isAlive(hanging!), false)
+  })
+
+  test('a second SIGTERM leaves no worker behind, not even one that hangs', async (t) => {
+    const gateway = await startCrew(t, await startNodes(t, 1), { DRAIN_TIMEOUT: '60' })
+    const pids = [...workerPids(gateway).values()]
+    process.kill(pids[0]!, 'SIGSTOP')
+    t.after(() => isAlive(pids[0]!) && process.kill(pids[0]!, 'SIGKILL'))
+    gateway.signal('SIGTERM')
+    await gateway.waitForLog(({ message }) => message === 'draining')
+    await sleep(ONE_SIGNAL_MS)
+    gateway.signal('SIGTERM')
+    assert.equal((await gateway.exited).code, 1)
+    await eventually(() => !pids.some(isAlive))
   })
 
   test('with one worker SIGUSR2 is ignored with a word', async (t) => {

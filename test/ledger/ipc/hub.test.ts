@@ -4,6 +4,8 @@ import { once } from 'node:events'
 import { suite, test } from 'node:test'
 import type { SharedLedger } from '../../../src/ledger/ledger.ts'
 import { WorkerHub } from '../../../src/ledger/ipc/hub.ts'
+import { MemberServer } from '../../../src/ledger/ipc/server.ts'
+import { pack } from '../../../src/ledger/packedBytes.ts'
 import type { ReplicaState, RoomLimits } from '../../../src/replicas/index.ts'
 import { aJob, anAnswer, anEnd } from '../../kit/builders/jobs.ts'
 import { eventually, type Cleanup } from '../../kit/wait.ts'
@@ -54,6 +56,32 @@ test('a worker whose channel is lost is gone at once for the others, and everyth
   assert.deepEqual([a.coordination.membership.isSure, a.health().writable], [false, false])
   await eventually(() => stateOf(b, name)?.state === 'gone')
   assert.deepEqual(await b.claim(name, [record.id]), new Set([record.id]))
+})
+
+test('a result that a worker begins to hand over as it dies is dropped', async (t) => {
+  const ledger = await ledgerAt(t, 'memory:')
+  const begun = Promise.withResolvers<void>()
+  const dropped = Promise.withResolvers<void>()
+  const receive = ledger.receive.bind(ledger)
+  ledger.receive = async (caller) => {
+    const received = await receive(caller)
+    await begun.promise
+    return { ...received, drop: dropped.resolve }
+  }
+  const hub = await WorkerHub.open(ledger)
+  t.after(() => hub.close())
+  let onMessage = (_message: unknown): void => {}
+  let onClose = (): void => {}
+  const port = {
+    send: (): void => {},
+    listen: (...listeners: [typeof onMessage, typeof onClose]): void => void ([onMessage, onClose] = listeners),
+  }
+  new MemberServer(hub.join(), port)
+  const call: [number, string, ...unknown[]] = [1, 'receive', 1, CALLER]
+  onMessage(pack([[call]], 0))
+  onClose()
+  begun.resolve()
+  await dropped.promise
 })
 
 test('unfinished jobs of an earlier process belong to a replica that is gone', async (t) => {
