@@ -33,6 +33,7 @@ import { parseStateUrl } from './base/stateUrl.ts'
 import { ticketKeyFileBeside } from './base/ticketKey.ts'
 import { openLedger } from './ledger/open.ts'
 import { LiveJobs } from './jobs/liveJobs.ts'
+import { StatesByHand } from './jobs/statesByHand.ts'
 import { NodeAsks } from './jobs/takeover/nodeAsks.ts'
 import { Takeover } from './jobs/takeover/takeover.ts'
 import type { LookupDeps } from './lookup/addresses.ts'
@@ -160,7 +161,9 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
   const live = new LiveJobs(ledger, dispatcher, limits)
   const askers = new Askers(live, ledger.shared)
   const asks = new NodeAsks({ fleet, transport, memory, identity })
-  const common = { fleet, selector, upstream, transport, live, ledger, memory, askers, asks, identity, via, logger }
+  const byHand = new StatesByHand(ledger)
+  const jobParts = { live, ledger, askers, asks, byHand }
+  const common = { ...jobParts, fleet, selector, upstream, transport, memory, identity, via, logger }
   const failover = new Failover({
     ...common,
     isEnabled: settings.jobFailover,

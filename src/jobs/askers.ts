@@ -56,7 +56,7 @@ export class Askers extends EventEmitter<AskersEvents> {
     super()
     this.#live = live
     live.on('ended', ({ record }) => this.#endWaits(record.id))
-    if (!shared) live.on('provisional', ({ record }) => this.#endWaits(record.id))
+    live.on('provisional', ({ record }) => this.#endWaits(record.id))
     if (!shared) return
     this.#watch = new LedgerWatch(shared, (id) => this.#endWaits(id))
     live.on('disowned', ({ record: { id, caller } }) => {

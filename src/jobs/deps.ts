@@ -6,6 +6,7 @@ import type { Askers } from './askers.ts'
 import type { Idempotency } from './idempotency.ts'
 import type { Ledger } from '../ledger/index.ts'
 import type { LiveJobs } from './liveJobs.ts'
+import type { StatesByHand } from './statesByHand.ts'
 import type { NodeAsks } from './takeover/nodeAsks.ts'
 
 /** What the job calls work with. */
@@ -20,6 +21,7 @@ export interface JobDeps {
   readonly askers: Askers
   /** Whether nodes show us the jobs of other gateways, where several share the ledger. */
   readonly asks: NodeAsks
+  readonly byHand: StatesByHand
   readonly idempotency: Idempotency
   readonly logger: Logger
   readonly maxBodyBytes: number

@@ -43,8 +43,10 @@ export interface LiveJob {
  */
 export interface ProvisionalEnd {
   readonly state: LiveJobEnd['state']
-  /** When its node told it first: monotonic seconds. */
+  /** When its node told one first: monotonic seconds. */
   readonly since: number
+  /** The one that clients are told, as soon as all gateways that share the ledger tell it. */
+  readonly told: LiveJobEnd['state'] | undefined
 }
 
 /** When and where somebody began to look after a job; times are monotonic seconds. */

@@ -29,7 +29,7 @@ export interface LiveJobsEvents {
   follow: [job: LiveJob]
   /** Nobody has to look after it any more, at this node at least. */
   unfollow: [job: LiveJob]
-  /** Its node tells a final state that may not be the last. Told by a gateway alone with its ledger, so that none tells otherwise. */
+  /** A final state that was set by hand, and may not be the last, may be told from now on. */
   provisional: [job: LiveJob]
   /** Its final state may be told from now on. */
   ended: [job: LiveJob, end: LiveJobEnd]

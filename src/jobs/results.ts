@@ -5,7 +5,7 @@ import { contextOf, listParts, memoryOf, queryOf, replayRefused, sendJson } from
 import { type Reservation, Slice } from '../base/index.ts'
 import type { AwaitedJob } from './askers.ts'
 import type { JobDeps } from './deps.ts'
-import { type JobFilter, type Ledger, LongBytes, PIECE_BYTES } from '../ledger/index.ts'
+import { type JobFilter, LongBytes, PIECE_BYTES } from '../ledger/index.ts'
 import type { LiveJob } from './liveJobs.ts'
 import { waitTimeOf } from './waitTime.ts'
 import { sendJsonPieces, sendJsonTurns, type JsonPiece } from './writePieces.ts'
@@ -75,10 +75,7 @@ export function readJobs(deps: JobDeps) {
 async function listOf({ live, ledger }: JobDeps, caller: string, which: JobFilter): Promise<string[]> {
   const ids = await ledger.list(caller, which)
   if (which === 'all') return ids
-  const isProvisional = (id: string): boolean => {
-    const job = live.ofCaller(caller, id)
-    return job !== undefined && toldProvisionally(job, ledger) !== undefined
-  }
+  const isProvisional = (id: string): boolean => live.ofCaller(caller, id)?.provisional?.told !== undefined
   if (which === 'pending') return ids.filter((id) => !isProvisional(id))
   const pending = await ledger.list(caller, 'pending')
   return [...ids, ...pending.filter(isProvisional)]
@@ -97,8 +94,8 @@ async function unfinishedOf(deps: JobDeps, caller: string, ids: readonly string[
   for (const id of new Set(ids)) {
     // One whose end the ledger has not taken yet is unfinished still.
     const job = live.ofCaller(caller, id)
-    if (job) unfinished.push(job.record)
-    else others.push(id)
+    if (!job) others.push(id)
+    else if (!job.provisional?.told) unfinished.push(job.record)
   }
   for (let at = 0; at < others.length; at += LOOKED_UP_AT_ONCE) {
     const records = await Promise.all(others.slice(at, at + LOOKED_UP_AT_ONCE).map((id) => ledger.find(id)))
@@ -108,21 +105,13 @@ async function unfinishedOf(deps: JobDeps, caller: string, ids: readonly string[
 }
 
 /** Those of the caller's jobs that we follow and that have not ended, each once. */
-function runningOf({ live, ledger }: JobDeps, caller: string, ids: readonly string[]): LiveJob[] {
+function runningOf({ live }: JobDeps, caller: string, ids: readonly string[]): LiveJob[] {
   const running: LiveJob[] = []
   for (const id of ids.length > 1 ? new Set(ids) : ids) {
     const job = live.ofCaller(caller, id)
-    if (job && !job.end && !toldProvisionally(job, ledger)) running.push(job)
+    if (job && !job.end && !job.provisional?.told) running.push(job)
   }
   return running
-}
-
-/**
- * The final state that clients are told of a job that its node may yet give a result. Where gateways share the ledger none is
- * told: the others know nothing of it, and no client may see a job run again.
- */
-function toldProvisionally({ provisional }: LiveJob, { shared }: Ledger): LiveJob['provisional'] {
-  return shared ? undefined : provisional
 }
 
 /**
@@ -211,7 +200,7 @@ function bytesOf(pieces: readonly JsonPiece[]): number {
 }
 
 async function tell(
-  { live, ledger }: JobDeps,
+  { live, ledger, byHand }: JobDeps,
   caller: string,
   ids: readonly string[],
   withIntermediate: boolean,
@@ -223,14 +212,16 @@ async function tell(
     if (!job) kept.push(id)
     else if (job.end) told.set(id, job.end)
     else {
-      const { state = 'running' } = toldProvisionally(job, ledger) ?? {}
+      const state = job.provisional?.told ?? 'running'
       told.set(id, { state, result: undefined, intermediate: job.intermediate })
     }
   }
   if (kept.length === 0) return told
   const options = { withIntermediate, inlineBytes: TURN_BYTES }
-  for (const job of await ledger.read(caller, [...new Set(kept)], options)) {
-    told.set(job.id, { state: job.state, result: job.result, intermediate: job.intermediate })
+  const read = await ledger.read(caller, [...new Set(kept)], options)
+  const states = await byHand.find(read.filter(({ state }) => state === 'running').map(({ id }) => id))
+  for (const { id, state, result, intermediate } of read) {
+    told.set(id, { state: states.get(id) ?? state, result, intermediate })
   }
   return told
 }

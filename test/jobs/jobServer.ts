@@ -12,6 +12,7 @@ import { limitPerCaller } from '../../src/http/rateLimits.ts'
 import { createHttpServer } from '../../src/http/server.ts'
 import { submitBatch } from '../../src/jobs/batch.ts'
 import type { JobDeps } from '../../src/jobs/deps.ts'
+import { StatesByHand } from '../../src/jobs/statesByHand.ts'
 import { Askers } from '../../src/jobs/askers.ts'
 import { Idempotency } from '../../src/jobs/idempotency.ts'
 import type { Ledger } from '../../src/ledger/ledger.ts'
@@ -63,6 +64,7 @@ export async function startJobServer(
   const forwarder = new Forwarder(upstream)
   const memory = new MemoryBudget(1e9)
   const deps: JobDeps = {
+    byHand: new StatesByHand(ledger),
     ...{
       fleet,
       selector,

@@ -4,6 +4,7 @@ import type { Transport } from '../../upstream/index.ts'
 import type { Ledger, ReceivedResult } from '../../ledger/index.ts'
 import type { Askers } from '../askers.ts'
 import type { LiveJob, LiveJobs, ProvisionalEnd } from '../liveJobs.ts'
+import type { StatesByHand } from '../statesByHand.ts'
 import type { Failover } from './failover.ts'
 import { NodeFollower } from './nodeFollower.ts'
 import { hasEnded, type NodeJob } from './readAnswer.ts'
@@ -31,6 +32,7 @@ export interface FollowerOptions {
   readonly periodSeconds: number
   readonly logger: Logger
   readonly ledger: Ledger
+  readonly byHand: StatesByHand
   /** Longest result that is kept; a longer one ends its job. */
   readonly maxResultBytes: number
   /** The setting that says so; `MAX_RESULT` where none is named. */
@@ -122,13 +124,19 @@ export class Follower {
   #setByHand(job: LiveJob, state: 'success' | 'failed', intermediate: Buffer | undefined): void {
     const { live, fleet, provisionalSeconds } = this.#options
     const now = fleet.now()
-    const { since = now } = job.provisional ?? {}
-    const isNews = job.provisional?.state !== state
-    job.provisional = { state, since }
+    const { since = now, told } = job.provisional ?? {}
+    job.provisional = { state, since, told }
     live.runs(job, intermediate)
     const allowed = Math.min(MOST_PROVISIONAL_SECONDS, SECONDS_PER_CONTAINER * job.record.containers.length)
     if (now - since >= (provisionalSeconds ?? allowed)) this.#leaveAt(job, job.provisional)
-    else if (isNews) live.emit('provisional', job)
+    else if (told !== state) void this.#tellByHand(job, state)
+  }
+
+  async #tellByHand(job: LiveJob, state: ProvisionalEnd['state']): Promise<void> {
+    const { byHand, live } = this.#options
+    if (!(await byHand.publish(job.record.id, state)) || !job.provisional) return
+    job.provisional = { ...job.provisional, told: state }
+    if (live.isUnfinished(job)) live.emit('provisional', job)
   }
 
   /** No result is to be expected any more. */

@@ -100,6 +100,42 @@ describe('all replicas', { skip: redisMissing }, () => {
     assert.equal(unknown.status, 404)
   })
 
+  test('know a request for a ticket again, and what a worker reported to one of them', async () => {
+    const ask = async ({ url }: Gateway, index: number): Promise<{ url?: string; request_idx: number }> =>
+      (await post(`${url}/route/`, { endpoint: 'echo', request_idx: index })).json()
+    const [first, second, third] = replicas.gateways as [Gateway, Gateway, Gateway]
+    const { request_idx: index } = await ask(first, 0)
+    assert.equal((await ask(second, index)).request_idx, index)
+    assert.equal((await ask(third, 0)).request_idx, index + 1)
+
+    const report = (gateway: Gateway, loadtime: number) =>
+      post(`${gateway.url}/worker_status/`, { url: node.url, loadtime, num_requests_working: 0 })
+    assert.equal((await report(first, 0)).status, 200)
+    for (const gateway of replicas.gateways) assert.equal((await ask(gateway, 0)).url, undefined)
+    assert.equal((await report(second, 1)).status, 200)
+    const areReady = async (): Promise<boolean> => {
+      const urls = await Promise.all(replicas.gateways.map(async (gateway) => (await ask(gateway, 0)).url))
+      return urls.every((url) => url === node.url)
+    }
+    await eventually(areReady, { withinMs: 10_000 })
+  })
+
+  test('walk through the pages of addresses together', async () => {
+    const others = await Promise.all(
+      [1, 2, 3].map(() => startFakeNode({ rateLimit: 0, containers: ['paged'] }, cleanup)),
+    )
+    const nodes = [node, ...others].map(({ address }) => address)
+    for (const gateway of replicas.gateways) await gateway.setNodes(nodes)
+    for (const gateway of replicas.gateways) await gateway.ready(nodes.length + services.length)
+    const walked: string[] = []
+    for (const [offset, { url }] of replicas.gateways.entries()) {
+      walked.push(...(await request(`${url}/api/v1/ips?container=paged&n=1&offset=${offset}`)).json<string[]>())
+      // Moves the order.
+      for (let n = 0; n < 3; n++) await request(`${url}/api/v1/ip?container=paged`)
+    }
+    assert.deepEqual(walked.toSorted(), others.map(({ address }) => address).toSorted())
+  })
+
   test('sign with one key, and number tickets on across each other', async () => {
     const keys = await Promise.all(replicas.gateways.map(keyOf))
     assert.equal(new Set(keys).size, 1)

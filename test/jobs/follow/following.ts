@@ -9,6 +9,7 @@ import { MemoryBudget } from '../../../src/base/memory/budget.ts'
 import { MemoryLedger } from '../../../src/ledger/memory/ledger.ts'
 import { Dispatcher } from '../../../src/dispatch/dispatcher.ts'
 import { Upstream } from '../../../src/upstream/send.ts'
+import { StatesByHand } from '../../../src/jobs/statesByHand.ts'
 import { LiveJobs, type LiveJob } from '../../../src/jobs/liveJobs.ts'
 import { Transport } from '../../../src/upstream/transport.ts'
 import { ListedNodes, newFleet, TEST_IDENTITY } from '../../kit/builders/fleets.ts'
@@ -50,6 +51,7 @@ export async function setUpFollowing(
   const askers = new Askers(live, ledger.shared)
   const common = {
     askers,
+    byHand: new StatesByHand(ledger),
     fleet,
     ledger,
     transport,
