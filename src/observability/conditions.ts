@@ -1,4 +1,3 @@
-import type { NodeDrains } from '../admin/nodeDrains.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import { describeKind } from '../dispatch/judge.ts'
 import { shortened } from '../dispatch/requirement.ts'
@@ -42,7 +41,6 @@ interface Avoidance {
 /** What the conditions of all backends are reckoned from. */
 export interface Surroundings {
   readonly fleet: Fleet
-  readonly drains: NodeDrains
   /** Monotonic seconds. */
   readonly now: number
   /** Containers with several images, by the names of the nodes that run them. */
