@@ -74,6 +74,7 @@ export interface AppDeps {
   readonly statusAllowedIps: readonly string[]
   /** Origins whose pages may call the gateway; `*` is any. */
   readonly corsOrigins: readonly string[]
+  readonly onBegun?: ((req: Request) => void) | undefined
   readonly onClosed: (req: Request, res: Response) => void
   readonly onUntrustedForwarding: (peer: string) => void
 }

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { NodeDrains } from './admin/nodeDrains.ts'
 import { createApp } from './app.ts'
 import type { Settings } from './config/settings.ts'
+import { putIntoProcess } from './config/sources.ts'
 import { Fleet } from './fleet/fleet.ts'
 import { ForwardProxies } from './fleet/forwardProxies.ts'
 import { LearntKeeper } from './fleet/learnt/keeper.ts'
@@ -30,6 +31,7 @@ import { Idempotency } from './jobs/idempotency.ts'
 import type { Ledger } from './ledger/ledger.ts'
 import { packageVersion } from './base/packageVersion.ts'
 import { parseStateUrl } from './base/stateUrl.ts'
+import { tellWait } from './base/waits.ts'
 import { ticketKeyFileBeside } from './base/ticketKey.ts'
 import { openLedger } from './ledger/open.ts'
 import { LiveJobs } from './jobs/liveJobs.ts'
@@ -53,6 +55,7 @@ import { Metrics } from './observability/metrics.ts'
 import { healthPage, livePage, readyPage } from './observability/health.ts'
 import { plainStats, servicesPage, statsPage, type WatchDeps } from './observability/pages.ts'
 import { requestLog } from './observability/requestLog.ts'
+import { startTraces, type Traces } from './observability/traces/index.ts'
 import { budgetsOver } from './replicas/sharedBudgets.ts'
 import { ResponseHomes } from './openai/responses/homes.ts'
 import { isRealtimeUpgrade } from './openai/realtime.ts'
@@ -114,7 +117,11 @@ export interface Gateway {
 export async function start(settings: Settings, logger: Logger, overrides: Overrides = {}): Promise<Gateway> {
   const ledger = overrides.ledger ?? (await openOwnLedger(settings, logger))
   try {
-    return await startWith(ledger, settings, logger, overrides)
+    const store = parseStateUrl(settings.stateUrl).kind
+    const { environment } = settings
+    const prepare = (): void => putIntoProcess(environment, 'OTEL_')
+    const traces = await startTraces(environment, { version: packageVersion(), store, logger, prepare })
+    return await startWith(traces?.ledger(ledger) ?? ledger, settings, logger, overrides, traces)
   } catch (error) {
     await ledger.close()
     throw error
@@ -127,7 +134,13 @@ export function openOwnLedger(settings: Settings, logger: Logger): Promise<Ledge
   return openLedger({ url, maxBytes, ttlSeconds, replicaTimeoutSeconds, logger })
 }
 
-async function startWith(ledger: Ledger, settings: Settings, logger: Logger, overrides: Overrides): Promise<Gateway> {
+async function startWith(
+  ledger: Ledger,
+  settings: Settings,
+  logger: Logger,
+  overrides: Overrides,
+  traces: Traces | undefined,
+): Promise<Gateway> {
   const { workplace } = overrides
   const identity = createIdentity(workplace?.via)
   const { via } = identity
@@ -184,6 +197,7 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
   const drain = new Drain()
   const logRequest = requestLog(logger, settings.accessLog)
   const metrics = new Metrics({ fleet, live, memory, ledger, version: packageVersion(), settings })
+  if (traces) metrics.openai.on('served', (served) => traces.served(served))
   addBadLineGauge(metrics.registry, badLines)
   const drains = new NodeDrains({ fleet, ledger, logger })
   addDrainGauge(metrics.registry, drains)
@@ -254,10 +268,12 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
     readLimitPerMinute: settings.readLimitPerMinute,
     statusAllowedIps: settings.statusAllowedIps,
     corsOrigins: settings.corsOrigins,
+    onBegun: traces && ((req) => traces.begun(req)),
     onClosed: (req, res) => {
       metrics.observe(req, res)
       activity.observe(req, res)
       logRequest(req, res)
+      traces?.ended(req, res)
     },
     onUntrustedForwarding: (peer) =>
       logger.warn('X-Forwarded-For of an untrusted peer is ignored; if it is your proxy, name it in TRUST_PROXY', {
@@ -304,6 +320,7 @@ async function startWith(ledger: Ledger, settings: Settings, logger: Logger, ove
     keys.close()
     await transport.close()
     await ledger.close()
+    await traces?.stop(Math.max(0, endsAt - fleet.now()))
   }
   return {
     port,
@@ -341,7 +358,11 @@ function openKeys(
 }
 
 async function waitUntilReady(fleet: Fleet): Promise<void> {
-  if (fleet.isReady || (await fleet.whenReady(READY_WAIT_SECONDS))) return
+  if (fleet.isReady) return
+  const startedAt = performance.now()
+  const isReady = await fleet.whenReady(READY_WAIT_SECONDS)
+  tellWait('backends', startedAt)
+  if (isReady) return
   throw new GatewayFault('ERR_NOT_READY', undefined, { headers: { 'Retry-After': '1' } })
 }
 

@@ -154,3 +154,10 @@ export function readConfigFile(workingDirectory: string, file: string | undefine
   if (text === undefined) throw new SettingsError(`${label} does not exist`)
   return nameVariables(parseObject(text, label), label)
 }
+
+/** Puts variables whose names begin so into the environment of this process, for packages that read them there; those of it stay. */
+export function putIntoProcess(environment: Environment, prefix: string): void {
+  for (const [name, value] of Object.entries(environment)) {
+    if (name.startsWith(prefix) && value !== undefined) process.env[name] ??= value
+  }
+}

@@ -12,6 +12,8 @@ const HOST = /^(?:[\w.~-]+|\[[\da-f:.]+(?:%[\w.~-]+)?\])(?::\d{0,5})?$/i
 
 export interface BeginOptions {
   readonly drain: Drain
+  /** Called once for each request when it has begun; undefined where nobody wants to know. */
+  readonly onBegun?: ((req: Request) => void) | undefined
   /** Called once for each request when its response has closed. */
   readonly onClosed: (req: Request, res: Response) => void
   /** Called once, when a peer whom nobody trusts sends `X-Forwarded-For`. */
@@ -19,12 +21,13 @@ export interface BeginOptions {
 }
 
 /** The first thing that happens to a request: it gets its id, is counted, and will be reported when it has ended. */
-export function beginRequest({ drain, onClosed, onUntrustedForwarding }: BeginOptions): Check {
+export function beginRequest({ drain, onBegun, onClosed, onUntrustedForwarding }: BeginOptions): Check {
   let hasWarned = false
   return (req, res) => {
     const context = contextOf(req)
     setOwnHeader(res, 'X-Request-Id', context.requestId)
     if (drain.isDraining) res.setHeader('Connection', 'close')
+    onBegun?.(req)
     drain.track(res)
     context.sentBefore = req.socket.bytesWritten
     // It comes once anyway, and `once` costs more.

@@ -43,6 +43,8 @@ export interface RequestContext {
   tries?: number
   /** From sending to the first byte of the backend's answer. */
   firstByteSeconds?: number
+  /** Its trace, where traces are made. */
+  traceId?: string
   /** The model that it asks for. */
   model?: string
   /** The job that it made, or is about. */

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events'
 import type { ServerResponse } from 'node:http'
-import { nextTurn } from '../base/index.ts'
+import { nextTurn, tellWait } from '../base/index.ts'
 import type { JobRecord, SharedLedger } from '../ledger/index.ts'
 import { Leaving } from '../upstream/index.ts'
 import { LedgerWatch } from './ledgerWatch.ts'
@@ -89,6 +89,7 @@ export class Askers extends EventEmitter<AskersEvents> {
    */
   async firstEnd(jobs: readonly AwaitedJob[], { address, seconds, res }: Wait): Promise<void> {
     if (this.#isClosed || res.destroyed || jobs.length === 0) return
+    const startedAt = performance.now()
     const { promise, resolve: end } = Promise.withResolvers<void>()
     const waiter = { address, end }
     const timer = setTimeout(end, seconds * 1000)
@@ -106,6 +107,7 @@ export class Askers extends EventEmitter<AskersEvents> {
       clearTimeout(timer)
       leaving.forget()
       this.#remove(waiter, jobs)
+      tellWait('job', startedAt)
     }
     // Thousands may wait for one job: their answers are made one a turn.
     await nextTurn()

@@ -38,11 +38,12 @@ export function requestLog(logger: Logger, access: AccessLog): (req: Request, re
 }
 
 function fieldsOf(req: Request, res: Response, context: RequestContext): LogFields {
-  const { fault, requestId, startedAt, node, tries, clientAddress, caller, model, job, batch } = context
+  const { fault, requestId, traceId, startedAt, node, tries, clientAddress, caller, model, job, batch } = context
   const { firstByteSeconds, queueSeconds, serviceSeconds, servedSince, bytesIn, sentBefore } = context
   const now = performance.now()
   return {
     requestId,
+    ...(traceId !== undefined && { traceId }),
     method: req.method,
     route: routeOf(req),
     status: sentStatus(req, res),

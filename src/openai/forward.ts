@@ -25,6 +25,8 @@ export interface Served {
   readonly firstByteSeconds: number
   readonly seconds: number
   readonly usage: Usage | undefined
+  /** What was seen of the answer. */
+  readonly answer: UsageWatch
 }
 
 export interface OpenAiDeps {
@@ -96,7 +98,7 @@ export function forwardOpenAi(deps: OpenAiDeps) {
     if (how !== 'complete' || res.statusCode >= 400) return
     const seconds = (performance.now() - context.startedAt) / 1000
     const { firstByteSeconds = 0 } = context
-    deps.events.emit('served', { model, caller, firstByteSeconds, seconds, usage: usage.usage() })
+    deps.events.emit('served', { model, caller, firstByteSeconds, seconds, usage: usage.usage(), answer: usage })
   }
 }
 

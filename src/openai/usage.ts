@@ -13,6 +13,8 @@ const MAX_USAGE = 2000
 const NAME = '"usage"'
 const BACKSLASH = 0x5c
 const USAGE = /^"usage"\s*:\s*\{/
+/** The first that is named: services put it before what the model says. */
+const MODEL = /"model"\s*:\s*"([^"\\]{1,200})"/
 /** What has more than 15 digits is no count of tokens. */
 const PROMPT = /"(?:prompt|input)_tokens"\s*:\s*(\d{1,15})(?!\d)/
 const COMPLETION = /"(?:completion|output)_tokens"\s*:\s*(\d{1,15})(?!\d)/
@@ -57,6 +59,12 @@ export class UsageWatch {
     const { prompt, completion } = found
     if (prompt === undefined && completion === undefined) return undefined
     return { promptTokens: prompt ?? 0, completionTokens: completion ?? 0 }
+  }
+
+  /** The model that the answer names, where that is within its beginning. */
+  model(): string | undefined {
+    const [, name] = MODEL.exec(Buffer.concat(this.#head).subarray(0, WINDOW).toString('utf8')) ?? []
+    return name
   }
 
   #ringParts(): Buffer[] {

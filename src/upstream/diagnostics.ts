@@ -1,5 +1,6 @@
 import { channel } from 'node:diagnostics_channel'
 import type { TrackedNode } from '../fleet/node.ts'
+import type { BackendRequest } from './answer.ts'
 import type { FlatHeaders } from './headers.ts'
 import type { AttemptEnd } from './settle.ts'
 
@@ -17,6 +18,10 @@ export interface AttemptStart {
   readonly kind: string
   /** As the request has it so far. */
   traceparent: string | undefined
+  /** Set before it is told. */
+  request: Pick<BackendRequest, 'method' | 'path'>
+  /** `X-Request-Id` as it goes out: of a job that is run again, the job's. */
+  requestId: string | undefined
 }
 
 /** The same attempt has ended, and is settled. */
@@ -28,15 +33,18 @@ export interface AttemptSettled {
 }
 
 /** Messages are `AttemptStart`. */
-const attemptStart = channel('infernet-gateway:attempt:start')
+export const attemptStarts = channel('infernet-gateway:attempt:start')
 /** Messages are `AttemptSettled`. */
-const attemptEnd = channel('infernet-gateway:attempt:end')
+export const attemptEnds = channel('infernet-gateway:attempt:end')
 
 /** Tells of an attempt's start; returns the headers that go out, which may name the attempt as parent. */
-export function tellStart(start: AttemptStart, headers: FlatHeaders): FlatHeaders {
+export function tellStart(start: AttemptStart, request: BackendRequest): FlatHeaders {
+  const { headers } = request
   const at = valueAt(headers, 'traceparent')
+  start.request = request
+  start.requestId = headers[valueAt(headers, 'x-request-id')]
   start.traceparent = headers[at]
-  attemptStart.publish(start)
+  attemptStarts.publish(start)
   const { traceparent } = start
   if (traceparent === undefined || traceparent === headers[at]) return headers
   // Other tries share the list.
@@ -51,10 +59,10 @@ function valueAt(headers: FlatHeaders, name: string): number {
 
 /** Tells of its end. */
 export function tellEnd(settled: AttemptSettled): void {
-  attemptEnd.publish(settled)
+  attemptEnds.publish(settled)
 }
 
 /** Whether anybody hears of attempts. */
 export function isListenedTo(): boolean {
-  return attemptStart.hasSubscribers || attemptEnd.hasSubscribers
+  return attemptStarts.hasSubscribers || attemptEnds.hasSubscribers
 }

@@ -1,4 +1,5 @@
 import { GatewayFault, type FaultCode } from '../faults.ts'
+import { tellWait } from '../base/waits.ts'
 import { NoBackendAvailable, type Dispatcher } from '../dispatch/dispatcher.ts'
 import { comparedKindOf, type AskedOfNodes } from '../dispatch/judge.ts'
 import type { Lease } from '../dispatch/lease.ts'
@@ -93,6 +94,7 @@ export class RetryState implements WorkRequest {
       return undefined
     } finally {
       this.queueSeconds += (performance.now() - askedAt) / 1000
+      tellWait('place', askedAt)
     }
   }
 

@@ -110,7 +110,7 @@ export class Upstream {
   ): Promise<CallResult> {
     const { node, kind = '' } = leases[0] as Lease
     const attempt = new Attempt(undefined, options)
-    const start = isListenedTo() ? { node, attempt: options.attempt, kind, traceparent: undefined } : undefined
+    const start = isListenedTo() ? announcing(node, options.attempt, kind) : undefined
     const startedAt = performance.now()
     let result: CollectResult
     try {
@@ -231,10 +231,15 @@ function callEnd(status: number, firstByteSeconds: number): AnswerEnd {
 }
 
 function startOf(state: RetryState, { node }: Lease): AttemptStart {
-  return { node, attempt: state.attempts, kind: state.asked.kind, traceparent: undefined }
+  return announcing(node, state.attempts, state.asked.kind)
+}
+
+/** What its request is, is known when it is told. */
+function announcing(node: TrackedNode, attempt: number, kind: string): AttemptStart {
+  return { node, attempt, kind, traceparent: undefined, request: { method: 'GET', path: '' }, requestId: undefined }
 }
 
 function announced(request: BackendRequest, start: AttemptStart): BackendRequest {
-  const headers = tellStart(start, request.headers)
+  const headers = tellStart(start, request)
   return headers === request.headers ? request : { ...request, headers }
 }
