@@ -7,7 +7,7 @@ const beneathDispatch = ['http', 'fleet', ...base]
 const beneathUpstream = ['dispatch', ...beneathDispatch]
 const beneathFeatures = ['upstream', 'ledger', 'replicas', ...beneathUpstream]
 const beneathApp = ['jobs', 'openai', 'lookup', 'admin', ...beneathFeatures]
-const beneathMain = ['app', 'config', 'observability', 'openapi', 'dashboard', 'welcome', ...beneathApp]
+const beneathMain = ['app', 'state', 'config', 'observability', 'openapi', 'dashboard', 'welcome', ...beneathApp]
 const beneathRun = ['main', 'signals', 'workers', ...beneathMain]
 
 /** Each layer, a folder or file of `src/`, and the layers that it may import besides itself. */
@@ -17,6 +17,7 @@ const LAYERS = {
   run: beneathRun,
   main: beneathMain,
   app: beneathApp,
+  state: ['config', 'ledger', 'lookup', 'base'],
   signals: ['observability'],
   // Knows nothing of what its workers serve.
   workers: ['ledger', 'replicas', 'base', 'faults'],

@@ -1,5 +1,3 @@
-import type { Server } from 'node:http'
-import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { NodeDrains } from './admin/nodeDrains.ts'
 import { createApp } from './app.ts'
@@ -15,13 +13,13 @@ import { Selector } from './dispatch/selector.ts'
 import { sourcesOf } from './fleet/sources/sources.ts'
 import { WatchedFile } from './fleet/sources/watchedFile.ts'
 import { GatewayFault } from './faults.ts'
-import { closeForNew } from './http/closeForNew.ts'
 import { Drain } from './http/drain.ts'
 import { BadLines } from './base/badLines.ts'
 import { KeyRing } from './http/keys/keyRing.ts'
 import { KeysFile } from './http/keys/keysFile.ts'
 import { createIdentity } from './base/identity.ts'
 import { MemoryBudget } from './base/memory/budget.ts'
+import { closeForNew, listen } from './http/listening.ts'
 import { createHttpServer } from './http/server.ts'
 import { jobsBound } from './jobs/admission/index.ts'
 import { Askers } from './jobs/askers.ts'
@@ -32,16 +30,12 @@ import type { Ledger } from './ledger/ledger.ts'
 import { packageVersion } from './base/packageVersion.ts'
 import { parseStateUrl } from './base/stateUrl.ts'
 import { tellWait } from './base/waits.ts'
-import { ticketKeyFileBeside } from './base/ticketKey.ts'
-import { openLedger } from './ledger/open.ts'
 import { LiveJobs } from './jobs/liveJobs.ts'
 import { StatesByHand } from './jobs/statesByHand.ts'
 import { NodeAsks } from './jobs/takeover/nodeAsks.ts'
 import { Takeover } from './jobs/takeover/takeover.ts'
 import type { LookupDeps } from './lookup/addresses.ts'
-import { ephemeralTicketKeys, openTicketKeys, readTicketKeys, type TicketKeys } from './lookup/tickets/keys.ts'
 import { RequestIndexes } from './lookup/tickets/requestIndexes.ts'
-import { SharedTicketKeys } from './lookup/tickets/sharedKeys.ts'
 import { SharedReports } from './lookup/workers/sharedReports.ts'
 import { apiDescriptionPage, describeApi } from './openapi/index.ts'
 import { dashboardPage } from './dashboard/index.ts'
@@ -63,6 +57,7 @@ import { Forwarder } from './upstream/forwarder.ts'
 import { Upstream } from './upstream/send.ts'
 import { Resources } from './lookup/resources.ts'
 import { Walks } from './lookup/pages.ts'
+import { openOwnLedger, openTicketKeysOf } from './state.ts'
 import { Transport } from './upstream/transport.ts'
 
 /** How long requests wait for the first node to be heard of, seconds. */
@@ -126,12 +121,6 @@ export async function start(settings: Settings, logger: Logger, overrides: Overr
     await ledger.close()
     throw error
   }
-}
-
-/** The ledger that the settings name. */
-export function openOwnLedger(settings: Settings, logger: Logger): Promise<Ledger> {
-  const { stateUrl: url, stateMaxBytes: maxBytes, jobTtlSeconds: ttlSeconds, replicaTimeoutSeconds } = settings
-  return openLedger({ url, maxBytes, ttlSeconds, replicaTimeoutSeconds, logger })
 }
 
 async function startWith(
@@ -215,7 +204,7 @@ async function startWith(
     whenReady,
   }
   const forwarder = new Forwarder(upstream)
-  const keys = await openKeys(settings, ledger, logger)
+  const keys = await openTicketKeysOf(settings, ledger, logger)
   const { maxBodyBytes } = settings
   const reports = new SharedReports(fleet, ledger)
   const watch: WatchDeps = {
@@ -345,18 +334,6 @@ async function restoreJobs(live: LiveJobs, logger: Logger): Promise<void> {
   if (restored > 0) logger.info('unfinished jobs taken up', { jobs: restored })
 }
 
-/** The operator's own, or one beside or in the ledger, so that what workers fetched once stays valid. */
-function openKeys(
-  { stateUrl, ticketKeyFile }: Settings,
-  { shared }: Pick<Ledger, 'shared'>,
-  logger: Logger,
-): Promise<TicketKeys> {
-  if (ticketKeyFile !== '') return readTicketKeys(ticketKeyFile)
-  const state = parseStateUrl(stateUrl)
-  if (state.kind === 'sqlite') return openTicketKeys(ticketKeyFileBeside(state.file))
-  return shared ? SharedTicketKeys.open(shared.coordination.values, logger) : ephemeralTicketKeys()
-}
-
 async function waitUntilReady(fleet: Fleet): Promise<void> {
   if (fleet.isReady) return
   const startedAt = performance.now()
@@ -364,9 +341,4 @@ async function waitUntilReady(fleet: Fleet): Promise<void> {
   tellWait('backends', startedAt)
   if (isReady) return
   throw new GatewayFault('ERR_NOT_READY', undefined, { headers: { 'Retry-After': '1' } })
-}
-
-async function listen(server: Server, { port, host, reusePort }: Settings): Promise<void> {
-  server.listen({ port, host, reusePort })
-  await once(server, 'listening')
 }

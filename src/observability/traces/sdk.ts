@@ -72,7 +72,7 @@ async function createExporter(environment: Environment): Promise<SpanExporter> {
 }
 
 /** Random ids, but for a trace that is given one. */
-export class TraceIds implements IdGenerator {
+class TraceIds implements IdGenerator {
   readonly #random = new RandomIdGenerator()
   #next: string | undefined
 

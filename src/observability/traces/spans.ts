@@ -30,11 +30,11 @@ import type { Served } from '../../openai/forward.ts'
 import { attemptEnds, attemptStarts, type AttemptSettled, type AttemptStart } from '../../upstream/diagnostics.ts'
 import { routeOf } from '../metrics.ts'
 import { modelCall, noteAnswer } from './genAi.ts'
-import type { Traces } from './index.ts'
 import { JobTraces } from './jobTraces.ts'
 import type { Tracing } from './sdk.ts'
 import { tracedLedger, type TraceWrite } from './tracedLedger.ts'
 import { parentOf, traceIdOf, traceparentFor } from './traceParent.ts'
+import type { Traces } from './traces.ts'
 
 /** Longest path or name that an attribute holds, characters. */
 const MAX_TEXT = 300

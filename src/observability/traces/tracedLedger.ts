@@ -1,7 +1,7 @@
 import type { Ledger, NewJob, ReceivedResult } from '../../ledger/ledger.ts'
 
 /** One write of the ledger: what it is called, the job that it is about, and the write itself. */
-export interface LedgerWrite<Value> {
+interface LedgerWrite<Value> {
   readonly operation: string
   /** Undefined where it is about several. */
   readonly job: string | undefined
