@@ -242,7 +242,7 @@ export const COLUMNS: readonly Column[] = [
     label: 'Drain',
     about: 'Whether it gets no new work because an operator wants to switch it off.',
     sortBy: ({ drain }) => drain ?? '',
-    show: ({ drain }) => [part(drain ?? '–')],
+    show: ({ name, drain = null }) => [part(drain ?? '–'), { action: { name, drain } }],
     className: 'drain',
   },
 ]

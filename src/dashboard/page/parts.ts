@@ -1,16 +1,18 @@
 /** Cells of tables, made of parts. */
 
 import { count, element, refresh } from './format.ts'
+import { drainButton, type DrainAction } from './drainButton.ts'
 import { drawSparkline, newSparkline, type Chart } from './sparkline.ts'
 
 const MOST_NAMES = 4
 
-/** A piece of a cell: a text, a bar of this level (1 is full), names, or a small chart. */
+/** A piece of a cell: a text, a bar of this level (1 is full), names, a small chart, or a button. */
 export type Part =
   | { readonly text: string; readonly className: string }
   | { readonly bar: number }
   | { readonly names: readonly string[] }
   | { readonly chart: Chart; readonly className: string }
+  | { readonly action: DrainAction }
 
 export const part = (text: string, className = ''): Part => ({ text, className })
 
@@ -66,6 +68,7 @@ export function spacedPart(shown: Part): DocumentFragment {
 }
 
 function partElement(shown: Part): HTMLElement {
+  if ('action' in shown) return drainButton(shown.action)
   if ('names' in shown) return nameList(shown.names)
   if ('chart' in shown) {
     const svg = newSparkline()

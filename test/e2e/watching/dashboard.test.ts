@@ -118,7 +118,7 @@ describe('the dashboard tells the truth', { skip }, () => {
     assert.match(containers[0]!, /^echo 8 [\d.]+ ms [\d.]+ ms 6 0 0 2 0$/)
     assert.match(containers[1]!, /^broken 1 [\d.]+ ms [\d.]+ ms 0 1 0 0 0$/)
     const row = await textOf(page, `#nodes tr:has-text("${dead}")`)
-    assert.match(row, /down for \d+ s, since \d+:\d\d:\d\d [AP]M: connection refused .* \d+ s ago$/)
+    assert.match(row, /down for \d+ s, since \d+:\d\d:\d\d [AP]M: connection refused .* \d+ s ago – Drain$/)
     assert.ok((await page.locator('#cards svg .area').first().getAttribute('d'))!.length > 0)
   })
 })
