@@ -65,6 +65,7 @@ describe('services that a registry lists', () => {
     assert.equal(await names(), `${node.address},listed,svc-server`)
     register(entryOf('other-server', other!))
     await becomes(`${node.address},listed,other-server`)
+    await gateway.ready(3)
     assert.equal((await askChat(gateway, chat({}, { model: 'of-other' }))).status, 200)
   })
 
