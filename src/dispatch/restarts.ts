@@ -37,7 +37,10 @@ export class Restarts {
   /** Those that the request may go to, also a second time where nothing was sent the first time. */
   #fitting({ asked: { requirement }, tried, unreached }: WorkRequest): TrackedNode[] {
     return [...this.#fleet.nodes.values()].filter(
-      (node) => (tried?.has(node) !== true || unreached?.has(node) === true) && requirement.fits(node),
+      (node) =>
+        (tried?.has(node) !== true || unreached?.has(node) === true) &&
+        (requirement.isFollowUp === true || !node.isDraining) &&
+        requirement.fits(node),
     )
   }
 }
