@@ -121,8 +121,8 @@ suite('several workers', { concurrency: true }, () => {
 suite('a worker that dies', { concurrency: true }, () => {
   test('because it hangs and is killed is replaced, and its jobs are told of by the others', async (t) => {
     const nodes = await startNodes(t, 1, { concurrency: 100 })
-    // A worker hangs when it has not answered for three of these, but for five seconds at least.
-    const gateway = await startCrew(t, nodes, { REPLICA_TIMEOUT: '0.5' })
+    // A worker hangs when it has not answered for three of these: long enough for one that waits for its turn on a busy machine.
+    const gateway = await startCrew(t, nodes, { REPLICA_TIMEOUT: '4' })
     const ids = await Promise.all(
       connections(t, 4).map(async (agent, n) => {
         const answer = await post(`${gateway.url}/api/jobs`, jobOf({ n, seconds: 1 }), { agent })
@@ -131,14 +131,16 @@ suite('a worker that dies', { concurrency: true }, () => {
     )
     const [hanging] = workerPids(gateway).values()
     process.kill(hanging!, 'SIGSTOP')
-    await gateway.waitForLog(({ message, pid }) => message === 'a worker hangs and is killed' && pid === hanging)
+    const isKill = ({ message, pid }: { message?: string; pid?: unknown }): boolean =>
+      message === 'a worker hangs and is killed' && pid === hanging
+    await gateway.waitForLog(isKill, 60_000)
     await gateway.waitForLog(({ message, signal }) => message === 'a worker died' && signal === 'SIGKILL')
     await eventually(() => !isAlive(hanging!))
     const entries = await ended(gateway, ids, { withinMs: 60_000 })
     entries.forEach((entry, n) => assertEchoed(entry, { n, seconds: 1 }))
     assert.equal((await Promise.all(nodes.map((node) => node.jobs()))).flat().length, 4)
     await eventually(() => workerPids(gateway).size === 3)
-    assert.equal(gateway.logs.filter(({ message }) => message === 'a worker hangs and is killed').length, 1)
+    assert.equal(gateway.logs.filter(isKill).length, 1)
   })
 
   test('its jobs are told of at once by the others, none is lost and none runs twice', async (t) => {
