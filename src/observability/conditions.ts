@@ -18,6 +18,7 @@ const SLOW = 2
 type Cause =
   | 'not_polled'
   | 'down'
+  | 'draining'
   | 'not_ready'
   | 'draining'
   | 'ejected'
@@ -79,12 +80,13 @@ export function conflictsByNode(conflicts: readonly ImageConflict[]): Map<string
 }
 
 function* whyAvoided(node: TrackedNode, load: NodeLoadSnapshot, surroundings: Surroundings): Generator<Avoidance> {
-  const { fleet, now, conflicts } = surroundings
+  const { fleet, drains, now, conflicts } = surroundings
   const because = (cause: Cause, text: string, until?: number, kind: string | null = null): Avoidance => {
     return { cause, kind, text, until: until === undefined ? null : isoTime(until, now) }
   }
   if (!node.isKnown) yield because('not_polled', 'not polled yet')
   else if (!node.health.isHealthy) yield because('down', node.reason ?? 'its polls fail')
+  if (drains.stateOf(node) !== null) yield because('draining', 'gets no new work: it is to be switched off')
   if (node.notReady !== undefined) yield because('not_ready', `by its own report: ${node.notReady}`)
   if (node.isDraining) yield because('draining', 'gets no new work')
   if (load.ejectedUntil !== undefined) yield because('ejected', 'its requests keep failing', load.ejectedUntil)

@@ -86,6 +86,7 @@ const SERVICE: Readonly<Record<string, Merge>> = {
   service_time_from: bestOf(SERVICE_ORIGINS),
   concurrency: byOrigin('concurrency_from', CONCURRENCY_ORIGINS, largest),
   concurrency_from: bestOf(CONCURRENCY_ORIGINS),
+  drain: (values, all) => bestOf(['draining', 'drained'])(values, all) ?? null,
   down_since: earliest,
   last_asked: latest,
   failure_level: largest,

@@ -4,6 +4,7 @@ import { FleetLoad } from '../../src/fleet/load/fleetLoad.ts'
 import { NodeLoad } from '../../src/fleet/load/nodeLoad.ts'
 import type { TrackedNode } from '../../src/fleet/node.ts'
 import { conditionsOf, conflictsByNode } from '../../src/observability/conditions.ts'
+import type { NodeDrains } from '../../src/admin/nodeDrains.ts'
 import { newFleet, trackedNode } from '../kit/builders/fleets.ts'
 
 interface Conditions {
@@ -17,8 +18,19 @@ interface Conditions {
 const fleet = newFleet({ after }, [])
 const NOW = 1000
 
-function conditions(node: TrackedNode, { now = NOW, conflicts = new Map<string, string[]>() } = {}): Conditions {
-  return conditionsOf(node, node.load.snapshot(now), { fleet, now, conflicts }) as unknown as Conditions
+interface Given {
+  now?: number
+  conflicts?: ReadonlyMap<string, readonly string[]>
+  drain?: ReturnType<NodeDrains['stateOf']>
+}
+
+function conditions(node: TrackedNode, { now = NOW, conflicts = new Map(), drain = null }: Given = {}): Conditions {
+  return conditionsOf(node, node.load.snapshot(now), {
+    fleet,
+    drains: { stateOf: () => drain },
+    now,
+    conflicts,
+  }) as unknown as Conditions
 }
 
 const causesOf = (node: TrackedNode, now?: number): string[] =>
@@ -65,6 +77,11 @@ describe('why a node is avoided', () => {
     assert.equal(conditions(node).down_since, null)
     node.sawFailure('slow', NOW - 7)
     assert.equal(secondsFromNow(conditions(node).down_since), -7)
+  })
+
+  test('is that it drains', () => {
+    const [{ cause } = {}] = conditions(goodNode(), { drain: 'draining' }).why_avoided
+    assert.equal(cause, 'draining')
   })
 
   test('is its own report that it is not ready', () => {

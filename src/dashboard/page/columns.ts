@@ -43,7 +43,7 @@ const STATES: Record<string, readonly [rank: number, text: string, className: st
 /** Reasons for which a node gets less work than others, or none; others are only worth knowing. */
 const AVOIDING = new Set(['ejected', 'on_trial', 'set_aside', 'resting', 'failing', 'slow', 'no_work_seen'])
 /** What the state itself says. */
-const IN_STATE = new Set(['not_polled', 'down'])
+const IN_STATE = new Set(['not_polled', 'down', 'draining'])
 
 const causesOf = (node: NodeStats): string[] => node.why_avoided.map(({ cause }) => cause)
 const namesOf = (node: NodeStats): readonly string[] => node.containers ?? node.models ?? []
