@@ -1,3 +1,4 @@
+import type { NodeDrains } from '../admin/nodeDrains.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import { describeKind } from '../dispatch/judge.ts'
 import { shortened } from '../dispatch/requirement.ts'
@@ -18,7 +19,6 @@ const SLOW = 2
 type Cause =
   | 'not_polled'
   | 'down'
-  | 'draining'
   | 'not_ready'
   | 'draining'
   | 'ejected'
@@ -42,6 +42,7 @@ interface Avoidance {
 /** What the conditions of all backends are reckoned from. */
 export interface Surroundings {
   readonly fleet: Fleet
+  readonly drains: Pick<NodeDrains, 'stateOf'>
   /** Monotonic seconds. */
   readonly now: number
   /** Containers with several images, by the names of the nodes that run them. */
@@ -88,7 +89,6 @@ function* whyAvoided(node: TrackedNode, load: NodeLoadSnapshot, surroundings: Su
   else if (!node.health.isHealthy) yield because('down', node.reason ?? 'its polls fail')
   if (drains.stateOf(node) !== null) yield because('draining', 'gets no new work: it is to be switched off')
   if (node.notReady !== undefined) yield because('not_ready', `by its own report: ${node.notReady}`)
-  if (node.isDraining) yield because('draining', 'gets no new work')
   if (load.ejectedUntil !== undefined) yield because('ejected', 'its requests keep failing', load.ejectedUntil)
   else if (load.isOnTrial) yield because('on_trial', 'on trial: one request at a time until one succeeds')
   for (const { kind, reason, until } of fleet.outliers.avoided(node, now).slice(0, MOST_AVOIDED)) {

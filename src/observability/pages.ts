@@ -90,14 +90,14 @@ async function statsOf(deps: WatchDeps, startedAt: number, listOf: ListOf): Prom
   const nodes = [...fleet.nodes.values(), ...drains.leaving]
   const ledgerHealth = ledger.health()
   const kinds = mostKinds(fleet)
-  const surroundings = { fleet, now: fleet.now(), conflicts: conflictsByNode(conflicts) }
+  const surroundings = { fleet, drains, now: fleet.now(), conflicts: conflictsByNode(conflicts) }
   const replicas = replicaStats(ledger)
   return {
     total_services: nodes.length,
     // What is drained is as healthy as before.
     healthy_services: nodes.filter((node) => isShownHealthy(fleet, node)).length,
     draining_services: drains.nodes.length,
-    services: listOf(nodes, (node) => ({ ...nodeStats(node, kinds, surroundings), drain: drains.stateOf(node) })),
+    services: listOf(nodes, (node) => nodeStats(node, kinds, surroundings)),
     running_requests: drain.running,
     jobs: {
       unfinished: live.size,
@@ -161,12 +161,13 @@ function mostKinds({ loads }: Fleet): WorkKind[] {
 }
 
 function nodeStats(node: TrackedNode, kinds: readonly WorkKind[], surroundings: Surroundings): Record<string, unknown> {
-  const { fleet, now } = surroundings
+  const { fleet, drains, now } = surroundings
   const load = node.load.snapshot(now)
   return {
     name: node.name,
     kind: node.spec.kind,
     healthy: isShownHealthy(fleet, node),
+    drain: drains.stateOf(node),
     ...reasonOf(node),
     several_nodes: node.answersInTurn,
     ...(node.answersInTurn && { advice: `${SEVERAL_NODES}; ${SEVERAL_NODES_ADVICE}` }),
