@@ -157,7 +157,6 @@ async function startWith(
   const upstream = new Upstream(dispatcher, transport)
   const keysFile =
     settings.keysFile === '' ? undefined : new KeysFile(new WatchedFile(settings.keysFile), logger, badLines)
-  await keysFile?.start()
   const jobsOf = jobsBound(settings.maxJobsPerCaller, (caller) => keysFile?.rulesOf(caller).maxJobs)
   const limits = { jobsOf, maxBytes: settings.stateMaxBytes }
   const live = new LiveJobs(ledger, dispatcher, limits)
@@ -188,6 +187,8 @@ async function startWith(
   const metrics = new Metrics({ fleet, live, memory, ledger, version: packageVersion(), settings })
   if (traces) metrics.openai.on('served', (served) => traces.served(served))
   addBadLineGauge(metrics.registry, badLines)
+  // Not before somebody listens to how it can be read.
+  await keysFile?.start()
   const drains = new NodeDrains({ fleet, ledger, logger })
   addDrainGauge(metrics.registry, drains)
   const activity = new Activity()

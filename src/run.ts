@@ -50,8 +50,8 @@ async function startPrimary(settings: Settings, logger: Logger): Promise<Command
   }
 }
 
-function firstSteps({ ipsFile, apiUrl, servicesFile, host }: Settings, port: number): FirstSteps {
-  return { ipsFile, servicesFile, isDiscovering: apiUrl !== '', host, port }
+function firstSteps({ ipsFile, apiUrl, registryUrl, servicesFile, host }: Settings, port: number): FirstSteps {
+  return { ipsFile, servicesFile, isDiscovering: apiUrl !== '' || registryUrl !== '', host, port }
 }
 
 /** Serves as one of several workers, as the primary commands. */

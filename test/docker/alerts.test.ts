@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { parse } from 'yaml'
+import type { NodeDrains } from '../../src/admin/nodeDrains.ts'
 import { BadLines } from '../../src/base/badLines.ts'
 import { MemoryBudget } from '../../src/base/memory/budget.ts'
 import { Dispatcher } from '../../src/dispatch/dispatcher.ts'
@@ -13,6 +14,7 @@ import { LiveJobs } from '../../src/jobs/liveJobs.ts'
 import { MemoryLedger } from '../../src/ledger/memory/ledger.ts'
 import type { Ledger } from '../../src/ledger/ledger.ts'
 import { addBadLineGauge } from '../../src/observability/badLines.ts'
+import { addDrainGauge } from '../../src/observability/drainGauge.ts'
 import { Metrics } from '../../src/observability/metrics.ts'
 import { newFleet } from '../kit/builders/fleets.ts'
 import type { Cleanup } from '../kit/wait.ts'
@@ -66,6 +68,7 @@ function knownNames(t: Cleanup): Set<string> {
   const deps = { fleet, live, memory: new MemoryBudget(1), ledger: { ...ledger, shared } as unknown as Ledger }
   const { registry } = new Metrics({ ...deps, version: '1', settings })
   addBadLineGauge(registry, new BadLines())
+  addDrainGauge(registry, { nodes: [] } as unknown as NodeDrains)
   const names = registry.getMetricsAsArray().map(({ name }) => name)
   return new Set(names.flatMap((name) => [name, ...['bucket', 'sum', 'count'].map((part) => `${name}_${part}`)]))
 }

@@ -1,4 +1,5 @@
 import type { BadLine, BadLines, SkippedLines } from '../../base/badLines.ts'
+import { tellReading } from '../../base/fileReadings.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { KeyRules } from './keyEntry.ts'
 import { KeyTable } from './keyTable.ts'
@@ -80,11 +81,13 @@ export class KeysFile {
     if (!keys) return this.#cannotUse(placed(skipped.kept[0]!))
     this.#table = new KeyTable(keys.map(({ name, ...key }) => ({ ...key, caller: callerNamed(name) })))
     this.#rules = new Map(keys.map(({ name, rules }) => [callerNamed(name), rules]))
+    tellReading('KEYS_FILE', true)
     this.#tell(keys.length, skipped)
   }
 
   #cannotUse(reason: string): void {
     this.#fault = reason
+    tellReading('KEYS_FILE', false)
     if (this.#table)
       this.#logger.warn('keys file cannot be used, keeping the last keys', { file: this.#file.path, reason })
   }
