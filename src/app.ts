@@ -188,10 +188,15 @@ export function createApp(deps: AppDeps): Express {
   addPages(app, pages.open, [])
   addPages(app, pages.guarded, [inOrder(requireOpsKey(deps.opsKey, wrongKeys))])
   const asAdmin = inOrder(requireAdminKey(deps.opsKey, wrongKeys))
-  addPath(app, '/admin/nodes/:name/drain', { POST: [asAdmin, drainNode(deps.drains)] })
-  addPath(app, '/admin/nodes/:name/undrain', { POST: [asAdmin, undrainNode(deps.drains)] })
-  addPath(app, '/admin/jobs', { GET: [asAdmin, listJobs(jobs)] })
-  addPath(app, '/admin/jobs/:id', { GET: [asAdmin, showJob(jobs)] })
+  // Whatever is asked for there, but for which methods there are.
+  app.use('/admin', (req, res, next) => {
+    if (req.method === 'OPTIONS') next()
+    else asAdmin(req, res, next)
+  })
+  addPath(app, '/admin/nodes/:name/drain', { POST: [drainNode(deps.drains)] })
+  addPath(app, '/admin/nodes/:name/undrain', { POST: [undrainNode(deps.drains)] })
+  addPath(app, '/admin/jobs', { GET: [listJobs(jobs)] })
+  addPath(app, '/admin/jobs/:id', { GET: [showJob(jobs)] })
 
   app.use((req) => {
     throw new GatewayFault('ERR_NOT_FOUND', `Nothing is at ${req.path.slice(0, 200)}`)

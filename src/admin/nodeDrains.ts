@@ -7,6 +7,8 @@ import { type Work, WorkReports } from './workReports.ts'
 
 /** How often it is looked whether work has ended, and what others have changed, ms. */
 const LOOK_EVERY_MS = 1000
+/** Until others have read their lists as well and reported, and restored jobs are counted, ms. */
+const SETTLE_MS = 5000
 
 /** `draining`: it gets no new work, and some is under way. `drained`: nothing is under way any more at any gateway. */
 export type DrainState = 'draining' | 'drained' | null
@@ -29,8 +31,8 @@ export class NodeDrains {
   readonly #reports: WorkReports | undefined
   readonly #lookEveryMs: number
   readonly #states = new Map<TrackedNode, DrainState>()
-  /** Those that no list names any more, while something is under way there. */
-  readonly #leaving = new Set<TrackedNode>()
+  /** Those that no list names any more, while something is under way there; and from when on it can be known that nothing is, ms. */
+  readonly #leaving = new Map<TrackedNode, number>()
   #timer: NodeJS.Timeout | undefined
   #isStopped = false
   #isFailing = false
@@ -42,7 +44,10 @@ export class NodeDrains {
   }
   readonly #removed = (node: TrackedNode): void => {
     this.#states.delete(node)
-    if (workAt(node) > 0) this.#leaving.add(node)
+    if (workAt(node) > 0 || this.#reports) this.#leaving.set(node, performance.now() + (this.#reports ? SETTLE_MS : 0))
+  }
+  readonly #adopted = (node: TrackedNode): void => {
+    this.#leaving.set(node, performance.now() + SETTLE_MS)
   }
 
   constructor({ fleet, ledger, logger, lookEveryMs = LOOK_EVERY_MS }: NodeDrainsOptions) {
@@ -51,12 +56,11 @@ export class NodeDrains {
     this.#marks = new HandMarks(ledger.values)
     this.#reports = ledger.shared && new WorkReports(ledger.shared.coordination)
     this.#lookEveryMs = lookEveryMs
+    fleet.on('node:added', this.#added).on('node:removed', this.#removed).on('node:adopted', this.#adopted)
   }
 
   /** To be awaited before the fleet is started, so that no node gets work that must not. */
   async start(): Promise<void> {
-    this.#fleet.on('node:added', this.#added)
-    this.#fleet.on('node:removed', this.#removed)
     await this.#look()
   }
 
@@ -65,16 +69,17 @@ export class NodeDrains {
     clearTimeout(this.#timer)
     this.#fleet.off('node:added', this.#added)
     this.#fleet.off('node:removed', this.#removed)
+    this.#fleet.off('node:adopted', this.#adopted)
   }
 
   /** Nodes that no list names any more, and that still have work. */
   get leaving(): readonly TrackedNode[] {
-    return [...this.#leaving]
+    return [...this.#leaving.keys()]
   }
 
   /** All nodes that get no new work. */
   get nodes(): readonly TrackedNode[] {
-    return [...[...this.#fleet.nodes.values()].filter((node) => node.isDraining), ...this.#leaving]
+    return [...[...this.#fleet.nodes.values()].filter((node) => node.isDraining), ...this.#leaving.keys()]
   }
 
   stateOf(node: TrackedNode): DrainState {
@@ -151,13 +156,14 @@ export class NodeDrains {
   #workHere(): Work {
     const work = new Map<string, number>()
     for (const node of this.#fleet.nodes.values()) if (node.isDraining) work.set(node.key, workAt(node))
-    for (const node of this.#leaving) work.set(node.key, workAt(node))
+    for (const node of this.#leaving.keys()) work.set(node.key, workAt(node))
     return work
   }
 
   #judge(areOthersKnown: boolean): void {
-    for (const node of this.#leaving) {
-      if (workAt(node) > 0) continue
+    for (const [node, settledAt] of this.#leaving) {
+      if (workAt(node) > 0 || !areOthersKnown || performance.now() < settledAt) continue
+      if (this.#reports?.isAnyUnderWay(node.key)) continue
       this.#leaving.delete(node)
       this.#tell(node, 'drained')
     }

@@ -35,6 +35,11 @@ export class WorkReports {
     this.#reports = await Promise.all(living.map(async ({ replica }) => readReport(await values.get(VALUE, replica))))
   }
 
+  /** Whether another has said that something is under way at this node, or may have: of one that its lists name no more. */
+  isAnyUnderWay(key: string): boolean {
+    return this.#areJobsLeft || this.#reports.some((report) => (report?.get(key) ?? 0) > 0)
+  }
+
   /** Whether all others have said that nothing is under way at this node, and it gets nothing new from them. */
   areDone(key: string): boolean {
     return !this.#areJobsLeft && this.#reports.every((report) => report?.get(key) === 0)

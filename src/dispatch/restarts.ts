@@ -39,7 +39,7 @@ export class Restarts {
     return [...this.#fleet.nodes.values()].filter(
       (node) =>
         (tried?.has(node) !== true || unreached?.has(node) === true) &&
-        (requirement.isFollowUp === true || !node.isDraining) &&
+        (requirement.isFollowUp === true || (!node.isDraining && node.notReady === undefined)) &&
         requirement.fits(node),
     )
   }

@@ -149,6 +149,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
     const node = this.#create(spec)
     node.isRetired = true
     this.#retired.set(node.key, node)
+    this.emit('node:adopted', node)
     return node
   }
 

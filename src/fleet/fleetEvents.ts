@@ -9,6 +9,8 @@ export interface FleetEvents {
   'node:down': [node: TrackedNode, reason: string]
   'node:added': [node: TrackedNode]
   'node:removed': [node: TrackedNode]
+  /** No list names it, or none yet, and jobs of an earlier run are there. */
+  'node:adopted': [node: TrackedNode]
   'node:ejected': [node: TrackedNode, reason: string]
   /** It answers one kind of work worse than its siblings, and is set aside for that; again after each trial that it refused. */
   'node:avoided': [node: TrackedNode, avoided: Avoided]

@@ -1,4 +1,5 @@
 import type { Request, Response } from 'express'
+import { tellWait } from '../base/index.ts'
 import { type TrackedNode, urlOf } from '../fleet/index.ts'
 import { requireContainers, requireModel, shortened } from '../dispatch/index.ts'
 import { GatewayFault } from '../faults.ts'
@@ -100,6 +101,7 @@ async function waitForWorker(
   res: Response,
 ): Promise<TrackedNode | undefined> {
   const { fleet } = deps
+  const startedAt = performance.now()
   const until = fleet.now() + WAIT_SECONDS
   const leaving = new Leaving(res)
   const isOver = (): boolean => fleet.now() >= until || leaving.signal.aborted || deps.drain.isDraining
@@ -112,6 +114,7 @@ async function waitForWorker(
     }
     return undefined
   } finally {
+    tellWait('place', startedAt)
     leaving.forget()
   }
 }

@@ -1,9 +1,9 @@
 import { Gauge, type Registry } from 'prom-client'
 import { type NodeDrains, workAt } from '../admin/nodeDrains.ts'
+import { shortLabel } from './boundedLabels.ts'
 
 /** Nodes with a series of their own. */
 const MOST_NODES = 200
-const MAX_LABEL_LENGTH = 100
 
 /** A gauge that has a series for each node that is drained, and for no other, so that alerts can leave those out. */
 export function addDrainGauge(registry: Registry, drains: NodeDrains): void {
@@ -15,7 +15,7 @@ export function addDrainGauge(registry: Registry, drains: NodeDrains): void {
     collect(): void {
       this.reset()
       for (const node of drains.nodes.slice(0, MOST_NODES))
-        this.inc({ node: node.name.slice(0, MAX_LABEL_LENGTH) }, workAt(node))
+        this.inc({ node: shortLabel(node.name) }, workAt(node))
     },
   })
 }

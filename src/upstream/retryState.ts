@@ -94,7 +94,6 @@ export class RetryState implements WorkRequest {
       return undefined
     } finally {
       this.queueSeconds += (performance.now() - askedAt) / 1000
-      tellWait('place', askedAt)
     }
   }
 
@@ -113,6 +112,7 @@ export class RetryState implements WorkRequest {
     try {
       return await this.#dispatcher.untilReturned(this, this.#secondsLeft, signal)
     } finally {
+      tellWait('place', askedAt)
       this.queueSeconds += (performance.now() - askedAt) / 1000
     }
   }

@@ -1,5 +1,6 @@
 /** The button that drains a node, or gives it work again. */
 
+import { ask } from './ask.ts'
 import { element } from './format.ts'
 
 /** A node's name, and whether it is drained by now. */
@@ -9,8 +10,8 @@ export interface DrainAction {
 }
 
 /**
- * The browser adds the password with which it opened the page, and says that the page sent the request: the gateway accepts it from
- * no other page.
+ * Without a key of the page's form the browser adds the password with which it opened the page, and says that the page sent the
+ * request: the gateway accepts it from no other page.
  */
 export function drainButton({ name, drain }: DrainAction): HTMLButtonElement {
   const [label, command] = drain === null ? ['Drain', 'drain'] : ['Undrain', 'undrain']
@@ -27,13 +28,12 @@ export function drainButton({ name, drain }: DrainAction): HTMLButtonElement {
 async function send(button: HTMLButtonElement, name: string, command: string): Promise<void> {
   button.disabled = true
   try {
-    const answer = await fetch('/admin/nodes/' + encodeURIComponent(name) + '/' + command, { method: 'POST' })
+    const path = 'admin/nodes/' + encodeURIComponent(name) + '/' + command
+    const { status, body } = await ask<{ error?: string }>(path, 'POST')
     // The next figures show what has become of it.
-    if (answer.ok) return
-    const { error } = (await answer.json()) as { error?: string }
-    alert(error ?? 'The gateway answered ' + String(answer.status))
-  } catch {
-    alert('The gateway cannot be reached')
+    if (status !== 200) alert(body.error ?? 'The gateway answered ' + String(status))
+  } catch (error) {
+    alert(error instanceof Error ? error.message : String(error))
   } finally {
     button.disabled = false
   }

@@ -55,7 +55,7 @@ export function showNodes(nodes: readonly NodeStats[]): void {
   byId('scroll').classList.toggle('compact', compact.checked)
   byId('scroll').classList.toggle(
     'has-drain',
-    nodes.some(({ drain }) => drain),
+    nodes.some(({ drain }) => drain !== undefined),
   )
   const all = selected(nodes)
   const size = Number(perPage.value)

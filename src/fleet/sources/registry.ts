@@ -11,6 +11,8 @@ const MOST_SERVICES = 1000
 const MAX_ENTRY_BYTES = 64 * 1024
 /** More of an entry's metadata than this is not kept, characters of JSON. */
 const MOST_METADATA = 2000
+/** Of a service's name, characters: it is in a header of each answer. */
+const MAX_NAME_LENGTH = 200
 /** The type of entries that serve requests; others are the processes that look after them. */
 const SERVING_TYPE = 'openai-api'
 
@@ -68,7 +70,10 @@ function readEntry(entry: unknown): NodeSpec | 'other' | undefined {
     ...(models && { models }),
     ...(typeof weight === 'number' && weight > 0 && Number.isFinite(weight) && { weight }),
   }
-  const spec = specOf({ ...members, name: entry['name'] }) ?? specOf({ ...members, name: url.slice(0, 200) })
+  const { name } = entry
+  const isName = typeof name === 'string' && name.length <= MAX_NAME_LENGTH
+  const spec =
+    (isName ? specOf({ ...members, name }) : undefined) ?? specOf({ ...members, name: url.slice(0, MAX_NAME_LENGTH) })
   return spec && { ...spec, metadata: boundedMetadata(metadata), yields: true }
 }
 

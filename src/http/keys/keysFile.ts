@@ -30,6 +30,8 @@ export class KeysFile {
   readonly #badLines: BadLines | undefined
   #table: KeyTable | undefined
   #rules: ReadonlyMap<string, KeyRules> = new Map()
+  /** Whether the text that was read last is a list of keys. */
+  #isUsable = false
   /** Why it could not be read at first. */
   #fault: string | undefined
 
@@ -49,7 +51,10 @@ export class KeysFile {
     await this.#file.start({
       onText: (text) => this.#took(text),
       onError: (error) => this.#cannotUse(`it cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown'})`),
-      onRecovery: () => this.#logger.info('keys file can be read again', { file: this.#file.path }),
+      onRecovery: () => {
+        if (this.#isUsable) tellReading('KEYS_FILE', true)
+        this.#logger.info('keys file can be read again', { file: this.#file.path })
+      },
     })
     if (this.#table) return
     this.stop()
@@ -75,9 +80,11 @@ export class KeysFile {
   }
 
   #took(text: string | undefined): void {
+    this.#isUsable = false
     if (text === undefined) return this.#cannotUse('there is no such file')
     const { keys, skipped } = readKeysFile(text)
     this.#badLines?.set('KEYS_FILE', skipped)
+    this.#isUsable = keys !== undefined
     if (!keys) return this.#cannotUse(placed(skipped.kept[0]!))
     this.#table = new KeyTable(keys.map(({ name, ...key }) => ({ ...key, caller: callerNamed(name) })))
     this.#rules = new Map(keys.map(({ name, rules }) => [callerNamed(name), rules]))
