@@ -18,6 +18,7 @@ interface NodeDrainsOptions {
   readonly ledger: Pick<Ledger, 'values' | 'shared'>
   readonly logger: Logger
   readonly lookEveryMs?: number
+  readonly settleMs?: number
 }
 
 /**
@@ -30,6 +31,7 @@ export class NodeDrains {
   readonly #marks: HandMarks
   readonly #reports: WorkReports | undefined
   readonly #lookEveryMs: number
+  readonly #settleMs: number
   readonly #states = new Map<TrackedNode, DrainState>()
   /** Those that no list names any more, while something is under way there; and from when on it can be known that nothing is, ms. */
   readonly #leaving = new Map<TrackedNode, number>()
@@ -44,18 +46,20 @@ export class NodeDrains {
   }
   readonly #removed = (node: TrackedNode): void => {
     this.#states.delete(node)
-    if (workAt(node) > 0 || this.#reports) this.#leaving.set(node, performance.now() + (this.#reports ? SETTLE_MS : 0))
+    if (workAt(node) > 0 || this.#reports)
+      this.#leaving.set(node, performance.now() + (this.#reports ? this.#settleMs : 0))
   }
   readonly #adopted = (node: TrackedNode): void => {
-    this.#leaving.set(node, performance.now() + SETTLE_MS)
+    this.#leaving.set(node, performance.now() + this.#settleMs)
   }
 
-  constructor({ fleet, ledger, logger, lookEveryMs = LOOK_EVERY_MS }: NodeDrainsOptions) {
+  constructor({ fleet, ledger, logger, lookEveryMs = LOOK_EVERY_MS, settleMs = SETTLE_MS }: NodeDrainsOptions) {
     this.#fleet = fleet
     this.#logger = logger
     this.#marks = new HandMarks(ledger.values)
     this.#reports = ledger.shared && new WorkReports(ledger.shared.coordination)
     this.#lookEveryMs = lookEveryMs
+    this.#settleMs = settleMs
     fleet.on('node:added', this.#added).on('node:removed', this.#removed).on('node:adopted', this.#adopted)
   }
 

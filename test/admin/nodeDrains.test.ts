@@ -36,7 +36,13 @@ async function startReplicas(t: Cleanup, states: readonly ReplicaState[]): Promi
         const { logger, lines } = keepLines()
         const shared = { coordination: { values, membership: { self, replicas: states } } } as unknown as SharedLedger
         const fleet = await startFleet(t, [list])
-        const drains = new NodeDrains({ fleet, ledger: { values: kept, shared }, logger, lookEveryMs: 5 })
+        const drains = new NodeDrains({
+          fleet,
+          ledger: { values: kept, shared },
+          logger,
+          lookEveryMs: 5,
+          settleMs: 100,
+        })
         t.after(() => drains.stop())
         await drains.start()
         const node = [...fleet.nodes.values()][0]!
@@ -106,5 +112,34 @@ describe('a node that is drained by hand', () => {
     const [a, b] = (await startReplicas(t, [alive('a'), alive('b')])) as [Replica, Replica]
     await Promise.all([a.drains.drain(FIRST), b.drains.drain(SECOND)])
     await eventually(() => a.drains.nodes.length === 2 && b.drains.nodes.length === 2)
+  })
+})
+
+describe('a node that no list names any more', () => {
+  test('is not to be switched off while another gateway has work there', async (t) => {
+    const [a, b] = (await startReplicas(t, [alive('a'), alive('b')])) as [Replica, Replica]
+    const mark = b.node.load.started(b.fleet.now())
+    for (const { list } of [a, b]) list.list(SECOND)
+    const told = b.values.calls
+    await eventually(() => b.values.calls > told + 100)
+    assert.deepEqual(
+      [a, b].map(({ drains, node }) => drains.stateOf(node)),
+      ['draining', 'draining'],
+    )
+    b.node.load.ended(b.fleet.now(), { outcome: 'success', mark })
+    await eventually(() => [a, b].every(({ drains, node }) => !drains.leaving.includes(node)))
+    for (const { lines } of [a, b]) assert.match(lines.at(-1)!.message, /may be switched off/)
+  })
+
+  test('is shown after a restart until its jobs have ended', async (t) => {
+    const [a] = (await startReplicas(t, [alive('a')])) as [Replica]
+    const node = a.fleet.adopt({ ...a.node.spec, key: 'http://127.0.0.3:9', origin: 'http://127.0.0.3:9' })
+    const mark = node.load.started(a.fleet.now())
+    const told = a.values.calls
+    await eventually(() => a.values.calls > told + 100)
+    assert.deepEqual(a.drains.leaving, [node])
+    node.load.ended(a.fleet.now(), { outcome: 'success', mark })
+    await eventually(() => a.drains.leaving.length === 0)
+    assert.match(a.lines.at(-1)!.message, /may be switched off/)
   })
 })

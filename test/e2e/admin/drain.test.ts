@@ -85,6 +85,8 @@ describe('who may drain a node', () => {
   test('is nobody where no OPS_KEY is set', async (t) => {
     const open = await spawnGateway(t)
     assert.match(assertError(await request(`${open.url}/admin/nodes/x/drain`, { method: 'POST' }), 403), /OPS_KEY/)
+    for (const path of ['/admin', '/admin/nodes/x/drain', '/admin/nothing'])
+      assert.match(assertError(await request(open.url + path), 403), /OPS_KEY/)
   })
 })
 
