@@ -1,7 +1,7 @@
 import type { Request, Response } from 'express'
 import { shortened } from '../dispatch/index.ts'
 import { GatewayFault } from '../faults.ts'
-import { contextOf, listParts, memoryOf, queryOf, replayRefused, sendJson } from '../http/index.ts'
+import { contextOf, listParts, memoryOf, queryOf, replayRefused, sendJson, wholeNumber } from '../http/index.ts'
 import { type Reservation, Slice } from '../base/index.ts'
 import type { AwaitedJob } from './askers.ts'
 import type { JobDeps } from './deps.ts'
@@ -49,7 +49,7 @@ export function readJobs(deps: JobDeps) {
       const pending = query.get('pending')
       // Anything but these two words asks for all, as at a node.
       const which = pending === 'true' ? 'pending' : pending === 'false' ? 'finished' : 'all'
-      return sendJson(res, listParts(await listOf(deps, caller, which)))
+      return sendJson(res, listParts(await pageOf(deps, { caller, which, query })))
     }
     if (applied !== undefined) res.setHeader('Preference-Applied', applied)
     const memory = memoryOf(req).answer
@@ -69,6 +69,29 @@ export function readJobs(deps: JobDeps) {
     refuseWithoutRoom(bytesOf(pieces), memory)
     await sendJsonPieces(res, pieces)
   }
+}
+
+/**
+ * Of the list of ids, in the order in which the jobs came, the part that `limit` and `after` ask for. `after` may have left the list
+ * since: it may have ended where unfinished jobs are asked for.
+ *
+ * @throws GatewayFault ERR_BAD_REQUEST, or what the ledger throws
+ */
+async function pageOf(
+  deps: JobDeps,
+  { caller, which, query }: { caller: string; which: JobFilter; query: URLSearchParams },
+): Promise<string[]> {
+  const limit = wholeNumber(query, 'limit', Infinity)
+  const after = query.get('after')
+  const ids = await listOf(deps, caller, which)
+  if (after === null) return ids.slice(0, limit)
+  const at = ids.lastIndexOf(after)
+  if (at >= 0) return ids.slice(at + 1, at + 1 + limit)
+  const all = which === 'all' ? ids : await deps.ledger.list(caller, 'all')
+  const place = all.lastIndexOf(after)
+  if (place < 0) throw new GatewayFault('ERR_BAD_REQUEST', 'after must be the id of one of your jobs')
+  const later = new Set(all.slice(place + 1))
+  return ids.filter((id) => later.has(id)).slice(0, limit)
 }
 
 /** Ids of the caller's jobs. Those that have a final state by hand alone count as finished, as they are told. */

@@ -49,6 +49,18 @@ const ID_PARAMETERS: readonly Parameter[] = [
     description: 'Without ids: only unfinished jobs, or only finished ones.',
     schema: { type: 'boolean' },
   },
+  {
+    name: 'limit',
+    in: 'query',
+    description: 'Without ids: at most so many ids, in the order in which the jobs came.',
+    schema: { type: 'integer', minimum: 0 },
+  },
+  {
+    name: 'after',
+    in: 'query',
+    description: 'Without ids: only ids of jobs that came after this one of yours.',
+    schema: text(),
+  },
 ]
 
 const WAIT: Parameter = {

@@ -1,5 +1,6 @@
 /** Whose job it is: every caller sees their own jobs, wherever those ran, and nobody else's. */
 import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
 import { before, describe, test } from 'node:test'
 import { gatewayFor } from '../../kit/builders/gateways.ts'
 import { jobOf } from '../../kit/builders/jobs.ts'
@@ -8,6 +9,7 @@ import type { Gateway } from '../../kit/gateway.ts'
 import type { LocalFakeNode } from '../../kit/fakeNode/index.ts'
 import { afterSuite, ask, assertEchoed, ended, entriesOf, listed, runsOn, startNodes } from './support.ts'
 import { submitMany, submitted, submitTo } from './support.ts'
+import { assertError } from '../support.ts'
 
 const A = { from: '127.0.0.5' }
 const B = { from: '127.0.0.6' }
@@ -93,6 +95,28 @@ describe('whose job', () => {
     // With ids it says nothing.
     const query = `?pending=true&id=${finished[0]}`
     assert.equal((await ask(gateway, query, from)).json<unknown[]>().length, 1)
+  })
+
+  test('limit and after page through the list, also from a job that has left it', async () => {
+    const from = { from: '127.0.0.23' }
+    const finished = await submitMany(gateway, 2, () => ({}), from)
+    await ended(gateway, finished, from)
+    const running = await submitMany(gateway, 3, () => ({ seconds: 30 }), from)
+    const all = await listed(gateway, '', from)
+    const pages: string[] = []
+    for (let after = ''; pages.length < all.length; after = `&after=${pages.at(-1)}`) {
+      const page = await listed(gateway, `?limit=2${after}`, from)
+      assert.ok(page.length > 0 && page.length <= 2)
+      pages.push(...page)
+    }
+    assert.deepEqual(pages, all)
+    assert.deepEqual(await listed(gateway, `?after=${all.at(-1)}`, from), [])
+    const later = await listed(gateway, `?pending=true&after=${finished[0]}`, from)
+    assert.deepEqual(later.toSorted(), running.toSorted())
+    for (const query of ['?limit=x', '?limit=-1', `?after=${randomUUID()}`]) {
+      const refused = await ask(gateway, query, from)
+      assert.match(assertError(refused, 400), /^(limit|after) must be/)
+    }
   })
 
   test('intermediate results are told to whoever asks with exactly "true"', async () => {
