@@ -14,8 +14,7 @@ export function addDrainGauge(registry: Registry, drains: NodeDrains): void {
     registers: [registry],
     collect(): void {
       this.reset()
-      for (const node of drains.nodes.slice(0, MOST_NODES))
-        this.inc({ node: shortLabel(node.name) }, workAt(node))
+      for (const node of drains.nodes.slice(0, MOST_NODES)) this.inc({ node: shortLabel(node.name) }, workAt(node))
     },
   })
 }
