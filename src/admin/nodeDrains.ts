@@ -23,7 +23,7 @@ interface NodeDrainsOptions {
 
 /**
  * Nodes that are to be switched off: by `drain` in their list, by hand, or since they were taken out of the list. They get no new
- * work. It is told when the last of what they have has ended.
+ * work; the log says when their last job or request has ended.
  */
 export class NodeDrains {
   readonly #fleet: Fleet

@@ -10,7 +10,7 @@ export interface FileReading {
 /** Messages are `FileReading`. */
 export const fileReadings = channel('infernet-gateway:file:reading')
 
-/** Tells whoever watches how a reading went. */
+/** Publishes the outcome of a reading. */
 export function tellReading(setting: string, isRead: boolean): void {
   const reading: FileReading = { setting, isRead }
   fileReadings.publish(reading)

@@ -16,7 +16,7 @@ const SHORTEST_MS = 1
 /** Messages are `Wait`. */
 export const waits = channel('infernet-gateway:wait')
 
-/** Tells whoever traces that a wait is over. Nothing is made where nobody does. */
+/** Publishes a wait that has ended. Without subscribers it does nothing. */
 export function tellWait(what: WaitedFor, startedAt: number): void {
   if (!waits.hasSubscribers || performance.now() - startedAt < SHORTEST_MS) return
   const wait: Wait = { what, startedAt }

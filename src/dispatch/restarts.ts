@@ -2,7 +2,7 @@ import type { Fleet } from '../fleet/fleet.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import type { WorkRequest } from './workRequest.ts'
 
-/** A backend that nobody could reach for longer than this does not restart: it is down. Seconds. */
+/** A backend that has been unreachable for longer than this counts as down, not as restarting. Seconds. */
 const RESTART_SECONDS = 5
 
 /** Backends that take no connections since a moment ago, and those that take them again but do not count as healthy yet. */

@@ -1,4 +1,4 @@
-import type { NodeSpec } from './address.ts'
+import { serviceAddressOf, type NodeSpec } from './address.ts'
 import type { Fleet } from './fleet.ts'
 import type { TrackedNode } from './node.ts'
 
@@ -31,7 +31,7 @@ export class WorkerReports {
   nodesAt(address: NodeSpec): TrackedNode[] {
     return [...this.#fleet.nodes.values()].filter(({ spec }) => {
       // Services at one address have keys of their own.
-      const key = spec.kind === 'openai' ? spec.key.slice(`openai:${spec.name}@`.length) : spec.key
+      const key = spec.kind === 'openai' ? serviceAddressOf(spec) : spec.key
       return key === address.key || (address.basePath === '' && key.startsWith(`${address.key}/`))
     })
   }

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { withTimeout } from '../base/index.ts'
+import { inTime } from '../base/index.ts'
 import type { Ledger } from '../ledger/index.ts'
 import type { SharedValues } from '../replicas/index.ts'
 
@@ -63,7 +63,7 @@ export class StatesByHand {
     if (!values || ids.length === 0 || !(await this.#look(values))) return found
     await Promise.all(
       ids.map(async (id) => {
-        const state = (await inTime(values.get(NAME, id)))?.toString()
+        const state = (await inTime(values.get(NAME, id), STORE_SECONDS))?.toString()
         if (state === 'success' || state === 'failed') found.set(id, state)
       }),
     )
@@ -73,16 +73,8 @@ export class StatesByHand {
   async #look(values: SharedValues): Promise<boolean> {
     const now = performance.now()
     if (now - this.#lookedAt < KNOWN_MS) return this.#areAny
-    this.#areAny = (await inTime(values.get(NAME, ANY))) !== undefined
+    this.#areAny = (await inTime(values.get(NAME, ANY), STORE_SECONDS)) !== undefined
     this.#lookedAt = now
     return this.#areAny
-  }
-}
-
-async function inTime<T>(call: Promise<T>): Promise<T | undefined> {
-  try {
-    return (await withTimeout(call, STORE_SECONDS)) ? await call : undefined
-  } catch {
-    return undefined
   }
 }

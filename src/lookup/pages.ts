@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import type { Ledger } from '../ledger/index.ts'
-import { inTime } from './inTime.ts'
+import { inTime } from '../base/index.ts'
 
 const NAME = 'page'
 /** How long a walk may pause between two pages, seconds. */

@@ -177,7 +177,7 @@ export const COLUMNS: readonly Column[] = [
   },
   {
     label: 'Pending',
-    about: 'Unfinished jobs by its own count at the last poll, whoever sent them.',
+    about: 'Unfinished jobs by its own count at the last poll, from all clients.',
     sortBy: (node) => node.pending,
     show: numeric('pending'),
     isNumber: true,

@@ -1,6 +1,6 @@
 import type { Ledger } from '../../ledger/index.ts'
 import type { SharedValues } from '../../replicas/index.ts'
-import { inTime } from '../inTime.ts'
+import { inTime } from '../../base/index.ts'
 
 const NAME = 'ridx'
 /** Counted beside the tickets of workers, none of which has such an address. */

@@ -8,7 +8,7 @@ import {
 } from '../../fleet/index.ts'
 import type { Ledger } from '../../ledger/index.ts'
 import type { SharedValues } from '../../replicas/index.ts'
-import { inTime } from '../inTime.ts'
+import { inTime } from '../../base/index.ts'
 
 const NAME = 'worker'
 /** How often a worker that takes no work is looked up in the store: its next report may reach another gateway, ms. */

@@ -29,7 +29,7 @@ const NODE_STATS = object(
     in_flight: wholeNumber('Requests that are open there.'),
     pending: wholeNumber('Unfinished jobs by its own count at the last poll.'),
     unfinished: wholeNumber("This gateway's requests and jobs there that have not ended."),
-    load: amount('Jobs thought to be there, whoever sent them.'),
+    load: amount('Estimated jobs there, from all clients.'),
     unseen: { type: 'number', description: 'Of these, jobs that this gateway did not see itself.' },
     service_time: amount('What a job takes there once it runs, seconds, as learnt.'),
     concurrency: amount('Jobs that it runs at once.'),
