@@ -17,6 +17,7 @@ import { Drain } from './http/drain.ts'
 import { BadLines } from './base/badLines.ts'
 import { KeyRing } from './http/keys/keyRing.ts'
 import { KeysFile } from './http/keys/keysFile.ts'
+import type { KeptTexts } from './base/keptTexts.ts'
 import { createIdentity } from './base/identity.ts'
 import { MemoryBudget } from './base/memory/budget.ts'
 import { closeForNew, listen } from './http/listening.ts'
@@ -90,6 +91,7 @@ export interface Workplace {
   readonly via: string
   /** Whether others serve already: then it listens when it knows its backends. */
   readonly isReplacement: boolean
+  readonly kept: KeptTexts
   /** What all workers report, summed. */
   sum(subject: Subject): Promise<unknown>
 }
@@ -136,8 +138,9 @@ async function startWith(
   const memory = new MemoryBudget(settings.memoryBudgetBytes)
   const proxies = new ForwardProxies(settings)
   const badLines = new BadLines()
+  const kept = workplace?.kept
   const fleet = new Fleet({
-    sources: sourcesOf(settings, { logger, proxies, badLines, believeAfterMs: overrides.believeAfterMs }),
+    sources: sourcesOf(settings, { logger, proxies, badLines, believeAfterMs: overrides.believeAfterMs, kept }),
     refreshIntervalSeconds: settings.refreshIntervalSeconds,
     identity,
     memory,
@@ -156,7 +159,7 @@ async function startWith(
   const dispatcher = new Dispatcher(fleet, selector)
   const upstream = new Upstream(dispatcher, transport)
   const keysFile =
-    settings.keysFile === '' ? undefined : new KeysFile(new WatchedFile(settings.keysFile), logger, badLines)
+    settings.keysFile === '' ? undefined : new KeysFile(new WatchedFile(settings.keysFile), logger, { badLines, kept })
   const jobsOf = jobsBound(settings.maxJobsPerCaller, (caller) => keysFile?.rulesOf(caller).maxJobs)
   const limits = { jobsOf, maxBytes: settings.stateMaxBytes }
   const live = new LiveJobs(ledger, dispatcher, limits)

@@ -67,7 +67,7 @@ async function work(settings: Settings, logger: Logger, overrides: Overrides): P
     const gateway = await start(shareOf(settings), logger, {
       ...overrides,
       ...(ledger && { ledger }),
-      workplace: { via, isReplacement, sum: (subject) => workplace.sum(subject) },
+      workplace: { via, isReplacement, kept: workplace.kept, sum: (subject) => workplace.sum(subject) },
     })
     workplace.serves({ ...gateway, host: settings.host })
   } catch (error) {

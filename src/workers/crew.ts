@@ -118,7 +118,9 @@ export interface CrewOptions {
   /** A worker whose event loop stands still for longer than this hangs, ms. */
   readonly hangMs: number
   readonly logger: Logger
-  readonly start: Omit<Start, 'isReplacement'>
+  readonly start: Omit<Start, 'isReplacement' | 'texts'>
+  /** What each worker gets to know that is started from now on. */
+  readonly texts: Start['texts']
   readonly onMessage: (hand: Hand, message: FromWorker) => void
   /** A worker has been forked: its ledger can be attached. */
   readonly onForked: (hand: Hand) => void
@@ -228,8 +230,8 @@ export class Crew {
   }
 
   #fork(isReplacement: boolean): Hand {
-    const { start, onMessage, onForked, onEnded, logger } = this.#options
-    const hand = new Hand({ ...start, isReplacement }, onMessage)
+    const { start, texts, onMessage, onForked, onEnded, logger } = this.#options
+    const hand = new Hand({ ...start, isReplacement, texts }, onMessage)
     this.#hands.add(hand)
     onForked(hand)
     logger.debug('a worker was started', { worker: hand.number, pid: hand.pid })

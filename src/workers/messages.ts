@@ -1,3 +1,5 @@
+import type { KeptFile } from '../base/keptTexts.ts'
+
 /** What can be summed over all workers. */
 export type Subject = 'metrics' | 'stats'
 
@@ -9,6 +11,8 @@ export interface Start {
   readonly isReplacement: boolean
   /** The gateway's entry in `Via`, the same for all workers. */
   readonly via: string
+  /** The last good texts of files that workers before it have read. */
+  readonly texts: Readonly<Partial<Record<KeptFile, string>>>
 }
 
 /** Besides the messages of the ledger, which are arrays. */
@@ -33,5 +37,7 @@ export type FromWorker =
   /** The answer to `report`. */
   | { readonly kind: 'reported'; readonly number: number; readonly value: unknown }
   | { readonly kind: 'sum'; readonly number: number; readonly subject: Subject }
+  /** The text of a file that it has read and found good. */
+  | { readonly kind: 'keep'; readonly file: KeptFile; readonly text: string }
   /** What it has counted when it ends. */
   | { readonly kind: 'last'; readonly metrics: unknown; readonly stats: unknown }

@@ -2,6 +2,7 @@ import cluster from 'node:cluster'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { collectDefaultMetrics, Registry } from 'prom-client'
 import { createIdentity } from '../base/identity.ts'
+import type { KeptFile } from '../base/keptTexts.ts'
 import type { Logger } from '../base/logger.ts'
 import { WorkerHub } from '../ledger/ipc/hub.ts'
 import { MemberServer } from '../ledger/ipc/server.ts'
@@ -33,6 +34,8 @@ export class Primary {
   #port = 0
   readonly #reports = new Reports()
   readonly #registry = new Registry()
+  /** The last good texts of files: a worker that replaces another starts with them where a file is broken by then. */
+  readonly #texts: Partial<Record<KeptFile, string>> = {}
   /** What workers had counted that have ended. */
   #former: Promise<MetricsOfProcess> = Promise.resolve([])
   /** The same for the last 15 minutes. */
@@ -47,6 +50,7 @@ export class Primary {
       size: options.workers,
       hangMs: options.hangSeconds * 1000,
       logger: options.logger,
+      texts: this.#texts,
       start: { hasLedger: hub !== undefined, via: createIdentity().via },
       onMessage: (hand, message) => this.#receive(hand, message),
       onForked: (hand) => {
@@ -111,6 +115,7 @@ export class Primary {
   #receive(hand: Hand, message: FromWorker): void {
     if (message.kind === 'reported') this.#reports.reported(hand, message.number, message.value)
     else if (message.kind === 'sum') void this.#sum(hand, message.number, message.subject)
+    else if (message.kind === 'keep') this.#texts[message.file] = message.text
     else if (message.kind === 'last') {
       const last = message.metrics as MetricsOfProcess
       this.#former = this.#former.then((former) => addCounts(former, last))

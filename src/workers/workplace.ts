@@ -1,3 +1,4 @@
+import type { KeptTexts } from '../base/keptTexts.ts'
 import { IpcLedger } from '../ledger/ipc/client.ts'
 import { Channel } from './channel.ts'
 import type { FromPrimary, FromWorker, Start, Subject } from './messages.ts'
@@ -24,6 +25,7 @@ export class Workplace {
   readonly #worker = Promise.withResolvers<Worker>()
   readonly #sums = new Map<number, (value: unknown) => void>()
   #lastSum = 0
+  #texts: Start['texts'] = {}
   /** Called once the worker has ended by the primary's word. */
   readonly #onEnd: () => void
 
@@ -35,6 +37,14 @@ export class Workplace {
 
   get start(): Promise<Start> {
     return this.#start.promise
+  }
+
+  /** What the primary keeps for this worker and those after it. */
+  get kept(): KeptTexts {
+    return {
+      last: (file) => this.#texts[file],
+      keep: (file, text) => void this.#channel.tell({ kind: 'keep', file, text }),
+    }
   }
 
   /** The primary's ledger. */
@@ -65,6 +75,7 @@ export class Workplace {
   #receive(message: FromPrimary): void {
     switch (message.kind) {
       case 'start':
+        this.#texts = message.start.texts
         return this.#start.resolve(message.start)
       case 'ping':
         return void this.#channel.tell({ kind: 'pong' })

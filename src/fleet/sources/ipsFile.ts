@@ -1,5 +1,6 @@
 import type { BadLines } from '../../base/badLines.ts'
 import { tellReading } from '../../base/fileReadings.ts'
+import type { KeptTexts } from '../../base/keptTexts.ts'
 import { withTimeout } from '../../base/withTimeout.ts'
 import type { DnsName, NodeSpec } from '../address.ts'
 import { readAddressLines } from './addressLines.ts'
@@ -19,6 +20,8 @@ export interface IpsFileOptions {
   readonly believeAfterMs?: number | undefined
   /** Where the lines are noted that were skipped. */
   readonly badLines?: BadLines
+  /** Where the last good text is kept for a worker that replaces this one. */
+  readonly kept?: KeptTexts | undefined
 }
 
 /** Addresses from a file, one a line. A bad line is skipped and logged; a missing file is an empty one, with a warning. */
@@ -29,6 +32,7 @@ export class IpsFile implements NodeSource {
   readonly #entries: SteadyList<NodeSpec | DnsName>
   readonly #names: DnsNodes
   readonly #badLines: BadLines | undefined
+  readonly #kept: KeptTexts | undefined
   #onList: ((specs: readonly NodeSpec[]) => void) | undefined
   #confirmation: NodeJS.Timeout | undefined
   /** What was read last, and what is in it. */
@@ -36,9 +40,10 @@ export class IpsFile implements NodeSource {
   #read: readonly (NodeSpec | DnsName)[] = []
 
   constructor(path: string, logger: Logger, options: IpsFileOptions = {}) {
-    const { intervalSeconds = 30, believeAfterMs, badLines } = options
+    const { intervalSeconds = 30, believeAfterMs, badLines, kept } = options
     this.#logger = logger
     this.#badLines = badLines
+    this.#kept = kept
     this.#file = new WatchedFile(path)
     const fields = { file: this.#file.path }
     this.#entries = new SteadyList({ what: 'addresses file', fields, logger, believeAfterMs })
@@ -59,6 +64,7 @@ export class IpsFile implements NodeSource {
         this.#logger.info('addresses file can be read again', { file })
       },
     })
+    if (this.#text === null) await this.#tookLast()
     await withTimeout(this.#names.whenTried(), FIRST_LOOKUP_SECONDS)
   }
 
@@ -82,16 +88,29 @@ export class IpsFile implements NodeSource {
       if (text !== undefined || this.#text !== null) tellReading('IPS_FILE', text !== undefined)
       this.#read = await this.#parse(text ?? '')
       this.#text = text
+      if (text !== undefined) this.#kept?.keep('IPS_FILE', text)
       this.#logger.info('addresses file read', { file, nodes: this.#read.length })
     }
     if (!this.#onList) return
     clearTimeout(this.#confirmation)
-    if (this.#entries.offer(this.#read)) {
-      this.#names.follow(this.#read.filter((entry) => entry.kind === 'dns'))
-      this.#deliver()
-    } else {
+    if (!this.#offer()) {
       this.#confirmation = setTimeout(() => this.#file.reread(), this.#entries.confirmInMs).unref()
     }
+  }
+
+  /** In place of a file that became unreadable: the list that an earlier worker had. */
+  async #tookLast(): Promise<void> {
+    const last = this.#kept?.last('IPS_FILE')
+    if (last === undefined) return
+    this.#read = await this.#parse(last)
+    this.#offer()
+  }
+
+  #offer(): boolean {
+    if (!this.#entries.offer(this.#read)) return false
+    this.#names.follow(this.#read.filter((entry) => entry.kind === 'dns'))
+    this.#deliver()
+    return true
   }
 
   /** What is spelt out in the file comes first: of two spellings of one node the first stands. */

@@ -1,5 +1,6 @@
 import { SkippedLines, type BadLines } from '../../base/badLines.ts'
 import { tellReading } from '../../base/fileReadings.ts'
+import type { KeptTexts } from '../../base/keptTexts.ts'
 import type { NodeSpec } from '../address.ts'
 import { SERVICE_MEMBERS, type ReadVariable } from './serviceEntry.ts'
 import { readServiceList } from './serviceList.ts'
@@ -15,6 +16,8 @@ export interface ServicesFileOptions {
   readonly readVariable?: ReadVariable | undefined
   /** Where the entries are noted that were skipped. */
   readonly badLines?: BadLines
+  /** Where the last good text is kept for a worker that replaces this one. */
+  readonly kept?: KeptTexts | undefined
 }
 
 /** OpenAI-compatible services from a JSON file. A file that cannot be read as such keeps the last good list; a bad entry is skipped and logged. */
@@ -25,24 +28,26 @@ export class ServicesFile implements NodeSource {
   readonly #services: SteadyList<NodeSpec>
   readonly #readVariable: ReadVariable
   readonly #badLines: BadLines | undefined
+  readonly #kept: KeptTexts | undefined
   #confirmation: NodeJS.Timeout | undefined
   /** What was read last, and the list in it; `undefined` where it is none. */
   #text: string | undefined | null = null
   #listed: readonly NodeSpec[] | undefined
 
   constructor(path: string, logger: Logger, options: ServicesFileOptions = {}) {
-    const { believeAfterMs, readVariable, badLines } = options
+    const { believeAfterMs, readVariable, badLines, kept } = options
     this.#logger = logger
     this.#badLines = badLines
+    this.#kept = kept
     this.#readVariable = readVariable ?? (() => undefined)
     this.#file = new WatchedFile(path)
     const fields = { file: this.#file.path }
     this.#services = new SteadyList({ what: 'services file', fields, logger, believeAfterMs })
   }
 
-  start(onList: (specs: readonly NodeSpec[]) => void): Promise<void> {
+  async start(onList: (specs: readonly NodeSpec[]) => void): Promise<void> {
     const { path: file } = this.#file
-    return this.#file.start({
+    await this.#file.start({
       onText: (text) => this.#took(text, onList),
       onError: (error) => {
         tellReading('SERVICES_FILE', false)
@@ -53,6 +58,7 @@ export class ServicesFile implements NodeSource {
         this.#logger.info('services file can be read again', { file })
       },
     })
+    if (this.#services.believed === undefined) this.#tookLast(onList)
   }
 
   reread(): void {
@@ -70,8 +76,16 @@ export class ServicesFile implements NodeSource {
     this.#text = text
     tellReading('SERVICES_FILE', text !== undefined && this.#listed !== undefined)
     if (!this.#listed) return
+    if (text !== undefined) this.#kept?.keep('SERVICES_FILE', text)
     if (this.#services.offer(this.#listed)) onList(this.#listed)
     else this.#confirmation = setTimeout(() => this.#file.reread(), this.#services.confirmInMs).unref()
+  }
+
+  /** In place of a file that became unusable: the list that an earlier worker had. */
+  #tookLast(onList: (specs: readonly NodeSpec[]) => void): void {
+    const last = this.#kept?.last('SERVICES_FILE')
+    const specs = last === undefined ? undefined : readServiceList(last, this.#readVariable).specs
+    if (specs && this.#services.offer(specs)) onList(specs)
   }
 
   #parse(text: string | undefined): readonly NodeSpec[] | undefined {

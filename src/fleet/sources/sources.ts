@@ -1,4 +1,5 @@
 import type { BadLines } from '../../base/badLines.ts'
+import type { KeptTexts } from '../../base/keptTexts.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { ForwardProxies } from '../forwardProxies.ts'
 import { Explorer } from './explorer.ts'
@@ -26,20 +27,22 @@ export interface SourceDeps {
   readonly badLines: BadLines
   /** After how long a list that lost most of its entries is believed; for tests. */
   readonly believeAfterMs?: number | undefined
+  /** Where the last good texts of files are kept for a worker that replaces this one. */
+  readonly kept?: KeptTexts | undefined
 }
 
 /** Everywhere that backends are listed; of two spellings of one backend that of the first source stands. */
 export function sourcesOf(settings: ListSettings, deps: SourceDeps): NodeSource[] {
   const { ipsFile, apiUrl, registryUrl, servicesFile, environment } = settings
   const { refreshIntervalSeconds: intervalSeconds, discoveryAllowPrivate: allowPrivate } = settings
-  const { logger, proxies, badLines, believeAfterMs } = deps
-  const sources: NodeSource[] = [new IpsFile(ipsFile, logger, { intervalSeconds, believeAfterMs, badLines })]
+  const { logger, proxies, badLines, believeAfterMs, kept } = deps
+  const sources: NodeSource[] = [new IpsFile(ipsFile, logger, { intervalSeconds, believeAfterMs, badLines, kept })]
   if (apiUrl !== '') {
     sources.push(new Explorer({ apiUrl, intervalSeconds, allowPrivate, proxies, believeAfterMs }, logger))
   }
   if (servicesFile !== '') {
     const readVariable = variablesOf(environment)
-    sources.push(new ServicesFile(servicesFile, logger, { believeAfterMs, readVariable, badLines }))
+    sources.push(new ServicesFile(servicesFile, logger, { believeAfterMs, readVariable, badLines, kept }))
   }
   if (registryUrl !== '') {
     sources.push(new Registry({ registryUrl, intervalSeconds, allowPrivate, proxies, believeAfterMs }, logger))

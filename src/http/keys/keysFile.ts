@@ -1,5 +1,6 @@
 import type { BadLine, BadLines, SkippedLines } from '../../base/badLines.ts'
 import { tellReading } from '../../base/fileReadings.ts'
+import type { KeptTexts } from '../../base/keptTexts.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { KeyRules } from './keyEntry.ts'
 import { KeyTable } from './keyTable.ts'
@@ -20,6 +21,13 @@ export interface FollowedFile {
   stop(): void
 }
 
+export interface KeysFileOptions {
+  /** Hears what is skipped. */
+  readonly badLines?: BadLines
+  /** Where the last good text is kept for a worker that replaces this one. */
+  readonly kept?: KeptTexts | undefined
+}
+
 /** A keys file that cannot be used at the start. The message is one line for the operator. */
 class KeysFileError extends Error {}
 
@@ -28,6 +36,7 @@ export class KeysFile {
   readonly #file: FollowedFile
   readonly #logger: Logger
   readonly #badLines: BadLines | undefined
+  readonly #kept: KeptTexts | undefined
   #table: KeyTable | undefined
   #rules: ReadonlyMap<string, KeyRules> = new Map()
   /** Whether the text that was read last is a list of keys. */
@@ -35,11 +44,11 @@ export class KeysFile {
   /** Why it could not be read at first. */
   #fault: string | undefined
 
-  /** `badLines` hears what is skipped. */
-  constructor(file: FollowedFile, logger: Logger, badLines?: BadLines) {
+  constructor(file: FollowedFile, logger: Logger, { badLines, kept }: KeysFileOptions = {}) {
     this.#file = file
     this.#logger = logger
     this.#badLines = badLines
+    this.#kept = kept
   }
 
   /**
@@ -56,7 +65,7 @@ export class KeysFile {
         this.#logger.info('keys file can be read again', { file: this.#file.path })
       },
     })
-    if (this.#table) return
+    if (this.#table || this.#tookLast()) return
     this.stop()
     throw new KeysFileError(`KEYS_FILE: ${this.#file.path}: ${this.#fault ?? 'it cannot be read'}`)
   }
@@ -89,7 +98,19 @@ export class KeysFile {
     this.#table = new KeyTable(keys.map(({ name, ...key }) => ({ ...key, caller: callerNamed(name) })))
     this.#rules = new Map(keys.map(({ name, rules }) => [callerNamed(name), rules]))
     tellReading('KEYS_FILE', true)
+    this.#kept?.keep('KEYS_FILE', text)
     this.#tell(keys.length, skipped)
+  }
+
+  /** In place of a file that became unusable: the keys that an earlier worker had. */
+  #tookLast(): boolean {
+    const last = this.#kept?.last('KEYS_FILE')
+    if (last === undefined) return false
+    const reason = this.#fault ?? 'it cannot be read'
+    this.#took(last)
+    this.#isUsable = false
+    this.#cannotUse(reason)
+    return true
   }
 
   #cannotUse(reason: string): void {
