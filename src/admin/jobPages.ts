@@ -11,6 +11,7 @@ const MAX_ERROR = 500
 const MAX_RESULT_BYTES = 64 * 1024
 const MAX_PARAMETER = 2000
 const STATES = ['running', 'success', 'failed'] as const
+const PARAMETERS: readonly string[] = ['state', 'caller', 'node', 'container', 'limit', 'after']
 /** What `next` may be: a number, or a place in Redis. */
 const CURSOR = /^[\w:.+-]{1,200}$/
 
@@ -23,6 +24,7 @@ export interface JobPagesDeps {
 export function listJobs({ fleet, ledger }: JobPagesDeps): RequestHandler {
   return async (req, res) => {
     const query = queryOf(req)
+    refuseUnknown(query)
     const node = parameter(query, 'node')
     const { jobs, next } = await ledger.browse({
       state: stateIn(query),
@@ -94,6 +96,14 @@ function keyOf(fleet: Fleet, name: string): string {
     return parseAddress(name).key
   } catch {
     return name
+  }
+}
+
+/** A filter that is misspelt would show all jobs as if they met it. */
+function refuseUnknown(query: URLSearchParams): void {
+  for (const name of query.keys()) {
+    if (!PARAMETERS.includes(name))
+      throw bad(`${name.slice(0, 100)} is no parameter of this page: allowed are ${PARAMETERS.join(', ')}`)
   }
 }
 

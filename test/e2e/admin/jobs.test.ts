@@ -58,7 +58,7 @@ test('nobody else does, and a bad question is refused', async () => {
     assertError(await request(gateway.url + path, by('first')), 401)
     assertError(await request(gateway.url + path), 401)
   }
-  for (const query of ['?state=lost', '?limit=0', '?limit=201', '?limit=x', '?after=%20'])
+  for (const query of ['?state=lost', '?limit=0', '?limit=201', '?limit=x', '?after=%20', '?stat=failed'])
     assertError(await request(`${gateway.url}/admin/jobs${query}`, { headers: OPS }), 400)
   assertError(await request(`${gateway.url}/admin/jobs/unknown`, { headers: OPS }), 404)
 })
