@@ -1,7 +1,10 @@
 /** Tokens that an answer says it took. */
 export interface Usage {
+  /** All of the prompt, cached or not. */
   readonly promptTokens: number
   readonly completionTokens: number
+  /** Those of the prompt that came from the engine's prefix cache; undefined where the answer does not say. */
+  readonly cachedTokens?: number
 }
 
 /** How much of an answer's beginning and end is kept to look for its usage, bytes. */
@@ -18,6 +21,11 @@ const MODEL = /"model"\s*:\s*"([^"\\]{1,200})"/
 /** What has more than 15 digits is no count of tokens. */
 const PROMPT = /"(?:prompt|input)_tokens"\s*:\s*(\d{1,15})(?!\d)/
 const COMPLETION = /"(?:completion|output)_tokens"\s*:\s*(\d{1,15})(?!\d)/
+
+const CACHED = /"cached_tokens"\s*:\s*(\d{1,15})(?!\d)/
+/** Anthropic's dialect counts tokens that were read from the cache, or written to it, apart from the others of the prompt. */
+const READ_FROM_CACHE = /"cache_read_input_tokens"\s*:\s*(\d{1,15})(?!\d)/
+const WRITTEN_TO_CACHE = /"cache_creation_input_tokens"\s*:\s*(\d{1,15})(?!\d)/
 
 /**
  * Watches an answer go by, whole or as events, and finds the usage it tells. Services put it first or last, so only both
@@ -56,9 +64,10 @@ export class UsageWatch {
       // Some dialects count the prompt at the beginning and the completion at the end.
       found.searchIn(head.subarray(0, WINDOW))
     }
-    const { prompt, completion } = found
+    const { prompt, completion, cached } = found
     if (prompt === undefined && completion === undefined) return undefined
-    return { promptTokens: prompt ?? 0, completionTokens: completion ?? 0 }
+    const usage = { promptTokens: prompt ?? 0, completionTokens: completion ?? 0 }
+    return cached === undefined ? usage : { ...usage, cachedTokens: Math.min(cached, usage.promptTokens) }
   }
 
   /** The model that the answer names, where that is within its beginning. */
@@ -80,6 +89,8 @@ export class UsageWatch {
 class UsageSearch {
   prompt: number | undefined
   completion: number | undefined
+  /** As told together with the prompt. */
+  cached: number | undefined
 
   searchIn(bytes: Buffer): void {
     let at = bytes.length
@@ -92,8 +103,16 @@ class UsageSearch {
 
   #read(text: string): void {
     if (!USAGE.test(text)) return
-    this.prompt ??= numberIn(PROMPT, text)
     this.completion ??= numberIn(COMPLETION, text)
+    if (this.prompt === undefined) this.#readPrompt(text)
+  }
+
+  #readPrompt(text: string): void {
+    const prompt = numberIn(PROMPT, text)
+    if (prompt === undefined) return
+    const read = numberIn(READ_FROM_CACHE, text)
+    this.prompt = prompt + (read ?? 0) + (numberIn(WRITTEN_TO_CACHE, text) ?? 0)
+    this.cached = read ?? numberIn(CACHED, text)
   }
 }
 

@@ -33,6 +33,33 @@ test('the last word counts, for each kind of tokens', () => {
   assert.deepEqual(usageOf('{"usage":{"prompt_tokens":3,"total_tokens":3}}'), { promptTokens: 3, completionTokens: 0 })
 })
 
+test('cached tokens are told in each dialect together with the prompt, of which they are a part', () => {
+  const usages: [string, Usage][] = [
+    [
+      '"prompt_tokens":90,"completion_tokens":2,"prompt_tokens_details":{"audio_tokens":0,"cached_tokens": 64}',
+      { promptTokens: 90, completionTokens: 2, cachedTokens: 64 },
+    ],
+    [
+      '"input_tokens":90,"input_tokens_details":{"cached_tokens":0},"output_tokens":2',
+      { promptTokens: 90, completionTokens: 2, cachedTokens: 0 },
+    ],
+    [
+      '"input_tokens":6,"cache_creation_input_tokens":20,"cache_read_input_tokens":64,"output_tokens":2',
+      { promptTokens: 90, completionTokens: 2, cachedTokens: 64 },
+    ],
+    ['"prompt_tokens":9,"completion_tokens":2,"prompt_tokens_details":null', { promptTokens: 9, completionTokens: 2 }],
+    ['"output_tokens":2,"cached_tokens":7', { promptTokens: 0, completionTokens: 2 }],
+    ['"prompt_tokens":9,"cached_tokens":10', { promptTokens: 9, completionTokens: 0, cachedTokens: 9 }],
+  ]
+  for (const [text, usage] of usages) assert.deepEqual(usageOf(`data: {"usage":{${text}}}\n\n`), usage, text)
+  const start = `data: {"message":{"usage":{${usages[2]![0]}}}}\n\n`
+  assert.deepEqual(usageOf(`${start}${LONG}data: {"usage":{"output_tokens":9}}\n\n`), {
+    promptTokens: 90,
+    completionTokens: 9,
+    cachedTokens: 64,
+  })
+})
+
 test('where nothing is told nothing is found', () => {
   for (const text of [
     '',
