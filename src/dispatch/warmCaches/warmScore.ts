@@ -1,0 +1,30 @@
+import { WARM_CACHE_CONSTANTS, type WarmCacheConstants } from './constants.ts'
+
+/** A service as the score sees it for one request. */
+export interface WarmState {
+  /** `p`, seconds per character to the first token. */
+  readonly prefillSeconds: number
+  /** `q`, seconds of decoding for each request there. */
+  readonly decodeSeconds: number
+  /** `B`: characters that our requests there which have no first token yet still have to prefill. */
+  readonly prefilling: number
+}
+
+/**
+ * What one more request costs at a service, in seconds; the lowest wins. A prefill holds up all that run there, not only itself:
+ * hence `load + 1`.
+ *
+ * @param cold characters of the prompt that are not in its cache (`u`)
+ * @param load requests there (`L`)
+ */
+export function warmScore(
+  { prefillSeconds, decodeSeconds, prefilling }: WarmState,
+  cold: number,
+  load: number,
+  constants: WarmCacheConstants = WARM_CACHE_CONSTANTS,
+): number {
+  const { prefillWeightRatio, decodeBaseRequests } = constants
+  return (
+    prefillSeconds * (prefilling + prefillWeightRatio * cold * (load + 1)) + decodeSeconds * (load + decodeBaseRequests)
+  )
+}

@@ -1,0 +1,83 @@
+import { WARM_CACHE_CONSTANTS, type WarmCacheConstants } from './constants.ts'
+
+/** A fit never makes one of both rates less than this share of what is taken for granted: sizes scatter, and none is 0. */
+const LEAST_RATIO = 0.01
+
+/**
+ * Both rates where no answer is a stream, so that no first token is ever seen: the least squares of
+ * `seconds = p · characters + q · requests` over all answers of the fleet that came in one piece. What is taken for granted
+ * counts for about one of them, so that a fit is also found where all are alike.
+ */
+export class WholeAnswers {
+  readonly #constants: WarmCacheConstants
+  #xx: number
+  #xl = 0
+  #ll: number
+  #xy: number
+  #ly: number
+  #prefillSeconds: number
+  #decodeSeconds: number
+  #hasLearnt = false
+
+  constructor(constants: WarmCacheConstants = WARM_CACHE_CONSTANTS) {
+    const { firstPrefillSeconds, firstDecodeSeconds, decodeBaseRequests, firstTokenCharacters } = constants
+    this.#constants = constants
+    const characters = 4 * firstTokenCharacters
+    this.#xx = characters ** 2
+    this.#ll = decodeBaseRequests ** 2
+    this.#xy = this.#xx * firstPrefillSeconds
+    this.#ly = this.#ll * firstDecodeSeconds
+    this.#prefillSeconds = firstPrefillSeconds
+    this.#decodeSeconds = firstDecodeSeconds
+  }
+
+  get hasLearnt(): boolean {
+    return this.#hasLearnt
+  }
+
+  /** Seconds per character to the first token. */
+  get secondsPerCharacter(): number {
+    return this.#prefillSeconds
+  }
+
+  /** Seconds of decoding for each request there. */
+  get secondsPerRequest(): number {
+    return this.#decodeSeconds
+  }
+
+  /**
+   * An answer in one piece ended so many seconds after its request, with so many characters to prefill before it, among so many
+   * requests. Returns the part of its time that went into decoding, seconds, by what was known before.
+   */
+  observed(seconds: number, characters: number, requests: number): number {
+    const { wholeMemoryRatio: kept } = this.#constants
+    const decoding = this.#decodeSeconds * requests
+    const part = (seconds * decoding) / (this.#prefillSeconds * characters + decoding)
+    this.#xx = this.#xx * kept + characters * characters
+    this.#xl = this.#xl * kept + characters * requests
+    this.#ll = this.#ll * kept + requests * requests
+    this.#xy = this.#xy * kept + characters * seconds
+    this.#ly = this.#ly * kept + requests * seconds
+    this.#hasLearnt = true
+    this.#solve()
+    return part
+  }
+
+  #solve(): void {
+    const { firstPrefillSeconds, firstDecodeSeconds } = this.#constants
+    const determinant = this.#xx * this.#ll - this.#xl * this.#xl
+    const leastPrefill = LEAST_RATIO * firstPrefillSeconds
+    const leastDecode = LEAST_RATIO * firstDecodeSeconds
+    let prefill = determinant > 0 ? (this.#xy * this.#ll - this.#ly * this.#xl) / determinant : 0
+    let decode = determinant > 0 ? (this.#ly * this.#xx - this.#xy * this.#xl) / determinant : 0
+    if (!(prefill >= leastPrefill)) {
+      prefill = leastPrefill
+      decode = (this.#ly - prefill * this.#xl) / this.#ll
+    } else if (!(decode >= leastDecode)) {
+      decode = leastDecode
+      prefill = (this.#xy - decode * this.#xl) / this.#xx
+    }
+    this.#prefillSeconds = Math.max(prefill, leastPrefill)
+    this.#decodeSeconds = Math.max(decode, leastDecode)
+  }
+}

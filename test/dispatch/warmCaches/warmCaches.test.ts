@@ -1,0 +1,165 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { PrefixChain } from '../../../src/dispatch/warmCaches/prefixChain.ts'
+import type { Prompt } from '../../../src/dispatch/warmCaches/prompt.ts'
+import { WarmCaches, type WarmContext } from '../../../src/dispatch/warmCaches/warmCaches.ts'
+
+/** A service without penalties. */
+class Service {
+  refusedAt = -Infinity
+  own = 0
+  readonly key: string
+  readonly load: { readonly inFlight: number; load(): number; withPenalties(seconds: number): number }
+
+  constructor(key: string) {
+    this.key = key
+    // eslint-disable-next-line @typescript-eslint/no-this-alias
+    const service = this
+    this.load = {
+      get inFlight() {
+        return service.own
+      },
+      load: () => service.own,
+      withPenalties: (seconds) => seconds,
+    }
+  }
+}
+
+/** The service has the prompt in its cache from now on. */
+function warm(caches: WarmCaches<Service>, service: Service, prompt = promptOf(8000)): void {
+  caches.begin(service, prompt).ended('cancelled', 0)
+}
+
+const FIRST: WarmContext<Service> = { now: 0, random: () => 0.99 }
+
+function siteOf(count: number, usesIndex = true): { caches: WarmCaches<Service>; services: Service[] } {
+  const caches = new WarmCaches<Service>({ now: () => 0, usesIndex })
+  return { caches, services: Array.from({ length: count }, (_, n) => new Service(`http://s${n}`)) }
+}
+
+function promptOf(length: number, { text = 'a', ...more }: Partial<Prompt> & { text?: string } = {}): Prompt {
+  const chain = new PrefixChain()
+  chain.add(text.repeat(Math.ceil(length / text.length)).slice(0, length))
+  return { chain, historyCharacters: 0, conversation: 7, isNamedSession: false, isStreamed: true, ...more }
+}
+
+test('a prompt goes back to the service that knows its beginning, also where that has some more requests', () => {
+  const { caches, services } = siteOf(3)
+  const use = caches.begin(services[1]!, promptOf(8000))
+  assert.equal(use.warmCharacters, 0)
+  use.ended('cancelled', 0)
+  services[1]!.own = 2
+  const choice = caches.choose(services, promptOf(9000), FIRST)!
+  assert.equal(choice.service, services[1])
+  assert.equal(choice.warmCharacters, 7 * 1024)
+  assert.equal(caches.begin(services[1]!, promptOf(9000), choice.warmCharacters).warmCharacters, 7 * 1024)
+})
+
+test('one that has very many more is left for another', () => {
+  const { caches, services } = siteOf(3)
+  warm(caches, services[1]!)
+  services[1]!.own = 60
+  assert.notEqual(caches.choose(services, promptOf(9000), FIRST)?.service, services[1])
+})
+
+test('without the index only the load counts', () => {
+  const { caches, services } = siteOf(2, false)
+  warm(caches, services[1]!)
+  services[1]!.own = 1
+  assert.equal(caches.choose(services, promptOf(9000), FIRST)?.service, services[0])
+  assert.equal(caches.begin(services[1]!, promptOf(9000)).warmCharacters, 0)
+})
+
+test('services of which as much is to be expected are chosen at random', () => {
+  const { caches, services } = siteOf(3)
+  const chosen = new Set(
+    [0, 0.4, 0.6, 0.99].map((uniform) => {
+      return caches.choose(services, promptOf(3000), { ...FIRST, random: () => uniform })?.service
+    }),
+  )
+  assert.ok(chosen.size > 1)
+})
+
+test('a candidate that is not allowed is not chosen, however warm', () => {
+  const { caches, services } = siteOf(2)
+  warm(caches, services[1]!)
+  const allows = (service: Service): boolean => service !== services[1]
+  assert.equal(caches.choose(services, promptOf(8000), { ...FIRST, allows })?.service, services[0])
+  assert.equal(caches.choose(services, promptOf(8000), { ...FIRST, allows: () => false }), undefined)
+})
+
+test('what is to be prefilled somewhere counts until it is over', () => {
+  const { caches, services } = siteOf(2)
+  const use = caches.begin(services[1]!, promptOf(100_000))
+  assert.equal(caches.choose(services, promptOf(3000, { text: 'b' }), FIRST)?.service, services[0])
+  services[0]!.own = 1
+  use.ended('cancelled', 0)
+  assert.equal(caches.choose(services, promptOf(3000, { text: 'b' }), FIRST)?.service, services[1])
+})
+
+test('a service that went down, took no connection for a moment or left is cold again', () => {
+  const { caches, services } = siteOf(2)
+  const warmth = (): number => caches.ranked(services, promptOf(8000), FIRST)[0]!.warmCharacters
+  for (const happens of [
+    () => caches.wentDown(services[1]!),
+    () => caches.left(services[1]!),
+    () => (services[1]!.refusedAt = 17),
+  ]) {
+    warm(caches, services[1]!)
+    assert.equal(warmth(), 7 * 1024)
+    happens()
+    assert.equal(warmth(), 0)
+  }
+  warm(caches, services[1]!)
+  assert.equal(warmth(), 7 * 1024)
+})
+
+test('scores of all candidates are told best first', () => {
+  const { caches, services } = siteOf(3)
+  services[0]!.own = 5
+  services[2]!.own = 1
+  const ranked = caches.ranked(services, promptOf(3000), FIRST)
+  assert.deepEqual(
+    ranked.map(({ service }) => service),
+    [services[1], services[2], services[0]],
+  )
+  assert.equal(caches.choose(services, promptOf(3000), FIRST)?.score, ranked[0]!.score)
+})
+
+test('of other gateways’ traffic the later turns of a conversation go to its home, the same at each gateway', () => {
+  const choices = [0, 1].map(() => {
+    const { caches, services } = siteOf(4)
+    for (const service of services) caches.polled(service, 4, 2)
+    return Array.from({ length: 40 }, (_, n) => {
+      const prompt = promptOf(9000, { text: `${n} `, historyCharacters: 8000, conversation: n * 1e13 })
+      const choice = caches.choose(services, prompt, { ...FIRST, random: Math.random })!
+      assert.equal(choice.warmCharacters, Math.floor(Math.sqrt(0.5) * 8000))
+      return choice.service.key
+    })
+  })
+  assert.deepEqual(choices[0], choices[1])
+  assert.equal(new Set(choices[0]).size, 4)
+})
+
+test('first turns have no home, nor has any conversation where there is no other gateway', () => {
+  const { caches, services } = siteOf(4)
+  assert.equal(caches.choose(services, promptOf(9000, { historyCharacters: 8000 }), FIRST)?.warmCharacters, 0)
+  for (const service of services) caches.polled(service, 4, 2)
+  assert.equal(caches.choose(services, promptOf(9000), FIRST)?.warmCharacters, 0)
+  for (const service of services) caches.wentDown(service)
+  assert.equal(caches.choose(services, promptOf(9000, { historyCharacters: 8000 }), FIRST)?.warmCharacters, 0)
+})
+
+test('a home that has left hands its conversations on, and the others keep theirs', () => {
+  const { caches, services } = siteOf(3)
+  for (const service of services) caches.polled(service, 4, 0)
+  const homeOf = (conversation: number, among: Service[]): Service | undefined => {
+    const prompt = promptOf(9000, { historyCharacters: 8000, conversation })
+    return caches.choose(among, prompt, FIRST)?.service
+  }
+  for (let n = 0; n < 50; n++) {
+    const before = homeOf(n * 1e13, services)
+    const after = homeOf(n * 1e13, services.slice(1))
+    assert.ok(before === services[0] || before === after)
+  }
+})
