@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events'
 import { nowOrInTurns, type Steps } from '../base/turns.ts'
 import { sameService, type NodeKind, type NodeSpec } from './address.ts'
 import { ConflictWatch, type ImageConflicts } from './conflicts.ts'
+import { Engines } from './engines/engines.ts'
 import type { FleetEvents } from './fleetEvents.ts'
 import type { FleetOptions } from './fleetOptions.ts'
 import { sameContainers, type LeftOut, type NodeInfo } from './info.ts'
@@ -36,6 +37,8 @@ export class Fleet extends EventEmitter<FleetEvents> {
   readonly outliers: Outliers<TrackedNode>
   /** Who waits for nodes that take no connections. */
   readonly returns: Returns
+  /** The load of services by their own count. */
+  readonly engines: Engines
   readonly now: () => number
   /** Rises whenever who can do what may have changed. */
   version = 0
@@ -78,6 +81,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
       onResult: (...result) => this.#polled(...result),
     })
     this.returns = new Returns(this.#prober, this.#pollers)
+    this.engines = new Engines(this, this.#prober, options.refreshIntervalSeconds, this.now)
   }
 
   /** Starts all sources; resolves when each has delivered its first list or failed to. */
@@ -97,6 +101,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
   stop(): void {
     for (const source of this.#options.sources) source.stop()
     this.#pollers.stop()
+    this.engines.stop()
     this.#conflicts.stop()
     this.#prober.close()
   }
@@ -233,9 +238,13 @@ export class Fleet extends EventEmitter<FleetEvents> {
     this.nodes.set(node.key, node)
     if (isToldOtherwise) node.respecify(spec)
     else node.spec = spec
-    node.load.configure({ concurrency: spec.concurrency, weight: spec.weight })
+    node.load.configure(spec)
     if (wasListed) {
-      if (isToldOtherwise) this.#toldOtherwise(node)
+      if (!isToldOtherwise) return
+      // Nothing that was wrong with it before need be so now.
+      this.outliers.forget(node)
+      this.engines.forget(node)
+      this.#pollers.of(node)?.pollNow()
       return
     }
     node.isRetired = false
@@ -245,15 +254,8 @@ export class Fleet extends EventEmitter<FleetEvents> {
     this.#pollers.add(node)
   }
 
-  /** Its line has changed: nothing that was wrong with it before need be so now. */
-  #toldOtherwise(node: TrackedNode): void {
-    this.outliers.forget(node)
-    this.#pollers.of(node)?.pollNow()
-  }
-
   #create(spec: NodeSpec): TrackedNode {
-    const { kind, concurrency, weight } = spec
-    return new TrackedNode(spec, new NodeLoad(this.loads[kind], { concurrency, weight }))
+    return new TrackedNode(spec, new NodeLoad(this.loads[spec.kind], spec))
   }
 
   #retire(node: TrackedNode): void {
@@ -315,6 +317,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
     }
     if (!node.health.isHealthy) return
     node.cameUp()
+    if (!node.isInfernet) this.engines.polled(node)
     if (!isBack) return
     this.version++
     this.emit('node:up', node)

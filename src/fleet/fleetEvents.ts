@@ -1,4 +1,5 @@
 import type { ImageConflict } from './conflicts.ts'
+import type { EngineLoad } from './engines/engineLoad.ts'
 import type { LeftOut } from './info.ts'
 import type { Avoided, FreedBy } from './load/outliers/outliers.ts'
 import type { TrackedNode } from './node.ts'
@@ -18,6 +19,8 @@ export interface FleetEvents {
   'node:freed': [node: TrackedNode, kind: string, by: FreedBy]
   /** Several nodes answer in turn at its address, or no longer do. */
   'node:in-turn': [node: TrackedNode, isInTurn: boolean]
+  /** The engine behind a service has told its load. */
+  'service:load': [node: TrackedNode, load: EngineLoad]
   /** It lists ids that are too long, or too many; told once for each node. */
   'node:leftOut': [node: TrackedNode, leftOut: LeftOut]
   /** This machine lacks what a connection needs; told once until all nodes can be asked again. */

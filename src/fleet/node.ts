@@ -1,6 +1,7 @@
 import type { NodeSpec } from './address.ts'
 import { retryAfterSeconds } from '../base/retryAfter.ts'
 import { Contact, Health } from './health.ts'
+import type { EngineLoad } from './engines/engineLoad.ts'
 import type { ContainerInfo, NodeInfo } from './info.ts'
 import type { NodeLoad } from './load/nodeLoad.ts'
 import type { EntryDefaults, ModelEntry } from './modelList.ts'
@@ -44,6 +45,8 @@ export class TrackedNode {
   prefix = '/v1'
   /** Finds the prefix where no list tells it. */
   readonly prefixTrials = new PrefixTrials()
+  /** What a service's `/metrics` told of its load last; undefined where it tells none, or not lately. */
+  engineLoad: EngineLoad | undefined
   /** Requests that are open at this node right now. */
   inFlight = 0
   /** True after the first poll has ended, well or not. */
@@ -147,7 +150,9 @@ export class TrackedNode {
     return flipped
   }
 
+  /** Unfinished jobs or requests there by its own count at the last poll; 0 where it tells none. */
   get pending(): number {
+    if (this.engineLoad) return this.engineLoad.running + this.engineLoad.waiting
     return this.info ? this.info.pending.offchain + this.info.pending.onchain : 0
   }
 

@@ -1,6 +1,8 @@
 import axios, { type AxiosResponse } from 'axios'
 import type { Readable } from 'node:stream'
 import { urlOf } from './address.ts'
+import type { EngineCounts } from './engines/engineLoad.ts'
+import { engineCountSteps } from './engines/metricsText.ts'
 import { isExhausted } from './exhausted.ts'
 import { InfoShapeError, infoSteps, type LeftOut, type NodeInfo } from './info.ts'
 import { modelSteps, type ModelEntry, type ModelList } from './modelList.ts'
@@ -23,6 +25,10 @@ const LISTLESS_STATUSES: readonly number[] = [401, 403, 404, 405, 501]
 /** The version of Anthropic's API whose list of models is asked for. */
 const ANTHROPIC_VERSION = '2023-06-01'
 
+const JSON_HEADERS = { Accept: 'application/json' }
+/** Engines write and compress metrics in the loop that also serves their requests. */
+const METRICS_HEADERS = { Accept: 'text/plain; version=0.0.4', 'Accept-Encoding': 'identity' }
+
 /** What one poll found. */
 export type ProbeResult =
   | { readonly outcome: 'info'; readonly info: NodeInfo; readonly headers: RateLimitHeaders }
@@ -37,6 +43,9 @@ export type ProbeResult =
   /** Nobody could be asked, for want of something here; says nothing of the node. */
   | { readonly outcome: 'unasked'; readonly reason: string }
   | { readonly outcome: 'failed'; readonly reason: string; readonly refused: boolean; readonly answered: boolean }
+
+/** What a service tells of its load: `none` where it tells none. `unasked`: for want of something here. */
+export type LoadAnswer = EngineCounts | 'none' | 'failed' | 'unasked'
 
 /** Nothing came back: neither an answer nor a refusal. */
 export function isSilence(result: ProbeResult): boolean {
@@ -97,6 +106,20 @@ export class Prober {
     return outcome !== 'failed' && outcome !== 'unasked'
   }
 
+  /** Asks a service's engine for its load. Its metrics are at the root of the service, without the prefix of calls. */
+  async askLoad(node: TrackedNode): Promise<LoadAnswer> {
+    const memory = this.#options.memory?.openOwn('polls')
+    try {
+      const { status, data } = await this.#get(node, '/metrics', memory, METRICS_HEADERS)
+      if (status === 429 || status >= 500) return 'failed'
+      return (status === 200 ? await inTurns(engineCountSteps(data)) : undefined) ?? 'none'
+    } catch (error) {
+      return isExhausted(error) || error instanceof NoRoomError ? 'unasked' : 'failed'
+    } finally {
+      memory?.release()
+    }
+  }
+
   close(): void {
     this.#polls.close()
   }
@@ -148,12 +171,17 @@ export class Prober {
     return second
   }
 
-  async #get(node: TrackedNode, path: string, memory: Reservation | undefined): Promise<Answer> {
+  async #get(
+    node: TrackedNode,
+    path: string,
+    memory: Reservation | undefined,
+    headers: Readonly<Record<string, string>> = JSON_HEADERS,
+  ): Promise<Answer> {
     const timeout = this.#options.timeoutSeconds * 1000
     const { query } = node.spec
     const url = urlOf(node.spec) + path + (query === undefined ? '' : `?${query}`)
     const opened = await this.#polls.get<Readable>(url, {
-      headers: { Accept: 'application/json', ...this.#ownHeaders(node), ...this.#credentials(node) },
+      headers: { ...headers, ...this.#ownHeaders(node), ...this.#credentials(node) },
       timeout,
       // The client's own time-out covers only parts of a call; this one covers all of it.
       signal: AbortSignal.timeout(timeout),

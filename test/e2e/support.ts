@@ -60,6 +60,7 @@ export interface NodeStats {
   name: string
   healthy: boolean
   in_flight: number
+  pending: number
   request_count: number
   error_count: number
 }

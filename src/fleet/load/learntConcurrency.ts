@@ -1,3 +1,4 @@
+import type { EngineCounts } from '../engines/engineLoad.ts'
 import type { PolicyConstants } from './constants.ts'
 import type { Row } from './rows.ts'
 
@@ -35,6 +36,10 @@ export class LearntConcurrency {
   readonly #logShares: number[] = CANDIDATES.map(() => 0)
   #ends = 0
   #likeliest: number | undefined
+  /** Most that it runs at once by its own count, jobs; undefined where it has not shown that it is full. */
+  #limit: number | undefined
+  /** Jobs that it ran at the last poll, where others waited there. */
+  #ranWhileFull: number | undefined
 
   constructor(constants: PolicyConstants) {
     this.#constants = constants
@@ -57,14 +62,31 @@ export class LearntConcurrency {
     this.#judge()
   }
 
-  /** The likeliest concurrency, jobs; undefined as long as too little was seen. */
+  /** The likeliest concurrency, jobs, at most what it runs while others wait there; undefined as long as too little was seen. */
   get jobs(): number | undefined {
-    return this.#likeliest
+    if (this.#limit === undefined) return this.#likeliest
+    const limit = CANDIDATES.findLast((candidate) => candidate <= this.#limit!) ?? 1
+    const believed = this.#likeliest ?? this.#constants.assumedConcurrencyJobs
+    return limit < believed ? limit : this.#likeliest
   }
 
   /** Whether the jobs here have taught it, or a default stands, for people. */
   get origin(): 'learnt' | 'default' {
-    return this.#likeliest === undefined ? 'default' : 'learnt'
+    return this.jobs === undefined ? 'default' : 'learnt'
+  }
+
+  /**
+   * The backend's own count. It runs all it can while others wait there, so a higher concurrency is wrong. One poll is no
+   * evidence: requests that have just arrived wait for the next step of an engine.
+   */
+  sawQueue({ running, waiting }: EngineCounts): void {
+    if (waiting > 0) {
+      if (this.#ranWhileFull !== undefined) this.#limit = Math.max(running, this.#ranWhileFull)
+      this.#ranWhileFull = running
+      return
+    }
+    this.#ranWhileFull = undefined
+    if (this.#limit !== undefined && running > this.#limit) this.#limit = running
   }
 
   /** So many seconds passed with `own` jobs of ours among `load` on the node. */

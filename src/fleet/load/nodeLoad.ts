@@ -1,4 +1,6 @@
+import type { EngineLoad } from '../engines/engineLoad.ts'
 import { CancelledStreams } from './cancelledStreams.ts'
+import type { NodeCapacity } from './capacity.ts'
 import type { PolicyConstants } from './constants.ts'
 import { Ejection } from './ejection.ts'
 import { FailureLevel } from './failureLevel.ts'
@@ -13,17 +15,6 @@ import type { NodeLoadSnapshot } from './snapshot.ts'
 import { Suspicion } from './suspicion.ts'
 import { UnseenLoad } from './unseenLoad.ts'
 import type { WorkEnd, WorkMark } from './work.ts'
-
-/** What the operator says of a backend. */
-export interface NodeCapacity {
-  /** Jobs that it runs at once. */
-  readonly concurrency?: number | undefined
-  /** Divides the score: 2 draws about twice the load of 1. */
-  readonly weight?: number | undefined
-}
-
-/** The least load that the share of a job in the node is reckoned with. */
-const LEAST_LOAD = 0.3
 
 /** What the gateway knows of one node's load. All times (`now`) are seconds of one monotonic clock that the caller
  * reads; nothing here reads a clock, sets a timer or waits. */
@@ -143,18 +134,29 @@ export class NodeLoad {
     this.#cancelledStreams.add(now)
   }
 
-  /** A poll showed so many pending jobs, off-chain and on-chain, ours among them. */
-  polled(now: number, pending: number): void {
+  /** A poll showed so many pending jobs, off-chain and on-chain, ours among them.
+   * @param engine what it counted, and how many were ours at that moment; without it those of now were */
+  polled(now: number, pending: number, engine?: EngineLoad): void {
+    const own = engine?.own ?? this.#own
     this.#advance(now)
     const counted = Math.max(0, pending - this.#cancelledStreams.count(now))
     this.#suspicion.polled(now, pending, this.#lookups.count, this.#unseen.jobs)
     const sincePoll = this.#pending === undefined ? 0 : now - this.#lookups.lastPollAt
-    this.#unseen.observed(counted - this.#own, sincePoll, this.#learnt.service.seconds(now), this.#constants)
-    const { inFlight: own, concurrency } = this
+    this.#unseen.observed(counted - own, sincePoll, this.#learnt.service.seconds(now), this.#constants)
+    const { concurrency } = this
     const view = { pending: counted, own, concurrency, lookups: this.#lookups.count, secondsSincePoll: sincePoll }
     this.#polls.polled(this.#learnt.service, now, view)
     this.#lookups.polled(now)
     this.#pending = pending
+    if (engine) this.#learnt.concurrency.sawQueue(engine)
+    this.#believe()
+  }
+
+  /** Polls no longer show its load: what the last one showed holds no more. */
+  unpolled(): void {
+    this.#unseen = new UnseenLoad()
+    this.#pending = undefined
+    this.#cachedUntil = -Infinity
   }
 
   /** A request was answered after so many seconds, queueing included. */
@@ -305,33 +307,28 @@ export class NodeLoad {
       const served = seconds * this.#runningShare()
       this.#servedToOne += served
       this.#learnt.service.served(served, this.#own)
-      this.#learnt.concurrency.passed(seconds, this.#own, this.#loadHere())
+      this.#learnt.concurrency.passed(seconds, this.#own, this.#unseen.loadWith(this.#own))
     }
     if (this.#unseen.isSteady) return
     this.#unseen.drain(seconds, this.#own, this.#learnt.service.seconds(now), this.#concurrency)
   }
 
-  /** Jobs here as of the last event; never so few that a share in the node becomes meaningless. */
-  #loadHere(): number {
-    return Math.max(this.#own + this.#unseen.jobs, LEAST_LOAD)
-  }
-
   /** The share of the jobs here that run, the others being queued. */
   #runningShare(): number {
-    return Math.min(1, this.#concurrency / this.#loadHere())
+    return Math.min(1, this.#concurrency / this.#unseen.loadWith(this.#own))
   }
 
   #served(now: number, lagSeconds: number, mark: WorkMark | undefined): void {
     const lagged = lagSeconds * this.#runningShare()
     if (lagSeconds > 0) {
       this.#learnt.service.lagged(lagged)
-      this.#learnt.concurrency.lagged(lagSeconds, this.#loadHere())
+      this.#learnt.concurrency.lagged(lagSeconds, this.#unseen.loadWith(this.#own))
     }
     this.#learnt.service.completed(
       now,
       mark === undefined ? 1 : this.#learnt.weightOf(mark, now, this.#servedToOne, lagged),
     )
-    this.#learnt.concurrency.ended(this.#loadHere())
+    this.#learnt.concurrency.ended(this.#unseen.loadWith(this.#own))
     this.#believe()
     this.#suspicion.clear()
   }

@@ -1,5 +1,8 @@
 import type { PolicyConstants } from './constants.ts'
 
+/** The least load that the share of a job in the node is reckoned with. */
+const LEAST_LOAD = 0.3
+
 /** Jobs on a node that the gateway does not see (X): of two-step clients, other clients, other gateways, the chain. */
 export class UnseenLoad {
   /** X, as of the last call of any method. */
@@ -12,6 +15,11 @@ export class UnseenLoad {
   /** True where the load does not change by itself. */
   get isSteady(): boolean {
     return this.jobs === this.steadyJobs
+  }
+
+  /** Jobs there, `own` ones of ours among them; never so few that a share in the node becomes meaningless. */
+  loadWith(own: number): number {
+    return Math.max(own + this.jobs, LEAST_LOAD)
   }
 
   /** X after `seconds` beside `own` jobs of ours: a fluid that drains towards its steady part.

@@ -27,7 +27,9 @@ const NODE_STATS = object(
     advice: text('How to list them.'),
     ...COUNTED,
     in_flight: wholeNumber('Requests that are open there.'),
-    pending: wholeNumber('Unfinished jobs by its own count at the last poll.'),
+    pending: wholeNumber(
+      'Unfinished jobs by its own count at the last poll; of a service, the requests that it runs and that wait there.',
+    ),
     unfinished: wholeNumber("This gateway's requests and jobs there that have not ended."),
     load: amount('Estimated jobs there, from all clients.'),
     unseen: { type: 'number', description: 'Of these, jobs that this gateway did not see itself.' },

@@ -11,7 +11,7 @@ import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import type { FakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import { freePort } from '../../kit/wait.ts'
 import { assertError } from '../support.ts'
-import { askChat, chat, inFlightIs, lastCall, openChat, startHandService } from './support.ts'
+import { askChat, chat, inFlightIs, isCall, lastCall, openChat, startHandService } from './support.ts'
 
 const file = { after }
 const OWN_KEY = 'sk-of-the-service'
@@ -142,7 +142,6 @@ describe('what is tried only once', async () => {
   const gateway = await gatewayForServices(file, keyed, { ...SELDOM, PROXY_TIMEOUT: '0.3' })
 
   async function triesOf(ask: () => Promise<Answer>): Promise<{ answer: Answer; tries: number }> {
-    const isCall = ({ endpoint }: { endpoint?: string | undefined }): boolean => endpoint !== 'models'
     const count = (): number => both.reduce((sum, { requests }) => sum + requests.filter(isCall).length, 0)
     const before = count()
     const answer = await ask()

@@ -4,7 +4,7 @@ import { entryOf, gatewayForServices } from '../../kit/builders/gateways.ts'
 import { openRaw, post, request } from '../../kit/http.ts'
 import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import { assertError } from '../support.ts'
-import { askChat, chat, lastCall } from './support.ts'
+import { askChat, chat, isCall, lastCall } from './support.ts'
 
 const file = { after }
 const [small, large] = await Promise.all([
@@ -179,7 +179,7 @@ describe('what cannot be forwarded', () => {
       assert.match(await client.closed(), /^HTTP\/1\.1 404 /, path)
     }
     assert.deepEqual(
-      small.requests.slice(length).filter(({ endpoint }) => endpoint !== 'models'),
+      small.requests.slice(length).filter(isCall),
       [],
     )
   })

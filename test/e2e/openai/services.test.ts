@@ -13,7 +13,7 @@ import { chat } from './support.ts'
 interface Scripted {
   readonly address: string
   readonly url: string
-  /** `METHOD /path?query` of all requests. */
+  /** `METHOD /path?query` of all requests but those for metrics. */
   readonly asked: string[]
   /** The last POST. */
   last: IncomingMessage | undefined
@@ -30,7 +30,8 @@ async function startService(
 ): Promise<Scripted> {
   const asked: string[] = []
   const serve = (incoming: IncomingMessage, response: ServerResponse): void => {
-    asked.push(`${incoming.method} ${incoming.url}`)
+    // Polls of its load come some time after those of its models.
+    if (!incoming.url?.endsWith('/metrics')) asked.push(`${incoming.method} ${incoming.url}`)
     if (incoming.method === 'POST') service.last = incoming
     const status = statusOf(incoming)
     const isList = incoming.method === 'GET' && status === 200

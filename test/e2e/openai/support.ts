@@ -33,9 +33,14 @@ export function inFlightIs(gateway: Gateway, service: { address: string }, wante
   return eventually(look, { withinMs: AT_ONCE_MS, what: `in_flight of ${wanted}` })
 }
 
-/** The last request to the service that was not a poll: those come at any time. */
+/** Whether a request to a service was no poll: those come at any time. */
+export function isCall({ endpoint }: Pick<RecordedRequest, 'endpoint'>): boolean {
+  return endpoint !== 'models' && endpoint !== 'metrics'
+}
+
+/** The last request to the service that was not a poll. */
 export function lastCall({ requests }: FakeOpenAi): RecordedRequest {
-  return requests.findLast(({ endpoint }) => endpoint !== 'models')!
+  return requests.findLast(isCall)!
 }
 
 /** A request that nobody has answered yet. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { EngineLoad } from '../../../src/fleet/engines/engineLoad.ts'
 import { DEFAULT_CONSTANTS } from '../../../src/fleet/load/constants.ts'
 import { FleetLoad } from '../../../src/fleet/load/fleetLoad.ts'
 import { NodeLoad } from '../../../src/fleet/load/nodeLoad.ts'
@@ -174,4 +175,58 @@ test('a poll that was sent before the latest event does no harm', () => {
   load.polled(9.99, 1)
   load.ended(11, { outcome: 'success' })
   assert.equal(load.load(11), 0)
+})
+
+/** What an engine shows at `at`, seconds. */
+function engineLoad(at: number, running: number, waiting: number, own = 0): EngineLoad {
+  return { running, waiting, own, at }
+}
+
+test('an engine is compared with our requests as of the moment at which it counted', () => {
+  const load = node()
+  for (let request = 0; request < 3; request++) load.started(0)
+  load.polled(0, 4, engineLoad(0, 4, 0, 1))
+  assert.equal(load.load(0), 6)
+})
+
+test('what polls no longer show is forgotten, our own requests are not', () => {
+  const load = node()
+  load.started(0)
+  for (let poll = 0; poll < 50; poll++) load.polled(poll, 9, engineLoad(poll, 9, 0))
+  load.unpolled()
+  assert.deepEqual([load.load(50), load.load(99), load.pending], [1, 1, undefined])
+})
+
+test('an engine at which requests wait runs no more than it shows', () => {
+  const load = node()
+  load.polled(0, 9, engineLoad(0, 2, 7))
+  assert.equal(load.concurrency, 3, 'once may be the moment before its next step')
+  load.polled(1, 9, engineLoad(1, 2, 7))
+  assert.deepEqual([load.concurrency, load.snapshot(1).concurrencyFrom], [2, 'learnt'])
+  load.polled(2, 2, engineLoad(2, 2, 0))
+  assert.equal(load.concurrency, 2)
+  load.polled(3, 5, engineLoad(3, 5, 0))
+  assert.equal(load.concurrency, 3, 'it does run more')
+})
+
+test('waiting requests do not lower the concurrency of an engine that runs more than we believe', () => {
+  const load = node()
+  for (let poll = 0; poll < 5; poll++) load.polled(poll, 80, engineLoad(poll, 64, 16))
+  assert.equal(load.concurrency, 3)
+})
+
+test("waiting requests never change the operator's concurrency", () => {
+  const load = node({ concurrency: 8 })
+  for (let poll = 0; poll < 5; poll++) load.polled(poll, 9, engineLoad(poll, 2, 7))
+  assert.equal(load.concurrency, 8)
+  load.configure({})
+  assert.equal(load.concurrency, 2)
+})
+
+test('a service that comes back has shown nothing yet', () => {
+  const load = node()
+  for (let poll = 0; poll < 2; poll++) load.polled(poll, 9, engineLoad(poll, 1, 8))
+  assert.equal(load.concurrency, 1)
+  load.recovered(2)
+  assert.equal(load.concurrency, 3)
 })

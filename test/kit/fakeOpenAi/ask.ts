@@ -47,8 +47,12 @@ const ENDPOINTS: [prefix: string, endpoint: ServiceEndpoint][] = [
   ['/images/', 'images'],
 ]
 
-/** The endpoint a path below the prefix belongs to. */
-export function endpointAt(path: string): ServiceEndpoint | undefined {
+/** The endpoint that a URL belongs to: metrics are at the root, the others below the prefix. */
+export function endpointOf(url: string, prefix: '/v1' | '' | 'both'): ServiceEndpoint | undefined {
+  return url.split('?')[0] === '/metrics' ? 'metrics' : endpointAt(belowPrefix(url, prefix) ?? '')
+}
+
+function endpointAt(path: string): ServiceEndpoint | undefined {
   return ENDPOINTS.find(([start]) => (start.endsWith('/') ? path.startsWith(start) : path === start))?.[1]
 }
 

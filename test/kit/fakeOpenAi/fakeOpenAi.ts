@@ -5,7 +5,7 @@ import { ServerCore } from '../fakeServer/serverCore.ts'
 import { SERVER_EVENTS, FakeServer } from '../fakeServer/fakeServer.ts'
 import type { ServerCommand, ServerCounts, ServerEvents, Times } from '../fakeServer/fakeServer.ts'
 import type { Cleanup } from '../wait.ts'
-import { belowPrefix, endpointAt } from './ask.ts'
+import { endpointOf } from './ask.ts'
 import type { Script } from './ask.ts'
 import { withDefaults } from './options.ts'
 import type { ServiceEndpoint, ServiceSettings, FakeOpenAiOptions } from './options.ts'
@@ -13,7 +13,10 @@ import { Serving } from './serving.ts'
 
 /** What can be changed while the service runs. */
 export type ServiceSettable = Partial<
-  Pick<FakeOpenAiOptions, 'models' | 'prefix' | 'listsModels' | 'apiKey' | 'concurrency' | 'seconds' | 'pieceMs'>
+  Pick<
+    FakeOpenAiOptions,
+    'models' | 'prefix' | 'listsModels' | 'apiKey' | 'concurrency' | 'hasMetrics' | 'others' | 'seconds' | 'pieceMs'
+  >
 > & {
   /** Seconds that a new connection waits until anything is read from it. */
   acceptDelay?: number
@@ -40,7 +43,7 @@ export class FakeOpenAi extends FakeServer<ServiceEndpoint, ServerEvents, Servic
     this.host = this.#settings.host
     this.#serving = new Serving(this.#settings)
     this.#core = new ServerCore(this.#settings, {
-      endpointOf: (_method, url) => endpointAt(belowPrefix(url, this.#settings.prefix) ?? ''),
+      endpointOf: (_method, url) => endpointOf(url, this.#settings.prefix),
       serve: (exchange, endpoint, body, act) => {
         const prepare = (): ReturnType<Serving['prepare']> => this.#serving.prepare(exchange, endpoint, body)
         if (act) misbehave(exchange, act, prepare)

@@ -3,6 +3,7 @@
 /** The things a service can be asked, by the names that misbehaviour uses. */
 export type ServiceEndpoint =
   | 'models'
+  | 'metrics'
   | 'chat'
   | 'completions'
   | 'embeddings'
@@ -29,6 +30,10 @@ export interface FakeOpenAiOptions {
   apiKey?: string
   /** Requests it serves at once; more wait. */
   concurrency?: number
+  /** `true`: it tells its load at `/metrics`, outside of the prefix, as vLLM does; otherwise that is 404. */
+  hasMetrics?: boolean
+  /** Requests of others, which `/metrics` counts beside those that came here. */
+  others?: { running: number; waiting: number }
   /** Seconds until a unary answer, or the first event. */
   seconds?: number
   /** Milliseconds between two pieces of content. */
@@ -52,6 +57,8 @@ const DEFAULTS = {
   prefix: '/v1',
   listsModels: true,
   concurrency: 8,
+  hasMetrics: false,
+  others: { running: 0, waiting: 0 },
   seconds: 0,
   pieceMs: 0,
   idleTimeout: 5,

@@ -87,6 +87,7 @@ export function unaryReply(ask: Ask): Reply {
     case 'images':
       return reply({ created, data: [{ b64_json: Buffer.from('a picture').toString('base64') }] })
     case 'models':
+    case 'metrics':
       return failure(405, 'Method Not Allowed')
   }
 }

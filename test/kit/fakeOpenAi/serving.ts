@@ -8,6 +8,7 @@ import { belowPrefix, readAsk } from './ask.ts'
 import type { Ask, Script } from './ask.ts'
 import { errorEvent, eventPlan, isStreamable } from './events.ts'
 import type { ServiceEndpoint, ServiceSettings } from './options.ts'
+import { metricsReply } from './metrics.ts'
 import { failure, modelList, unaryReply } from './replies.ts'
 import type { Reply } from './replies.ts'
 
@@ -48,11 +49,14 @@ export class Serving {
 
   #judge({ request }: Exchange, endpoint: ServiceEndpoint | undefined, body: Buffer): Ask | Reply {
     const { method, url = '/', rawHeaders } = request
-    const { apiKey, listsModels, models, prefix } = this.#settings
+    const { apiKey, hasMetrics, listsModels, models, prefix } = this.#settings
     if (apiKey !== undefined && headerLines(rawHeaders, 'authorization')[0] !== `Bearer ${apiKey}`) {
       return failure(401, 'Incorrect API key provided', 'invalid_api_key')
     }
-    if (!endpoint || (endpoint === 'models' && !listsModels)) return failure(404, `Unknown path ${url}`)
+    if (!endpoint || (endpoint === 'models' && !listsModels) || (endpoint === 'metrics' && !hasMetrics)) {
+      return failure(404, `Unknown path ${url}`)
+    }
+    if (endpoint === 'metrics') return this.#metrics()
     if (endpoint === 'models') return method === 'POST' ? failure(405, 'Method Not Allowed') : modelList(models)
     if (method !== 'POST') return failure(405, 'Method Not Allowed')
     try {
@@ -62,6 +66,12 @@ export class Serving {
     } catch {
       return failure(400, 'The body is no JSON')
     }
+  }
+
+  #metrics(): Reply {
+    const { models, others } = this.#settings
+    const { running, waiting } = this.queue
+    return metricsReply(models[0] ?? '', { running: running + others.running, waiting: waiting + others.waiting })
   }
 
   /** Waits for a place, does the work there, and gives the place back when it is done or the client has left. */
