@@ -23,6 +23,7 @@ const BACKEND = `
   const answer = (url, text) => {
     if (url === '/info') return info
     if (url === '/v1/models') return '{"data":[{"id":"small-model"}]}'
+    if (url === '/metrics') return ''
     if (url.startsWith('/api/jobs?')) return '[]'
     if (url === '/api/jobs/stream') return crypto.randomUUID() + '\\n'
     return JSON.stringify(ids(JSON.parse(text)))
