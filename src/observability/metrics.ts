@@ -20,6 +20,7 @@ import { tallyJobs } from './jobTally.ts'
 import { KeyTally } from './keyTally.ts'
 import { ModelTally } from './modelTally.ts'
 import { RequestTally } from './requestTally.ts'
+import { ServiceTally } from './serviceTally.ts'
 
 /** Nodes with a label value of their own; the others share one, so that a huge fleet stays a bounded number of series. */
 const MAX_NODE_LABELS = 200
@@ -42,6 +43,7 @@ export class Metrics {
   readonly #keys: KeyTally
   readonly #faults: Counter<'code'>
   readonly #models: ModelTally
+  readonly #services: ServiceTally
   readonly #modelLabels = new BoundedLabels(MAX_MODEL_LABELS)
   readonly #fleet: Fleet
 
@@ -68,8 +70,11 @@ export class Metrics {
     addFileReadings(this.registry)
     this.#fleet = fleet
     this.#models = new ModelTally(this.registry)
+    this.#services = new ServiceTally(this.registry)
     this.openai.on('served', (served) => {
-      this.#models.count(this.#modelLabels.of(served.model), served)
+      const model = this.#modelLabels.of(served.model)
+      this.#models.count(model, served)
+      this.#services.count(model, served)
       if (served.usage) this.#keys.countTokens(served.caller, served.usage)
     })
     this.#addGauges(fleet, live)

@@ -11,7 +11,7 @@ import type { MemoryBudget } from '../base/memory/budget.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { LiveJobs } from '../jobs/liveJobs.ts'
 import type { Activity, RawWork } from './activity/activity.ts'
-import { toldWork } from './activity/report.ts'
+import { cacheColumnsByService, toldWork } from './activity/report.ts'
 import { conditionsOf, conflictsByNode, type Surroundings } from './conditions.ts'
 import { replicaStats } from './replicas.ts'
 import { SEVERAL_NODES, SEVERAL_NODES_ADVICE } from './lifeLog.ts'
@@ -92,12 +92,17 @@ async function statsOf(deps: WatchDeps, startedAt: number, listOf: ListOf): Prom
   const kinds = mostKinds(fleet)
   const surroundings = { fleet, drains, now: fleet.now(), conflicts: conflictsByNode(conflicts) }
   const replicas = replicaStats(ledger)
+  const work = activity.raw()
+  const cacheColumnsOf = cacheColumnsByService(work.caches)
   return {
     total_services: nodes.length,
     // What is drained is as healthy as before.
     healthy_services: nodes.filter((node) => isShownHealthy(fleet, node)).length,
     draining_services: drains.nodes.length,
-    services: listOf(nodes, (node) => nodeStats(node, kinds, surroundings)),
+    services: listOf(nodes, (node) => ({
+      ...nodeStats(node, kinds, surroundings),
+      ...(!node.isInfernet && cacheColumnsOf(node.name)),
+    })),
     running_requests: drain.running,
     jobs: {
       unfinished: live.size,
@@ -117,7 +122,7 @@ async function statsOf(deps: WatchDeps, startedAt: number, listOf: ListOf): Prom
       mean_latency: rounded(fleet.loads.infernet.meanLatencySeconds),
       kinds: kinds.map(({ name, weight, jobs }) => ({ kind: name, weight: rounded(weight), jobs })),
     },
-    ...activity.raw(),
+    ...work,
     image_conflicts: listOf(conflicts, (conflict) => conflict),
     bad_lines: listOf(badLines.list, (line) => line),
     bad_lines_total: badLines.total,
@@ -147,11 +152,17 @@ export function statsPage(deps: WatchDeps, ofAll?: StatsOfAll): RequestHandler {
   }
 }
 
-/** Of long lists: those of models and containers are short. */
+/** Of long lists: those of models and containers are short. What services tell of their caches is made of the sums. */
 function listsInParts(stats: Record<string, unknown>): Record<string, unknown> {
-  const inParts = (value: unknown): unknown => new Parts(listParts(value as unknown[]))
-  const { services, image_conflicts } = stats
-  return { ...stats, services: inParts(services), image_conflicts: inParts(image_conflicts) }
+  const { services, image_conflicts } = stats as { services: SummedService[]; image_conflicts: unknown[] }
+  const cacheColumnsOf = cacheColumnsByService((stats as unknown as RawWork).caches)
+  const told = services.map((one) => (one.kind === 'openai' ? { ...one, ...cacheColumnsOf(one.name) } : one))
+  return { ...stats, services: new Parts(listParts(told)), image_conflicts: new Parts(listParts(image_conflicts)) }
+}
+
+interface SummedService {
+  readonly kind: string
+  readonly name: string
 }
 
 /** The kinds of work with the most jobs. */

@@ -5,6 +5,7 @@ import { kindAtPath, type Requirement, requireModel } from '../dispatch/index.ts
 import { contextOf, readBody } from '../http/index.ts'
 import { type Forwarder, headersForBackend, RetryBudget, type StreamTap } from '../upstream/index.ts'
 import { nowOrInTurns } from '../base/index.ts'
+import { FirstToken } from './firstToken.ts'
 import { noService } from './models.ts'
 import { pathWithoutPrefix } from './paths.ts'
 import { requestSteps } from './requestBody.ts'
@@ -21,9 +22,15 @@ const MAX_SESSION = 1000
 /** Tells of every request that a service answered to its end. */
 export interface Served {
   readonly model: string
+  /** The name of the service. */
+  readonly service: string
   readonly caller: string
   readonly firstByteSeconds: number
+  /** From sending it to the service to the first token; undefined where the answer was no stream of events. */
+  readonly firstTokenSeconds: number | undefined
   readonly seconds: number
+  /** Whether the service was believed to have part of the prompt in its cache; undefined where nothing was believed. */
+  readonly isWarm: boolean | undefined
   readonly usage: Usage | undefined
   /** What was seen of the answer. */
   readonly answer: UsageWatch
@@ -61,6 +68,7 @@ export function forwardOpenAi(deps: OpenAiDeps) {
     context.model = model
     const headers = headersForBackend(req, { via: deps.via, contentType: contentType ?? 'application/json' })
     const usage = new UsageWatch()
+    const firstToken = new FirstToken()
     const mayRunTwice = onlyGenerates(path, isBackground)
     const { caller } = context
     const home =
@@ -91,30 +99,38 @@ export function forwardOpenAi(deps: OpenAiDeps) {
           mayLackPrevious: previousResponse !== undefined && !home,
         }),
       },
-      tap: (lease) => tapFor(usage, remember && ((id) => remember(lease.node.key, id))),
+      tap: (lease) => tapFor(usage, firstToken, remember && ((id) => remember(lease.node.key, id))),
       noNode: () => (home ? homeIsDown(home) : noService(deps.fleet, model)),
     })
-    const { how } = await (home ? atHome(home, forwarding) : forwarding)
+    const { how, node } = await (home ? atHome(home, forwarding) : forwarding)
     if (how !== 'complete' || res.statusCode >= 400) return
-    const seconds = (performance.now() - context.startedAt) / 1000
-    const { firstByteSeconds = 0 } = context
-    deps.events.emit('served', { model, caller, firstByteSeconds, seconds, usage: usage.usage(), answer: usage })
+    const { firstByteSeconds = 0, servedSince = 0, startedAt } = context
+    deps.events.emit('served', {
+      model,
+      service: node?.name ?? '',
+      caller,
+      firstByteSeconds,
+      firstTokenSeconds: firstToken.at > 0 ? (firstToken.at - servedSince) / 1000 : undefined,
+      seconds: (performance.now() - startedAt) / 1000,
+      isWarm: undefined,
+      usage: usage.usage(),
+      answer: usage,
+    })
   }
 }
 
 /** Answers go on as they come, unless `elsewhere` holds them back. */
-function tapFor(usage: UsageWatch, tellId: ((id: string) => void) | false): StreamTap {
-  if (!tellId) {
-    const watch = (chunk: Buffer): void => usage.see(chunk)
-    return { watch }
-  }
+function tapFor(usage: UsageWatch, firstToken: FirstToken, tellId: ((id: string) => void) | false): StreamTap {
   let ids: ResponseIdWatch | undefined
   const takes: StreamTap['takes'] = (status, headers) => {
-    if (status < 300) ids = new ResponseIdWatch(headers['content-type'], tellId)
+    const contentType = headers['content-type']
+    firstToken.begins(contentType)
+    if (tellId && status < 300) ids = new ResponseIdWatch(contentType, tellId)
     return true
   }
   const watch = (chunk: Buffer): void => {
     usage.see(chunk)
+    firstToken.see(chunk)
     ids?.see(chunk)
   }
   return { takes, watch }

@@ -15,6 +15,7 @@ export interface Schema {
   readonly format?: string
   readonly pattern?: string
   readonly minimum?: number
+  readonly maximum?: number
   readonly exclusiveMinimum?: number
   readonly minItems?: number
   readonly maxItems?: number

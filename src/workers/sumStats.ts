@@ -101,6 +101,13 @@ const SERVICE: Readonly<Record<string, Merge>> = {
 /** Counts of one model or container. */
 const WORK = byName('name', { name: first, first_byte: elementwise }, sum)
 
+/** What caches did, by service and model. */
+const CACHES = byKey(
+  ({ service, model }) => JSON.stringify([service, model]),
+  { service: first, model: first, first_token: elementwise },
+  sum,
+)
+
 const STATS: Readonly<Record<string, Merge>> = {
   total_services: largest,
   services: byName('name', SERVICE),
@@ -108,6 +115,7 @@ const STATS: Readonly<Record<string, Merge>> = {
   activity: (values) => sumActivity(values as readonly Activity[]),
   models: WORK,
   containers: WORK,
+  caches: CACHES,
   jobs: each({ unfinished: sum, recordable: every }),
   memory: each({ refused: each({}, sum) }, sum),
   fleet: each({ service_time: mean, mean_latency: mean, kinds: byName('kind', { weight: mean, jobs: sum }) }),

@@ -63,8 +63,9 @@ async function run(): Promise<boolean> {
 
   const submit = (data: object, containers = ['echo']): Promise<unknown> =>
     post(`${gateway.url}/api/jobs`, jobOf(data, containers)).catch(() => undefined)
+  const usage = { stream: true, stream_options: { include_usage: true }, sim: { cached: 5 } }
   const chat = (model: string): Promise<unknown> =>
-    post(`${gateway.url}/v1/chat/completions`, { model, messages: [{ role: 'user', content: 'hello' }] })
+    post(`${gateway.url}/v1/chat/completions`, { model, messages: [{ role: 'user', content: 'hello' }], ...usage })
 
   console.log('\n== traffic')
   let isRunning = true

@@ -67,6 +67,24 @@ test('the rows of models and containers add up by name, those of all others too'
   assert.deepEqual(containers, [row('c', 1)])
 })
 
+test('what caches did adds up by service and model', () => {
+  const row = (service: string | null, warm: number): object => ({
+    service,
+    model: service && 'm',
+    warm,
+    first_token: [warm, 1],
+  })
+  const { caches } = sumOf(
+    { caches: [row('a', 1), row(null, 5)] },
+    { caches: [row('b', 2), row('a', 3), row(null, 6)] },
+  )
+  assert.deepEqual(caches, [
+    { service: 'a', model: 'm', warm: 4, first_token: [4, 2] },
+    { service: null, model: null, warm: 11, first_token: [11, 2] },
+    { service: 'b', model: 'm', warm: 2, first_token: [2, 1] },
+  ])
+})
+
 describe('a backend that workers see differently', () => {
   const services = (...each: object[]): Record<string, unknown> => {
     const told = sumOf(...each.map((one) => ({ services: [{ name: 'n', ...one }] })))

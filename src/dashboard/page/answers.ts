@@ -77,7 +77,17 @@ interface WorkRow {
   readonly first_byte_p95: number | null
 }
 
-export interface ModelRow extends WorkRow {
+/** How prompt caches were used in the last 15 minutes; null where nothing is known. */
+interface CacheFigures {
+  /** Of prompt tokens. */
+  readonly cache_hit_rate: number | null
+  /** Of requests. */
+  readonly warm_share: number | null
+  /** Seconds. */
+  readonly first_token_p50: number | null
+}
+
+export interface ModelRow extends WorkRow, CacheFigures {
   readonly prompt_tokens: number
   readonly completion_tokens: number
 }
@@ -97,8 +107,8 @@ export interface Replicas {
   readonly list: readonly { readonly replica: string; readonly jobs: number; readonly state: string }[]
 }
 
-/** One node or service; times in seconds. */
-export interface NodeStats {
+/** One node or service; times in seconds. Only services have figures of caches. */
+export interface NodeStats extends Partial<CacheFigures> {
   readonly name: string
   readonly kind: string
   readonly healthy: boolean

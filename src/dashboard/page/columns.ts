@@ -1,7 +1,7 @@
 /** What the table of nodes shows of each, in columns. */
 
 import type { NodeStats } from './answers.ts'
-import { age, clock, count, duration, oneDecimal, significant } from './format.ts'
+import { age, clock, count, duration, oneDecimal, shareOrDash, significant } from './format.ts'
 import { part, type Part } from './parts.ts'
 
 const MOST_REASONS = 4
@@ -132,6 +132,16 @@ const serviceParts: Show = (node) => {
   return [part(duration(seconds)), ...(origin === 'fleet' ? [part('mean of the fleet', 'of')] : [])]
 }
 
+const responseParts: Show = ({ response_time: seconds, first_token_p50: firstToken = null }) => [
+  part(duration(seconds)),
+  ...(firstToken === null ? [] : [part('first\u00a0token ' + duration(firstToken), 'of')]),
+]
+
+const cacheParts: Show = ({ cache_hit_rate: rate, warm_share: share = null }) => [
+  part(shareOrDash(rate)),
+  ...(share === null ? [] : [part(shareOrDash(share) + ' warm', 'of')]),
+]
+
 export const STATE: Column = {
   label: 'State',
   about:
@@ -202,11 +212,21 @@ export const COLUMNS: readonly Column[] = [
   },
   {
     label: 'Response time',
-    about: 'To the first byte of an answer, moving mean.',
+    about:
+      'To the first byte of an answer, moving mean; of a service also to the first token of a streamed answer, median of the last 15 minutes.',
     sortBy: (node) => node.response_time,
-    show: (node) => [part(duration(node.response_time))],
+    show: responseParts,
     isNumber: true,
     className: 'extra',
+  },
+  {
+    label: 'Cached tokens',
+    about:
+      'How many of the prompt tokens were in its cache, of answers of the last 15 minutes that said so; and how many requests were sent there because part of their prompt was believed to be (warm).',
+    sortBy: (node) => node.cache_hit_rate ?? node.warm_share ?? -1,
+    show: cacheParts,
+    isNumber: true,
+    className: 'extra caches',
   },
   {
     label: 'Requests',

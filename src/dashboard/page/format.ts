@@ -58,6 +58,13 @@ export function percent(share: number): string {
   return fewDecimals.format(Math.floor(share * 100 * 10 ** digits) / 10 ** digits) + ' %'
 }
 
+/** A share of the whole, or a dash where none is known. */
+export const shareOrDash = (share: number | null | undefined): string =>
+  share === null || share === undefined ? '–' : percent(share)
+/** A time, or a dash where none is known. */
+export const timeOrDash = (seconds: number | null | undefined): string =>
+  seconds === null || seconds === undefined ? '–' : duration(seconds)
+
 export function duration(seconds: number): string {
   if (seconds === 0) return '–'
   return seconds < 1 ? significant(seconds * 1000) + ' ms' : significant(seconds) + ' s'

@@ -57,6 +57,10 @@ export function showNodes(nodes: readonly NodeStats[]): void {
     'has-drain',
     nodes.some(({ drain }) => drain !== undefined),
   )
+  byId('scroll').classList.toggle(
+    'has-caches',
+    nodes.some(({ kind }) => kind === 'openai'),
+  )
   const all = selected(nodes)
   const size = Number(perPage.value)
   page = Math.max(0, Math.min(page, Math.ceil(all.length / size) - 1))

@@ -1,7 +1,7 @@
 /** The tables of models and containers. */
 
 import type { ContainerRow, ModelRow } from './answers.ts'
-import { byId, count, duration, plural, roughCount, setText } from './format.ts'
+import { byId, count, plural, roughCount, setText, shareOrDash, timeOrDash } from './format.ts'
 import { part, showColumnHeads, showRows, type Part, type TableColumn } from './parts.ts'
 
 /** Rows that are shown before one asks for all. */
@@ -9,7 +9,6 @@ const FIRST_ROWS = 8
 
 type Row = ModelRow | ContainerRow
 
-const timeOrDash = (seconds: number | null): Part => part(seconds === null ? '–' : duration(seconds))
 const alarming = (value: number): Part => part(count(value), value > 0 ? 'bad' : '')
 
 function nameColumn(label: string): TableColumn<Row> {
@@ -18,8 +17,8 @@ function nameColumn(label: string): TableColumn<Row> {
 
 const WORK_COLUMNS: readonly TableColumn<Row>[] = [
   { label: 'Requests', show: ({ requests }) => [part(count(requests))], isNumber: true },
-  { label: 'First byte, median', show: (row) => [timeOrDash(row.first_byte_p50)], isNumber: true },
-  { label: 'First byte, p95', show: (row) => [timeOrDash(row.first_byte_p95)], isNumber: true },
+  { label: 'First byte, median', show: (row) => [part(timeOrDash(row.first_byte_p50))], isNumber: true },
+  { label: 'First byte, p95', show: (row) => [part(timeOrDash(row.first_byte_p95))], isNumber: true },
 ]
 const ERROR_COLUMNS: readonly TableColumn<Row>[] = [
   { label: 'Errors', show: ({ failed }) => [alarming(failed)], isNumber: true },
@@ -28,7 +27,10 @@ const ERROR_COLUMNS: readonly TableColumn<Row>[] = [
 const MODEL_COLUMNS: readonly TableColumn<ModelRow>[] = [
   nameColumn('Model'),
   ...WORK_COLUMNS,
+  { label: 'First token, median', show: (row) => [part(timeOrDash(row.first_token_p50))], isNumber: true },
   { label: 'Prompt tokens', show: (row) => [part(roughCount(row.prompt_tokens))], isNumber: true },
+  { label: 'Of them cached', show: (row) => [part(shareOrDash(row.cache_hit_rate))], isNumber: true },
+  { label: 'Sent to a warm cache', show: (row) => [part(shareOrDash(row.warm_share))], isNumber: true },
   { label: 'Answer tokens', show: (row) => [part(roughCount(row.completion_tokens))], isNumber: true },
   ...ERROR_COLUMNS,
 ]

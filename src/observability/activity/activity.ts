@@ -5,6 +5,7 @@ import { contextOf, type ItemNote } from '../../http/context.ts'
 import { upgradeOf } from '../../http/upgrades.ts'
 import type { LiveJobs } from '../../jobs/liveJobs.ts'
 import type { Served } from '../../openai/forward.ts'
+import { CacheTable, type RawCacheRow } from './cacheTable.ts'
 import { bucketOf, LATENCY_BUCKETS } from './latencies.ts'
 import { OUTCOMES, outcomeOf } from './outcome.ts'
 import { machineSeconds, PeriodCounts } from './periods.ts'
@@ -49,6 +50,8 @@ export interface RawWork {
   readonly activity: RawActivity
   readonly models: readonly RawRow[]
   readonly containers: readonly RawRow[]
+  /** How prompt caches were used, by service and model. */
+  readonly caches: readonly RawCacheRow[]
 }
 
 /** Counts what clients asked for and got in the last 15 minutes: a few additions a request, in memory of a fixed size. */
@@ -58,6 +61,7 @@ export class Activity {
   readonly #periods = new PeriodCounts({ periods: PERIODS, seconds: PERIOD_SECONDS, width: WIDTH })
   readonly #models = new WorkTable()
   readonly #containers = new WorkTable()
+  readonly #caches = new CacheTable()
 
   /** @param now monotonic seconds */
   constructor(now = machineSeconds) {
@@ -65,15 +69,17 @@ export class Activity {
     this.#startedAt = now()
   }
 
-  /** Counts jobs as they end and are run again, and the tokens of answers. */
+  /** Counts jobs as they end and are run again, the tokens of answers, and what caches did for them. */
   listen(live: LiveJobs, openai: EventEmitter<{ served: [Served] }>): void {
     live.on('ended', ({ record }, { state }) =>
       this.#jobs(state === 'success' ? 'jobs_succeeded' : 'jobs_failed', record.containers),
     )
     live.on('rerun', ({ record }) => this.#jobs('jobs_rerun', record.containers))
-    openai.on('served', ({ model, usage }) => {
-      if (!usage) return
+    openai.on('served', (served) => {
+      const { model, usage } = served
       const now = this.#now()
+      this.#caches.count(served, now)
+      if (!usage) return
       this.#models.add(model, { counter: 'prompt_tokens', amount: usage.promptTokens, isNew: true }, now)
       this.#models.add(model, { counter: 'completion_tokens', amount: usage.completionTokens, isNew: true }, now)
     })
@@ -119,6 +125,7 @@ export class Activity {
       },
       models: this.#models.raw(now),
       containers: this.#containers.raw(now),
+      caches: this.#caches.raw(now),
     }
   }
 

@@ -1,12 +1,10 @@
 import type { RequestContext } from '../../http/context.ts'
 import { bucketOf, LATENCY_BUCKETS } from './latencies.ts'
 import { OUTCOMES, type Outcome } from './outcome.ts'
-import { PeriodCounts } from './periods.ts'
+import { CountedRows, cutName } from './countedRows.ts'
 
 /** Rows of a table; what is asked for beyond them counts as others. */
 const MOST_ROWS = 100
-/** Longest name of a row, characters. */
-const MOST_NAME = 200
 
 /** The counters of a row, in order; behind them those of the times to the first byte. */
 const COUNTERS = [
@@ -37,24 +35,14 @@ interface Addition {
   readonly isNew: boolean
 }
 
-interface Row {
-  readonly counts: PeriodCounts
-  /** When it last counted something, seconds. */
-  usedAt: number
-}
-
-/**
- * What was asked for by name in the last 15 minutes: models or containers. Clients make names up, so rows are bounded: when there are
- * too many, the one that has been idle for longest joins the others.
- */
+/** What was asked for by name in the last 15 minutes: models or containers. Clients make names up, so rows are bounded. */
 export class WorkTable {
-  readonly #rows = new Map<string, Row>()
-  readonly #others = new PeriodCounts(SHAPE)
+  readonly #rows = new CountedRows(MOST_ROWS, SHAPE)
 
   /** Counts a request that has ended. */
   answered(name: string, outcome: Outcome, { node, firstByteSeconds }: RequestContext, now: number): void {
     // A name that no backend knows is the client's own, and makes no row.
-    const row = this.#row(name, node !== undefined || outcome === 'failed', now)
+    const row = this.#rows.of(cutName(name), node !== undefined || outcome === 'failed', now)
     if (!row) return
     const at = row.at(now)
     const { counts } = row
@@ -64,46 +52,13 @@ export class WorkTable {
 
   /** Adds to a counter. `isNew`: it may make a row. */
   add(name: string, { counter, amount, isNew }: Addition, now: number): void {
-    const row = this.#row(name, isNew, now)
+    const row = this.#rows.of(cutName(name), isNew, now)
     if (row) row.counts[row.at(now) + INDEX[counter]]! += amount
   }
 
   /** The rows that counted anything, and the others. */
   raw(now: number): RawRow[] {
-    const rows: RawRow[] = []
-    for (const [name, { counts }] of this.#rows) {
-      const row = rawRow(name, counts.sums(now))
-      if (hasCounts(row)) rows.push(row)
-      else this.#rows.delete(name)
-    }
-    const others = rawRow(null, this.#others.sums(now))
-    return hasCounts(others) ? [...rows, others] : rows
-  }
-
-  /** The counters of a name; undefined where it has none and may make no row. */
-  #row(name: string, isNew: boolean, now: number): PeriodCounts | undefined {
-    const key = cut(name)
-    const row = this.#rows.get(key) ?? (isNew ? this.#open(key, now) : undefined)
-    if (!row) return undefined
-    row.usedAt = now
-    return row.counts
-  }
-
-  #open(name: string, now: number): Row {
-    const counts = this.#rows.size < MOST_ROWS ? new PeriodCounts(SHAPE) : this.#closeIdlest(now)
-    const row = { counts, usedAt: now }
-    this.#rows.set(name, row)
-    return row
-  }
-
-  /** Gives up the row that has been idle for longest; returns its counters, which are 0. */
-  #closeIdlest(now: number): PeriodCounts {
-    let idlest: readonly [string, Row] | undefined
-    for (const entry of this.#rows) if (!idlest || entry[1].usedAt < idlest[1].usedAt) idlest = entry
-    const [name, { counts }] = idlest as readonly [string, Row]
-    this.#rows.delete(name)
-    counts.moveTo(this.#others, now)
-    return counts
+    return this.#rows.sums(now).map(([name, sums]) => rawRow(name, sums))
   }
 }
 
@@ -129,12 +84,4 @@ function sumOf(one: RawRow, other: RawRow): RawRow {
 function rawRow(name: string | null, sums: Float64Array): RawRow {
   const counts = Object.fromEntries(COUNTERS.map((counter, index) => [counter, sums[index] as number]))
   return { name, ...(counts as Record<Counter, number>), first_byte: Array.from(sums.subarray(FIRST_BYTE)) }
-}
-
-function hasCounts(row: RawRow): boolean {
-  return COUNTERS.some((counter) => row[counter] > 0)
-}
-
-function cut(name: string): string {
-  return name.length > MOST_NAME ? `${name.slice(0, MOST_NAME)}…` : name
 }

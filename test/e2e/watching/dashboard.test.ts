@@ -111,7 +111,7 @@ describe('the dashboard tells the truth', { skip }, () => {
     assert.equal(await figure(page, 'Healthy backends'), 'Healthy backends 2 of 3')
     const faults = (await page.locator('#faults tr').allInnerTexts()).map((text) => text.replaceAll(/\s+/g, ' '))
     assert.match(faults.join('\n'), /^ERR_NODE_RESET .* backend 2\s*\nERR_MODEL_NOT_FOUND .* client 1\s*$/)
-    assert.match(await textOf(page, '#models tr'), /^small-model 1 [\d.]+ ms [\d.]+ ms \d+ \d+ 0 0$/)
+    assert.match(await textOf(page, '#models tr'), /^small-model 1 [\d.]+ ms [\d.]+ ms – \d+ – – \d+ 0 0$/)
     const containers = (await page.locator('#containers tr').allInnerTexts()).map((text) =>
       text.replaceAll(/\s+/g, ' '),
     )
@@ -121,6 +121,35 @@ describe('the dashboard tells the truth', { skip }, () => {
     assert.match(row, /down for \d+ s, since \d+:\d\d:\d\d [AP]M: connection refused .* \d+ s ago – Drain$/)
     assert.ok((await page.locator('#cards svg .area').first().getAttribute('d'))!.length > 0)
   })
+})
+
+test('what caches did shows of services and models, and a dash where nothing is known', { skip }, async (t) => {
+  const known = { cache_hit_rate: 0.638, warm_share: 0.995, first_token_p50: 0.25 }
+  const unknown = { cache_hit_rate: null, warm_share: null, first_token_p50: null }
+  const stats = await statsNow()
+  const like = (stats['services'] as Record<string, unknown>[]).find(({ kind }) => kind === 'openai')
+  const model = { requests: 8, refused: 0, failed: 0, first_byte_p50: 0.2, first_byte_p95: 0.3 }
+  const tokens = { prompt_tokens: 1000, completion_tokens: 50 }
+  const page = await open(t, {
+    stats: {
+      ...stats,
+      services: [
+        { ...like, name: 'one', ...known },
+        { ...like, name: 'two', ...unknown },
+      ],
+      models: [
+        { name: 'm', ...model, ...tokens, ...known },
+        { name: 'n', ...model, ...tokens, ...unknown },
+      ],
+    },
+  })
+  assert.equal(
+    await textOf(page, '#models tr:has-text("m") >> nth=0'),
+    'm 8 200 ms 300 ms 250 ms 1,000 63.8 % 99.5 % 50 0 0',
+  )
+  assert.equal(await textOf(page, '#models tr:has-text("n") >> nth=0'), 'n 8 200 ms 300 ms – 1,000 – – 50 0 0')
+  assert.match(await textOf(page, '#nodes tr:has-text("one")'), / first token 250 ms 63\.8 % 99\.5 % warm /)
+  assert.doesNotMatch(await textOf(page, '#nodes tr:has-text("two")'), /warm|first token/)
 })
 
 test('jobs that cannot be recorded show in amber, and why', { skip }, async (t) => {

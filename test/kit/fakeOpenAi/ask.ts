@@ -17,6 +17,8 @@ export interface Script {
   dieAfter?: number
   dieHow?: 'reset' | 'close'
   stallAfter?: number
+  /** How many tokens of the prompt its usage says were cached; without it, usage does not tell. */
+  cached?: number
 }
 
 export interface Ask {

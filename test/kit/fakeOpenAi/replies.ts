@@ -22,10 +22,19 @@ export function modelList(models: readonly string[]): Reply {
   return reply({ object: 'list', data })
 }
 
+interface Usage {
+  prompt_tokens: number
+  completion_tokens: number
+  total_tokens: number
+  prompt_tokens_details?: { cached_tokens: number }
+}
+
 /** Tokens as this service counts them: pieces of text. */
-export function usage(ask: Ask): { prompt_tokens: number; completion_tokens: number; total_tokens: number } {
+export function usage(ask: Ask): Usage {
   const completion = contentPieces(ask).length
-  return { prompt_tokens: 7, completion_tokens: completion, total_tokens: 7 + completion }
+  const counts = { prompt_tokens: 7, completion_tokens: completion, total_tokens: 7 + completion }
+  const { cached } = ask.script
+  return cached === undefined ? counts : { ...counts, prompt_tokens_details: { cached_tokens: cached } }
 }
 
 export function newId(prefix: string): string {
@@ -95,7 +104,7 @@ export function unaryReply(ask: Ask): Reply {
 export function responseObject(ask: Ask, id: string, text: string): object {
   const part = { type: 'output_text', text, annotations: [] }
   const message = { type: 'message', id: 'msg_1', status: 'completed', role: 'assistant', content: [part] }
-  const { prompt_tokens, completion_tokens, total_tokens } = usage(ask)
+  const { prompt_tokens, completion_tokens, total_tokens, prompt_tokens_details: details } = usage(ask)
   return {
     id,
     object: 'response',
@@ -103,7 +112,12 @@ export function responseObject(ask: Ask, id: string, text: string): object {
     status: 'completed',
     model: ask.model,
     output: [message],
-    usage: { input_tokens: prompt_tokens, output_tokens: completion_tokens, total_tokens },
+    usage: {
+      input_tokens: prompt_tokens,
+      ...(details && { input_tokens_details: details }),
+      output_tokens: completion_tokens,
+      total_tokens,
+    },
   }
 }
 

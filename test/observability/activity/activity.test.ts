@@ -6,8 +6,9 @@ import { FAULTS, GatewayFault, type FaultCode } from '../../../src/faults.ts'
 import { contextOf, type RequestContext } from '../../../src/http/context.ts'
 import { Activity } from '../../../src/observability/activity/activity.ts'
 import { LATENCY_BUCKETS, bucketOf, quantile } from '../../../src/observability/activity/latencies.ts'
-import { toldWork } from '../../../src/observability/activity/report.ts'
+import { cacheColumnsByService, toldWork } from '../../../src/observability/activity/report.ts'
 import type { LiveJobs } from '../../../src/jobs/liveJobs.ts'
+import { servedBy } from '../../kit/builders/served.ts'
 
 /** An activity whose clock the test sets, at first in the middle of a period. */
 function newActivity(): { activity: Activity; wait: (seconds: number) => void } {
@@ -40,7 +41,10 @@ interface Told {
   }
   models: Record<string, unknown>[]
   containers: Record<string, unknown>[]
+  caches: Record<string, unknown>[]
 }
+
+const NO_CACHES = { cache_hit_rate: null, warm_share: null, first_token_p50: null, first_token_p95: null }
 
 const told = (activity: Activity): Told => toldWork(activity.raw()) as unknown as Told
 const total = (series: unknown): number => (series as number[]).reduce((sum, value) => sum + value, 0)
@@ -151,7 +155,10 @@ describe('the tables of models and containers', () => {
     ended(activity, { context: { containers: ['c', 'd'], node: 'n' } })
     const { models, containers } = told(activity)
     const [{ first_byte_p50, first_byte_p95, ...row } = {}] = models
-    assert.deepEqual(row, { name: 'm', requests: 5, refused: 1, failed: 1, prompt_tokens: 7, completion_tokens: 9 })
+    assert.deepEqual(row, {
+      ...{ name: 'm', requests: 5, refused: 1, failed: 1, prompt_tokens: 7, completion_tokens: 9 },
+      ...NO_CACHES,
+    })
     for (const seconds of [first_byte_p50, first_byte_p95]) {
       assert.ok((seconds as number) > 0.14 && (seconds as number) < 0.27, `${seconds as number}`)
     }
@@ -210,5 +217,56 @@ describe('times in buckets', () => {
     assert.equal(bucketOf(0), 0)
     assert.equal(bucketOf(1e9), LATENCY_BUCKETS - 1)
     assert.equal(quantile([0, 0], 0.5), null)
+  })
+})
+
+describe('the table of caches', () => {
+  /** An activity that is told of answers. */
+  function listening(): ReturnType<typeof newActivity> & { openai: EventEmitter } {
+    const made = newActivity()
+    const openai = new EventEmitter()
+    made.activity.listen(new EventEmitter() as unknown as LiveJobs, openai as never)
+    return { ...made, openai }
+  }
+
+  test('tells hit rate, warm share and time to the first token of the last 15 minutes, by service, by model and by both', () => {
+    const { activity, wait, openai } = listening()
+    const usage = { promptTokens: 100, completionTokens: 1, cachedTokens: 90 }
+    openai.emit('served', servedBy('a', { usage, isWarm: true, firstTokenSeconds: 0.2 }))
+    openai.emit('served', servedBy('a', { usage: { ...usage, cachedTokens: 0 }, isWarm: false }))
+    openai.emit('served', servedBy('b', { usage: { ...usage, cachedTokens: undefined }, isWarm: true }))
+    openai.emit('served', servedBy('b', { model: 'other', isWarm: false }))
+    ended(activity, { context: { model: 'm', node: 'a' } })
+    const { models, caches } = told(activity)
+    assert.deepEqual([models[0]!['cache_hit_rate'], models[0]!['warm_share']], [0.45, 0.6667])
+    const median = models[0]!['first_token_p50'] as number
+    assert.ok(median > 0.15 && median < 0.26, `${median}`)
+    assert.deepEqual(
+      caches.map(({ service, model, prompt_tokens, cached_tokens, requests, warm }) => [
+        ...[service, model, prompt_tokens, cached_tokens, requests, warm],
+      ]),
+      [
+        ['a', 'm', 200, 90, 2, 1],
+        ['b', 'm', 0, 0, 1, 1],
+        ['b', 'other', 0, 0, 1, 0],
+      ],
+    )
+    const columnsOf = cacheColumnsByService(activity.raw().caches)
+    assert.deepEqual(columnsOf('b'), { ...NO_CACHES, warm_share: 0.5 })
+    assert.deepEqual(columnsOf('c'), NO_CACHES)
+    wait(900)
+    assert.deepEqual(told(activity).caches, [])
+  })
+
+  test('has two hundred rows at most, and one of all others', () => {
+    const { activity, wait, openai } = listening()
+    for (let n = 0; n < 250; n++) {
+      openai.emit('served', servedBy('a', { model: `model ${n}`, isWarm: true }))
+      wait(0.1)
+    }
+    const { caches } = told(activity)
+    assert.equal(caches.length, 201)
+    const { service, model, requests } = caches.at(-1)!
+    assert.deepEqual([service, model, requests], [null, null, 50])
   })
 })
