@@ -1,4 +1,5 @@
 import { amount, flag, list, map, named, object, text, wholeNumber, type Schema } from '../openApi.ts'
+import { CACHE_ROWS, CACHES, seconds } from './caches.ts'
 
 const NAME = text('The address or name, as listed.')
 const HEALTHY = flag('Whether its polls and its traffic go well.')
@@ -15,21 +16,6 @@ const DRAIN: Schema = {
   enum: ['draining', 'drained', null],
   description: 'It gets no new work, and some is under way, or none any more. Null: it gets work.',
 }
-
-const seconds = (description: string): Schema => ({ type: ['number', 'null'], description })
-const share = (description: string): Schema => ({ type: ['number', 'null'], minimum: 0, maximum: 1, description })
-
-/** What is told of prompt caches, of the last 15 minutes. */
-const CACHES = {
-  cache_hit_rate: share(
-    'Cached prompt tokens over all, of answers that said how many were cached; null where none did.',
-  ),
-  warm_share: share(
-    'Requests that went to a service which was believed to have part of their prompt in its cache, over all of which anything was believed; null where there were none.',
-  ),
-  first_token_p50: seconds('Median time from sending a request to the first token of its stream, seconds.'),
-  first_token_p95: seconds('The time that 95 % of them did not exceed.'),
-} as const
 
 const NODE_STATS = object(
   {
@@ -277,18 +263,7 @@ export const WATCHING_SCHEMAS: Readonly<Record<string, Schema>> = {
         }),
         'Containers that jobs were submitted for in the last 15 minutes; the same.',
       ),
-      caches: list(
-        object({
-          service: { type: ['string', 'null'], description: 'Its name. Null: all others together.' },
-          model: { type: ['string', 'null'], description: 'Null: all others together.' },
-          prompt_tokens: wholeNumber('Of answers that said how many were cached.'),
-          cached_tokens: wholeNumber('Those of them that were cached.'),
-          requests: wholeNumber('Requests for which it was known whether the service was believed to be warm.'),
-          warm: wholeNumber('Those of them for which it was.'),
-          ...CACHES,
-        }),
-        'How prompt caches were used in the last 15 minutes, by service and model, the busiest first, at most 200.',
-      ),
+      caches: CACHE_ROWS,
       running_requests: wholeNumber('Requests that have no whole answer yet, this one included.'),
       jobs: object(
         {

@@ -68,6 +68,31 @@ test('/metrics tells which requests failed, by models that a service lists', asy
   assert.equal(await valueOf('model_failures_total{model="made-up"}'), undefined)
 })
 
+test('/metrics and /stats tell how many prompt tokens were cached, and how long the first token of a stream took', async () => {
+  const ask = (more: object) =>
+    post(`${gateway.url}/v1/chat/completions`, { model: 'm1', messages: [{ role: 'user', content: 'Hello' }], ...more })
+  const stream = { stream: true, stream_options: { include_usage: true } }
+  await ask({ ...stream, sim: { cached: 6, seconds: 0.1 } })
+  await ask({ sim: { cached: 1 } })
+  await ask({})
+  const labels = 'service="chat",model="m1"'
+  const tokens = `service_prompt_tokens_total{${labels},cached=`
+  assert.deepEqual([await valueOf(`${tokens}"true"}`), await valueOf(`${tokens}"false"}`)], [7, 7])
+  assert.equal(await valueOf(`service_first_token_seconds_count{${labels}}`), 1)
+  assert.ok((await valueOf(`service_first_token_seconds_sum{${labels}}`))! >= 0.1)
+
+  const told = (await request(`${gateway.url}/stats`)).json<Record<string, Record<string, unknown>[]>>()
+  const of = (list: string, member: string, name: string): Record<string, unknown> =>
+    told[list]!.find((row) => row[member] === name)!
+  const rows = [of('caches', 'service', 'chat'), of('services', 'name', 'chat'), of('models', 'name', 'm1')]
+  for (const { cache_hit_rate, first_token_p50 } of rows) {
+    assert.equal(cache_hit_rate, 0.5)
+    // Its bucket is 30 % wide.
+    assert.ok((first_token_p50 as number) > 0.07)
+  }
+  assert.equal(of('services', 'name', node.address)['cache_hit_rate'], undefined)
+})
+
 test('/metrics tells how full the ledger and its disk are, and whether it can be written', async () => {
   const bytes = (await valueOf('ledger_bytes'))!
   assert.ok(bytes > 100_000 && bytes < 1_000_000, `${bytes} bytes`)

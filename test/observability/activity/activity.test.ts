@@ -234,7 +234,7 @@ describe('the table of caches', () => {
     const usage = { promptTokens: 100, completionTokens: 1, cachedTokens: 90 }
     openai.emit('served', servedBy('a', { usage, isWarm: true, firstTokenSeconds: 0.2 }))
     openai.emit('served', servedBy('a', { usage: { ...usage, cachedTokens: 0 }, isWarm: false }))
-    openai.emit('served', servedBy('b', { usage: { ...usage, cachedTokens: undefined }, isWarm: true }))
+    openai.emit('served', servedBy('b', { usage: { promptTokens: 100, completionTokens: 1 }, isWarm: true }))
     openai.emit('served', servedBy('b', { model: 'other', isWarm: false }))
     ended(activity, { context: { model: 'm', node: 'a' } })
     const { models, caches } = told(activity)
