@@ -9,7 +9,7 @@ import { LearntKeeper } from './fleet/learnt/keeper.ts'
 import type { PolicyConstants } from './fleet/load/constants.ts'
 import type { SelectNode } from './dispatch/policies/candidate.ts'
 import { Dispatcher } from './dispatch/dispatcher.ts'
-import { Selector } from './dispatch/selector.ts'
+import { Selector, type SelectorOptions } from './dispatch/selector.ts'
 import { sourcesOf } from './fleet/sources/sources.ts'
 import { WatchedFile } from './fleet/sources/watchedFile.ts'
 import { GatewayFault } from './faults.ts'
@@ -72,6 +72,7 @@ const POOL_CARE_MS = 60_000
 export interface Overrides {
   readonly policy?: SelectNode
   readonly constants?: PolicyConstants
+  readonly warmCaches?: SelectorOptions['warmCaches']
   readonly followPeriodSeconds?: number
   readonly nodeRecordSeconds?: number
   /** After how long a list of backends that lost most of its entries is believed. */
@@ -149,7 +150,7 @@ async function startWith(
   })
   const learnt = new LearntKeeper({ fleet, values: ledger.values, isShared: ledger.shared !== undefined })
   await learnt.load()
-  const selector = new Selector(fleet, overrides.policy)
+  const selector = new Selector(fleet, overrides.policy, overrides)
   const transport = new Transport({
     connectTimeoutSeconds: settings.connectTimeoutSeconds,
     answerTimeoutSeconds: settings.proxyTimeoutSeconds,

@@ -46,12 +46,13 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements Releas
    */
   async acquire(request: WorkRequest, signal: AbortSignal): Promise<Lease> {
     signal.throwIfAborted()
-    const { asked, cooldownKey, session, cost, tried } = request
+    const { asked, cooldownKey, session, prompt, cost, tried } = request
     const { requirement, kind } = asked
-    const choice = this.#selector.pick(requirement, { except: tried, cooldownKey, session, cost, kind })
+    const choice = this.#selector.pick(requirement, { except: tried, cooldownKey, session, prompt, cost, kind })
     const node = choice.node ?? this.#restarts.returned(request)
     if (!node) throw new NoBackendAvailable(choice.cooldownSeconds)
-    return Lease.take(this.fleet, node, asked, this)
+    const cacheUse = prompt && this.#selector.caches?.begin(node, prompt, choice.node && choice.warmCharacters)
+    return Lease.take(this.fleet, node, asked, { told: this, cacheUse, reason: choice.reason })
   }
 
   /** Whether backends that could take the request have taken no connections since a moment ago: then they probably restart. */

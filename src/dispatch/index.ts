@@ -15,3 +15,5 @@ export {
   workKindOf,
 } from './requirement.ts'
 export type { Selector } from './selector.ts'
+export type { Prompt } from './warmCaches/prompt.ts'
+export type { Reply } from './warmCaches/serviceCache.ts'

@@ -2,7 +2,18 @@ import type { Fleet } from '../fleet/fleet.ts'
 import type { Trial } from '../fleet/load/outliers/outliers.ts'
 import type { WorkMark, WorkOutcome } from '../fleet/load/work.ts'
 import type { TrackedNode } from '../fleet/node.ts'
+import type { RoutingReason } from './selector.ts'
+import type { CacheUse } from './warmCaches/serviceCache.ts'
 import { judge, type AskedOfNodes, type Verdict } from './judge.ts'
+
+/** What a lease has besides its place. All of it is optional. */
+export interface LeaseExtras {
+  readonly told?: Released
+  /** What the request tells of the service's cache. */
+  readonly cacheUse?: CacheUse | undefined
+  /** Why the node was chosen. */
+  readonly reason?: RoutingReason
+}
 
 /** Who is told that there is a free place again. */
 export interface Released {
@@ -17,6 +28,10 @@ export interface Released {
 export class Lease {
   readonly node: TrackedNode
   readonly fleet: Fleet
+  /** Of a request with a prompt: to be told of its first token, and of its answer. Its end is told by this lease. */
+  readonly cacheUse: CacheUse | undefined
+  /** Why the node was chosen; undefined where nobody had to choose. */
+  readonly reason: RoutingReason | undefined
   readonly #startedAt: number
   readonly #mark: WorkMark
   readonly #told: Released | undefined
@@ -27,13 +42,15 @@ export class Lease {
   #trial: Trial<TrackedNode> | undefined
   #verdict: Verdict | undefined
 
-  private constructor(fleet: Fleet, node: TrackedNode, { now, mark, isExchangeOpen, told }: Begin) {
+  private constructor(fleet: Fleet, node: TrackedNode, { now, mark, isExchangeOpen, extras }: Begin) {
     this.fleet = fleet
     this.node = node
+    this.cacheUse = extras.cacheUse
+    this.reason = extras.reason
     this.#startedAt = now
     this.#mark = mark
     this.#isExchangeOpen = isExchangeOpen
-    this.#told = told
+    this.#told = extras.told
   }
 
   /**
@@ -41,22 +58,22 @@ export class Lease {
    *
    * @param asked what it is a request for, by which costs are learnt and the answer is judged; without it, they are not
    */
-  static take(fleet: Fleet, node: TrackedNode, asked?: AskedOfNodes, told?: Released): Lease {
+  static take(fleet: Fleet, node: TrackedNode, asked?: AskedOfNodes, extras: LeaseExtras = NOTHING): Lease {
     const now = fleet.now()
     node.inFlight++
     node.counts.requests++
     const mark = node.load.started(now, asked?.requirement.workKind)
-    const lease = new Lease(fleet, node, { now, mark, isExchangeOpen: true, told })
+    const lease = new Lease(fleet, node, { now, mark, isExchangeOpen: true, extras })
     lease.#asked = asked
     if (asked && fleet.outliers.isActive) lease.#trial = fleet.outliers.started(asked.kind, node, now)
     return lease
   }
 
   /** Takes a place for a job that already runs there, as after a restart of the gateway. */
-  static restore(fleet: Fleet, node: TrackedNode, workKind: string | undefined, told?: Released): Lease {
+  static restore(fleet: Fleet, node: TrackedNode, workKind: string | undefined, told: Released): Lease {
     const now = fleet.now()
     const mark = node.load.restored(now, workKind)
-    return new Lease(fleet, node, { now, mark, isExchangeOpen: false, told })
+    return new Lease(fleet, node, { now, mark, isExchangeOpen: false, extras: { told } })
   }
 
   /** The kind of work by which backends are compared. */
@@ -94,6 +111,7 @@ export class Lease {
     this.#isWorking = false
     const now = this.fleet.now()
     this.node.load.ended(now, { outcome, lagSeconds, mark: this.#mark })
+    this.cacheUse?.ended(outcome, now)
     if (outcome === 'success') this.node.load.latencyObserved(now - this.#startedAt - lagSeconds)
     this.#told?.released(this.node)
   }
@@ -103,5 +121,7 @@ interface Begin {
   readonly now: number
   readonly mark: WorkMark
   readonly isExchangeOpen: boolean
-  readonly told: Released | undefined
+  readonly extras: LeaseExtras
 }
+
+const NOTHING: LeaseExtras = {}

@@ -7,6 +7,9 @@ import { rank } from './policies/ranking.ts'
 import { isInPanic, lowestScore } from './policies/selection.ts'
 import type { Requirement } from './requirement.ts'
 import type { TrackedNode } from '../fleet/node.ts'
+import { cachesOf } from './warmCaches/fleetCaches.ts'
+import type { Prompt } from './warmCaches/prompt.ts'
+import type { WarmCaches } from './warmCaches/warmCaches.ts'
 
 /** Requirements whose candidates are remembered; past this all are forgotten and found anew. */
 const MAX_REMEMBERED_REQUIREMENTS = 1000
@@ -18,19 +21,46 @@ export interface PickOptions {
   readonly except?: ReadonlySet<TrackedNode> | undefined
   /** What may be cooling down after a pushback; see `TrackedNode.coolDown`. */
   readonly cooldownKey?: string | undefined
-  /** A session that prefers the node it was served by before; see `preferredFor`. */
+  /** A session that prefers the node it was served by before; see `preferredFor`. Where there is a prompt, that says more. */
   readonly session?: string | undefined
+  /** Prefers services that have its beginning in their caches; see `WarmCaches`. */
+  readonly prompt?: Prompt | undefined
   /** The job's cost by the client's hint, in the client's own unit. */
   readonly cost?: number | undefined
   /** The kind of work by which backends are compared; default: that of the requirement. */
   readonly kind?: string | undefined
 }
 
+/**
+ * Why a node was chosen.
+ * - `retried`: others were tried before.
+ * - `onlyOne`: there is no other.
+ * - `warm`: it has the beginning of the prompt, or the session, in its cache.
+ * - `leastLoaded`: it had the lowest score without that.
+ */
+export type RoutingReason = 'retried' | 'onlyOne' | 'warm' | 'leastLoaded'
+
 /** The answer to "who gets this request?". */
 export interface Choice {
   readonly node: TrackedNode | undefined
+  readonly reason: RoutingReason
+  /** Characters of the prompt that are thought to be in its cache. */
+  readonly warmCharacters: number
   /** Where there is no node: least seconds until one of those that cool down may be asked again, or 0 if none does. */
   readonly cooldownSeconds: number
+}
+
+/** A node and what one more request there would cost, seconds. */
+export interface NodeScore {
+  readonly node: TrackedNode
+  readonly score: number
+}
+
+export interface SelectorOptions {
+  /** Uniform in [0, 1). */
+  readonly random?: () => number
+  /** For benchmarks: without all that is known of caches, or with its score alone. Only the policy by score knows of caches. */
+  readonly warmCaches?: 'off' | 'noIndex' | undefined
 }
 
 /** Chooses among the healthy nodes of a fleet by one policy; the same for requests, look-ups and tickets. */
@@ -38,39 +68,83 @@ export class Selector {
   readonly #fleet: Fleet
   readonly #policy: SelectNode
   readonly #random: () => number
+  readonly #caches: WarmCaches<TrackedNode> | undefined
   #version = -1
   /** Reachable nodes by requirement. */
   readonly #reachable = new Map<string, readonly TrackedNode[]>()
 
-  constructor(fleet: Fleet, policy: SelectNode = lowestScore, random: () => number = Math.random) {
+  constructor(
+    fleet: Fleet,
+    policy: SelectNode = lowestScore,
+    { random = Math.random, warmCaches }: SelectorOptions = {},
+  ) {
     this.#fleet = fleet
     this.#policy = policy
     this.#random = random
+    if (policy === lowestScore && warmCaches !== 'off') this.#caches = cachesOf(fleet, warmCaches !== 'noIndex')
+  }
+
+  /** What is known of the services' caches; undefined where none is kept. */
+  get caches(): WarmCaches<TrackedNode> | undefined {
+    return this.#caches
   }
 
   /** The best node for a request. Takes nothing: see `Lease`. */
   pick(requirement: Requirement, options: PickOptions = {}): Choice {
     const now = this.#fleet.now()
-    const { session, cost, kind = comparedKindOf(requirement) } = options
+    const { session, prompt, cost, except, kind = comparedKindOf(requirement) } = options
     const outliers = this.#fleet.outliers.choice(kind, now)
     const eligibility = new Eligibility(now, outliers, options)
     const allows = (node: TrackedNode): boolean => eligibility.allows(node)
     const context = this.#contextOf(requirement, now, cost, allows)
     const reachable = this.candidates(requirement)
-    let node = session === undefined ? undefined : preferredFor(session, reachable, now, allows)
-    node ??= this.#policy(reachable, context)
+    const caches = prompt && this.#caches
+    let warmCharacters = 0
+    const choose = (nodes: readonly TrackedNode[]): TrackedNode | undefined => {
+      if (!caches) return this.#policy(nodes, context)
+      const candidate = caches.choose(nodes, prompt, context)
+      warmCharacters = candidate?.warmCharacters ?? 0
+      return candidate?.service
+    }
+    let node = session === undefined || caches ? undefined : preferredFor(session, reachable, now, allows)
+    const isAtSession = node !== undefined
+    node ??= choose(reachable)
     if (!node) {
       if (outliers) {
         eligibility.fallback = Fallback.setAside
-        node = this.#policy(reachable, context)
+        node = choose(reachable)
       }
       eligibility.fallback = Fallback.ejected
-      node ??= this.#policy(reachable, context)
+      node ??= choose(reachable)
       eligibility.fallback = Fallback.unhealthy
-      node ??= this.#policy(this.#whenMostAreUnhealthy(requirement, now), context)
+      node ??= choose(this.#whenMostAreUnhealthy(requirement, now))
     }
     const { leastCooldownSeconds } = eligibility
-    return { node, cooldownSeconds: node || leastCooldownSeconds === Infinity ? 0 : leastCooldownSeconds }
+    return {
+      node,
+      reason: reasonOf(except, reachable, isAtSession || warmCharacters > 0),
+      warmCharacters,
+      cooldownSeconds: node || leastCooldownSeconds === Infinity ? 0 : leastCooldownSeconds,
+    }
+  }
+
+  /** The best of those that `pick` chooses among without its fallbacks, best first, with their scores; for people. */
+  scores(requirement: Requirement, options: PickOptions, most: number): NodeScore[] {
+    const now = this.#fleet.now()
+    const { prompt, cost, kind = comparedKindOf(requirement) } = options
+    const eligibility = new Eligibility(now, this.#fleet.outliers.choice(kind, now), options)
+    const allows = (node: TrackedNode): boolean => eligibility.allows(node)
+    const context = this.#contextOf(requirement, now, cost, allows)
+    const candidates = this.candidates(requirement)
+    if (prompt && this.#caches) {
+      const ranked = this.#caches.ranked(candidates, prompt, context).slice(0, most)
+      return ranked.map(({ service, score }) => ({ node: service, score }))
+    }
+    const { costRatio } = context
+    return rank(candidates, context, most).map((node) => ({
+      node,
+      score: node.load.score(now, costRatio, context.kind),
+    }))
   }
 
   /** Best first, for look-ups: only nodes that may be shown as healthy, or where all are ejected those, as in `pick`. */
@@ -150,4 +224,14 @@ export class Selector {
     if (!isInPanic(all.length, unhealthy, this.#fleet.loads.infernet.constants.panicNodes)) return []
     return all.filter((node) => !node.isRefusing && requirement.fits(node))
   }
+}
+
+function reasonOf(
+  tried: ReadonlySet<TrackedNode> | undefined,
+  candidates: readonly TrackedNode[],
+  isWarm: boolean,
+): RoutingReason {
+  if (tried && tried.size > 0) return 'retried'
+  if (candidates.length === 1) return 'onlyOne'
+  return isWarm ? 'warm' : 'leastLoaded'
 }

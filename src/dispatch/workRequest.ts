@@ -1,5 +1,6 @@
 import type { TrackedNode } from '../fleet/node.ts'
 import type { AskedOfNodes } from './judge.ts'
+import type { Prompt } from './warmCaches/prompt.ts'
 
 /** What a request asks of a backend, as far as choosing one goes. */
 export interface WorkRequest {
@@ -9,6 +10,8 @@ export interface WorkRequest {
   readonly cooldownKey: string
   /** Requests of one session go to the same backend, as long as that costs nothing. */
   readonly session?: string | undefined
+  /** What it generates from; requests that generate nothing have none. */
+  readonly prompt?: Prompt | undefined
   /** The job's cost by the client's hint. */
   readonly cost?: number | undefined
   /** Backends that were asked before, and are not asked again. */

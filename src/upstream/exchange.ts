@@ -1,4 +1,5 @@
 import type { Requirement } from '../dispatch/requirement.ts'
+import type { Prompt } from '../dispatch/warmCaches/prompt.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import type { GatewayFault } from '../faults.ts'
 import type { Answer, BackendRequest } from './answer.ts'
@@ -18,6 +19,8 @@ export interface Exchange {
   readonly model?: string | undefined
   /** Requests of one session go to the same backend, as long as that costs nothing. */
   readonly session?: string | undefined
+  /** What it generates from; requests that generate nothing have none. */
+  readonly prompt?: Prompt | undefined
   /** Cooldowns after a pushback are kept for this; usually endpoint and caller. */
   readonly cooldownKey: string
   /** When another backend is tried. */

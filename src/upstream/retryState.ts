@@ -3,6 +3,7 @@ import { tellWait } from '../base/waits.ts'
 import { NoBackendAvailable, type Dispatcher } from '../dispatch/dispatcher.ts'
 import { comparedKindOf, type AskedOfNodes } from '../dispatch/judge.ts'
 import type { Lease } from '../dispatch/lease.ts'
+import type { Prompt } from '../dispatch/warmCaches/prompt.ts'
 import type { WorkRequest } from '../dispatch/workRequest.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import type { Answer } from './answer.ts'
@@ -35,6 +36,7 @@ export class RetryState implements WorkRequest {
   readonly asked: AskedOfNodes
   readonly cooldownKey: string
   readonly session: string | undefined
+  readonly prompt: Prompt | undefined
   readonly cost: number | undefined
   readonly tried = new Set<TrackedNode>()
   /** Those of them to which nothing was sent when they were asked last; undefined where there are none. */
@@ -63,11 +65,12 @@ export class RetryState implements WorkRequest {
   #failuresOnceSent = 0
 
   constructor(exchange: Exchange, dispatcher: Dispatcher, patience?: Patience) {
-    const { requirement, caller, kind = comparedKindOf(requirement), cooldownKey, session, cost } = exchange
+    const { requirement, caller, kind = comparedKindOf(requirement), cooldownKey } = exchange
     this.asked = { requirement, caller, kind }
     this.cooldownKey = cooldownKey
-    this.session = session
-    this.cost = cost
+    this.session = exchange.session
+    this.prompt = exchange.prompt
+    this.cost = exchange.cost
     this.#exchange = exchange
     this.#dispatcher = dispatcher
     this.#patience = patience

@@ -3,16 +3,15 @@ import { CancelledStreams } from './cancelledStreams.ts'
 import type { NodeCapacity } from './capacity.ts'
 import type { PolicyConstants } from './constants.ts'
 import { Ejection } from './ejection.ts'
-import { FailureLevel } from './failureLevel.ts'
 import type { FleetLoad } from './fleetLoad.ts'
 import type { WorkKind } from './kinds.ts'
 import { Lookups } from './lookups.ts'
 import { NodeLearning } from './nodeLearning.ts'
+import { Penalties } from './penalties.ts'
 import { PollLearning } from './pollLearning.ts'
 import { aged, type KeptNode } from './rows.ts'
 import { costHintSeconds, waitingSeconds } from './score.ts'
 import type { NodeLoadSnapshot } from './snapshot.ts'
-import { Suspicion } from './suspicion.ts'
 import { UnseenLoad } from './unseenLoad.ts'
 import type { WorkEnd, WorkMark } from './work.ts'
 
@@ -28,9 +27,8 @@ export class NodeLoad {
   #recalled: { readonly kept: KeptNode; readonly asOf: number } | undefined
   #unseen = new UnseenLoad()
   #lookups: Lookups
-  #failures: FailureLevel
+  #penalties: Penalties
   #ejection: Ejection
-  #suspicion: Suspicion
   #toldConcurrency: number | undefined
   #concurrency = 0
   #weight = 1
@@ -51,9 +49,8 @@ export class NodeLoad {
     this.#polls = new PollLearning(this.#constants.pollEvidenceJobs)
     this.#learnt = new NodeLearning(fleet)
     this.#lookups = new Lookups(this.#constants)
-    this.#failures = new FailureLevel(this.#constants)
+    this.#penalties = new Penalties(fleet)
     this.#ejection = new Ejection(this.#constants)
-    this.#suspicion = new Suspicion(this.#constants)
     this.configure(capacity)
   }
 
@@ -112,13 +109,13 @@ export class NodeLoad {
 
   /** Evidence from traffic that the node works: it answered. Pushbacks and clients that leave are no evidence. */
   succeeded(now: number): void {
-    this.#failures.succeeded(now)
+    this.#penalties.failures.succeeded(now)
     this.#ejection.succeeded()
   }
 
   /** Evidence from traffic that it does not: refused, reset, silent or broken off. */
   failed(now: number): void {
-    this.#failures.failed(now)
+    this.#penalties.failures.failed(now)
     this.#ejection.failed(now)
   }
 
@@ -140,7 +137,7 @@ export class NodeLoad {
     const own = engine?.own ?? this.#own
     this.#advance(now)
     const counted = Math.max(0, pending - this.#cancelledStreams.count(now))
-    this.#suspicion.polled(now, pending, this.#lookups.count, this.#unseen.jobs)
+    this.#penalties.suspicion.polled(now, pending, this.#lookups.count, this.#unseen.jobs)
     const sincePoll = this.#pending === undefined ? 0 : now - this.#lookups.lastPollAt
     this.#unseen.observed(counted - own, sincePoll, this.#learnt.service.seconds(now), this.#constants)
     const { concurrency } = this
@@ -175,9 +172,8 @@ export class NodeLoad {
     this.#concurrency = this.#believedConcurrency()
     this.#unseen = new UnseenLoad()
     this.#lookups = new Lookups(this.#constants)
-    this.#failures = new FailureLevel(this.#constants)
+    this.#penalties = new Penalties(this.#fleet)
     this.#ejection = new Ejection(this.#constants)
-    this.#suspicion = new Suspicion(this.#constants)
     this.#pending = undefined
   }
 
@@ -186,10 +182,8 @@ export class NodeLoad {
     this.#learnt.forgetKinds()
   }
 
-  /**
-   * What an earlier run of the gateway, or another gateway, had learnt of it by `asOf`. It holds from the node's first sign of life
-   * on: one that goes away and comes back afterwards begins anew.
-   */
+  /** What an earlier run of the gateway, or another gateway, had learnt of it by `asOf`. It holds from the node's first sign
+   * of life on: one that goes away and comes back afterwards begins anew. */
   recall(kept: KeptNode, asOf: number): void {
     this.#recalled = { kept, asOf }
   }
@@ -240,12 +234,13 @@ export class NodeLoad {
     if (!this.#unseen.isSteady) {
       unseenJobs = this.#unseen.jobsAfter(now - this.#at, this.#own, serviceSeconds, this.#concurrency)
     }
-    let seconds = waitingSeconds(this.#own + unseenJobs, this.#concurrency, serviceSeconds, this.#constants, evidence)
-    const { failurePenaltyLatencies, suspicionPenaltyRatio } = this.#constants
-    const failureLevel = this.#failures.value(now)
-    if (failureLevel > 0) seconds += failurePenaltyLatencies * failureLevel * this.#fleet.meanLatencySeconds
-    if (this.#suspicion.isBlackHole(now)) seconds = (seconds + this.#fleet.meanLatencySeconds) * suspicionPenaltyRatio
-    return this.#scoreOf(seconds / this.#weight, serviceSeconds, costRatio, kind)
+    const seconds = waitingSeconds(this.#own + unseenJobs, this.#concurrency, serviceSeconds, this.#constants, evidence)
+    return this.#scoreOf(this.#penalties.on(seconds, now) / this.#weight, serviceSeconds, costRatio, kind)
+  }
+
+  /** The score, where one more job would cost so many seconds by another reckoning than `score`'s: with all else that counts. */
+  withPenalties(seconds: number, now: number, kind?: WorkKind): number {
+    return this.#scoreOf(this.#penalties.on(seconds, now) / this.#weight, 0, 1, kind)
   }
 
   /** A job's score, given that of a job of which nothing is known. */
@@ -276,7 +271,7 @@ export class NodeLoad {
 
   /** Sent jobs by look-ups, it never showed any. */
   isBlackHole(now: number): boolean {
-    return this.#suspicion.isBlackHole(now)
+    return this.#penalties.suspicion.isBlackHole(now)
   }
 
   snapshot(now: number): NodeLoadSnapshot {
@@ -288,8 +283,8 @@ export class NodeLoad {
       pending: this.#pending,
       serviceSeconds: this.serviceSeconds(now),
       concurrency: this.#concurrency,
-      failureLevel: this.#failures.value(now),
-      suspicion: this.#suspicion.level,
+      failureLevel: this.#penalties.failures.value(now),
+      suspicion: this.#penalties.suspicion.level,
       ejectedUntil: this.#ejection.until(now),
       isOnTrial: this.#ejection.isHalfOpen(now),
       serviceFrom: this.#learnt.service.origin(now),
@@ -330,7 +325,7 @@ export class NodeLoad {
     )
     this.#learnt.concurrency.ended(this.#unseen.loadWith(this.#own))
     this.#believe()
-    this.#suspicion.clear()
+    this.#penalties.suspicion.clear()
   }
 
   #believedConcurrency(): number {
