@@ -1,7 +1,7 @@
 import type { Request, Response } from 'express'
 import type { EventEmitter } from 'node:events'
 import type { Fleet } from '../fleet/index.ts'
-import { kindAtPath, type Requirement, requireModel } from '../dispatch/index.ts'
+import { kindAtPath, type Lease, type Requirement, requireModel } from '../dispatch/index.ts'
 import { contextOf, readBody } from '../http/index.ts'
 import { type Forwarder, headersForBackend, RetryBudget, type StreamTap } from '../upstream/index.ts'
 import { nowOrInTurns } from '../base/index.ts'
@@ -69,6 +69,8 @@ export function forwardOpenAi(deps: OpenAiDeps) {
     const headers = headersForBackend(req, { via: deps.via, contentType: contentType ?? 'application/json' })
     const usage = new UsageWatch()
     const firstToken = new FirstToken()
+    /** Of the last try. */
+    let cacheUse: Lease['cacheUse']
     const mayRunTwice = onlyGenerates(path, isBackground)
     const { caller } = context
     const home =
@@ -99,7 +101,10 @@ export function forwardOpenAi(deps: OpenAiDeps) {
           mayLackPrevious: previousResponse !== undefined && !home,
         }),
       },
-      tap: (lease) => tapFor(usage, firstToken, remember && ((id) => remember(lease.node.key, id))),
+      tap: (lease) => {
+        cacheUse = lease.cacheUse
+        return tapFor(usage, firstToken, cacheUse, remember && ((id) => remember(lease.node.key, id)))
+      },
       noNode: () => (home ? homeIsDown(home) : noService(deps.fleet, model)),
     })
     const { how, node } = await (home ? atHome(home, forwarding) : forwarding)
@@ -112,7 +117,7 @@ export function forwardOpenAi(deps: OpenAiDeps) {
       firstByteSeconds,
       firstTokenSeconds: firstToken.at > 0 ? (firstToken.at - servedSince) / 1000 : undefined,
       seconds: (performance.now() - startedAt) / 1000,
-      isWarm: undefined,
+      isWarm: cacheUse && cacheUse.warmCharacters > 0,
       usage: usage.usage(),
       answer: usage,
     })
@@ -120,7 +125,12 @@ export function forwardOpenAi(deps: OpenAiDeps) {
 }
 
 /** Answers go on as they come, unless `elsewhere` holds them back. */
-function tapFor(usage: UsageWatch, firstToken: FirstToken, tellId: ((id: string) => void) | false): StreamTap {
+function tapFor(
+  usage: UsageWatch,
+  firstToken: FirstToken,
+  cacheUse: Lease['cacheUse'],
+  tellId: ((id: string) => void) | false,
+): StreamTap {
   let ids: ResponseIdWatch | undefined
   const takes: StreamTap['takes'] = (status, headers) => {
     const contentType = headers['content-type']
@@ -130,7 +140,7 @@ function tapFor(usage: UsageWatch, firstToken: FirstToken, tellId: ((id: string)
   }
   const watch = (chunk: Buffer): void => {
     usage.see(chunk)
-    firstToken.see(chunk)
+    if (firstToken.see(chunk)) cacheUse?.firstToken()
     ids?.see(chunk)
   }
   return { takes, watch }
