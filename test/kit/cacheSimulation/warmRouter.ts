@@ -1,0 +1,85 @@
+import { WarmCaches, type CachedService } from '../../../src/dispatch/warmCaches/warmCaches.ts'
+import type { Prompt } from '../../../src/dispatch/warmCaches/prompt.ts'
+import { FleetLoad } from '../../../src/fleet/load/fleetLoad.ts'
+import { NodeLoad } from '../../../src/fleet/load/nodeLoad.ts'
+import type { Place, Placing, RoutedRequest, Router } from './router.ts'
+
+/** No simulated engine fails in a way that counts against it. */
+class PenaltyFree extends NodeLoad {
+  withPenalties(seconds: number): number {
+    return seconds
+  }
+}
+
+interface Service extends CachedService {
+  readonly place: Place
+  readonly load: PenaltyFree
+}
+
+/** What the gateway does with the classes of `src/dispatch/warmCaches`, without sockets. */
+export class WarmRouter implements Router {
+  readonly #random: () => number
+  readonly #now: () => number
+  readonly #fleet = new FleetLoad()
+  readonly #caches: WarmCaches<Service>
+  readonly #services = new Map<Place, Service>()
+  /** What `choose` found of the request that is placed next. */
+  #warmCharacters = 0
+
+  constructor(random: () => number, now: () => number, usesIndex: boolean) {
+    this.#random = random
+    this.#now = now
+    this.#caches = new WarmCaches({ now, usesIndex })
+  }
+
+  choose(request: RoutedRequest, places: readonly Place[]): Place {
+    const services = places.map((place) => this.#serviceOf(place))
+    const context = { now: this.#now(), random: this.#random }
+    const chosen = this.#caches.choose(services, promptOf(request), context)
+    if (chosen === undefined) throw new Error('no engine is up')
+    this.#warmCharacters = chosen.warmCharacters
+    return chosen.service.place
+  }
+
+  placed(request: RoutedRequest, place: Place): Placing {
+    const service = this.#serviceOf(place)
+    const use = this.#caches.begin(service, promptOf(request), this.#warmCharacters)
+    use.reply = { chain: () => request.turn.reply.chain }
+    const mark = service.load.started(this.#now())
+    return {
+      firstToken: () => use.firstToken(),
+      ended: (outcome) => {
+        service.load.ended(this.#now(), { outcome, mark })
+        use.ended(outcome, this.#now())
+      },
+    }
+  }
+
+  down(place: Place): void {
+    const service = this.#serviceOf(place)
+    this.#caches.wentDown(service)
+    service.load.recovered(this.#now())
+  }
+
+  polled(place: Place): void {
+    const service = this.#serviceOf(place)
+    const requests = place.engine.running + place.engine.waiting
+    this.#caches.polled(service, requests, place.own)
+    service.load.polled(this.#now(), requests)
+  }
+
+  #serviceOf(place: Place): Service {
+    let service = this.#services.get(place)
+    if (service === undefined) {
+      service = { place, key: `http://engine-${place.index}`, refusedAt: -Infinity, load: new PenaltyFree(this.#fleet) }
+      this.#services.set(place, service)
+    }
+    return service
+  }
+}
+
+function promptOf({ session, turn, isStreamed }: RoutedRequest): Prompt {
+  const { conversation } = session
+  const { prompt, historyCharacters } = turn
+  return { chain: prompt.chain, historyCharacters, conversation, isNamedSession: false, isStreamed }
+}
