@@ -6,7 +6,7 @@ import type { Place, Placing, RoutedRequest, Router } from './router.ts'
 
 /** No simulated engine fails in a way that counts against it. */
 class PenaltyFree extends NodeLoad {
-  withPenalties(seconds: number): number {
+  override withPenalties(seconds: number): number {
     return seconds
   }
 }

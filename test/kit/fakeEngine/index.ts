@@ -1,3 +1,3 @@
 export { startEngine } from './localEngine.ts'
-export { ENGINE_DEFAULTS } from './options.ts'
-export { spawnEngines } from './spawn.ts'
+export { ENGINE_DEFAULTS, prefillMs, TOKEN_CHARACTERS, tokenMs, type Engine } from './options.ts'
+export { spawnEngines, type EngineStats, type SpawnedEngines } from './spawn.ts'

@@ -1,0 +1,104 @@
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { freePort } from '../../kit/wait.ts'
+import { TIME_SCALE } from './fleet.ts'
+import type { GatewayName } from './gateways.ts'
+
+const GATEWAY = fileURLToPath(new URL('gatewayMain.ts', import.meta.url))
+/** Of SMG, the router of the SGLang project: its command, from PyPI's `smg`. */
+const SMG = process.env['SMG'] ?? 'smg'
+const POLL_SECONDS = 30 * TIME_SCALE
+const START_MS = 30_000
+
+export type ContenderName = GatewayName | 'smg'
+
+/** Something between clients and engines. */
+export interface Contender {
+  readonly origin: string
+  readonly pid: number
+  stop(): Promise<void>
+}
+
+export function isInstalled(name: ContenderName): boolean {
+  return name !== 'smg' || spawnSync(SMG, ['--help'], { stdio: 'ignore' }).error === undefined
+}
+
+/** Starts a contender and waits until it knows all engines. */
+export async function startContender(name: ContenderName, engines: readonly string[]): Promise<Contender> {
+  const port = await freePort()
+  const cwd = await mkdtemp(join(tmpdir(), 'cache-'))
+  const child = withUs(
+    name === 'smg' ? spawnSmg(engines, port, await freePort()) : await spawnGateway(name, engines, port, cwd),
+  )
+  const origin = `http://127.0.0.1:${port}`
+  const [path, sign] =
+    name === 'smg'
+      ? ['/readiness', `"healthy_workers":${engines.length}`]
+      : ['/health', `"healthy_services":"${engines.length}/${engines.length}"`]
+  await untilSaid(child, origin + path, sign)
+  return {
+    ...{ origin, pid: child.pid ?? 0 },
+    stop: async () => {
+      child.kill('SIGKILL')
+      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
+      await rm(cwd, { recursive: true, force: true })
+    },
+  }
+}
+
+function spawnSmg(engines: readonly string[], port: number, metricsPort: number): ChildProcess {
+  const address = ['--host', '127.0.0.1', '--port', `${port}`, '--prometheus-port', `${metricsPort}`]
+  const args = ['launch', '--worker-urls', ...engines, '--policy', 'cache_aware', ...address, '--log-level', 'warn']
+  return spawn(SMG, args, { stdio: 'ignore' })
+}
+
+async function spawnGateway(
+  name: string,
+  engines: readonly string[],
+  port: number,
+  cwd: string,
+): Promise<ChildProcess> {
+  const services = engines.map((url, i) => ({ name: `engine-${i}`, url }))
+  await writeFile(join(cwd, 'services.json'), JSON.stringify(services))
+  return spawn(process.execPath, [GATEWAY, name], {
+    cwd,
+    stdio: ['ignore', 'ignore', 'inherit'],
+    env: {
+      ...{ PATH: process.env['PATH'] ?? '', PORT: `${port}`, HOST: '127.0.0.1', STATE_URL: 'memory:' },
+      ...{
+        SERVICES_FILE: 'services.json',
+        REFRESH_INTERVAL: `${POLL_SECONDS}`,
+        LOG_FORMAT: 'json',
+        LOG_LEVEL: 'error',
+      },
+      // All clients are one caller here.
+      ...{ PROXY_RATELIMIT_REQS_PER_MIN: '0', MEMORY_BUDGET: '2gb' },
+    },
+  })
+}
+
+async function untilSaid(child: ChildProcess, url: string, sign: string): Promise<void> {
+  for (const deadline = Date.now() + START_MS; Date.now() < deadline; await sleep(50)) {
+    if (child.exitCode !== null) break
+    const text = await fetch(url)
+      .then((answer) => answer.text())
+      .catch(() => '')
+    if (text.includes(sign)) return
+  }
+  throw new Error(`${child.spawnfile} is not ready`)
+}
+
+const running = new Set<ChildProcess>()
+process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')))
+
+/** Ends the child with this process, however that ends by itself. */
+function withUs(child: ChildProcess): ChildProcess {
+  running.add(child)
+  child.once('exit', () => running.delete(child))
+  return child
+}
