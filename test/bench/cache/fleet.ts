@@ -13,7 +13,7 @@ export const TIME_SCALE = 0.1
 const PROCESSES = 2
 
 /** Engines whose speed and memory differ: one to three times as fast, with a cache of half to twice the usual size. */
-export function unlikeEngines(count: number): Engine[] {
+function unlikeEngines(count: number): Engine[] {
   return Array.from({ length: count }, (_, i) => {
     const place = count > 1 ? i / (count - 1) : 0.5
     // Three is prime to most counts, so that size of cache and speed have nothing to do with each other.
