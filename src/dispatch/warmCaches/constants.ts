@@ -14,6 +14,12 @@ export interface WarmCacheConstants {
   /** Requests that decoding is reckoned with besides those that run: what a token costs an engine that has only one. */
   readonly decodeBaseRequests: number
 
+  /**
+   * A session that is known by its name alone stays where it was, if the score there is at most so many times the best: how fast equal
+   * services seem differs by a little chance.
+   */
+  readonly sessionScoreRatio: number
+
   /** What a first token takes besides its prefill, in characters. */
   readonly firstTokenCharacters: number
   /** Seconds per character until a first token was seen. */
@@ -43,6 +49,7 @@ export const WARM_CACHE_CONSTANTS: WarmCacheConstants = {
   leastColdCharacters: 4,
   prefillWeightRatio: 2,
   decodeBaseRequests: 32,
+  sessionScoreRatio: 1.25,
   firstTokenCharacters: 400,
   firstPrefillSeconds: 60e-6,
   prefillMemoryRatio: 0.98,

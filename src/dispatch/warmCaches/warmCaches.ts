@@ -1,6 +1,7 @@
 import type { WorkKind } from '../../fleet/load/kinds.ts'
 import { WARM_CACHE_CONSTANTS, type WarmCacheConstants } from './constants.ts'
 import { homeCost, homeSeed, OtherGateways } from './otherGateways.ts'
+import { PIECE_CHARACTERS } from './prefixChain.ts'
 import { indexCapacity } from './prefixIndex.ts'
 import type { Prompt } from './prompt.ts'
 import { FleetRates } from './rates.ts'
@@ -17,6 +18,8 @@ export interface CachedService {
     readonly inFlight: number
     /** Requests there (`L`). */
     load(now: number): number
+    /** Requests that it runs at once, where its operator says so. */
+    readonly toldConcurrency?: number | undefined
     /** What `seconds` become by all that stands against it; see `NodeLoad.withPenalties`. */
     withPenalties(seconds: number, now: number, kind?: WorkKind): number
   }
@@ -49,6 +52,12 @@ export interface WarmCachesOptions {
   readonly constants?: WarmCacheConstants
 }
 
+interface Scored<Service> extends WarmCandidate<Service> {
+  readonly load: number
+  /** It has as many requests as its operator says that it runs at once. */
+  readonly isFull: boolean
+}
+
 /** A service's cache, and what is reckoned of its name once. */
 interface Entry {
   readonly cache: ServiceCache
@@ -74,44 +83,38 @@ export class WarmCaches<Service extends CachedService> {
     this.rates = new FleetRates(constants)
   }
 
-  /** The candidate with the lowest score, ties at random; undefined where none is allowed. */
+  /**
+   * The candidate with the lowest score, ties at random; undefined where none is allowed. One that is full only if all are. A session
+   * that nothing but its name finds again stays where it was, as long as that costs next to nothing.
+   */
   choose(
     candidates: readonly Service[],
     prompt: Prompt,
     context: WarmContext<Service>,
   ): WarmCandidate<Service> | undefined {
-    const { now, random, kind, allows } = context
+    const { random, allows } = context
     const home = this.#homeOf(candidates, prompt, context)
-    let service: Service | undefined
-    let score = Infinity
-    let warmCharacters = 0
+    let best: Scored<Service> | undefined
+    let atSession: Scored<Service> | undefined
     let ties = 0
     for (const candidate of candidates) {
       if (allows && !allows(candidate)) continue
-      const { cache } = this.#entryOf(candidate)
-      const warm = this.#warmAt(cache, prompt, candidate === home)
-      const its = this.#scoreOf(candidate, cache, prompt.chain.length - warm, now, kind)
-      if (its < score) ties = 1
-      else if (its !== score || random() * ++ties >= 1) continue
-      service = candidate
-      score = its
-      warmCharacters = warm
+      const its = this.#scored(candidate, prompt, home, context)
+      if (isKnownByName(prompt, its) && (!atSession || inOrder(its, atSession) < 0)) atSession = its
+      const order = best ? inOrder(its, best) : -1
+      if (order < 0) ties = 1
+      else if (order > 0 || random() * ++ties >= 1) continue
+      best = its
     }
-    return service && { service, score, warmCharacters }
+    return atSession && best && this.#mayStay(atSession, best) ? atSession : best
   }
 
   /** All candidates that are allowed with their scores, best first; for people. */
   ranked(candidates: readonly Service[], prompt: Prompt, context: WarmContext<Service>): WarmCandidate<Service>[] {
-    const { now, kind, allows } = context
+    const { allows } = context
     const home = this.#homeOf(candidates, prompt, context)
     const allowed = allows ? candidates.filter(allows) : candidates
-    const ranked = allowed.map((service) => {
-      const { cache } = this.#entryOf(service)
-      const warmCharacters = this.#warmAt(cache, prompt, service === home)
-      const score = this.#scoreOf(service, cache, prompt.chain.length - warmCharacters, now, kind)
-      return { service, score, warmCharacters }
-    })
-    return ranked.sort((a, b) => a.score - b.score)
+    return allowed.map((candidate) => this.#scored(candidate, prompt, home, context)).sort(inOrder)
   }
 
   /**
@@ -170,16 +173,30 @@ export class WarmCaches<Service extends CachedService> {
     return this.#usesIndex ? indexCapacity(services, this.#constants) : 0
   }
 
-  /** Characters of the prompt that its cache should have, by what went through us or, at its home, through other gateways. */
-  #warmAt(cache: ServiceCache, prompt: Prompt, isHome: boolean): number {
-    const warm = cache.warmCharacters(prompt)
-    return isHome ? Math.max(warm, Math.floor(this.#others.share * prompt.historyCharacters)) : warm
+  #scored(
+    service: Service,
+    prompt: Prompt,
+    home: Service | undefined,
+    { now, kind }: WarmContext<Service>,
+  ): Scored<Service> {
+    const { cache } = this.#entryOf(service)
+    let warmCharacters = cache.warmCharacters(prompt)
+    if (service === home) {
+      warmCharacters = Math.max(warmCharacters, Math.floor(this.#others.share * prompt.historyCharacters))
+    }
+    const load = service.load.load(now)
+    const cold = Math.max(this.#constants.leastColdCharacters, prompt.chain.length - warmCharacters)
+    const score = service.load.withPenalties(cache.score(cold, load, now), now, kind)
+    const isFull = load + 1 > (service.load.toldConcurrency ?? Infinity)
+    return { service, score, warmCharacters, load, isFull }
   }
 
-  #scoreOf(service: Service, cache: ServiceCache, cold: number, now: number, kind: WorkKind | undefined): number {
-    const least = this.#constants.leastColdCharacters
-    const seconds = cache.score(Math.max(least, cold), service.load.load(now), now)
-    return service.load.withPenalties(seconds, now, kind)
+  #mayStay(atSession: Scored<Service>, best: Scored<Service>): boolean {
+    return (
+      atSession.isFull === best.isFull &&
+      atSession.load <= best.load &&
+      atSession.score <= this.#constants.sessionScoreRatio * best.score
+    )
   }
 
   /** Where turns of the conversation that came through other gateways are thought to have gone; undefined where there are none. */
@@ -201,4 +218,13 @@ export class WarmCaches<Service extends CachedService> {
     }
     return home
   }
+}
+
+function inOrder(a: Scored<unknown>, b: Scored<unknown>): number {
+  return Number(a.isFull) - Number(b.isFull) || a.score - b.score
+}
+
+/** Whether the prompt is too short to be found again, and only its session's name was there before. */
+function isKnownByName({ isNamedSession }: Prompt, { warmCharacters }: Scored<unknown>): boolean {
+  return isNamedSession && warmCharacters > 0 && warmCharacters < PIECE_CHARACTERS
 }

@@ -1,12 +1,13 @@
 import { WARM_CACHE_CONSTANTS, type WarmCacheConstants } from './constants.ts'
 
+/** What is taken for granted counts for so much of an answer: just enough for a fit where all answers are alike. */
+const PRIOR_ANSWERS = 0.01
 /** A fit never makes one of both rates less than this share of what is taken for granted: sizes scatter, and none is 0. */
 const LEAST_RATIO = 0.01
 
 /**
  * Both rates where no answer is a stream, so that no first token is ever seen: the least squares of
- * `seconds = p · characters + q · requests` over all answers of the fleet that came in one piece. What is taken for granted
- * counts for about one of them, so that a fit is also found where all are alike.
+ * `seconds = p · characters + q · requests` over all answers of the fleet that came in one piece.
  */
 export class WholeAnswers {
   readonly #constants: WarmCacheConstants
@@ -23,8 +24,8 @@ export class WholeAnswers {
     const { firstPrefillSeconds, firstDecodeSeconds, decodeBaseRequests, firstTokenCharacters } = constants
     this.#constants = constants
     const characters = 4 * firstTokenCharacters
-    this.#xx = characters ** 2
-    this.#ll = decodeBaseRequests ** 2
+    this.#xx = PRIOR_ANSWERS * characters ** 2
+    this.#ll = PRIOR_ANSWERS * decodeBaseRequests ** 2
     this.#xy = this.#xx * firstPrefillSeconds
     this.#ly = this.#ll * firstDecodeSeconds
     this.#prefillSeconds = firstPrefillSeconds

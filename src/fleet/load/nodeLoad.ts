@@ -77,6 +77,11 @@ export class NodeLoad {
     return this.#concurrency
   }
 
+  /** The same, where the operator says it; one that has so many is full. */
+  get toldConcurrency(): number | undefined {
+    return this.#toldConcurrency
+  }
+
   /** A request goes to this node. Call {@link ended} exactly once for it, with the mark that this returns.
    * @param workKind the name of its kind of work */
   started(now: number, workKind?: string): WorkMark {

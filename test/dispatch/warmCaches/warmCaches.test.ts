@@ -2,14 +2,17 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { PrefixChain } from '../../../src/dispatch/warmCaches/prefixChain.ts'
 import type { Prompt } from '../../../src/dispatch/warmCaches/prompt.ts'
-import { WarmCaches, type WarmContext } from '../../../src/dispatch/warmCaches/warmCaches.ts'
+import { WarmCaches, type CachedService, type WarmContext } from '../../../src/dispatch/warmCaches/warmCaches.ts'
 
-/** A service without penalties. */
+/** A service with nothing against it. */
 class Service {
   refusedAt = -Infinity
   own = 0
   readonly key: string
-  readonly load: { readonly inFlight: number; load(): number; withPenalties(seconds: number): number }
+  /** Divides the score. */
+  weight = 1
+  toldConcurrency: number | undefined
+  readonly load: CachedService['load']
 
   constructor(key: string) {
     this.key = key
@@ -20,7 +23,10 @@ class Service {
         return service.own
       },
       load: () => service.own,
-      withPenalties: (seconds) => seconds,
+      get toldConcurrency() {
+        return service.toldConcurrency
+      },
+      withPenalties: (seconds) => seconds / service.weight,
     }
   }
 }
@@ -112,6 +118,35 @@ test('a service that went down, took no connection for a moment or left is cold 
   }
   warm(caches, services[1]!)
   assert.equal(warmth(), 7 * 1024)
+})
+
+test('one that has as many requests as its operator says it runs at once gets more only if all have', () => {
+  const { caches, services } = siteOf(2)
+  warm(caches, services[1]!)
+  services[1]!.toldConcurrency = 2
+  services[1]!.own = 1
+  assert.equal(caches.choose(services, promptOf(8000), FIRST)?.service, services[1])
+  services[1]!.own = 2
+  assert.equal(caches.choose(services, promptOf(8000), FIRST)?.service, services[0])
+  services[0]!.toldConcurrency = 1
+  services[0]!.own = 1
+  assert.equal(caches.choose(services, promptOf(8000), FIRST)?.service, services[1])
+})
+
+test('short prompts of a session that the client named stay together, as long as that costs next to nothing', () => {
+  const { caches, services } = siteOf(3)
+  const prompt = promptOf(300, { isNamedSession: true, conversation: 42 })
+  const choose = (): Service | undefined => caches.choose(services, prompt, FIRST)?.service
+  warm(caches, services[1]!, prompt)
+  services[2]!.weight = 1.2
+  assert.equal(choose(), services[1])
+  services[2]!.weight = 1.3
+  assert.equal(choose(), services[2])
+  services[2]!.weight = 1.2
+  services[1]!.own = 1
+  assert.equal(choose(), services[2])
+  services[0]!.own = services[2]!.own = 1
+  assert.equal(choose(), services[1])
 })
 
 test('scores of all candidates are told best first', () => {
