@@ -15,5 +15,6 @@ export {
   workKindOf,
 } from './requirement.ts'
 export type { Selector } from './selector.ts'
+export { PrefixChain } from './warmCaches/prefixChain.ts'
 export type { Prompt } from './warmCaches/prompt.ts'
 export type { Reply } from './warmCaches/serviceCache.ts'

@@ -1,3 +1,4 @@
+export { JsonCursor } from './cursor.ts'
 export { ANSWER_LIMITS, JsonLimitError, JsonSyntaxError, NODE_LIMITS, PLAIN_LIMITS } from './errors.ts'
 export { joinArray, memberOf, splice } from './pieces.ts'
 export { arraySteps, firstElementsSteps, named, objectSteps, scanObject, scanSteps } from './scan.ts'

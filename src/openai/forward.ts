@@ -8,6 +8,7 @@ import { nowOrInTurns } from '../base/index.ts'
 import { FirstToken } from './firstToken.ts'
 import { noService } from './models.ts'
 import { pathWithoutPrefix } from './paths.ts'
+import { sessionOf } from './prompt/index.ts'
 import { requestSteps } from './requestBody.ts'
 import { onlyGenerates, secondTries } from './secondTries.ts'
 import { headersFor, pathAt } from './serviceCall.ts'
@@ -62,7 +63,9 @@ export function forwardOpenAi(deps: OpenAiDeps) {
     const contentType = req.headers['content-type']
     // Mostly at once, and then without a turn of promises.
     const read = nowOrInTurns(requestSteps(bytes, contentType, pathModel))
-    const { model, session, isBackground, previousResponse, body } = read instanceof Promise ? await read : read
+    const request = read instanceof Promise ? await read : read
+    const { model, isBackground, previousResponse, body } = request
+    const session = sessionOf(request, bytes, req.headers)?.slice(0, MAX_SESSION)
     if (!deps.fleet.isReady) await deps.whenReady()
     const context = contextOf(req)
     context.model = model
@@ -84,7 +87,7 @@ export function forwardOpenAi(deps: OpenAiDeps) {
       caller,
       kind: kindAtPath(itsKind, path.split('?', 1)[0] as string),
       model,
-      session: (session ?? sessionHeader(req))?.slice(0, MAX_SESSION),
+      session,
       cooldownKey: `openai ${model} ${caller}`,
       requestFor: (node) => ({
         method: 'POST',
@@ -154,9 +157,4 @@ function both(a: Requirement, b: Requirement): Requirement {
 /** Whether a path behind the prefix makes responses. */
 function isResponses(path: string): boolean {
   return /^\/responses(?:\?|$)/i.test(path)
-}
-
-function sessionHeader(req: Request): string | undefined {
-  const value = req.headers['x-session-id']
-  return typeof value === 'string' && value !== '' ? value : undefined
 }

@@ -8,13 +8,15 @@ import { firstFieldWriter, ModelBody, writeField, writeFirstMember, writeOnlyMem
 /** What routing has to know of a request. */
 export interface OpenAiRequest {
   readonly model: string
-  /** Requests of one session share a prefix, and like to meet the same cache again. */
+  /** Requests of one session share a prefix, and like to meet the same cache again. Named by the body. */
   readonly session: string | undefined
   /** The answer comes at once, and the work goes on without its client. */
   readonly isBackground: boolean
   /** The response that it builds on, which one service has. */
   readonly previousResponse?: string | undefined
   readonly body: ModelBody
+  /** Of a body in JSON: where its members lie. */
+  readonly members?: readonly JsonMember[]
 }
 
 /** Longest string that is decoded, bytes as written: a name of a session is cut to less than that later on. */
@@ -59,7 +61,7 @@ function* jsonSteps(bytes: Buffer, pathModel: string | undefined): Steps<OpenAiR
   const session = textOf(bytes, memberOf(members, 'prompt_cache_key')) ?? textOf(bytes, memberOf(members, 'user'))
   const isBackground = isTrue(bytes, memberOf(members, 'background'))
   const previousResponse = textOf(bytes, memberOf(members, 'previous_response_id'))
-  return { model, session, isBackground, previousResponse, body: modelBody(bytes, members, member, named) }
+  return { model, session, isBackground, previousResponse, body: modelBody(bytes, members, member, named), members }
 }
 
 function modelBody(

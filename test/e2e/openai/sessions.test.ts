@@ -17,7 +17,12 @@ type Way = (session: string) => [body: object, headers?: Record<string, string>]
 const WAYS: Record<string, Way> = {
   prompt_cache_key: (session) => [chat({}, { prompt_cache_key: session, user: 'somebody' })],
   user: (session) => [chat({}, { user: session }), { 'X-Session-Id': 'another' }],
-  'X-Session-Id': (session) => [chat(), { 'X-Session-Id': session }],
+  'X-Session-Id': (session) => [chat(), { 'X-Session-Id': session, 'Session-Id': 'another' }],
+}
+
+const OTHER_WAYS: Record<string, Way> = {
+  "header of an agent's own": (session) => [chat(), { 'X-Claude-Code-Session-Id': session }],
+  'metadata.user_id': (session) => [chat({}, { metadata: { user_id: JSON.stringify({ session_id: session }) } })],
 }
 
 async function servedBy([body, headers = {}]: ReturnType<Way>): Promise<string> {
@@ -37,7 +42,8 @@ for (const [name, way] of Object.entries(WAYS)) {
 
 test('whatever names it, a session is the same one', async () => {
   const homes = new Set<string>()
-  for (const way of Object.values(WAYS)) homes.add(await servedBy(way('one and the same')))
+  for (const way of [...Object.values(WAYS), ...Object.values(OTHER_WAYS)])
+    homes.add(await servedBy(way('one and the same')))
   assert.equal(homes.size, 1)
 })
 

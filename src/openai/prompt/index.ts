@@ -1,0 +1,3 @@
+export { hasPrompt, promptSteps } from './readPrompt.ts'
+export { ReplyWatch } from './replyWatch.ts'
+export { sessionOf } from './session.ts'
