@@ -73,7 +73,7 @@ suite('answers of simulated engines are complete', () => {
 
   test('sooner by the speed of each engine at prefills, where they differ in nothing else', () => {
     atMost(0.86, 'least in flight', { workload: 'documents', prefillSlowness: [1, 6] })
-    atMost(0.54, 'least in flight', { workload: 'hot prefix', prefillSlowness: [4, 24] })
+    atMost(0.825, 'least in flight', { workload: 'documents', prefillSlowness: [4, 24] })
   })
 })
 
@@ -96,7 +96,7 @@ suite('where no answer is a stream, so that no first token is ever seen, they ar
   })
 
   test('by what answers teach of prefills together with decoding, where prefills are slow', () => {
-    atMost(0.54, 'least in flight', { ...case_('hot prefix'), prefillSlowness: [4, 24] })
+    atMost(0.385, 'least in flight', { ...case_('hot prefix'), prefillSlowness: [4, 24] })
   })
 
   test('no later, where prompts have nothing in common', () => {
