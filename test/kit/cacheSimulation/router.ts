@@ -28,8 +28,10 @@ export interface Router {
   choose(request: RoutedRequest, places: readonly Place[]): Place
   /** The request has been placed; `own` counts it already. */
   placed?(request: RoutedRequest, place: Place): Placing
-  /** The engine is down. */
-  down?(place: Place): void
+  /** The engine is down, and with it its cache. */
+  restarted?(place: Place): void
+  /** It is up again. */
+  back?(place: Place): void
   /** The engine's own metrics have been read. */
   polled?(place: Place): void
 }

@@ -31,8 +31,8 @@ export interface CacheScenario {
   /** The first engine dies in the middle, with all that it has, and is back after so many seconds. */
   readonly restart?: {
     readonly seconds: number
-    /** Whether gateways learn that it was down. */
-    readonly isSeen: boolean
+    /** Whether gateways note that its cache is lost. */
+    readonly isNoted: boolean
   }
 }
 
@@ -247,12 +247,13 @@ class CacheSimulation {
     return this.#events.now >= this.#returnedAt && this.#events.now <= this.#returnedAt + RETURN_SECONDS
   }
 
-  #die({ seconds, isSeen }: NonNullable<CacheScenario['restart']>): void {
+  #die({ seconds, isNoted }: NonNullable<CacheScenario['restart']>): void {
     const engine = this.#engines[0]!
     engine.die()
-    if (isSeen) for (const { router, places } of this.#gateways) router.down?.(places[0]!)
+    if (isNoted) for (const { router, places } of this.#gateways) router.restarted?.(places[0]!)
     this.#events.after(seconds, () => {
       engine.restart()
+      for (const { router, places } of this.#gateways) router.back?.(places[0]!)
       this.#returnedAt = this.#events.now
     })
   }

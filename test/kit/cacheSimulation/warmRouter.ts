@@ -4,16 +4,9 @@ import { FleetLoad } from '../../../src/fleet/load/fleetLoad.ts'
 import { NodeLoad } from '../../../src/fleet/load/nodeLoad.ts'
 import type { Place, Placing, RoutedRequest, Router } from './router.ts'
 
-/** No simulated engine fails in a way that counts against it. */
-class PenaltyFree extends NodeLoad {
-  override withPenalties(seconds: number): number {
-    return seconds
-  }
-}
-
 interface Service extends CachedService {
   readonly place: Place
-  readonly load: PenaltyFree
+  readonly load: NodeLoad
 }
 
 /** What the gateway does with the classes of `src/dispatch/warmCaches`, without sockets. */
@@ -49,16 +42,21 @@ export class WarmRouter implements Router {
     return {
       firstToken: () => use.firstToken(),
       ended: (outcome) => {
-        service.load.ended(this.#now(), { outcome, mark })
-        use.ended(outcome, this.#now())
+        const now = this.#now()
+        if (outcome === 'success') service.load.succeeded(now)
+        if (outcome === 'failure') service.load.failed(now)
+        service.load.ended(now, { outcome, mark })
+        use.ended(outcome, now)
       },
     }
   }
 
-  down(place: Place): void {
-    const service = this.#serviceOf(place)
-    this.#caches.wentDown(service)
-    service.load.recovered(this.#now())
+  restarted(place: Place): void {
+    this.#caches.wentDown(this.#serviceOf(place))
+  }
+
+  back(place: Place): void {
+    this.#serviceOf(place).load.recovered(this.#now())
   }
 
   polled(place: Place): void {
@@ -71,7 +69,7 @@ export class WarmRouter implements Router {
   #serviceOf(place: Place): Service {
     let service = this.#services.get(place)
     if (service === undefined) {
-      service = { place, key: `http://engine-${place.index}`, refusedAt: -Infinity, load: new PenaltyFree(this.#fleet) }
+      service = { place, key: `http://engine-${place.index}`, refusedAt: -Infinity, load: new NodeLoad(this.#fleet) }
       this.#services.set(place, service)
     }
     return service
