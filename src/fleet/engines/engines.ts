@@ -5,7 +5,7 @@ import { jittered } from '../jitter.ts'
 import type { TrackedNode } from '../node.ts'
 import { Pace } from '../pace.ts'
 import type { LoadAnswer, Prober } from '../probe.ts'
-import type { EngineCounts } from './engineLoad.ts'
+import type { EngineCounts, EngineLoad } from './engineLoad.ts'
 
 /** Pause between two questions while they are frequent, seconds. */
 const CLOSE_SECONDS = 1
@@ -35,6 +35,22 @@ class Watch {
   pauseSeconds = 0
   /** Frequent questions until then, however little there is to do. */
   closeUntil = -Infinity
+  /** Since when the engine has shown the numbers that it shows, and the most of our own requests that were there since. */
+  shownSince = -Infinity
+  mostOwn = 0
+
+  /** Our own requests that a new count is to be compared with, given those of now. */
+  ownAtCount(
+    { running, waiting, keptSeconds = 0 }: EngineCounts,
+    last: EngineLoad | undefined,
+    own: number,
+    now: number,
+  ): number {
+    const isShownStill = last?.running === running && last.waiting === waiting && now - this.shownSince < keptSeconds
+    if (!isShownStill) this.shownSince = now
+    this.mostOwn = isShownStill ? Math.max(own, this.mostOwn) : own
+    return this.mostOwn
+  }
 }
 
 /**
@@ -129,7 +145,8 @@ export class Engines {
     }
     watch.failures = 0
     watch.pauseSeconds = 0
-    this.#learn(node, answer, (ownBefore + node.load.inFlight) / 2, now)
+    const own = watch.ownAtCount(answer, node.engineLoad, (ownBefore + node.load.inFlight) / 2, now)
+    this.#learn(node, { ...answer, own, at: now })
   }
 
   #pause(watch: Watch, now: number): void {
@@ -137,10 +154,9 @@ export class Engines {
     watch.pausedUntil = now + jittered(watch.pauseSeconds)
   }
 
-  #learn(node: TrackedNode, { running, waiting }: EngineCounts, own: number, now: number): void {
-    const load = { running, waiting, own, at: now }
+  #learn(node: TrackedNode, load: EngineLoad): void {
     node.engineLoad = load
-    node.load.polled(now, running + waiting, load)
+    node.load.polled(load.at, load.running + load.waiting, load)
     this.#fleet.emit('service:load', node, load)
     this.#timer ??= setInterval(() => this.#tick(), TICK_MS).unref()
   }

@@ -1,6 +1,6 @@
 import type { Steps } from '../../base/turns.ts'
 import type { EngineCounts } from './engineLoad.ts'
-import { METRIC_NAMES } from './metricNames.ts'
+import { METRIC_NAMES, type MetricNames } from './metricNames.ts'
 
 const LINE_FEED = 0x0a
 const CARRIAGE_RETURN = 0x0d
@@ -28,14 +28,15 @@ export function* engineCountSteps(text: Buffer): Steps<EngineCounts | undefined>
     const running = yield* sumSteps(text, names.running)
     const waiting = yield* sumSteps(text, names.waiting)
     // An engine may print a gauge only once it was set.
-    if (running !== undefined || waiting !== undefined) return countsOf(running ?? 0, waiting ?? 0)
+    if (running !== undefined || waiting !== undefined) return countsOf(names, running ?? 0, waiting ?? 0)
     yield
   }
   return undefined
 }
 
-function countsOf(running: number, waiting: number): EngineCounts | undefined {
-  return Number.isNaN(running + waiting) ? undefined : { running, waiting }
+function countsOf({ keptSeconds }: MetricNames, running: number, waiting: number): EngineCounts | undefined {
+  if (Number.isNaN(running + waiting)) return undefined
+  return { running, waiting, ...(keptSeconds !== undefined && { keptSeconds }) }
 }
 
 /** The sum of a metric over its series; undefined where it is not printed, NaN where it has no readable value. */

@@ -38,8 +38,8 @@ export class LearntConcurrency {
   #likeliest: number | undefined
   /** Most that it runs at once by its own count, jobs; undefined where it has not shown that it is full. */
   #limit: number | undefined
-  /** Jobs that it ran at the last poll, where others waited there. */
-  #ranWhileFull: number | undefined
+  /** What it showed at the last poll, where requests waited there. */
+  #shownFull: EngineCounts | undefined
 
   constructor(constants: PolicyConstants) {
     this.#constants = constants
@@ -79,14 +79,14 @@ export class LearntConcurrency {
    * The backend's own count. It runs all it can while others wait there, so a higher concurrency is wrong. One poll is no
    * evidence: requests that have just arrived wait for the next step of an engine.
    */
-  sawQueue({ running, waiting }: EngineCounts): void {
-    if (waiting > 0) {
-      if (this.#ranWhileFull !== undefined) this.#limit = Math.max(running, this.#ranWhileFull)
-      this.#ranWhileFull = running
-      return
-    }
-    this.#ranWhileFull = undefined
-    if (this.#limit !== undefined && running > this.#limit) this.#limit = running
+  sawQueue(shown: EngineCounts): void {
+    const { running, waiting, keptSeconds } = shown
+    const last = this.#shownFull
+    // The same numbers again may be the same count.
+    if (keptSeconds !== undefined && last?.running === running && last.waiting === waiting) return
+    this.#shownFull = waiting > 0 ? shown : undefined
+    if (waiting > 0 && last) this.#limit = Math.max(running, last.running)
+    if (waiting === 0 && this.#limit !== undefined) this.#limit = Math.max(running, this.#limit)
   }
 
   /** So many seconds passed with `own` jobs of ours among `load` on the node. */

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
+import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
@@ -17,6 +18,17 @@ const WITHIN = { withinMs: 20_000 }
 
 function specOf({ url }: { url: string }, more: Partial<NodeSpec> = {}): NodeSpec {
   return { ...parseAddress(url), kind: 'openai', ...more }
+}
+
+/** Listens until the end of the test. Returns the server's URL. */
+async function listening(t: TestContext, server: Server): Promise<string> {
+  server.listen(0, '127.0.0.1')
+  t.after(() => {
+    server.close()
+    server.closeAllConnections()
+  })
+  await once(server, 'listening')
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
 interface Watched {
@@ -63,6 +75,27 @@ describe('the load of an engine', { concurrency: true }, () => {
     await service.set({ others: { running: 1, waiting: 0 } })
     await loadIs(node, 1, 0)
     assert.equal(node.load.load(fleet.now()), 4, 'never less than our own')
+  })
+
+  test('that it may have counted earlier is compared with the most of ours since it began to show it', async (t) => {
+    let running = 8
+    const server = createServer(({ url }, response) => {
+      if (url === '/v1/models') return void response.end('{"data":[{"id":"m"}]}')
+      response.end(`sglang:num_running_reqs{tp_rank="0"} ${running}.0\nsglang:num_queue_reqs{tp_rank="0"} 0.0\n`)
+    })
+    const sources = [new ListedNodes(specOf({ url: await listening(t, server) }))]
+    const fleet = await startFleet(t, sources, { refreshIntervalSeconds: 0.2 })
+    const [node] = [...fleet.nodes.values()] as [TrackedNode]
+    for (let request = 0; request < 8; request++) node.load.started(fleet.now())
+    await eventually(() => node.engineLoad?.own === 8, WITHIN)
+    for (let request = 0; request < 8; request++) node.load.ended(fleet.now(), { outcome: 'success' })
+    await once(fleet, 'service:load')
+    await once(fleet, 'service:load')
+    assert.equal(node.engineLoad?.own, 8)
+    assert.ok(node.load.load(fleet.now()) < 1, 'ours, which have ended, are not others')
+    running = 9
+    await loadIs(node, 9, 0)
+    assert.equal(node.engineLoad?.own, 0)
   })
 
   test('is unknown, and the service as healthy as before, once metrics fail', async (t) => {
@@ -132,10 +165,8 @@ describe('a service', { concurrency: true }, () => {
       if (url?.startsWith('/base/v1/models')) return void response.end('{"data":[{"id":"m"}]}')
       asked.push([url, headers.authorization])
       response.writeHead(302, { location: `${other.url}/metrics` }).end()
-    }).listen(0, '127.0.0.1')
-    t.after(() => server.close())
-    await once(server, 'listening')
-    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/base`
+    })
+    const url = `${await listening(t, server)}/base`
     const spec = specOf({ url }, { apiKey: 'secret', query: 'api-version=1' })
     const fleet = await startFleet(t, [new ListedNodes(spec)], { refreshIntervalSeconds: 0.2 })
     await eventually(() => asked.length >= 2, WITHIN)

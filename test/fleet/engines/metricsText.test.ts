@@ -40,22 +40,20 @@ vllm:num_requests_waiting{engine="1",model_name="m"} 2.0
 
 test('SGLang tells its load under both spellings of its names', () => {
   for (const prefix of ['sglang:', 'sglang_']) {
-    assert.deepEqual(read(sglang(prefix, ['tp_rank="0",pp_rank="0",moe_ep_rank="0"', 7, 1])), {
-      running: 7,
-      waiting: 1,
-    })
+    const text = sglang(prefix, ['tp_rank="0",pp_rank="0",moe_ep_rank="0"', 7, 1])
+    assert.deepEqual(read(text), { running: 7, waiting: 1, keptSeconds: 30 })
   }
 })
 
 test('GPUs that serve the same requests count once, data-parallel ones add up', () => {
   const ranks = ['dp_rank="0",tp_rank="0"', 'dp_rank="0",tp_rank="1"', 'dp_rank="1",tp_rank="2"'] as const
   const text = sglang('sglang:', [ranks[0], 4, 1], [ranks[1], 4, 1], [ranks[2], 6, 0])
-  assert.deepEqual(read(text), { running: 10, waiting: 1 })
+  assert.deepEqual(read(text), { running: 10, waiting: 1, keptSeconds: 30 })
 })
 
 test('parts by priority do not add to the whole', () => {
   const text = sglang('sglang:', ['priority=""', 5, 4], ['priority="0"', 2, 1], ['priority="10"', 3, 3])
-  assert.deepEqual(read(text), { running: 5, waiting: 4 })
+  assert.deepEqual(read(text), { running: 5, waiting: 4, keptSeconds: 30 })
 })
 
 test('llama.cpp and TGI tell their load without labels', () => {

@@ -209,6 +209,15 @@ test('an engine at which requests wait runs no more than it shows', () => {
   assert.equal(load.concurrency, 3, 'it does run more')
 })
 
+test('the same numbers of an engine that keeps them for a while are one poll', () => {
+  const load = node()
+  const kept = (at: number, waiting: number): EngineLoad => ({ ...engineLoad(at, 2, waiting), keptSeconds: 30 })
+  for (let poll = 0; poll < 5; poll++) load.polled(poll, 9, kept(poll, 7))
+  assert.equal(load.concurrency, 3)
+  load.polled(5, 8, kept(5, 6))
+  assert.equal(load.concurrency, 2)
+})
+
 test('waiting requests do not lower the concurrency of an engine that runs more than we believe', () => {
   const load = node()
   for (let poll = 0; poll < 5; poll++) load.polled(poll, 80, engineLoad(poll, 64, 16))
