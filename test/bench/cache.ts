@@ -1,6 +1,6 @@
 /**
  * How long answers take with one way or another to choose an engine, where engines cache the beginnings of prompts: over real
- * sockets, with the same seeded conversations for each. Engines are simulated; ten of their seconds take one.
+ * sockets, with the same seeded conversations for each. Engines are simulated; ten of their seconds take one by default.
  */
 import { parseArgs } from 'node:util'
 import { isInstalled, type ContenderName } from './cache/contenders.ts'
@@ -25,7 +25,8 @@ const USAGE = `npm run bench:cache -- [option …]
   --seeds N         seeds (3)
   --seconds S       seconds measured (11), after a third as much to warm up
   --engines N       engines (8)
-  --load F          times the usual load (1)`
+  --load F          times the usual load (1)
+  --scale F         real seconds of a simulated one (0.1); more where the machine is slow or busy`
 
 const { values } = parseArgs({
   options: {
@@ -35,6 +36,7 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '11' },
     engines: { type: 'string', default: '8' },
     load: { type: 'string', default: '1' },
+    scale: { type: 'string', default: '0.1' },
     help: { type: 'boolean', default: false },
   },
 })
@@ -46,7 +48,7 @@ async function main(): Promise<void> {
   const measuredSeconds = Number(values.seconds)
   const timing = { warmUpSeconds: 4 * (measuredSeconds / 11), measuredSeconds, drainSeconds: 4 }
   const only = values.only?.split(',')
-  const fleet = await Fleet.start(Number(values.engines), cleanups)
+  const fleet = await Fleet.start(Number(values.engines), Number(values.scale), cleanups)
   const names = contenders()
   for (const workload of WORKLOADS) {
     if (only && !only.includes(workload.name)) continue

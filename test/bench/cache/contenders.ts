@@ -6,13 +6,14 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { freePort } from '../../kit/wait.ts'
-import { TIME_SCALE } from './fleet.ts'
+import type { Fleet } from './fleet.ts'
 import type { GatewayName } from './gateways.ts'
 
 const GATEWAY = fileURLToPath(new URL('gatewayMain.ts', import.meta.url))
 /** Of SMG, the router of the SGLang project: its command, from PyPI's `smg`. */
 const SMG = process.env['SMG'] ?? 'smg'
-const POLL_SECONDS = 30 * TIME_SCALE
+/** Of the gateway, simulated. */
+const POLL_SECONDS = 30
 const START_MS = 30_000
 
 export type ContenderName = GatewayName | 'smg'
@@ -29,17 +30,18 @@ export function isInstalled(name: ContenderName): boolean {
 }
 
 /** Starts a contender and waits until it knows all engines. */
-export async function startContender(name: ContenderName, engines: readonly string[]): Promise<Contender> {
+export async function startContender(name: ContenderName, fleet: Fleet): Promise<Contender> {
+  const { urls } = fleet
   const port = await freePort()
   const cwd = await mkdtemp(join(tmpdir(), 'cache-'))
   const child = withUs(
-    name === 'smg' ? spawnSmg(engines, port, await freePort()) : await spawnGateway(name, engines, port, cwd),
+    name === 'smg' ? spawnSmg(urls, port, await freePort()) : await spawnGateway(name, fleet, port, cwd),
   )
   const origin = `http://127.0.0.1:${port}`
   const [path, sign] =
     name === 'smg'
-      ? ['/readiness', `"healthy_workers":${engines.length}`]
-      : ['/health', `"healthy_services":"${engines.length}/${engines.length}"`]
+      ? ['/readiness', `"healthy_workers":${urls.length}`]
+      : ['/health', `"healthy_services":"${urls.length}/${urls.length}"`]
   await untilSaid(child, origin + path, sign)
   return {
     ...{ origin, pid: child.pid ?? 0 },
@@ -51,28 +53,28 @@ export async function startContender(name: ContenderName, engines: readonly stri
   }
 }
 
-function spawnSmg(engines: readonly string[], port: number, metricsPort: number): ChildProcess {
+function spawnSmg(urls: readonly string[], port: number, metricsPort: number): ChildProcess {
   const address = ['--host', '127.0.0.1', '--port', `${port}`, '--prometheus-port', `${metricsPort}`]
-  const args = ['launch', '--worker-urls', ...engines, '--policy', 'cache_aware', ...address, '--log-level', 'warn']
+  const args = ['launch', '--worker-urls', ...urls, '--policy', 'cache_aware', ...address, '--log-level', 'warn']
   return spawn(SMG, args, { stdio: 'ignore' })
 }
 
 async function spawnGateway(
   name: string,
-  engines: readonly string[],
+  { urls, timeScale }: Fleet,
   port: number,
   cwd: string,
 ): Promise<ChildProcess> {
-  const services = engines.map((url, i) => ({ name: `engine-${i}`, url }))
+  const services = urls.map((url, i) => ({ name: `engine-${i}`, url }))
   await writeFile(join(cwd, 'services.json'), JSON.stringify(services))
-  return spawn(process.execPath, [GATEWAY, name], {
+  return spawn(process.execPath, [GATEWAY, name, `${timeScale}`], {
     cwd,
     stdio: ['ignore', 'ignore', 'inherit'],
     env: {
       ...{ PATH: process.env['PATH'] ?? '', PORT: `${port}`, HOST: '127.0.0.1', STATE_URL: 'memory:' },
       ...{
         SERVICES_FILE: 'services.json',
-        REFRESH_INTERVAL: `${POLL_SECONDS}`,
+        REFRESH_INTERVAL: `${POLL_SECONDS * timeScale}`,
         LOG_FORMAT: 'json',
         LOG_LEVEL: 'error',
       },

@@ -7,13 +7,11 @@ import {
 } from '../../kit/fakeEngine/index.ts'
 import type { Cleanup } from '../../kit/wait.ts'
 
-/** Real time over simulated time. */
-export const TIME_SCALE = 0.1
 /** Engines share that many processes, apart from gateway and load generator. */
 const PROCESSES = 2
 
 /** Engines whose speed and memory differ: one to three times as fast, with a cache of half to twice the usual size. */
-function unlikeEngines(count: number): Engine[] {
+function unlikeEngines(count: number, timeScale: number): Engine[] {
   return Array.from({ length: count }, (_, i) => {
     const place = count > 1 ? i / (count - 1) : 0.5
     // Three is prime to most counts, so that size of cache and speed have nothing to do with each other.
@@ -21,7 +19,7 @@ function unlikeEngines(count: number): Engine[] {
     return {
       ...ENGINE_DEFAULTS,
       ...{ speed: 1 + 2 * place, cacheTokens: Math.round(ENGINE_DEFAULTS.cacheTokens * 4 ** (otherPlace - 0.5)) },
-      timeScale: TIME_SCALE,
+      timeScale,
     }
   })
 }
@@ -30,20 +28,23 @@ function unlikeEngines(count: number): Engine[] {
 export class Fleet {
   readonly engines: readonly Engine[]
   readonly urls: readonly string[]
+  /** Real time over simulated time. */
+  readonly timeScale: number
   readonly #groups: readonly SpawnedEngines[]
 
-  private constructor(engines: readonly Engine[], groups: readonly SpawnedEngines[]) {
+  private constructor(engines: readonly Engine[], groups: readonly SpawnedEngines[], timeScale: number) {
+    this.timeScale = timeScale
     this.engines = engines
     this.#groups = groups
     this.urls = groups.flatMap(({ urls }) => urls)
   }
 
-  static async start(count: number, t: Cleanup): Promise<Fleet> {
-    const engines = unlikeEngines(count)
+  static async start(count: number, timeScale: number, t: Cleanup): Promise<Fleet> {
+    const engines = unlikeEngines(count, timeScale)
     const groups: SpawnedEngines[] = []
     const each = Math.ceil(count / PROCESSES)
     for (let i = 0; i < count; i += each) groups.push(await spawnEngines(engines.slice(i, i + each), t))
-    return new Fleet(engines, groups)
+    return new Fleet(engines, groups, timeScale)
   }
 
   async stats(): Promise<EngineStats[]> {

@@ -2,7 +2,6 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { ENGINE_DEFAULTS } from '../../kit/fakeEngine/index.ts'
 import { Client } from './client.ts'
 import type { Arrival, Conversation, Message, Turn } from './conversations.ts'
-import { TIME_SCALE } from './fleet.ts'
 
 /** One request: when it was sent and what came of it, ms. */
 export interface Sent {
@@ -18,11 +17,14 @@ export class Load {
   /** Some of the failures. */
   readonly failures: string[] = []
   readonly #client: Client
+  /** Real ms of a simulated second. */
+  readonly #secondMs: number
   readonly #leave = new AbortController()
   #under = 0
   #isOver = false
 
-  constructor(origin: string) {
+  constructor(origin: string, timeScale: number) {
+    this.#secondMs = 1000 * timeScale
     this.#client = new Client(origin)
   }
 
@@ -33,7 +35,7 @@ export class Load {
   /** Resolves when the last one has begun. */
   async offer(arrivals: readonly Arrival[], startedAt: number): Promise<void> {
     for (const { at, conversation } of arrivals) {
-      const due = startedAt + at * 1000 * TIME_SCALE
+      const due = startedAt + at * this.#secondMs
       const ahead = due - performance.now()
       if (ahead > 1) await sleep(ahead)
       void this.#hold(conversation, due)
@@ -57,7 +59,7 @@ export class Load {
     let at = dueAt
     for (const [i, turn] of turns.entries()) {
       if (i > 0) {
-        await sleep(turn.thinkSeconds * 1000 * TIME_SCALE)
+        await sleep(turn.thinkSeconds * this.#secondMs)
         at = performance.now()
       }
       if (this.#isOver) return

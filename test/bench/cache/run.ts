@@ -4,7 +4,7 @@ import { cpuSeconds } from '../forwarding/cpu.ts'
 import type { EngineStats } from '../../kit/fakeEngine/index.ts'
 import { startContender, type Contender, type ContenderName } from './contenders.ts'
 import { arrivalsOf } from './conversations.ts'
-import { TIME_SCALE, type Fleet } from './fleet.ts'
+import type { Fleet } from './fleet.ts'
 import { Load, type Sent } from './load.ts'
 import type { Workload } from './workloads.ts'
 
@@ -53,10 +53,13 @@ export async function runOnce(
   const { warmUpSeconds, measuredSeconds, drainSeconds } = timing
   const arrivals = arrivalsOf({
     ...{ kind: workload.kind, load: workload.load, seed, engines: fleet.engines },
-    ...{ seconds: (warmUpSeconds + measuredSeconds) / TIME_SCALE, startSeconds: (0.6 * warmUpSeconds) / TIME_SCALE },
+    ...{
+      seconds: (warmUpSeconds + measuredSeconds) / fleet.timeScale,
+      startSeconds: (0.6 * warmUpSeconds) / fleet.timeScale,
+    },
   })
-  const contender = await startContender(name, fleet.urls)
-  const load = new Load(contender.origin)
+  const contender = await startContender(name, fleet)
+  const load = new Load(contender.origin, fleet.timeScale)
   try {
     const startedAt = performance.now()
     const offered = load.offer(arrivals, startedAt)
@@ -69,7 +72,7 @@ export async function runOnce(
     const counted = load.sent.filter(({ at }) => at >= from && at < until)
     const isDone = (): boolean => counted.every(({ endAt, hasFailed }) => endAt !== undefined || hasFailed)
     while (!isDone() && performance.now() < until + drainSeconds * 1000) await sleep(50)
-    return { ...timesOf(counted), ...workOf(fleet, before, after), failures: load.failures }
+    return { ...timesOf(counted, fleet.timeScale), ...workOf(fleet, before, after), failures: load.failures }
   } finally {
     await load.end()
     await contender.stop()
@@ -99,13 +102,14 @@ async function snapshot(fleet: Fleet, { pid }: Contender): Promise<Snapshot> {
 
 function timesOf(
   sent: readonly Sent[],
+  timeScale: number,
 ): Pick<
   RunResult,
   'requests' | 'meanSeconds' | 'p99Seconds' | 'firstSeconds' | 'firstP99Seconds' | 'failed' | 'unended'
 > {
   const now = performance.now()
   const good = sent.filter(({ hasFailed }) => !hasFailed)
-  const simulated = (ms: number): number => ms / 1000 / TIME_SCALE
+  const simulated = (ms: number): number => ms / 1000 / timeScale
   const whole = good.map(({ at, endAt = now }) => simulated(endAt - at)).sort((one, other) => one - other)
   const first = good.map(({ at, firstAt = now }) => simulated(firstAt - at)).sort((one, other) => one - other)
   const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length
@@ -119,14 +123,14 @@ function timesOf(
 }
 
 function workOf(
-  { engines }: Fleet,
+  { engines, timeScale }: Fleet,
   before: Snapshot,
   after: Snapshot,
 ): Pick<
   RunResult,
   'hitRate' | 'busy' | 'busiest' | 'running' | 'mostWaiting' | 'machineCpu' | 'contenderCpu' | 'benchCpu'
 > {
-  const ms = (after.at - before.at) / TIME_SCALE
+  const ms = (after.at - before.at) / timeScale
   const delta = (of: (stats: EngineStats) => number): number[] =>
     after.engines.map((stats, i) => of(stats) - of(before.engines[i]!))
   const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0)
