@@ -11,7 +11,7 @@ export interface Workload {
   readonly load: number
 }
 
-const SHORT_ANSWER: Range = [60, 260]
+const SHORT_ANSWER: Range = [30, 130]
 
 const user = (content: string): Message => ({ role: 'user', content })
 const system = (content: string): Message => ({ role: 'system', content })
@@ -21,15 +21,15 @@ const chats: Kind = (draw) => () => {
   const first = draw.whole([200, 1500])
   const turns = Array.from({ length: draw.whole([3, 8]) }, (_, i) => ({
     says: [user(draw.text(i === 0 ? first : draw.whole([40, 250])))],
-    outputTokens: draw.whole([80, 320]),
+    outputTokens: draw.whole([60, 240]),
     thinkSeconds: draw.exponential(6),
   }))
   return { shared: { messages: [] }, turns }
 }
 
-/** Single questions to 200 applications, each with a long system prompt of its own, some far more popular than others. */
+/** Single questions to 100 applications, each with a long system prompt of its own, some far more popular than others. */
 const sharedPrompts: Kind = (draw) => {
-  const prompts = Array.from({ length: 200 }, () => [system(draw.text(draw.whole([1000, 6000])))])
+  const prompts = Array.from({ length: 100 }, () => [system(draw.text(draw.whole([1000, 8000])))])
   return () => question(draw, prompts[draw.popular(prompts.length, 0.8)]!, [40, 300])
 }
 
@@ -43,7 +43,7 @@ const agents: Kind = (draw) => {
     shared: kinds[draw.popular(kinds.length, 0.5)]!,
     turns: Array.from({ length: draw.whole([6, 16]) }, (_, i) => ({
       says: [i === 0 ? user(draw.text(draw.whole([200, 1500]))) : toolResult(i, draw.text(draw.whole([200, 1800])))],
-      outputTokens: draw.whole([40, 200]),
+      outputTokens: draw.whole(SHORT_ANSWER),
       thinkSeconds: draw.exponential(1.5),
     })),
   })

@@ -30,10 +30,10 @@ export const ENGINE_DEFAULTS: Engine = {
   slots: 64,
   speed: 1,
   timeScale: 1,
-  prefillMs: 20,
-  prefillMsPerToken: 0.4,
-  stepMs: 25,
-  stepSlots: 16,
+  prefillMs: 25,
+  prefillMsPerToken: 0.5,
+  stepMs: 60,
+  stepSlots: 64,
   cacheTokens: 160_000,
 }
 
