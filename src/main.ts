@@ -157,7 +157,7 @@ async function startWith(
     idleTimeoutSeconds: settings.streamIdleTimeoutSeconds,
     proxies,
   })
-  const dispatcher = new Dispatcher(fleet, selector)
+  const dispatcher = new Dispatcher(fleet, selector, { tellsReasons: settings.routingHeaders })
   const upstream = new Upstream(dispatcher, transport)
   const keysFile =
     settings.keysFile === '' ? undefined : new KeysFile(new WatchedFile(settings.keysFile), logger, { badLines, kept })

@@ -259,6 +259,11 @@ export const schema = {
     choices: ['all', 'errors', 'none'],
     default: 'errors',
   }),
+  ROUTING_HEADERS: setting({
+    doc: 'whether answers of backends say in `X-Routing-Reason` why their backend was chosen',
+    format: 'true-or-false',
+    default: false,
+  }),
   HTTPS_PROXY: setting({
     doc: 'proxy through which `https://` backends are reached, such as `http://proxy.example:3128`',
     format: 'proxy-url',

@@ -66,6 +66,7 @@ export interface Settings {
   readonly logLevel: 'error' | 'warn' | 'info' | 'debug'
   readonly logFormat: 'json' | 'pretty'
   readonly accessLog: 'all' | 'errors' | 'none'
+  readonly routingHeaders: boolean
   /** Empty for none; may hold credentials. */
   readonly httpsProxy: string
   /** Empty for none; may hold credentials. */
@@ -191,6 +192,7 @@ function toSettings(values: Values): Omit<Settings, keyof Besides> {
     logLevel: values.LOG_LEVEL,
     logFormat: values.LOG_FORMAT,
     accessLog: values.ACCESS_LOG,
+    routingHeaders: values.ROUTING_HEADERS,
     httpsProxy: values.HTTPS_PROXY,
     httpProxy: values.HTTP_PROXY,
     noProxy: unique(values.NO_PROXY),

@@ -2,8 +2,10 @@ import { EventEmitter } from 'node:events'
 import type { Fleet } from '../fleet/fleet.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import { Lease, type Released } from './lease.ts'
+import type { Requirement } from './requirement.ts'
 import { Restarts } from './restarts.ts'
-import type { Selector } from './selector.ts'
+import { routingText } from './routingReason.ts'
+import type { Choice, PickOptions, Selector } from './selector.ts'
 import type { WorkRequest } from './workRequest.ts'
 
 /** No backend that meets the requirement can take the request now. */
@@ -23,14 +25,21 @@ export interface DispatcherEvents {
   released: [node: TrackedNode]
 }
 
+export interface DispatcherOptions {
+  /** Whether leases say why their backend was chosen: see `Lease.routing`. */
+  readonly tellsReasons?: boolean
+}
+
 /** Gives each request a place at a backend. Every request passes here, so a queue has its place here too. */
 export class Dispatcher extends EventEmitter<DispatcherEvents> implements Released {
   readonly fleet: Fleet
   readonly #selector: Selector
   readonly #restarts: Restarts
+  readonly #tellsReasons: boolean
 
-  constructor(fleet: Fleet, selector: Selector) {
+  constructor(fleet: Fleet, selector: Selector, { tellsReasons = false }: DispatcherOptions = {}) {
     super()
+    this.#tellsReasons = tellsReasons
     this.fleet = fleet
     this.#restarts = new Restarts(fleet)
     this.#selector = selector
@@ -48,11 +57,22 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements Releas
     signal.throwIfAborted()
     const { asked, cooldownKey, session, prompt, cost, tried } = request
     const { requirement, kind } = asked
-    const choice = this.#selector.pick(requirement, { except: tried, cooldownKey, session, prompt, cost, kind })
+    const options = { except: tried, cooldownKey, session, prompt, cost, kind }
+    const choice = this.#selector.pick(requirement, options)
     const node = choice.node ?? this.#restarts.returned(request)
     if (!node) throw new NoBackendAvailable(choice.cooldownSeconds)
+    // Before anything is taken: scores are those by which it was chosen.
+    const routing = this.#tellsReasons ? this.#routingOf(requirement, options, choice) : undefined
     const cacheUse = prompt && this.#selector.caches?.begin(node, prompt, choice.node && choice.warmCharacters)
-    return Lease.take(this.fleet, node, asked, { told: this, cacheUse, reason: choice.reason })
+    const lease = Lease.take(this.fleet, node, asked, { told: this, cacheUse, reason: choice.reason })
+    lease.routing = routing
+    return lease
+  }
+
+  #routingOf(requirement: Requirement, options: PickOptions, choice: Choice): string {
+    if (choice.node) return routingText(choice.reason, this.#selector.scores(requirement, options, 2))
+    // One that was away and is back: there was no other.
+    return routingText(choice.reason === 'retried' ? 'retried' : 'onlyOne', [])
   }
 
   /** Whether backends that could take the request have taken no connections since a moment ago: then they probably restart. */

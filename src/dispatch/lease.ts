@@ -32,6 +32,8 @@ export class Lease {
   readonly cacheUse: CacheUse | undefined
   /** Why the node was chosen; undefined where nobody had to choose. */
   readonly reason: RoutingReason | undefined
+  /** Why the node was chosen, as `X-Routing-Reason` tells it; undefined where answers do not tell. */
+  routing: string | undefined
   readonly #startedAt: number
   readonly #mark: WorkMark
   readonly #told: Released | undefined

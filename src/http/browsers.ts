@@ -7,7 +7,14 @@ import { upgradeOf } from './upgrades.ts'
 
 /** Answers' own headers that pages of other origins may read (Fetch, 3.3.4). */
 const EXPOSED_HEADERS = [
-  ...['X-Infernet-Node', 'X-Request-Id', 'Retry-After', 'Idempotent-Replayed', 'Preference-Applied'],
+  ...[
+    'X-Infernet-Node',
+    'X-Routing-Reason',
+    'X-Request-Id',
+    'Retry-After',
+    'Idempotent-Replayed',
+    'Preference-Applied',
+  ],
   ...['RateLimit', 'RateLimit-Policy', 'RateLimit-Limit', 'RateLimit-Remaining', 'RateLimit-Reset'],
 ]
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE']

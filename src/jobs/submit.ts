@@ -2,7 +2,7 @@ import type { Request, Response } from 'express'
 import type { Lease } from '../dispatch/index.ts'
 import { GatewayFault } from '../faults.ts'
 import { contextOf, memoryOf } from '../http/index.ts'
-import { abandon, isAccepted, type Answer, noteOutcome, writeAnswer } from '../upstream/index.ts'
+import { abandon, isAccepted, type Answer, noteOutcome, routingOf, writeAnswer } from '../upstream/index.ts'
 import { acceptJob, idIn, newRecord } from './accepted.ts'
 import { JOBS_PATH, type JobDeps } from './deps.ts'
 import { readSubmission, roomOf, type ReadSubmission } from './readSubmission.ts'
@@ -34,6 +34,8 @@ export function submitJob(deps: JobDeps) {
 interface Sent {
   readonly answer: Answer
   readonly nodeName: string | undefined
+  /** Why that one was chosen, where answers tell. */
+  readonly routing: string | undefined
   /** Whether it is a job that is ours now. */
   readonly isOurs: boolean
 }
@@ -80,10 +82,11 @@ async function sendSubmission(deps: JobDeps, request: SubmissionRequest, keeping
     noteOutcome(contextOf(req), outcome)
     if (outcome.kind === 'fault') throw outcome.fault
     const { answer, nodeName } = outcome
-    if (outcome.kind !== 'answer' || !isAccepted(answer.status)) return { answer, nodeName, isOurs }
+    const routing = routingOf(outcome)
+    if (outcome.kind !== 'answer' || !isAccepted(answer.status)) return { answer, nodeName, routing, isOurs }
     const recorded = await recordAccepted(deps, { answer, lease: outcome.lease, room }, request, keeping)
     isOurs = isJob
-    return { answer: recorded, nodeName, isOurs }
+    return { answer: recorded, nodeName, routing, isOurs }
   } finally {
     if (!isOurs) deps.live.giveBack(by.caller, taken)
   }
@@ -91,10 +94,10 @@ async function sendSubmission(deps: JobDeps, request: SubmissionRequest, keeping
 
 /** Answers at once, or where the client prefers that, when the job has ended. */
 async function answerInTime(deps: JobDeps, req: Request, res: Response, sent: Sent): Promise<void> {
-  const { answer, nodeName, isOurs } = sent
+  const { answer, nodeName, routing, isOurs } = sent
   const { seconds, applied } = isOurs ? preferredWait(req) : NOT_AT_ALL
   const id = applied === undefined ? undefined : idIn(answer.body)?.id
-  if (id === undefined || applied === undefined) return writeAnswer(res, answer, nodeName)
+  if (id === undefined || applied === undefined) return writeAnswer(res, answer, nodeName, routing)
   const { caller, clientAddress: address } = contextOf(req)
   const { body, answer: memory } = memoryOf(req)
   body.release()
@@ -108,8 +111,9 @@ async function answerInTime(deps: JobDeps, req: Request, res: Response, sent: Se
   const ended = await endedJob(deps, { caller, id, memory }).catch((error: unknown) => {
     if (!(error instanceof GatewayFault)) deps.logger.error('reading an ended job failed', { job: id, error })
   })
-  if (!ended) return writeAnswer(res, answer, nodeName)
+  if (!ended) return writeAnswer(res, answer, nodeName, routing)
   if (nodeName !== undefined) res.setHeader('X-Infernet-Node', nodeName)
+  if (routing !== undefined) res.setHeader('X-Routing-Reason', routing)
   await sendJsonPieces(res, ended)
 }
 

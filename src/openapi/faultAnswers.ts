@@ -189,6 +189,12 @@ export const RESPONSE_HEADERS: Readonly<Record<string, Header>> = {
     description: 'The backend that served the request; for a batch all of them, with commas between.',
     schema: { type: 'string' },
   },
+  'X-Routing-Reason': {
+    description:
+      'Only with `ROUTING_HEADERS=true`: why that backend was chosen (`warm`, `least loaded`, `only one`, `retried`), and the two best ' +
+      'scores, seconds. Answers to batches, and those that are given again, have none.',
+    schema: { type: 'string', examples: ['warm; best=0.213; second=0.480'] },
+  },
   'Preference-Applied': {
     description: 'The preference that the answer waited by, such as `wait=30`.',
     schema: { type: 'string' },

@@ -56,7 +56,7 @@ export function containerParameter(required: boolean): Parameter {
 
 /** Headers of an answer that a backend had a part in. The limit is the gateway's own. */
 export const FROM_BACKEND: NonNullable<Answer['headers']> = Object.fromEntries(
-  ['X-Infernet-Node', 'RateLimit-Limit', 'RateLimit-Remaining', 'RateLimit-Reset'].map((name) => [
+  ['X-Infernet-Node', 'X-Routing-Reason', 'RateLimit-Limit', 'RateLimit-Remaining', 'RateLimit-Reset'].map((name) => [
     name,
     { $ref: `#/components/headers/${name}` },
   ]),

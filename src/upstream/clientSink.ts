@@ -24,6 +24,8 @@ export interface StreamTap {
 export interface ClientSinkOptions {
   readonly res: ServerResponse
   readonly nodeName: string
+  /** Why the node was chosen, where answers tell: see `Lease.routing`. */
+  readonly routing: string | undefined
   readonly tap: StreamTap
   /** Ends the try at the node; the fault is what the client gets if nothing was written yet. */
   readonly abort: (error: unknown) => void
@@ -55,7 +57,7 @@ export class ClientSink implements AnswerSink {
   }
 
   begin(status: number, headers: IncomingHttpHeaders, flow: Flow): boolean {
-    const { res, tap, nodeName } = this.#options
+    const { res, tap, nodeName, routing } = this.#options
     if (tap.takes && !tap.takes(status, headers)) return false
     this.#flow = flow
     if (headers['content-length'] !== undefined) this.#bytesLeft = Number(headers['content-length'])
@@ -64,6 +66,7 @@ export class ClientSink implements AnswerSink {
       this.#head = undefined
       const out = headersForClient(headers, res)
       out['x-infernet-node'] = nodeName
+      if (routing !== undefined) out['x-routing-reason'] = routing
       res.writeHead(status, out)
       this.#body = new ChunkedBody(res)
     }

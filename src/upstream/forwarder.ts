@@ -16,7 +16,7 @@ import type { Exchange } from './exchange.ts'
 import { Leaving } from './leaving.ts'
 import { ProxyMiddleware, type Relayed } from './proxyMiddleware.ts'
 import type { RetryState } from './retryState.ts'
-import { noteOutcome, type Outcome, type SendOptions, type Upstream } from './send.ts'
+import { noteOutcome, routingOf, type Outcome, type SendOptions, type Upstream } from './send.ts'
 import { noteHead } from './settle.ts'
 import { Tunnels } from './tunnels.ts'
 import { writeAnswer } from './writeAnswer.ts'
@@ -125,7 +125,7 @@ class Forwarding implements Relayed, SendOptions {
     } else if (outcome.kind === 'streamed') {
       this.end = { how: 'complete', node: this.node }
     } else {
-      writeAnswer(res, outcome.answer, outcome.nodeName)
+      writeAnswer(res, outcome.answer, outcome.nodeName, routingOf(outcome))
     }
   }
 }
@@ -144,7 +144,8 @@ class TrySink implements AnswerSink {
     this.#lease = lease
     this.takesLate = exchange.retry.elsewhere !== undefined
     const abort = (error: unknown): void => leaving.abort(toFault(error))
-    this.#client = new ClientSink({ res, nodeName: lease.node.name, tap: exchange.tap(lease), abort })
+    const { node, routing } = lease
+    this.#client = new ClientSink({ res, nodeName: node.name, routing, tap: exchange.tap(lease), abort })
   }
 
   begin(status: number, headers: IncomingHttpHeaders, flow: Flow): boolean {
@@ -169,7 +170,8 @@ class TrySink implements AnswerSink {
     noteHead(this.#lease, SWITCHED, model)
     // From here on the connection is not HTTP: its end is for the tunnel to see.
     leaving.forget()
-    if (upgrade) await tunnels.join(res, upgrade, { headers, backend, nodeName: this.#lease.node.name, requestId })
+    const { node, routing } = this.#lease
+    if (upgrade) await tunnels.join(res, upgrade, { headers, backend, nodeName: node.name, routing, requestId })
   }
 
   piece(chunk: Buffer): void {

@@ -62,6 +62,7 @@ const NOT_TO_CLIENTS = new Set([
   'x-ratelimit-reset',
   'x-request-id',
   'x-infernet-node',
+  'x-routing-reason',
   'idempotent-replayed',
 ])
 

@@ -63,6 +63,8 @@ export class RetryState implements WorkRequest {
   #lastFault: GatewayFault | undefined
   /** Failures of nodes that may have taken it. */
   #failuresOnceSent = 0
+  /** Why nodes were chosen, where answers tell. */
+  #routings: Map<TrackedNode, string> | undefined
 
   constructor(exchange: Exchange, dispatcher: Dispatcher, patience?: Patience) {
     const { requirement, caller, kind = comparedKindOf(requirement), cooldownKey } = exchange
@@ -90,6 +92,7 @@ export class RetryState implements WorkRequest {
       this.unreached?.delete(lease.node)
       this.#asked = lease.node
       this.attempts++
+      if (lease.routing !== undefined) (this.#routings ??= new Map()).set(lease.node, lease.routing)
       return lease
     } catch (error) {
       if (!(error instanceof NoBackendAvailable)) throw error
@@ -98,6 +101,11 @@ export class RetryState implements WorkRequest {
     } finally {
       this.queueSeconds += (performance.now() - askedAt) / 1000
     }
+  }
+
+  /** Why a node was chosen when it was asked last, where answers tell: see `Lease.routing`. */
+  routingOf(node: TrackedNode): string | undefined {
+    return this.#routings?.get(node)
   }
 
   /** Whether it is worth waiting for a place: backends that could take it probably restart. */

@@ -30,8 +30,8 @@ export type Outcome = {
 } & (
   | { readonly kind: 'answer'; readonly answer: Answer; readonly lease: Lease; readonly firstByteSeconds: number }
   | { readonly kind: 'streamed'; readonly lease: Lease; readonly firstByteSeconds: number }
-  /** None took it, and these are the words of one. */
-  | { readonly kind: 'refused'; readonly answer: Answer }
+  /** None took it, and these are the words of one. `routing`: see `Lease.routing`. */
+  | { readonly kind: 'refused'; readonly answer: Answer; readonly routing: string | undefined }
   /** `sent`: whether the last backend may have begun to work on it. */
   | { readonly kind: 'fault'; readonly fault: GatewayFault; readonly sent: boolean }
 )
@@ -174,7 +174,8 @@ export class Upstream {
 
   #concluded(state: RetryState, end: ReturnType<RetryState['conclusion']>, asked: string | undefined): Outcome {
     if (end instanceof GatewayFault) return { kind: 'fault', fault: end, sent: false, nodeName: asked, ...spent(state) }
-    return { kind: 'refused', answer: end.answer, nodeName: end.node.name, ...spent(state) }
+    const { answer, node } = end
+    return { kind: 'refused', answer, routing: state.routingOf(node), nodeName: node.name, ...spent(state) }
   }
 }
 
@@ -191,6 +192,11 @@ export async function untilReturned(
   } finally {
     leaving.forget()
   }
+}
+
+/** Why the backend was chosen whose answer goes to the client, where answers tell: see `Lease.routing`. */
+export function routingOf(outcome: Exclude<CollectedOutcome, { kind: 'fault' }>): string | undefined {
+  return outcome.kind === 'answer' ? outcome.lease.routing : outcome.routing
 }
 
 /** Notes an outcome for logs and metrics. */

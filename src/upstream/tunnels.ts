@@ -35,6 +35,8 @@ export interface SwitchedAnswer {
   readonly headers: IncomingHttpHeaders
   readonly backend: Duplex
   readonly nodeName: string
+  /** Why it was chosen, where answers tell: see `Lease.routing`. */
+  readonly routing: string | undefined
   readonly requestId: string
 }
 
@@ -113,7 +115,7 @@ function sayGoodbye(end: Duplex, sent: FrameWalk, kind: { readonly masked: boole
 }
 
 /** The head of the answer, which no response of Node's can write: it would end the connection. */
-function headOf({ headers, nodeName, requestId }: SwitchedAnswer): string {
+function headOf({ headers, nodeName, routing, requestId }: SwitchedAnswer): string {
   const out = headersForClient(headers)
   const lines = [
     'HTTP/1.1 101 Switching Protocols',
@@ -124,5 +126,6 @@ function headOf({ headers, nodeName, requestId }: SwitchedAnswer): string {
     for (const one of Array.isArray(value) ? value : [value]) lines.push(`${name}: ${one}`)
   }
   lines.push(`X-Infernet-Node: ${nodeName}`, `X-Request-Id: ${requestId}`)
+  if (routing !== undefined) lines.push(`X-Routing-Reason: ${routing}`)
   return `${lines.join('\r\n')}\r\n\r\n`
 }

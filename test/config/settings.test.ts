@@ -83,6 +83,7 @@ test('without any source all settings have the promised defaults', async (t) => 
     logLevel: 'info',
     logFormat: 'json',
     accessLog: 'errors',
+    routingHeaders: false,
     httpsProxy: '',
     httpProxy: '',
     noProxy: [],

@@ -204,6 +204,7 @@ describe('towards the client', () => {
         'Retry-After': '3',
         'X-Request-Id': 'the-nodes-own',
         'X-Infernet-Node': 'somebody-else',
+        'X-Routing-Reason': 'made up',
       },
     })
     const { headers } = await post(`${gateway.url}/api/jobs`, jobOf(), { headers: { 'X-Request-Id': 'mine' } })
@@ -213,6 +214,7 @@ describe('towards the client', () => {
     assert.equal(headers['retry-after'], '3')
     assert.equal(headers['x-request-id'], 'mine')
     assert.equal(headers['x-infernet-node'], node.address)
+    assert.equal(headers['x-routing-reason'], undefined)
   })
 
   test('a node’s own limits are no client’s business, on any call', async (t) => {
