@@ -224,6 +224,7 @@ async function startWith(
     route: { ...lookup, maxBodyBytes, keys, ledger, reports, drain, indexes: new RequestIndexes(ledger, fleet.now) },
     openai: {
       fleet,
+      selector,
       forwarder,
       maxBodyBytes,
       via,

@@ -89,6 +89,11 @@ export class Selector {
     return this.#caches
   }
 
+  /** Whether it makes a difference for such a request to have a prompt. */
+  choosesByPrompt(requirement: Requirement): boolean {
+    return this.#caches !== undefined && this.candidates(requirement).length > 1
+  }
+
   /** The best node for a request. Takes nothing: see `Lease`. */
   pick(requirement: Requirement, options: PickOptions = {}): Choice {
     const now = this.#fleet.now()

@@ -1,14 +1,14 @@
 import type { Request, Response } from 'express'
 import type { EventEmitter } from 'node:events'
 import type { Fleet } from '../fleet/index.ts'
-import { kindAtPath, type Lease, type Requirement, requireModel } from '../dispatch/index.ts'
+import { kindAtPath, type Lease, type Requirement, requireModel, type Selector } from '../dispatch/index.ts'
 import { contextOf, readBody } from '../http/index.ts'
 import { type Forwarder, headersForBackend, RetryBudget, type StreamTap } from '../upstream/index.ts'
 import { nowOrInTurns } from '../base/index.ts'
 import { FirstToken } from './firstToken.ts'
 import { noService } from './models.ts'
 import { pathWithoutPrefix } from './paths.ts'
-import { sessionOf } from './prompt/index.ts'
+import { hasPrompt, promptSteps, ReplyWatch, sessionOf } from './prompt/index.ts'
 import { requestSteps } from './requestBody.ts'
 import { onlyGenerates, secondTries } from './secondTries.ts'
 import { headersFor, pathAt } from './serviceCall.ts'
@@ -39,6 +39,7 @@ export interface Served {
 
 export interface OpenAiDeps {
   readonly fleet: Fleet
+  readonly selector: Selector
   readonly forwarder: Forwarder
   readonly maxBodyBytes: number
   readonly via: string
@@ -82,12 +83,23 @@ export function forwardOpenAi(deps: OpenAiDeps) {
       isResponses(path) && ((nodeKey: string, id: string): void => deps.homes.remember(id, { nodeKey, caller }))
     budget.requested()
     const itsKind = requireModel(model)
+    const { members } = request
+    // What builds on another response does not tell its history, and the end of work in the background is not seen.
+    const isChosenByPrompt =
+      members &&
+      hasPrompt(path) &&
+      !isBackground &&
+      previousResponse === undefined &&
+      deps.selector.choosesByPrompt(itsKind)
+    const reading = isChosenByPrompt ? nowOrInTurns(promptSteps({ path, bytes, members, model, session })) : undefined
+    const prompt = reading instanceof Promise ? await reading : reading
     const forwarding = deps.forwarder.forward(req, res, {
       requirement: home ? both(requireService(home), itsKind) : itsKind,
       caller,
       kind: kindAtPath(itsKind, path.split('?', 1)[0] as string),
       model,
       session,
+      prompt,
       cooldownKey: `openai ${model} ${caller}`,
       requestFor: (node) => ({
         method: 'POST',
@@ -106,7 +118,9 @@ export function forwardOpenAi(deps: OpenAiDeps) {
       },
       tap: (lease) => {
         cacheUse = lease.cacheUse
-        return tapFor(usage, firstToken, cacheUse, remember && ((id) => remember(lease.node.key, id)))
+        const reply = cacheUse && prompt && new ReplyWatch(prompt, path)
+        if (cacheUse) cacheUse.reply = reply
+        return tapFor({ usage, firstToken, cacheUse, reply }, remember && ((id) => remember(lease.node.key, id)))
       },
       noNode: () => (home ? homeIsDown(home) : noService(deps.fleet, model)),
     })
@@ -127,24 +141,31 @@ export function forwardOpenAi(deps: OpenAiDeps) {
   }
 }
 
+/** What looks at an answer as it passes. */
+interface Watches {
+  readonly usage: UsageWatch
+  readonly firstToken: FirstToken
+  readonly cacheUse: Lease['cacheUse']
+  readonly reply: ReplyWatch | undefined
+}
+
 /** Answers go on as they come, unless `elsewhere` holds them back. */
-function tapFor(
-  usage: UsageWatch,
-  firstToken: FirstToken,
-  cacheUse: Lease['cacheUse'],
-  tellId: ((id: string) => void) | false,
-): StreamTap {
+function tapFor({ usage, firstToken, cacheUse, reply }: Watches, tellId: ((id: string) => void) | false): StreamTap {
   let ids: ResponseIdWatch | undefined
   const takes: StreamTap['takes'] = (status, headers) => {
     const contentType = headers['content-type']
     firstToken.begins(contentType)
-    if (tellId && status < 300) ids = new ResponseIdWatch(contentType, tellId)
+    if (status < 300) {
+      if (tellId) ids = new ResponseIdWatch(contentType, tellId)
+      if (headers['content-encoding'] === undefined) reply?.begin(contentType)
+    }
     return true
   }
   const watch = (chunk: Buffer): void => {
     usage.see(chunk)
     if (firstToken.see(chunk)) cacheUse?.firstToken()
     ids?.see(chunk)
+    reply?.see(chunk)
   }
   return { takes, watch }
 }
