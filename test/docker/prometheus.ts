@@ -46,8 +46,12 @@ async function run(): Promise<boolean> {
   const second = await startFakeNode({ rateLimit: 0, containers: ['echo'] }, cleanups)
   const mortal = await spawnFakeNode({ rateLimit: 0, containers: ['mortal'] }, cleanups)
   const heir = await startFakeNode({ rateLimit: 0, containers: ['mortal'] }, cleanups)
-  const service = await startFakeOpenAi({ models: ['m1', 'm2'] }, cleanups)
-  const services = [{ name: 'chat', url: service.url }]
+  const service = await startFakeOpenAi({ models: ['m1', 'm2', 'shared'] }, cleanups)
+  const sibling = await startFakeOpenAi({ models: ['shared'] }, cleanups)
+  const services = [
+    { name: 'chat', url: service.url },
+    { name: 'sibling', url: sibling.url },
+  ]
   const nodes = [node, second, mortal, heir]
   const gateway = await startGateway(cleanups, {
     nodes,
@@ -71,7 +75,7 @@ async function run(): Promise<boolean> {
   let isRunning = true
   const traffic = (async (): Promise<void> => {
     for (let n = 0; isRunning; n++) {
-      await Promise.all([submit({ n }), submit({ n }, ['echo', 'other']), chat('m1'), chat('m2')])
+      await Promise.all([submit({ n }), submit({ n }, ['echo', 'other']), chat('m1'), chat('m2'), chat('shared')])
       await post(`${gateway.url}/api/jobs`, 'no JSON')
       if (n % 10 === 0) await submit({ fail: 'told to' })
       if (n % 10 === 5) await node.pushBack('submit', { times: 1 })

@@ -1,11 +1,14 @@
 /** What answers say of why their backend was chosen, with ROUTING_HEADERS. */
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { after, describe, test } from 'node:test'
+import { WebSocket } from 'ws'
 import { entryOf, startGateway } from '../../kit/builders/gateways.ts'
 import { jobOf } from '../../kit/builders/jobs.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import { openStream, post, request, type Answer } from '../../kit/http.ts'
+import { startRealtimeService } from '../../kit/realtimeService.ts'
 
 const file = { after }
 const NUMBER = String.raw`\d+\.\d{3}`
@@ -20,10 +23,11 @@ const services = [
   await startFakeOpenAi({ models: ['both', 'alone'] }, file),
   await startFakeOpenAi({ models: ['both'] }, file),
 ] as const
+const realtime = await startRealtimeService(file)
 const gateway = await startGateway(file, {
   nodes,
   // As long as both are idle, the first is chosen.
-  services: [entryOf(services[0], { weight: 9 }), entryOf(services[1])],
+  services: [entryOf(services[0], { weight: 9 }), entryOf(services[1]), entryOf(realtime)],
   env: { ROUTING_HEADERS: 'true', REFRESH_INTERVAL: '60', CORS_ORIGINS: 'https://app.example' },
 })
 
@@ -51,6 +55,28 @@ describe('with ROUTING_HEADERS answers say why their backend was chosen', () => 
     const stream = await openStream(`${gateway.url}/api/jobs/stream`, { body: jobOf({}, ['both']) })
     await stream.ended
     assertReason(stream, `least loaded${OF_TWO}`)
+  })
+
+  test('that a service has the beginning of the prompt in its cache', async () => {
+    const first = { role: 'user', content: 'a long question '.repeat(200) }
+    assertReason(await ask('both', { messages: [first] }), `least loaded${OF_TWO}`)
+    const [answer, second] = ['an answer', 'and then?'].map((content, n) => ({
+      role: n ? 'user' : 'assistant',
+      content,
+    }))
+    assertReason(await ask('both', { messages: [first, answer, second] }), `warm${OF_TWO}`)
+    const { text } = await request(`${gateway.url}/metrics`)
+    const labels = `service="${services[0].address}",model="both",warm="true"`
+    assert.match(text, new RegExp(`infernet_gateway_service_requests_total{${labels}} 1\\n`))
+  })
+
+  test('switches to WebSocket', async (t) => {
+    const socket = new WebSocket(`${gateway.url.replace('http', 'ws')}/v1/realtime?model=voice`)
+    t.after(() => socket.terminate())
+    const opened = once(socket, 'open')
+    const [answer] = (await once(socket, 'upgrade')) as [{ headers: Answer['headers'] }]
+    assertReason({ status: 200, headers: answer.headers }, `only one${OF_ONE}`)
+    await opened
   })
 
   test('that others were tried before; then one is left to be scored', async () => {
