@@ -2,7 +2,7 @@
 import { simulateCaches, type CachePolicy, type CacheResult } from '../../kit/cacheSimulation/simulation.ts'
 import { WORKLOADS, type WorkloadName } from '../../kit/cacheSimulation/workloads.ts'
 
-const [seeds = '3', requests = '1500', ...policies] = process.argv.slice(2)
+const [seeds = '3', requests = '4000', ...policies] = process.argv.slice(2)
 const contenders = (
   policies.length > 0
     ? policies
