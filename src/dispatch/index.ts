@@ -17,4 +17,3 @@ export {
 export type { Selector } from './selector.ts'
 export { PrefixChain } from './warmCaches/prefixChain.ts'
 export type { Prompt } from './warmCaches/prompt.ts'
-export type { Reply } from './warmCaches/serviceCache.ts'

@@ -18,7 +18,7 @@ export interface CacheUse {
 }
 
 /** An answer that was watched. */
-export interface Reply {
+interface Reply {
   /** The prompt's chain and, behind it, the answer as the next turn will repeat it; undefined where that was not to be seen. */
   chain(): PrefixChain | undefined
 }

@@ -178,10 +178,7 @@ describe('what cannot be forwarded', () => {
       )
       assert.match(await client.closed(), /^HTTP\/1\.1 404 /, path)
     }
-    assert.deepEqual(
-      small.requests.slice(length).filter(isCall),
-      [],
-    )
+    assert.deepEqual(small.requests.slice(length).filter(isCall), [])
   })
 
   test('another method is a 405 with Allow', async () => {
