@@ -72,6 +72,8 @@ export class Selector {
   #version = -1
   /** Reachable nodes by requirement. */
   readonly #reachable = new Map<string, readonly TrackedNode[]>()
+  /** By requirement, whether more than one node fits, reachable or not. */
+  readonly #severalFit = new Map<string, boolean>()
 
   constructor(
     fleet: Fleet,
@@ -91,7 +93,16 @@ export class Selector {
 
   /** Whether it makes a difference for such a request to have a prompt. */
   choosesByPrompt(requirement: Requirement): boolean {
-    return this.#caches !== undefined && this.candidates(requirement).length > 1
+    if (!this.#caches) return false
+    if (this.candidates(requirement).length > 1) return true
+    // While only one of several is there, what it gets is to be known when the others are back.
+    let isOneOfSeveral = this.#severalFit.get(requirement.key)
+    if (isOneOfSeveral === undefined) {
+      const fits = (node: TrackedNode): boolean => requirement.fits(node)
+      isOneOfSeveral = [...this.#fleet.nodes.values()].filter(fits).length > 1
+      if (requirement.key.length <= MAX_REMEMBERED_KEY) this.#severalFit.set(requirement.key, isOneOfSeveral)
+    }
+    return isOneOfSeveral
   }
 
   /** The best node for a request. Takes nothing: see `Lease`. */
@@ -206,6 +217,7 @@ export class Selector {
   candidates(requirement: Requirement): readonly TrackedNode[] {
     if (this.#version !== this.#fleet.version || this.#reachable.size > MAX_REMEMBERED_REQUIREMENTS) {
       this.#reachable.clear()
+      this.#severalFit.clear()
       this.#version = this.#fleet.version
     }
     let found = this.#reachable.get(requirement.key)

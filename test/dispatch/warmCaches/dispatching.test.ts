@@ -117,6 +117,16 @@ test('a lone service learns what it has, for others may come', async (t) => {
   assert.equal((await take({ prompt: promptOf(8000) })).cacheUse?.warmCharacters, 7 * 1024)
 })
 
+test('a prompt makes no difference where one service alone has the model, but does while others that have it are away', async (t) => {
+  const several = await siteOf(t, [{}, {}])
+  assert.equal(several.selector.choosesByPrompt(NEED), true)
+  several.nodes[0]!.isDrainedByHand = true
+  several.fleet.version++
+  assert.equal(several.selector.choosesByPrompt(NEED), true)
+  assert.equal((await siteOf(t, [{}])).selector.choosesByPrompt(NEED), false)
+  assert.equal((await siteOf(t, [{}, {}], { warmCaches: 'off' })).selector.choosesByPrompt(NEED), false)
+})
+
 test('a retry at another service says so, and what the first had to prefill is given back', async (t) => {
   const { nodes, selector, take } = await siteOf(t, [{}, {}])
   const first = await take({ prompt: promptOf(50_000) })
