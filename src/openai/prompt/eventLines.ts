@@ -2,6 +2,7 @@ const NEWLINE = 0x0a
 const SPACE = 0x20
 const OPEN_BRACE = 0x7b
 const DATA = Buffer.from('data:')
+const NONE = Buffer.alloc(0)
 
 /** A longer line is not read, bytes: it would have to be kept. */
 const LONGEST_LINE = 256 * 1024
@@ -17,7 +18,7 @@ export interface EventTaker {
 export class EventLines {
   readonly #taker: EventTaker
   /** The beginning of a line that has not ended. */
-  #kept = Buffer.alloc(0)
+  #kept: Buffer = NONE
   #size = 0
   #isTooLong = false
 
@@ -44,14 +45,14 @@ export class EventLines {
     this.#size = 0
     this.#isTooLong = false
     // Mostly lines come whole.
-    this.#kept = Buffer.alloc(0)
+    this.#kept = NONE
   }
 
   #keep(part: Buffer): void {
     const size = this.#size + part.length
     if (this.#isTooLong || size > LONGEST_LINE) {
       this.#isTooLong = true
-      this.#kept = Buffer.alloc(0)
+      this.#kept = NONE
       this.#size = 0
       return
     }

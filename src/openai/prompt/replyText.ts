@@ -120,35 +120,41 @@ export class ChoicesText implements ReplyText {
     }
     let saidAt = -1
     let isDelta = false
-    let isFirst = true
+    let index = -1
     cursor.enter()
     while (cursor.nextMember()) {
+      const isThis = cursor.isNamed('delta')
       if (cursor.isNamed('index')) {
-        isFirst = numberAt(cursor) === 0
-      } else if (cursor.isNamed('delta') && cursor.isObject) {
+        index = numberAt(cursor)
+      } else if (isThis || cursor.isNamed('message') || (!this.#isChat && cursor.isNamed('text'))) {
+        // Mostly the index comes first.
+        if (index === 0) {
+          if (!this.#said(cursor, isThis)) return false
+          continue
+        }
         saidAt = cursor.at
-        isDelta = true
-      } else if ((cursor.isNamed('message') && cursor.isObject) || (!this.#isChat && cursor.isNamed('text'))) {
-        saidAt = cursor.at
+        isDelta = isThis
       }
       skip(cursor)
     }
-    return saidAt < 0 || !isFirst || this.#said(new JsonCursor(cursor.bytes, saidAt, cursor.end), isDelta)
+    return saidAt < 0 || index > 0 || this.#said(new JsonCursor(cursor.bytes, saidAt, cursor.end), isDelta)
   }
 
   #said(cursor: JsonCursor, isDelta: boolean): boolean {
-    if (!this.#isChat) {
-      this.#isBegun = true
-      if (cursor.isString) readString(cursor, this.#text)
+    if (this.#isChat ? !cursor.isObject : !cursor.isString) {
+      skip(cursor)
       return true
     }
     const isBegun = this.#isBegun
     this.#isBegun = true
-    if (isDelta) {
+    if (!this.#isChat) {
+      readString(cursor, this.#text)
+    } else if (isDelta) {
       if (!isBegun) this.#text.beginMessage('assistant')
       return this.#delta(cursor)
+    } else {
+      atOnce(itemSteps(cursor, this.#text))
     }
-    atOnce(itemSteps(cursor, this.#text))
     return true
   }
 

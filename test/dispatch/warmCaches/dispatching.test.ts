@@ -201,3 +201,19 @@ test('benchmarks may do without the index, or without all of it', async (t) => {
   assert.equal(lease.cacheUse, undefined)
   assert.equal((await off.take({ prompt: promptOf(8000), session: 's' })).node, lease.node)
 })
+
+test('prompts are wanted where several services could take a request, or one of several that are listed', async (t) => {
+  const two = await siteOf(t, [{}, {}])
+  assert.equal(two.selector.choosesByPrompt(NEED), true)
+  two.nodes[0]!.health.observe(false)
+  two.nodes[0]!.health.observe(false)
+  two.nodes[0]!.health.observe(false)
+  two.fleet.version++
+  assert.equal(two.selector.candidates(NEED).length, 1)
+  assert.equal(two.selector.choosesByPrompt(NEED), true)
+  assert.equal(two.selector.choosesByPrompt(requireModel('other')), false)
+  const one = await siteOf(t, [{}])
+  assert.equal(one.selector.choosesByPrompt(NEED), false)
+  const off = await siteOf(t, [{}, {}], { warmCaches: 'off' })
+  assert.equal(off.selector.choosesByPrompt(NEED), false)
+})
