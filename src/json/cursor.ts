@@ -10,6 +10,8 @@ const CLOSE_BRACE = 0x7d
 
 /** Bytes of one value that are passed over in one step. */
 const STEP_BYTES = 256 * 1024
+/** A member with a longer name, bytes as written, ends what is read. */
+const LONGEST_NAME = 64 * 1024
 /** Bytes between two pauses, however small the values: millions of them take longer than their bytes. */
 const PAUSE_BYTES = 16 * 1024
 
@@ -82,7 +84,8 @@ export class JsonCursor {
     if (!this.next()) return false
     const { bytes, end, at } = this
     if (bytes[at] !== QUOTE) return this.#lost()
-    const behind = passString(bytes, at + 1, end, end)
+    const behind = passString(bytes, at + 1, end, Math.min(end, at + 1 + LONGEST_NAME))
+    if (behind < 0) return this.#lost()
     this.nameStart = at + 1
     this.nameEnd = behind - 1
     const colon = skipSpace(bytes, behind, end)

@@ -27,6 +27,9 @@ const STEP_BYTES = 128 * 1024
 const LONGEST_VALUE = 256
 const SAMPLE = 16 * 1024
 
+/** Of a role, or of a tool's name, no more is read, bytes. */
+const LONGEST_NAME = 512
+
 /** Takes the text of a JSON string; see `PrefixChain.addJson`. */
 export interface TextTaker {
   addJson(bytes: Buffer, at: number, stop: number): number
@@ -66,7 +69,7 @@ export class PromptText {
   /** The role is the string at an index. */
   beginMessageAt(bytes: Buffer, roleAt: number): void {
     this.chain.addUnit(Mark.message)
-    this.chain.addJson(bytes, roleAt + 1, bytes.length)
+    this.#addName(bytes, roleAt)
     this.chain.addUnit(Mark.content)
   }
 
@@ -78,7 +81,7 @@ export class PromptText {
   /** A tool call; its arguments or input follow. The index is that of its name, a string, where it has one. */
   beginCall(bytes: Buffer, nameAt: number): void {
     this.chain.addUnit(Mark.call)
-    if (nameAt >= 0) this.chain.addJson(bytes, nameAt + 1, bytes.length)
+    if (nameAt >= 0) this.#addName(bytes, nameAt)
     this.chain.addUnit(Mark.args)
   }
 
@@ -121,6 +124,10 @@ export class PromptText {
     const stop = Math.min(end, from + STEP_BYTES)
     this.chain.addBytes(bytes, from, stop)
     return this.isFull ? end : stop
+  }
+
+  #addName(bytes: Buffer, at: number): void {
+    this.chain.addJson(bytes, at + 1, Math.min(bytes.length, at + 1 + LONGEST_NAME))
   }
 
   /** A value of which no text is known. */

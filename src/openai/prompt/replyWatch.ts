@@ -1,6 +1,6 @@
 import type { PrefixChain, Prompt } from '../../dispatch/index.ts'
 import { JsonCursor, JsonSyntaxError } from '../../json/index.ts'
-import { EventLines } from './eventLines.ts'
+import { EventLines, type EventTaker } from './eventLines.ts'
 import { PromptText } from './promptText.ts'
 import { BlocksText, ChoicesText, OutputText, type ReplyText } from './replyText.ts'
 
@@ -11,7 +11,7 @@ const LONGEST_ANSWER = 256 * 1024
  * Reads an answer on into the chain of its prompt as it passes, so that the chain is that of the next turn up to its new message.
  * Keeps no more than a line, or an answer in one piece, of 256 kB.
  */
-export class ReplyWatch {
+export class ReplyWatch implements EventTaker {
   readonly #prompt: Prompt
   readonly #path: string
   #reader: ReplyText | undefined

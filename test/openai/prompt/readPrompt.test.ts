@@ -236,6 +236,13 @@ test('what is odd never fails a request', () => {
   }
 })
 
+test('of names only the beginning is read', () => {
+  const long = 'x'.repeat(100_000)
+  const call = { function: { name: long, arguments: '' } }
+  assert.ok(chatOf({ role: long, content: 'a', tool_calls: [call] }).chain.length < 2000)
+  assert.ok(chatOf({ role: 'user', [long]: 1, content: 'a' }).chain.length < 2000)
+})
+
 describe('a large body', () => {
   const bodies: Record<string, string> = {
     'with one long text': `{"messages":[{"role":"user","content":"${'a long text\\n'.repeat(400_000)}"}]}`,
