@@ -68,9 +68,9 @@ const hotPrefix: Kind = (draw) => {
 }
 
 export const WORKLOADS: readonly Workload[] = [
-  { name: 'chats', title: 'multi-turn chats', kind: chats, load: 0.68 },
-  { name: 'shared', title: 'shared system prompts', kind: sharedPrompts, load: 0.59 },
-  { name: 'agents', title: 'agents', kind: agents, load: 0.6 },
+  { name: 'chats', title: 'multi-turn chats', kind: chats, load: 0.69 },
+  { name: 'shared', title: 'shared system prompts', kind: sharedPrompts, load: 0.63 },
+  { name: 'agents', title: 'agents', kind: agents, load: 0.63 },
   { name: 'documents', title: 'random documents', kind: documents, load: 0.7 },
   { name: 'mixture', title: 'mixture of these', kind: mixture, load: 0.68 },
   { name: 'hot', title: 'one hot prefix', kind: hotPrefix, load: 0.7 },
