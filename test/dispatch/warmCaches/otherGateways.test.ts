@@ -16,11 +16,11 @@ test('a gateway that has the services for itself thinks of no others', () => {
 
 test('the share of other gateways is the root of what the services run besides our own', () => {
   const others = new OtherGateways()
-  others.observed(A, 8, 4)
-  others.observed(B, 8, 8)
-  assert.equal(others.share, Math.sqrt(1 - 12 / 16))
-  others.observed(A, 4, 4)
-  assert.ok(Math.abs(others.share - Math.sqrt(1 - (0.8 * 4 + 4 + 8) / (0.8 * 8 + 4 + 8))) < 1e-12)
+  others.observed(A, 16, 8)
+  others.observed(B, 16, 16)
+  assert.equal(others.share, Math.sqrt(1 - 24 / 32))
+  others.observed(A, 8, 8)
+  assert.ok(Math.abs(others.share - Math.sqrt(1 - (0.8 * 8 + 8 + 16) / (0.8 * 16 + 8 + 16))) < 1e-12)
 })
 
 test('other gateways that stop are forgotten, also those at a service that has left', () => {
@@ -33,6 +33,41 @@ test('other gateways that stop are forgotten, also those at a service that has l
   others.forget(B)
   others.forget(B)
   assert.ok(others.share < 0.01)
+})
+
+test('the share stays between 0 and 1 while all services are idle, and is as before afterwards', () => {
+  const others = new OtherGateways()
+  for (let n = 0; n < 7; n++) {
+    others.observed(A, 3.3 * n, 0.1 * n)
+    others.observed(B, 0.7 * n, 0.3)
+  }
+  for (let n = 0; n < 400; n++) {
+    for (const service of [A, B]) {
+      others.observed(service, 0, 0)
+      assert.ok(others.share >= 0 && others.share <= 1, `${others.share} after ${n} idle polls`)
+    }
+  }
+  assert.equal(others.share, 0)
+  for (let n = 0; n < 40; n++) others.observed(A, 8, 4)
+  assert.ok(Math.abs(others.share - Math.sqrt(0.5)) < 0.01)
+})
+
+test('a gateway that is alone thinks of no others because engines count a moment before or after it', () => {
+  const services = Array.from({ length: 8 }, (_, n) => ({ name: n }))
+  const others = new OtherGateways<object>()
+  let state = 7
+  const random = (): number => (state = (state * 48271) % 2147483647) / 2147483647
+  const shares: number[] = []
+  for (let n = 0; n < 2000; n++) {
+    const requests = Math.floor(20 * random())
+    others.observed(services[n % 8]!, requests, Math.max(0, requests + Math.floor(3 * random()) - 1))
+    shares.push(others.share)
+  }
+  const mean = shares.reduce((sum, share) => sum + share) / shares.length
+  assert.ok(mean < 0.01, `${mean}`)
+  // A tenth of the load is seen nevertheless.
+  for (let n = 0; n < 200; n++) others.observed(services[n % 8]!, 10, 9)
+  assert.ok(Math.abs(others.share - Math.sqrt(0.1)) < 0.01, `${others.share}`)
 })
 
 test('each conversation has one home, and faster services are home to more', () => {

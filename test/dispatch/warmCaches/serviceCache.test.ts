@@ -64,6 +64,17 @@ test('a prompt that is all warm still has four characters to prefill', () => {
   assert.equal(cache.prefilling, 4)
 })
 
+test('an impossible number of warm characters counts as none', () => {
+  for (const warm of [NaN, Infinity, -5, 3001]) {
+    const { cache } = siteOf()
+    const use = cache.begin(promptOf(3000), warm)
+    assert.equal(use.warmCharacters, 0)
+    assert.equal(cache.prefilling, 3000)
+    use.ended('cancelled', 100)
+    assert.equal(cache.prefilling, 0)
+  }
+})
+
 test('however a request ends, nothing of it is left to prefill', () => {
   for (const outcome of ['success', 'failure', 'pushback', 'cancelled'] as const) {
     for (const isStreamed of [true, false]) {
