@@ -63,7 +63,7 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements Releas
     if (!node) throw new NoBackendAvailable(choice.cooldownSeconds)
     // Before anything is taken: scores are those by which it was chosen.
     const routing = this.#tellsReasons ? this.#routingOf(requirement, options, choice) : undefined
-    const cacheUse = prompt && this.#selector.caches?.begin(node, prompt, choice.node && choice.warmCharacters)
+    const cacheUse = prompt && this.#selector.caches?.begin(node, prompt, choice.warm)
     const lease = Lease.take(this.fleet, node, asked, { told: this, cacheUse, reason: choice.reason })
     lease.routing = routing
     return lease

@@ -9,7 +9,7 @@ import type { Requirement } from './requirement.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import { cachesOf } from './warmCaches/fleetCaches.ts'
 import type { Prompt } from './warmCaches/prompt.ts'
-import type { WarmCaches } from './warmCaches/warmCaches.ts'
+import type { WarmCandidate, WarmCaches } from './warmCaches/warmCaches.ts'
 
 /** Requirements whose candidates are remembered; past this all are forgotten and found anew. */
 const MAX_REMEMBERED_REQUIREMENTS = 1000
@@ -44,8 +44,8 @@ export type RoutingReason = 'retried' | 'onlyOne' | 'warm' | 'leastLoaded'
 export interface Choice {
   readonly node: TrackedNode | undefined
   readonly reason: RoutingReason
-  /** Characters of the prompt that are thought to be in its cache. */
-  readonly warmCharacters: number
+  /** What was known of its cache, where a prompt was chosen for. */
+  readonly warm: WarmCandidate<TrackedNode> | undefined
   /** Where there is no node: least seconds until one of those that cool down may be asked again, or 0 if none does. */
   readonly cooldownSeconds: number
 }
@@ -115,12 +115,11 @@ export class Selector {
     const context = this.#contextOf(requirement, now, cost, allows)
     const reachable = this.candidates(requirement)
     const caches = prompt && this.#caches
-    let warmCharacters = 0
+    let warm: WarmCandidate<TrackedNode> | undefined
     const choose = (nodes: readonly TrackedNode[]): TrackedNode | undefined => {
       if (!caches) return this.#policy(nodes, context)
-      const candidate = caches.choose(nodes, prompt, context)
-      warmCharacters = candidate?.warmCharacters ?? 0
-      return candidate?.service
+      warm = caches.choose(nodes, prompt, context)
+      return warm?.service
     }
     let node = session === undefined || caches ? undefined : preferredFor(session, reachable, now, allows)
     const isAtSession = node !== undefined
@@ -138,8 +137,8 @@ export class Selector {
     const { leastCooldownSeconds } = eligibility
     return {
       node,
-      reason: reasonOf(except, reachable, isAtSession || warmCharacters > 0),
-      warmCharacters,
+      reason: reasonOf(except, reachable, isAtSession || (warm !== undefined && warm.warmCharacters > 0)),
+      warm,
       cooldownSeconds: node || leastCooldownSeconds === Infinity ? 0 : leastCooldownSeconds,
     }
   }

@@ -92,18 +92,18 @@ export class ServiceCache implements WarmState {
   /**
    * The prompt is about to be sent there. Told before its place is taken, so that it does not count itself.
    *
-   * @param believedWarm characters of it that are thought to be in the cache; an impossible number counts as 0, for all that is
-   *   learnt of the service would be lost with it
+   * @param warm characters of it that are in the index
+   * @param believedCold characters to prefill; an impossible number counts as all, since it would spoil all that is learnt here
    */
-  begin(prompt: Prompt, believedWarm: number): CacheUse {
+  begin(prompt: Prompt, warm: number, believedCold: number): CacheUse {
     const { now, rates } = this.#fleet
     const { chain, conversation, isNamedSession, isStreamed } = prompt
     this.#index.add(chain.numbers)
     if (isNamedSession && chain.length < PIECE_CHARACTERS) this.#index.addOne(conversation)
     const at = now()
     this.#forgetPrefilled(at)
-    const warm = believedWarm >= 0 && believedWarm <= chain.length ? believedWarm : 0
-    const cold = Math.max(rates.constants.leastColdCharacters, chain.length - warm)
+    const most = Math.max(rates.constants.leastColdCharacters, chain.length)
+    const cold = believedCold <= most ? Math.max(rates.constants.leastColdCharacters, believedCold) : most
     const ahead = this.#prefilling + cold + rates.constants.firstTokenCharacters
     const use = new PromptUse(this, { warm, cold, ahead, at, own: this.#load.inFlight, life: this.#life, isStreamed })
     this.#prefilling += cold

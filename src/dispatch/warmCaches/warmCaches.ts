@@ -40,8 +40,10 @@ export interface WarmCandidate<Service> {
   readonly service: Service
   /** The lowest wins. Seconds. */
   readonly score: number
-  /** Characters of the prompt that are thought to be in its cache. */
+  /** First characters of the prompt that are in its index. */
   readonly warmCharacters: number
+  /** Characters of the prompt that it has to prefill (`u`), also by the guess that it is the home of the conversation. */
+  readonly coldCharacters: number
 }
 
 export interface WarmCachesOptions {
@@ -51,6 +53,9 @@ export interface WarmCachesOptions {
   readonly usesIndex?: boolean
   readonly constants?: WarmCacheConstants
 }
+
+/** Loads that differ by this many requests count as the same: the part of others in them is an estimate. */
+const SAME_LOAD_REQUESTS = 0.5
 
 interface Scored<Service> extends WarmCandidate<Service> {
   readonly load: number
@@ -85,7 +90,7 @@ export class WarmCaches<Service extends CachedService> {
 
   /**
    * The candidate with the lowest score, ties at random; undefined where none is allowed. One that is full only if all are. A session
-   * that nothing but its name finds again stays where it was, as long as that costs next to nothing.
+   * that is found by its name alone stays where it was, as long as that costs next to nothing.
    */
   choose(
     candidates: readonly Service[],
@@ -120,14 +125,16 @@ export class WarmCaches<Service extends CachedService> {
   /**
    * The prompt is about to be sent to a service; told before its place there is taken.
    *
-   * @param warmCharacters what `choose` told of it; default: what is in the index
+   * @param chosen what `choose` returned for it; default: what is in the index
    */
-  begin(service: Service, prompt: Prompt, warmCharacters?: number): CacheUse {
+  begin(service: Service, prompt: Prompt, chosen?: WarmCandidate<Service>): CacheUse {
     const { cache } = this.#entryOf(service)
-    return cache.begin(prompt, warmCharacters ?? cache.warmCharacters(prompt))
+    if (chosen) return cache.begin(prompt, chosen.warmCharacters, chosen.coldCharacters)
+    const warm = cache.warmCharacters(prompt)
+    return cache.begin(prompt, warm, prompt.chain.length - warm)
   }
 
-  /** A poll showed so many requests there, `own` of them ours. */
+  /** A poll reported this number of requests there, `own` of them ours. */
   polled(service: Service, requests: number, own: number): void {
     this.#others.observed(service, requests, own)
   }
@@ -180,21 +187,21 @@ export class WarmCaches<Service extends CachedService> {
     { now, kind }: WarmContext<Service>,
   ): Scored<Service> {
     const { cache } = this.#entryOf(service)
-    let warmCharacters = cache.warmCharacters(prompt)
-    if (service === home) {
-      warmCharacters = Math.max(warmCharacters, Math.floor(this.#others.share * prompt.historyCharacters))
-    }
+    const warmCharacters = cache.warmCharacters(prompt)
+    let believed = warmCharacters
+    if (service === home) believed = Math.max(believed, Math.floor(this.#others.share * prompt.historyCharacters))
+    const coldCharacters = Math.max(this.#constants.leastColdCharacters, prompt.chain.length - believed)
     const load = service.load.load(now)
-    const cold = Math.max(this.#constants.leastColdCharacters, prompt.chain.length - warmCharacters)
-    const score = service.load.withPenalties(cache.score(cold, load, now), now, kind)
-    const isFull = load + 1 > (service.load.toldConcurrency ?? Infinity)
-    return { service, score, warmCharacters, load, isFull }
+    const score = service.load.withPenalties(cache.score(coldCharacters, load, now), now, kind)
+    // The load is an estimate with fractions: half a request of others does not fill a place.
+    const isFull = Math.round(load) + 1 > (service.load.toldConcurrency ?? Infinity)
+    return { service, score, warmCharacters, coldCharacters, load, isFull }
   }
 
   #mayStay(atSession: Scored<Service>, best: Scored<Service>): boolean {
     return (
       atSession.isFull === best.isFull &&
-      atSession.load <= best.load &&
+      atSession.load <= best.load + SAME_LOAD_REQUESTS &&
       atSession.score <= this.#constants.sessionScoreRatio * best.score
     )
   }

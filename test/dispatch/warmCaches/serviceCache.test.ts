@@ -19,7 +19,11 @@ function siteOf(): Site {
   const load = { inFlight: 0 }
   const rates = new FleetRates()
   const cache = new ServiceCache({ rates, now: () => clock.now }, load, 1000)
-  return { clock, load, rates, cache, send: (prompt) => cache.begin(prompt, cache.warmCharacters(prompt)) }
+  const send = (prompt: Prompt): CacheUse => {
+    const warm = cache.warmCharacters(prompt)
+    return cache.begin(prompt, warm, prompt.chain.length - warm)
+  }
+  return { clock, load, rates, cache, send }
 }
 
 /** A prompt of so many characters; two are alike if their `text` is. */
@@ -64,12 +68,11 @@ test('a prompt that is all warm still has four characters to prefill', () => {
   assert.equal(cache.prefilling, 4)
 })
 
-test('an impossible number of warm characters counts as none', () => {
-  for (const warm of [NaN, Infinity, -5, 3001]) {
+test('an impossible number of cold characters counts as all of the prompt, or as the least', () => {
+  for (const cold of [NaN, Infinity, -Infinity, 3001]) {
     const { cache } = siteOf()
-    const use = cache.begin(promptOf(3000), warm)
-    assert.equal(use.warmCharacters, 0)
-    assert.equal(cache.prefilling, 3000)
+    const use = cache.begin(promptOf(3000), 0, cold)
+    assert.equal(cache.prefilling, cold < 0 ? 4 : 3000)
     use.ended('cancelled', 100)
     assert.equal(cache.prefilling, 0)
   }

@@ -8,6 +8,8 @@ import { WarmCaches, type CachedService, type WarmContext } from '../../../src/d
 class Service {
   refusedAt = -Infinity
   own = 0
+  /** Others' requests there, by estimate. */
+  unseen = 0
   readonly key: string
   /** Divides the score. */
   weight = 1
@@ -22,7 +24,7 @@ class Service {
       get inFlight() {
         return service.own
       },
-      load: () => service.own,
+      load: () => service.own + service.unseen,
       get toldConcurrency() {
         return service.toldConcurrency
       },
@@ -58,7 +60,7 @@ test('a prompt goes back to the service that knows its beginning, also where tha
   const choice = caches.choose(services, promptOf(9000), FIRST)!
   assert.equal(choice.service, services[1])
   assert.equal(choice.warmCharacters, 7 * 1024)
-  assert.equal(caches.begin(services[1]!, promptOf(9000), choice.warmCharacters).warmCharacters, 7 * 1024)
+  assert.equal(caches.begin(services[1]!, promptOf(9000), choice).warmCharacters, 7 * 1024)
 })
 
 test('one that has very many more is left for another', () => {
@@ -126,6 +128,11 @@ test('one that has as many requests as its operator says it runs at once gets mo
   services[1]!.toldConcurrency = 2
   services[1]!.own = 1
   assert.equal(caches.choose(services, promptOf(8000), FIRST)?.service, services[1])
+  services[1]!.unseen = 0.4
+  assert.equal(caches.choose(services, promptOf(8000), FIRST)?.service, services[1])
+  services[1]!.unseen = 1
+  assert.equal(caches.choose(services, promptOf(8000), FIRST)?.service, services[0])
+  services[1]!.unseen = 0
   services[1]!.own = 2
   assert.equal(caches.choose(services, promptOf(8000), FIRST)?.service, services[0])
   services[0]!.toldConcurrency = 1
@@ -143,6 +150,9 @@ test('short prompts of a session that the client named stay together, as long as
   services[2]!.weight = 1.3
   assert.equal(choose(), services[2])
   services[2]!.weight = 1.2
+  services[1]!.unseen = 0.4
+  assert.equal(choose(), services[1])
+  services[1]!.unseen = 0
   services[1]!.own = 1
   assert.equal(choose(), services[2])
   services[0]!.own = services[2]!.own = 1
@@ -168,7 +178,12 @@ test('of other gateways’ traffic the later turns of a conversation go to its h
     return Array.from({ length: 40 }, (_, n) => {
       const prompt = promptOf(9000, { text: `${n} `, historyCharacters: 8000, conversation: n * 1e13 })
       const choice = caches.choose(services, prompt, { ...FIRST, random: Math.random })!
-      assert.equal(choice.warmCharacters, Math.floor(Math.sqrt(0.5) * 8000))
+      assert.equal(choice.coldCharacters, 9000 - Math.floor(Math.sqrt(0.5) * 8000))
+      // A guess is no knowledge: it counts in the score, but is not reported as warm.
+      assert.equal(choice.warmCharacters, 0)
+      const use = caches.begin(choice.service, prompt, choice)
+      assert.equal(use.warmCharacters, 0)
+      use.ended('cancelled', 0)
       return choice.service.key
     })
   })
@@ -178,11 +193,14 @@ test('of other gateways’ traffic the later turns of a conversation go to its h
 
 test('first turns have no home, nor has any conversation where there is no other gateway', () => {
   const { caches, services } = siteOf(4)
-  assert.equal(caches.choose(services, promptOf(9000, { historyCharacters: 8000 }), FIRST)?.warmCharacters, 0)
+  const coldOf = (historyCharacters: number): number | undefined =>
+    caches.choose(services, promptOf(9000, { historyCharacters }), FIRST)?.coldCharacters
+  assert.equal(coldOf(8000), 9000)
   for (const service of services) caches.polled(service, 4, 2)
-  assert.equal(caches.choose(services, promptOf(9000), FIRST)?.warmCharacters, 0)
+  assert.equal(coldOf(0), 9000)
+  assert.ok(coldOf(8000)! < 9000)
   for (const service of services) caches.wentDown(service)
-  assert.equal(caches.choose(services, promptOf(9000, { historyCharacters: 8000 }), FIRST)?.warmCharacters, 0)
+  assert.equal(coldOf(8000), 9000)
 })
 
 test('a home that has left hands its conversations on, and the others keep theirs', () => {

@@ -1,4 +1,4 @@
-import { WarmCaches, type CachedService } from '../../../src/dispatch/warmCaches/warmCaches.ts'
+import { WarmCaches, type CachedService, type WarmCandidate } from '../../../src/dispatch/warmCaches/warmCaches.ts'
 import type { Prompt } from '../../../src/dispatch/warmCaches/prompt.ts'
 import { FleetLoad } from '../../../src/fleet/load/fleetLoad.ts'
 import { NodeLoad } from '../../../src/fleet/load/nodeLoad.ts'
@@ -17,7 +17,7 @@ export class WarmRouter implements Router {
   readonly #caches: WarmCaches<Service>
   readonly #services = new Map<Place, Service>()
   /** What `choose` found of the request that is placed next. */
-  #warmCharacters = 0
+  #chosen: WarmCandidate<Service> | undefined
 
   constructor(random: () => number, now: () => number, usesIndex: boolean) {
     this.#random = random
@@ -30,13 +30,13 @@ export class WarmRouter implements Router {
     const context = { now: this.#now(), random: this.#random }
     const chosen = this.#caches.choose(services, promptOf(request), context)
     if (chosen === undefined) throw new Error('no engine is up')
-    this.#warmCharacters = chosen.warmCharacters
+    this.#chosen = chosen
     return chosen.service.place
   }
 
   placed(request: RoutedRequest, place: Place): Placing {
     const service = this.#serviceOf(place)
-    const use = this.#caches.begin(service, promptOf(request), this.#warmCharacters)
+    const use = this.#caches.begin(service, promptOf(request), this.#chosen)
     use.reply = { chain: () => request.turn.reply.chain }
     const mark = service.load.started(this.#now())
     return {
