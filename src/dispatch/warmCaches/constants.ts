@@ -7,6 +7,12 @@ export interface WarmCacheConstants {
   readonly indexNumbers: number
   readonly allIndexesNumbers: number
 
+  /**
+   * Part of an index that a prompt may fill before its service has begun to answer, so that refused prompts, which cost a client
+   * nothing, do not push out what is known.
+   */
+  readonly unansweredRatio: number
+
   /** So much of a prompt is always new: no engine answers without any work. */
   readonly leastColdCharacters: number
   /** How many times a prompt's own prefill counts: the second is for what it evicts from the cache. */
@@ -46,6 +52,7 @@ export interface WarmCacheConstants {
 export const WARM_CACHE_CONSTANTS: WarmCacheConstants = {
   indexNumbers: 16_384,
   allIndexesNumbers: 262_144,
+  unansweredRatio: 1 / 64,
   leastColdCharacters: 4,
   prefillWeightRatio: 2,
   decodeBaseRequests: 32,

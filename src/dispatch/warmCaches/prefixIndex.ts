@@ -41,6 +41,11 @@ export class PrefixIndex {
     return this.#size
   }
 
+  /** Numbers that it holds at most. */
+  get capacity(): number {
+    return this.#capacity
+  }
+
   /** Takes over how many numbers it may hold; what is too many goes. */
   resize(capacity: number): void {
     this.#capacity = capacity
@@ -70,10 +75,10 @@ export class PrefixIndex {
     return known
   }
 
-  /** Adds all numbers of a chain, or renews them. */
-  add(chain: readonly number[]): void {
+  /** Adds the first `most` numbers of a chain (default: all), or renews them. */
+  add(chain: readonly number[], most = Infinity): void {
     // Of a chain that is longer than the index only its beginning would be left.
-    for (let i = Math.min(chain.length, this.#capacity) - 1; i >= 0; i--) this.addOne(chain[i] as number)
+    for (let i = Math.min(chain.length, most, this.#capacity) - 1; i >= 0; i--) this.addOne(chain[i] as number)
   }
 
   /** Adds a number that stands by itself, or renews it. */

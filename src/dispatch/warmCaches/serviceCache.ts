@@ -38,7 +38,7 @@ export class ServiceCache implements WarmState {
   readonly #index: PrefixIndex
   #rates: ServiceRates
   #prefilling = 0
-  /** Requests that are counted in `prefilling` until their prefill must be over, since nobody sees it; oldest first. */
+  /** Requests that are counted in `prefilling` until their prefill must be over, since the first token is not observable; oldest first. */
   readonly #unseen = new Set<PromptUse>()
   /** How often the service began anew. */
   #life = 0
@@ -98,14 +98,16 @@ export class ServiceCache implements WarmState {
   begin(prompt: Prompt, warm: number, believedCold: number): CacheUse {
     const { now, rates } = this.#fleet
     const { chain, conversation, isNamedSession, isStreamed } = prompt
-    this.#index.add(chain.numbers)
+    const mostNumbers = this.#mostUnanswered
+    this.#index.add(chain.numbers, mostNumbers)
     if (isNamedSession && chain.length < PIECE_CHARACTERS) this.#index.addOne(conversation)
     const at = now()
     this.#forgetPrefilled(at)
     const most = Math.max(rates.constants.leastColdCharacters, chain.length)
     const cold = believedCold <= most ? Math.max(rates.constants.leastColdCharacters, believedCold) : most
     const ahead = this.#prefilling + cold + rates.constants.firstTokenCharacters
-    const use = new PromptUse(this, { warm, cold, ahead, at, own: this.#load.inFlight, life: this.#life, isStreamed })
+    const begun = { warm, cold, ahead, at, own: this.#load.inFlight, life: this.#life, isStreamed }
+    const use = new PromptUse(this, begun, chain.numbers.length > mostNumbers ? chain : undefined)
     this.#prefilling += cold
     if (!isStreamed) {
       use.prefilledAt = at + this.prefillSeconds * ahead
@@ -121,30 +123,45 @@ export class ServiceCache implements WarmState {
     this.#rates = new ServiceRates(this.#fleet.rates)
   }
 
-  /** For uses alone. */
+  /** Internal to PromptUse. */
   now(): number {
     return this.#fleet.now()
   }
 
-  /** For uses alone: nothing of it is left to prefill. */
+  /** Internal to PromptUse: nothing of it is left to prefill. */
   prefilled(use: PromptUse): void {
     this.#prefilling -= use.begun.cold
     this.#unseen.delete(use)
   }
 
-  /** For uses alone. */
-  sawFirstToken({ begun }: PromptUse, now: number): void {
-    if (begun.life === this.#life) this.#rates.firstToken(now - begun.at, begun.ahead)
+  /** Internal to PromptUse. */
+  sawFirstToken(use: PromptUse, now: number): void {
+    const { begun } = use
+    if (begun.life !== this.#life) return
+    this.#rates.firstToken(now - begun.at, begun.ahead)
+    this.#addUnindexed(use)
   }
 
-  /** For uses alone: a request was served to its end. */
-  served({ begun, firstTokenAt, reply }: PromptUse, now: number): void {
+  /** Internal to PromptUse: a request was served to its end. */
+  served(use: PromptUse, now: number): void {
+    const { begun, firstTokenAt, reply } = use
     if (begun.life !== this.#life) return
     const requests = (begun.own + this.#load.inFlight) / 2 + this.#fleet.rates.constants.decodeBaseRequests
     if (firstTokenAt !== undefined) this.#rates.streamed(now - firstTokenAt, requests)
     else if (!begun.isStreamed) this.#rates.answeredWhole(now - begun.at, begun.ahead, requests)
     const chain = reply?.chain()
     if (chain) this.#index.add(chain.numbers)
+    else this.#addUnindexed(use)
+  }
+
+  /** Numbers of a prompt that are added before there is an answer. */
+  get #mostUnanswered(): number {
+    return Math.max(1, Math.floor(this.#index.capacity * this.#fleet.rates.constants.unansweredRatio))
+  }
+
+  #addUnindexed(use: PromptUse): void {
+    if (use.unindexed) this.#index.add(use.unindexed.numbers)
+    use.unindexed = undefined
   }
 
   #forgetPrefilled(now: number): void {
@@ -176,15 +193,18 @@ class PromptUse implements CacheUse {
   reply: Reply | undefined
   /** When the first token came, monotonic seconds; undefined where none was seen. */
   firstTokenAt: number | undefined
-  /** When its prefill must be over, monotonic seconds, where nobody sees the first token. */
+  /** The prompt's chain, until all of it is in the index. */
+  unindexed: PrefixChain | undefined
+  /** When its prefill must be over, monotonic seconds, where the first token is not observable. */
   prefilledAt = Infinity
   readonly #cache: ServiceCache
   #isPrefilling = true
   #hasEnded = false
 
-  constructor(cache: ServiceCache, begun: Begun) {
+  constructor(cache: ServiceCache, begun: Begun, unindexed: PrefixChain | undefined) {
     this.#cache = cache
     this.begun = begun
+    this.unindexed = unindexed
   }
 
   get warmCharacters(): number {
@@ -204,6 +224,7 @@ class PromptUse implements CacheUse {
     this.endPrefill()
     if (outcome === 'success') this.#cache.served(this, now)
     this.reply = undefined
+    this.unindexed = undefined
   }
 
   endPrefill(): void {

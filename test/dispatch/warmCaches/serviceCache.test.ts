@@ -18,7 +18,7 @@ function siteOf(): Site {
   const clock = { now: 100 }
   const load = { inFlight: 0 }
   const rates = new FleetRates()
-  const cache = new ServiceCache({ rates, now: () => clock.now }, load, 1000)
+  const cache = new ServiceCache({ rates, now: () => clock.now }, load, 1024)
   const send = (prompt: Prompt): CacheUse => {
     const warm = cache.warmCharacters(prompt)
     return cache.begin(prompt, warm, prompt.chain.length - warm)
@@ -144,6 +144,24 @@ test('where there are no streams at all, whole answers teach', () => {
   }
   assert.equal(rates.isWithoutStreams, true)
   assert.ok(Math.abs(rates.prefillSeconds * 3400 + rates.decodeSeconds * 32 - 8) < 0.5)
+})
+
+test('a huge prompt fills a small part of the index until its service has begun to answer or has served it', () => {
+  for (const [happens, depth] of [
+    [(use: CacheUse) => use.firstToken(), 300],
+    [(use: CacheUse) => use.ended('success', 100), 300],
+    [(use: CacheUse) => use.ended('pushback', 100), 16],
+    [(use: CacheUse) => use.ended('cancelled', 100), 16],
+  ] as const) {
+    const { cache, send } = siteOf()
+    const prompt = promptOf(300 * 1024)
+    const use = send(prompt)
+    assert.equal(cache.indexSize, 16)
+    happens(use)
+    assert.equal(cache.warmCharacters(prompt), depth * 1024)
+    use.ended('cancelled', 100)
+    assert.equal(cache.indexSize, depth)
+  }
 })
 
 test('the answer is warm for the next turn once it has come to its end', () => {
