@@ -9,13 +9,13 @@ import type { EngineCounts, EngineLoad } from './engineLoad.ts'
 
 /** Pause between two questions while they are frequent, seconds. */
 const CLOSE_SECONDS = 1
-/** How often it is checked who is to be asked, ms. */
+/** Interval between checks for due services, ms. */
 const TICK_MS = 200
 /** Longest pause until a service without a load to tell is asked again, seconds. The first pause is the interval of polls. */
 const LONGEST_PAUSE_SECONDS = 300
-/** So many failures in a row, and what was known no longer counts. */
+/** After this many failures in a row the last load is dropped. */
 const MAX_FAILURES = 3
-/** So many intervals of polls without a new answer, and what was known no longer counts. */
+/** After this many intervals of polls without a new load the last one is dropped. */
 const STALE_INTERVALS = 3.5
 
 /** Questions a second, of all services together: one costs 0.4 ms of the event loop, with vLLM's 100 kB up to 1.3 ms. */
@@ -164,7 +164,7 @@ export class Engines {
   #lose(node: TrackedNode): void {
     if (!node.engineLoad) return
     node.engineLoad = undefined
-    node.load.unpolled()
+    node.load.unpolled(this.#now())
   }
 
   #tick(): void {

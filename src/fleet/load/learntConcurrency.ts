@@ -89,6 +89,11 @@ export class LearntConcurrency {
     if (waiting === 0 && this.#limit !== undefined) this.#limit = Math.max(running, this.#limit)
   }
 
+  /** Its counts are no longer known: the next one has none before it. */
+  forgetQueue(): void {
+    this.#shownFull = undefined
+  }
+
   /** So many seconds passed with `own` jobs of ours among `load` on the node. */
   passed(seconds: number, own: number, load: number): void {
     for (let i = 0; i < CANDIDATES.length; i++) {

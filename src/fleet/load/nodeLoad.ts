@@ -155,10 +155,11 @@ export class NodeLoad {
   }
 
   /** Polls no longer show its load: what the last one showed holds no more. */
-  unpolled(): void {
+  unpolled(now: number): void {
+    this.#advance(now)
     this.#unseen = new UnseenLoad()
     this.#pending = undefined
-    this.#cachedUntil = -Infinity
+    this.#learnt.concurrency.forgetQueue()
   }
 
   /** A request was answered after so many seconds, queueing included. */

@@ -193,8 +193,22 @@ test('what polls no longer show is forgotten, our own requests are not', () => {
   const load = node()
   load.started(0)
   for (let poll = 0; poll < 50; poll++) load.polled(poll, 9, engineLoad(poll, 9, 0))
-  load.unpolled()
+  load.unpolled(50)
   assert.deepEqual([load.load(50), load.load(99), load.pending], [1, 1, undefined])
+})
+
+test('the time before the loss of polls counts with the load as it was, and the poll before it with no later one', () => {
+  const [lost, polled] = [node(), node()]
+  for (const load of [lost, polled]) {
+    load.started(0)
+    load.polled(0, 9, engineLoad(0, 2, 7))
+  }
+  lost.unpolled(8)
+  polled.polled(8, 9, engineLoad(8, 2, 0))
+  for (const load of [lost, polled]) load.ended(8, { outcome: 'success' })
+  assert.equal(lost.serviceSeconds(8), polled.serviceSeconds(8))
+  lost.polled(9, 9, engineLoad(9, 2, 7))
+  assert.equal(lost.concurrency, 3, 'one poll is no evidence')
 })
 
 test('an engine at which requests wait runs no more than it shows', () => {
