@@ -19,11 +19,17 @@ const USAGE = /^"usage"\s*:\s*\{/
 /** The first that is named: services put it before what the model says. */
 const MODEL = /"model"\s*:\s*"([^"\\]{1,200})"/
 /** What has more than 15 digits is no count of tokens. */
-const PROMPT = /"(?:prompt|input)_tokens"\s*:\s*(\d{1,15})(?!\d)/
+const PROMPT = /"prompt_tokens"\s*:\s*(\d{1,15})(?!\d)/
+const INPUT = /"input_tokens"\s*:\s*(\d{1,15})(?!\d)/
 const COMPLETION = /"(?:completion|output)_tokens"\s*:\s*(\d{1,15})(?!\d)/
 
 const CACHED = /"cached_tokens"\s*:\s*(\d{1,15})(?!\d)/
-/** Anthropic's dialect counts tokens that were read from the cache, or written to it, apart from the others of the prompt. */
+/** In OpenAI's dialects: `prompt_tokens`, or `input_tokens` with details, count the whole prompt. */
+const INPUT_DETAILS = /"input_tokens_details"\s*:/
+/**
+ * In Anthropic's dialect `input_tokens` leaves out tokens that were read from the cache or written to it. Proxies name these
+ * beside `prompt_tokens`, too, which includes them.
+ */
 const READ_FROM_CACHE = /"cache_read_input_tokens"\s*:\s*(\d{1,15})(?!\d)/
 const WRITTEN_TO_CACHE = /"cache_creation_input_tokens"\s*:\s*(\d{1,15})(?!\d)/
 
@@ -108,11 +114,15 @@ class UsageSearch {
   }
 
   #readPrompt(text: string): void {
-    const prompt = numberIn(PROMPT, text)
-    if (prompt === undefined) return
     const read = numberIn(READ_FROM_CACHE, text)
-    this.prompt = prompt + (read ?? 0) + (numberIn(WRITTEN_TO_CACHE, text) ?? 0)
-    this.cached = read ?? numberIn(CACHED, text)
+    let prompt = numberIn(PROMPT, text)
+    if (prompt === undefined) {
+      prompt = numberIn(INPUT, text)
+      if (prompt === undefined) return
+      if (!INPUT_DETAILS.test(text)) prompt += (read ?? 0) + (numberIn(WRITTEN_TO_CACHE, text) ?? 0)
+    }
+    this.prompt = prompt
+    this.cached = numberIn(CACHED, text) ?? read
   }
 }
 

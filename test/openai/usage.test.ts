@@ -47,6 +47,19 @@ test('cached tokens are told in each dialect together with the prompt, of which 
       '"input_tokens":6,"cache_creation_input_tokens":20,"cache_read_input_tokens":64,"output_tokens":2',
       { promptTokens: 90, completionTokens: 2, cachedTokens: 64 },
     ],
+    // Anthropic's usage as LiteLLM passes it on: the prompt has all its tokens already.
+    [
+      '"prompt_tokens":2006,"completion_tokens":2,"cache_creation_input_tokens":0,"cache_read_input_tokens":1920',
+      { promptTokens: 2006, completionTokens: 2, cachedTokens: 1920 },
+    ],
+    [
+      '"input_tokens":86,"prompt_tokens":2006,"output_tokens":2,"cache_read_input_tokens":1920',
+      { promptTokens: 2006, completionTokens: 2, cachedTokens: 1920 },
+    ],
+    [
+      '"input_tokens":90,"input_tokens_details":{"cached_tokens":64},"cache_read_input_tokens":64,"output_tokens":2',
+      { promptTokens: 90, completionTokens: 2, cachedTokens: 64 },
+    ],
     ['"prompt_tokens":9,"completion_tokens":2,"prompt_tokens_details":null', { promptTokens: 9, completionTokens: 2 }],
     ['"output_tokens":2,"cached_tokens":7', { promptTokens: 0, completionTokens: 2 }],
     ['"prompt_tokens":9,"cached_tokens":10', { promptTokens: 9, completionTokens: 0, cachedTokens: 9 }],
