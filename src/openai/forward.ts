@@ -2,13 +2,14 @@ import type { Request, Response } from 'express'
 import type { EventEmitter } from 'node:events'
 import type { Fleet } from '../fleet/index.ts'
 import { kindAtPath, type Lease, type Requirement, requireModel, type Selector } from '../dispatch/index.ts'
-import { contextOf, readBody } from '../http/index.ts'
+import { contextOf, memoryOf, readBody } from '../http/index.ts'
 import { type Forwarder, headersForBackend, RetryBudget, type StreamTap } from '../upstream/index.ts'
 import { nowOrInTurns } from '../base/index.ts'
+import { dialectOf } from './dialect.ts'
 import { FirstToken } from './firstToken.ts'
 import { noService } from './models.ts'
 import { pathWithoutPrefix } from './paths.ts'
-import { hasPrompt, promptSteps, ReplyWatch, sessionOf } from './prompt/index.ts'
+import { promptSteps, ReplyWatch, sessionOf } from './prompt/index.ts'
 import { requestSteps } from './requestBody.ts'
 import { onlyGenerates, secondTries } from './secondTries.ts'
 import { headersFor, pathAt } from './serviceCall.ts'
@@ -58,6 +59,7 @@ export function forwardOpenAi(deps: OpenAiDeps) {
   const budget = new RetryBudget()
   return async (req: Request, res: Response): Promise<void> => {
     const path = pathWithoutPrefix(req)
+    const dialect = dialectOf(path)
     // Only the paths of Azure's SDKs name it.
     const pathModel = req.params['model'] as string | undefined
     const bytes = await readBody(req, deps.maxBodyBytes)
@@ -80,18 +82,16 @@ export function forwardOpenAi(deps: OpenAiDeps) {
     const home =
       previousResponse === undefined ? undefined : await homeOf(previousResponse, caller, deps.homes, deps.fleet)
     const remember =
-      isResponses(path) && ((nodeKey: string, id: string): void => deps.homes.remember(id, { nodeKey, caller }))
+      dialect === 'responses' && ((nodeKey: string, id: string): void => deps.homes.remember(id, { nodeKey, caller }))
     budget.requested()
     const itsKind = requireModel(model)
     const { members } = request
     // What builds on another response does not tell its history, and the end of work in the background is not seen.
     const isChosenByPrompt =
-      members &&
-      hasPrompt(path) &&
-      !isBackground &&
-      previousResponse === undefined &&
-      deps.selector.choosesByPrompt(itsKind)
-    const reading = isChosenByPrompt ? nowOrInTurns(promptSteps({ path, bytes, members, model, session })) : undefined
+      members && dialect && !isBackground && previousResponse === undefined && deps.selector.choosesByPrompt(itsKind)
+    const reading = isChosenByPrompt
+      ? nowOrInTurns(promptSteps({ dialect, bytes, members, model, session }))
+      : undefined
     const prompt = reading instanceof Promise ? await reading : reading
     const forwarding = deps.forwarder.forward(req, res, {
       requirement: home ? both(requireService(home), itsKind) : itsKind,
@@ -118,7 +118,7 @@ export function forwardOpenAi(deps: OpenAiDeps) {
       },
       tap: (lease) => {
         cacheUse = lease.cacheUse
-        const reply = cacheUse && prompt && new ReplyWatch(prompt, path)
+        const reply = cacheUse && prompt && dialect && new ReplyWatch(prompt, dialect, memoryOf(req).answer)
         if (cacheUse) cacheUse.reply = reply
         return tapFor({ usage, firstToken, cacheUse, reply }, remember && ((id) => remember(lease.node.key, id)))
       },
@@ -154,7 +154,7 @@ function tapFor({ usage, firstToken, cacheUse, reply }: Watches, tellId: ((id: s
   let ids: ResponseIdWatch | undefined
   const takes: StreamTap['takes'] = (status, headers) => {
     const contentType = headers['content-type']
-    firstToken.begins(contentType)
+    firstToken.begin(status, contentType)
     if (status < 300) {
       if (tellId) ids = new ResponseIdWatch(contentType, tellId)
       if (headers['content-encoding'] === undefined) reply?.begin(contentType)
@@ -173,9 +173,4 @@ function tapFor({ usage, firstToken, cacheUse, reply }: Watches, tellId: ((id: s
 /** Fits what both fit. */
 function both(a: Requirement, b: Requirement): Requirement {
   return { key: `${a.key} ${b.key}`, kind: a.kind, fits: (node) => a.fits(node) && b.fits(node) }
-}
-
-/** Whether a path behind the prefix makes responses. */
-function isResponses(path: string): boolean {
-  return /^\/responses(?:\?|$)/i.test(path)
 }

@@ -3,9 +3,9 @@ import { test } from 'node:test'
 import { FirstToken } from '../../src/openai/firstToken.ts'
 
 /** The number of the piece that brings the first token; -1 where none does. */
-function firstOf(pieces: readonly string[], contentType = 'text/event-stream'): number {
+function firstOf(pieces: readonly string[], contentType = 'text/event-stream', status = 200): number {
   const firstToken = new FirstToken()
-  firstToken.begins(contentType)
+  firstToken.begin(status, contentType)
   return pieces.findIndex((piece) => firstToken.see(Buffer.from(piece)))
 }
 
@@ -14,7 +14,7 @@ const CHUNK = 'data: {"choices":[{"delta":{"content":"x"}}]}\n\n'
 test('the first event of a stream brings its first token, and only that', () => {
   assert.equal(firstOf([CHUNK, CHUNK]), 0)
   const firstToken = new FirstToken()
-  firstToken.begins('text/event-stream; charset=utf-8')
+  firstToken.begin(200, 'Text/Event-Stream; charset=utf-8')
   assert.deepEqual(
     [CHUNK, CHUNK].map((piece) => firstToken.see(Buffer.from(piece))),
     [true, false],
@@ -35,9 +35,31 @@ test('events that services send before they have generated anything are no token
   assert.equal(firstOf([created + progress, delta]), 1)
   assert.equal(firstOf([created + progress + delta]), 0)
   assert.equal(firstOf([created.slice(0, 24), created.slice(24, 40), created.slice(40), delta]), 3)
+  assert.equal(firstOf([...(created + delta.slice(0, 40))]), -1, 'a name in pieces')
   assert.equal(firstOf(['event: ping\ndata: {}\n\n', delta]), 1)
 })
 
 test('an answer that is no stream of events has no first token', () => {
   assert.equal(firstOf(['data: {}\n\n'], 'application/json'), -1)
+})
+
+test('an error in place of an answer is no token, nor is anything after it', () => {
+  const done = 'data: [DONE]\n\n'
+  for (const error of [
+    'event: error\ndata: {"message":"out of memory"}\n\n',
+    'event: response.failed\ndata: {"response":{}}\n\n',
+    'data: {"error":{"message":"out of memory"}}\n\n',
+    'data:{ "error" : "out of memory" }\r\n\r\n',
+    'data: {"object":"error","message":"out of memory"}\n\n',
+    'data: {"type": "error", "error": {}}\n\n',
+  ]) {
+    assert.equal(firstOf([error, done, CHUNK]), -1, error)
+    assert.equal(firstOf([...error, done]), -1, `${error} in pieces`)
+  }
+  assert.equal(firstOf([done]), -1, 'nothing was generated')
+  assert.equal(firstOf([`data: {"error":null,"choices":[{"delta":{"content":"x"}}]}\n\n`]), 0)
+})
+
+test('a stream of events with a status that serves nothing has no first token', () => {
+  for (const status of [300, 400, 429, 500]) assert.equal(firstOf([CHUNK], 'text/event-stream', status), -1)
 })

@@ -1,3 +1,3 @@
-export { hasPrompt, promptSteps } from './readPrompt.ts'
+export { promptSteps } from './readPrompt.ts'
 export { ReplyWatch } from './replyWatch.ts'
 export { sessionOf } from './session.ts'

@@ -1,14 +1,15 @@
 import type { Steps } from '../../base/index.ts'
 import type { Prompt } from '../../dispatch/index.ts'
 import { JsonCursor, JsonSyntaxError, memberOf, type JsonMember } from '../../json/index.ts'
+import type { Dialect } from '../dialect.ts'
 import { contentSteps, itemSteps } from './items.ts'
 import { PromptText } from './promptText.ts'
 import { numberOfSession } from './session.ts'
 
 /** What a request to a path that generates from text has besides its model. */
 export interface PromptSource {
-  /** The path behind the prefix. */
-  readonly path: string
+  /** That of the request's path. */
+  readonly dialect: Dialect
   readonly bytes: Buffer
   readonly members: readonly JsonMember[]
   /**
@@ -21,30 +22,17 @@ export interface PromptSource {
 }
 
 /** Members that hold the prompt, in the order in which engines put them together. */
-const PLACES: Readonly<Record<string, readonly string[]>> = {
-  '/chat/completions': ['messages'],
-  '/completions': ['prompt'],
-  '/responses': ['instructions', 'input'],
-  '/messages': ['system', 'messages'],
-}
-
-/** Whether requests to a path behind the prefix have a prompt. */
-export function hasPrompt(path: string): boolean {
-  return PLACES[nameOf(path)] !== undefined
-}
-
-function nameOf(path: string): string {
-  return path.split('?', 1)[0]!.toLowerCase()
+const PLACES: Readonly<Record<Dialect, readonly string[]>> = {
+  chat: ['messages'],
+  completions: ['prompt'],
+  responses: ['instructions', 'input'],
+  messages: ['system', 'messages'],
 }
 
 /**
  * Reads the prompt of a request, whose body has been scanned. Never fails: what is odd is left out or counts as the bytes it is.
- *
- * @returns undefined where the path has none
  */
-export function* promptSteps({ path, bytes, members, model, session }: PromptSource): Steps<Prompt | undefined> {
-  const places = PLACES[nameOf(path)]
-  if (!places) return undefined
+export function* promptSteps({ dialect, bytes, members, model, session }: PromptSource): Steps<Prompt> {
   const text = new PromptText()
   text.chain.add(model)
   const salt = memberOf(members, 'cache_salt')
@@ -57,7 +45,7 @@ export function* promptSteps({ path, bytes, members, model, session }: PromptSou
     text.beginTools()
     yield* bytesSteps(bytes, tools.start, tools.end, text)
   }
-  for (const name of places) {
+  for (const name of PLACES[dialect]) {
     const member = memberOf(members, name)
     if (!member) continue
     const cursor = new JsonCursor(bytes, member.start, member.end)

@@ -1,53 +1,63 @@
+import type { Reservation } from '../../base/index.ts'
 import type { PrefixChain, Prompt } from '../../dispatch/index.ts'
 import { JsonCursor, JsonSyntaxError } from '../../json/index.ts'
+import type { Dialect } from '../dialect.ts'
+import { isEventStream } from '../eventStream.ts'
 import { EventLines, type EventTaker } from './eventLines.ts'
 import { PromptText } from './promptText.ts'
 import { BlocksText, ChoicesText, OutputText, type ReplyText } from './replyText.ts'
 
 /** Longest answer in one piece that is read, bytes. */
-const LONGEST_ANSWER = 256 * 1024
+const LONGEST_ANSWER = 64 * 1024
 
 /**
  * Reads an answer on into the chain of its prompt as it passes, so that the chain is that of the next turn up to its new message.
- * Keeps no more than a line, or an answer in one piece, of 256 kB.
+ * Keeps no more than a line, or an answer in one piece, of 64 kB, as far as the reservation has room.
  */
 export class ReplyWatch implements EventTaker {
   readonly #prompt: Prompt
-  readonly #path: string
+  readonly #dialect: Dialect
+  readonly #memory: Reservation
   #reader: ReplyText | undefined
   #text: PromptText | undefined
   #lines: EventLines | undefined
+  /** Of an answer in one piece. */
   #pieces: Buffer[] | undefined
+  /** Of the pieces, bytes. */
   #size = 0
-  #isLost = false
 
-  /** `path`: that of the request, behind the prefix. */
-  constructor(prompt: Prompt, path: string) {
+  /** `memory`: counts what is kept, and is released with the request. */
+  constructor(prompt: Prompt, dialect: Dialect, memory: Reservation) {
     this.#prompt = prompt
-    this.#path = path
+    this.#dialect = dialect
+    this.#memory = memory
   }
 
   /** At the head of an answer that serves the request. */
   begin(contentType: string | undefined): void {
-    this.#isLost = false
-    this.#size = 0
+    this.#lose()
     this.#text = new PromptText(this.#prompt.chain.fork())
-    this.#reader = readerFor(this.#path, this.#text)
-    const isEvents = contentType !== undefined && /^text\/event-stream\b/i.test(contentType)
-    this.#lines = isEvents ? new EventLines(this) : undefined
-    this.#pieces = isEvents ? undefined : []
+    this.#reader = readerFor(this.#dialect, this.#text)
+    if (isEventStream(contentType)) this.#lines = new EventLines(this, this.#memory)
+    else this.#pieces = []
   }
 
   see(chunk: Buffer): void {
-    if (this.#isLost || !this.#reader) return
     if (this.#lines) return this.#lines.see(chunk)
+    if (!this.#pieces) return
+    if (this.#size + chunk.length > LONGEST_ANSWER || this.#memory.grow(chunk.length)) return this.#lose()
     this.#size += chunk.length
-    this.#pieces?.push(chunk)
-    if (this.#size > LONGEST_ANSWER) this.#lose()
+    this.#pieces.push(chunk)
   }
 
   event(bytes: Buffer, start: number, end: number): void {
-    if (!this.#isLost) this.#read((reader) => reader.event(new JsonCursor(bytes, start, end)))
+    const reader = this.#reader
+    if (!reader) return
+    try {
+      if (!reader.event(new JsonCursor(bytes, start, end))) this.#lose()
+    } catch (error) {
+      this.#failed(error)
+    }
   }
 
   lost(): void {
@@ -56,38 +66,45 @@ export class ReplyWatch implements EventTaker {
 
   /** After the last piece: the chain with the reply; undefined where it could not be followed. To be asked once. */
   chain(): PrefixChain | undefined {
-    const pieces = this.#pieces
-    if (pieces && !this.#isLost) {
-      const [first] = pieces
-      const bytes = first && pieces.length === 1 ? first : Buffer.concat(pieces)
-      const cursor = new JsonCursor(bytes)
-      if (cursor.isObject) this.#read((reader) => reader.answer(cursor))
-      else this.#lose()
-    }
-    if (!this.#isLost) this.#reader?.end()
-    const chain = this.#isLost ? undefined : this.#text?.chain
+    if (this.#pieces) this.#readWhole(this.#pieces)
+    this.#reader?.end()
+    const chain = this.#text?.chain
     this.#lose()
     return chain
   }
 
-  #read(read: (reader: ReplyText) => boolean): void {
+  #readWhole(pieces: readonly Buffer[]): void {
+    const [first] = pieces
+    const cursor = new JsonCursor(first && pieces.length === 1 ? first : Buffer.concat(pieces))
     try {
-      if (!this.#reader || !read(this.#reader)) this.#lose()
+      if (!cursor.isObject || !this.#reader?.answer(cursor)) this.#lose()
     } catch (error) {
-      if (!(error instanceof JsonSyntaxError)) throw error
-      this.#lose()
+      this.#failed(error)
     }
+  }
+
+  #failed(error: unknown): void {
+    if (!(error instanceof JsonSyntaxError)) throw error
+    this.#lose()
   }
 
   /** Follows no more, and lets go of what was kept. */
   #lose(): void {
-    this.#isLost = true
+    this.#lines?.end()
+    this.#memory.shrink(this.#size)
+    this.#size = 0
     this.#lines = this.#pieces = this.#reader = this.#text = undefined
   }
 }
 
-function readerFor(path: string, text: PromptText): ReplyText {
-  if (/^\/messages/i.test(path)) return new BlocksText(text)
-  if (/^\/responses/i.test(path)) return new OutputText(text)
-  return new ChoicesText(text, /^\/chat\//i.test(path))
+function readerFor(dialect: Dialect, text: PromptText): ReplyText {
+  switch (dialect) {
+    case 'messages':
+      return new BlocksText(text)
+    case 'responses':
+      return new OutputText(text)
+    case 'chat':
+    case 'completions':
+      return new ChoicesText(text, dialect === 'chat')
+  }
 }

@@ -1,3 +1,4 @@
+import { isEventStream } from '../eventStream.ts'
 import { TextAtPath } from './textAtPath.ts'
 
 /** An id that is not within the first bytes of an answer is not looked for any further. */
@@ -19,7 +20,7 @@ export class ResponseIdWatch {
 
   constructor(contentType: string | undefined, tell: (id: string) => void) {
     this.#tell = tell
-    this.#isEvents = contentType !== undefined && /^text\/event-stream\b/i.test(contentType)
+    this.#isEvents = isEventStream(contentType)
     if (!this.#isEvents) this.#text = new TextAtPath(['id'])
   }
 

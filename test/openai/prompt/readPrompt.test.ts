@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { PrefixChain, type Prompt } from '../../../src/dispatch/index.ts'
-import { hasPrompt, promptSteps } from '../../../src/openai/prompt/index.ts'
+import { dialectOf, type Dialect } from '../../../src/openai/dialect.ts'
+import { promptSteps } from '../../../src/openai/prompt/index.ts'
 import { promptOf, pythonJson, reversedJson, stateOf } from './support.ts'
 
 const CHAT = '/chat/completions'
@@ -22,15 +23,13 @@ function differ(...prompts: Prompt[]): void {
 
 describe('the text of a prompt', () => {
   test('is read on the paths that generate from text, whatever their case and query', () => {
-    const paths = [CHAT, '/completions', '/responses', '/messages', '/Chat/Completions?x=/y']
-    assert.ok(paths.every(hasPrompt))
-    const others = ['/embeddings', '/messages/count_tokens', '/rerank', '/constructor', '']
-    assert.ok(!others.some(hasPrompt))
-    assert.equal(
-      promptSteps({ path: '/embeddings', bytes: Buffer.from('{}'), members: [], model: 'm', session: undefined }).next()
-        .value,
-      undefined,
-    )
+    const dialects: Record<string, Dialect> = {
+      ...{ [CHAT]: 'chat', '/Chat/Completions?x=/y': 'chat', '/completions': 'completions' },
+      ...{ '/responses': 'responses', '/responses?x': 'responses', '/messages': 'messages' },
+    }
+    for (const [path, dialect] of Object.entries(dialects)) assert.equal(dialectOf(path), dialect, path)
+    const others = ['/embeddings', '/messages/count_tokens', '/responses/1', '/rerank', '/constructor', '']
+    for (const path of others) assert.equal(dialectOf(path), undefined, path)
   })
 
   test('begins with the model, the salt of the cache and the tools, and goes on message by message', () => {
@@ -260,13 +259,13 @@ describe('a large body', () => {
       const bytes = Buffer.from(body)
       const start = bytes.indexOf(':') + 1
       const member = { name: body.slice(2, start - 2), start, end: bytes.length - 1, kind: 'array' } as const
-      const path = member.name === 'prompt' ? '/completions' : CHAT
-      const steps = promptSteps({ path, bytes, members: [member], model: 'm', session: undefined })
+      const dialect = member.name === 'prompt' ? 'completions' : 'chat'
+      const steps = promptSteps({ dialect, bytes, members: [member], model: 'm', session: undefined })
       let count = 1
       let step = steps.next()
       for (; step.done !== true; step = steps.next()) count++
       assert.ok(bytes.length / count <= 256 * 1024, `${count} steps`)
-      assert.ok(step.value!.chain.length < 4.5 * 1024 * 1024)
+      assert.ok(step.value.chain.length < 4.5 * 1024 * 1024)
     })
   }
 })

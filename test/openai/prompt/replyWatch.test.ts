@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { MemoryBudget } from '../../../src/base/memory/budget.ts'
 import type { PrefixChain, Prompt } from '../../../src/dispatch/index.ts'
+import { dialectOf } from '../../../src/openai/dialect.ts'
 import { ReplyWatch } from '../../../src/openai/prompt/index.ts'
 import { promptOf, pythonJson, reversedJson, stateOf, type Path } from './support.ts'
 
@@ -11,9 +13,13 @@ function events(...all: object[]): string {
   return all.map((event) => `data: ${JSON.stringify(event)}\n\n`).join('')
 }
 
+function watchOf(prompt: Prompt, path: Path, memory = new MemoryBudget(1e9).open('caller')): ReplyWatch {
+  return new ReplyWatch(prompt, dialectOf(path)!, memory)
+}
+
 /** The chain after a reply that comes in pieces of this size. */
 function chainAfter(prompt: Prompt, path: Path, reply: string, size = Infinity): PrefixChain | undefined {
-  const watch = new ReplyWatch(prompt, path)
+  const watch = watchOf(prompt, path)
   watch.begin(reply.startsWith('{') ? JSON_TYPE : EVENTS)
   const bytes = Buffer.from(reply)
   for (let at = 0; at < bytes.length; at += size) watch.see(bytes.subarray(at, at + size))
@@ -255,7 +261,7 @@ test('where calls are told by turns, or content after a call, the reply is not f
 
 test('answers that are no JSON, are cut, or are too long are not followed, and nothing fails', () => {
   const prompt = promptOf(CHAT, chat)
-  const long = JSON.stringify({ choices: [{ index: 0, message: { role: 'assistant', content: 'x'.repeat(300_000) } }] })
+  const long = JSON.stringify({ choices: [{ index: 0, message: { role: 'assistant', content: 'x'.repeat(70_000) } }] })
   for (const reply of [
     long,
     `data: ${long}\n\n`,
@@ -287,7 +293,7 @@ test('a piece that says nothing of the reply changes nothing', () => {
 })
 
 test('a try after another is followed by itself', () => {
-  const watch = new ReplyWatch(promptOf(CHAT, chat), CHAT)
+  const watch = watchOf(promptOf(CHAT, chat), CHAT)
   watch.begin(EVENTS)
   watch.see(Buffer.from(events(choice({ content: 'Hel' }))))
   watch.begin(EVENTS)
@@ -297,4 +303,46 @@ test('a try after another is followed by itself', () => {
     stateOf(chain!),
     stateOf(chainAfter(promptOf(CHAT, chat), CHAT, events(choice({ content: 'Hello' })))!),
   )
+})
+
+describe('what is kept of an answer while it arrives', () => {
+  const prompt = promptOf(CHAT, chat)
+  const whole = JSON.stringify({ choices: [{ index: 0, message: { role: 'assistant', content: 'x'.repeat(5000) } }] })
+  const event = events(choice({ content: 'x'.repeat(5000) }))
+  const halves = (text: string) => [Buffer.from(text.slice(0, 2500)), Buffer.from(text.slice(2500))] as const
+  const answers: [type: string, text: string][] = [
+    [JSON_TYPE, whole],
+    [EVENTS, event],
+  ]
+
+  for (const [type, text] of answers) {
+    test(`counts as memory and is given back at its end, at another try and when it cannot be followed: ${type}`, () => {
+      const memory = new MemoryBudget(1_000_000).open('caller')
+      const watch = watchOf(prompt, CHAT, memory)
+      const [first, second] = halves(text)
+      const read = () => {
+        watch.begin(type)
+        watch.see(first)
+        assert.ok(memory.bytes >= 2500 && memory.bytes < 6000, `${memory.bytes} bytes`)
+      }
+      read()
+      read()
+      watch.see(second)
+      assert.ok(watch.chain())
+      assert.equal(memory.bytes, 0)
+      read()
+      watch.see(Buffer.from(`${'x'.repeat(70_000)}\n`))
+      assert.equal(watch.chain(), undefined)
+      assert.equal(memory.bytes, 0)
+    })
+
+    test(`is nothing where there is no room, and the answer is not followed: ${type}`, () => {
+      const memory = new MemoryBudget(4 * 2000).open('caller')
+      const watch = watchOf(prompt, CHAT, memory)
+      watch.begin(type)
+      for (const half of halves(text)) watch.see(half)
+      assert.equal(watch.chain(), undefined)
+      assert.equal(memory.bytes, 0)
+    })
+  }
 })

@@ -1,5 +1,6 @@
 import type { Prompt, PrefixChain } from '../../../src/dispatch/index.ts'
 import { ANSWER_LIMITS, scanObject } from '../../../src/json/index.ts'
+import { dialectOf } from '../../../src/openai/dialect.ts'
 import { promptSteps } from '../../../src/openai/prompt/index.ts'
 import { atOnce } from '../../kit/steps.ts'
 
@@ -9,9 +10,9 @@ export type Path = '/chat/completions' | '/completions' | '/responses' | '/messa
 export function promptOf(path: string, body: object | string, session?: string): Prompt {
   const bytes = Buffer.from(typeof body === 'string' ? body : JSON.stringify(body))
   const members = scanObject(bytes, 0, bytes.length, ANSWER_LIMITS)
-  const prompt = atOnce(promptSteps({ path, bytes, members, model: 'model', session }))
-  if (!prompt) throw new Error(`${path} has no prompt`)
-  return prompt
+  const dialect = dialectOf(path)
+  if (!dialect) throw new Error(`${path} has no prompt`)
+  return atOnce(promptSteps({ dialect, bytes, members, model: 'model', session }))
 }
 
 /** What two chains with the same text share. */
