@@ -19,8 +19,8 @@ interface Pair {
   firstToken: Buckets | undefined
   /** Prompt tokens, by whether they were cached. */
   tokens: Split | undefined
-  /** Requests, by whether the service was believed to be warm. */
-  requests: Split | undefined
+  /** Requests that were chosen by their prompt, by whether the service was believed to be warm. */
+  prompts: Split | undefined
 }
 
 /** How well the prompt caches of services are used, by service and model. Labels are put together when Prometheus asks. */
@@ -38,7 +38,7 @@ export class ServiceTally {
       bounds: SECONDS_BUCKETS,
       registry,
     })
-    const move = (member: 'tokens' | 'requests', add: (labels: Pair['labels'], split: Split) => void): void => {
+    const move = (member: 'tokens' | 'prompts', add: (labels: Pair['labels'], split: Split) => void): void => {
       for (const pair of this.#pairs) {
         const split = pair[member]
         if (!split) continue
@@ -59,12 +59,12 @@ export class ServiceTally {
       },
     })
     new Counter({
-      name: 'infernet_gateway_service_requests_total',
-      help: 'Requests with a prompt that a service answered, by service, model and whether it was believed to have part of the prompt in its cache',
+      name: 'infernet_gateway_service_prompts_total',
+      help: 'Requests that were sent to a service by their prompt and answered, by service, model and whether it was believed to have part of the prompt in its cache',
       labelNames: ['service', 'model', 'warm'],
       registers: [registry],
       collect(): void {
-        move('requests', (labels, { yes, no }) => {
+        move('prompts', (labels, { yes, no }) => {
           this.inc({ ...labels, warm: 'true' }, yes)
           this.inc({ ...labels, warm: 'false' }, no)
         })
@@ -82,8 +82,8 @@ export class ServiceTally {
       pair.firstToken.observe(firstTokenSeconds)
     }
     if (isWarm !== undefined) {
-      pair.requests ??= { yes: 0, no: 0 }
-      pair.requests[isWarm ? 'yes' : 'no']++
+      pair.prompts ??= { yes: 0, no: 0 }
+      pair.prompts[isWarm ? 'yes' : 'no']++
     }
     if (usage?.cachedTokens === undefined) return
     pair.tokens ??= { yes: 0, no: 0 }
@@ -100,7 +100,7 @@ export class ServiceTally {
   }
 
   #newPair(service: string, model: string): Pair {
-    const pair: Pair = { labels: { service, model }, firstToken: undefined, tokens: undefined, requests: undefined }
+    const pair: Pair = { labels: { service, model }, firstToken: undefined, tokens: undefined, prompts: undefined }
     this.#pairs.push(pair)
     return pair
   }

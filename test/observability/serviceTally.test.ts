@@ -21,8 +21,8 @@ test('tokens, warm requests and times to the first token count by service and mo
     'infernet_gateway_service_first_token_seconds_count{service="a",model="m"} 1',
     'infernet_gateway_service_prompt_tokens_total{service="a",model="m",cached="true"} 16',
     'infernet_gateway_service_prompt_tokens_total{service="a",model="m",cached="false"} 4',
-    'infernet_gateway_service_requests_total{service="a",model="m",warm="true"} 1',
-    'infernet_gateway_service_requests_total{service="a",model="m",warm="false"} 1',
+    'infernet_gateway_service_prompts_total{service="a",model="m",warm="true"} 1',
+    'infernet_gateway_service_prompts_total{service="a",model="m",warm="false"} 1',
   ]
   assert.deepEqual(await seriesOf(registry), first)
   assert.deepEqual(await seriesOf(registry), first)
@@ -45,7 +45,7 @@ test('pairs beyond two hundred, and names too long for a label, share their seri
   for (let n = 0; n < 210; n++) tally.count('m', servedBy(`service ${n}`, { isWarm: true }))
   const warm = (await seriesOf(registry)).filter((line) => line.includes('warm="true"'))
   assert.equal(warm.length, 201)
-  assert.ok(warm.includes('infernet_gateway_service_requests_total{service="other",model="other",warm="true"} 10'))
+  assert.ok(warm.includes('infernet_gateway_service_prompts_total{service="other",model="other",warm="true"} 10'))
 
   const other = new Registry()
   const another = new ServiceTally(other)

@@ -67,7 +67,7 @@ describe('with ROUTING_HEADERS answers say why their backend was chosen', () => 
     assertReason(await ask('both', { messages: [first, answer, second] }), `warm${OF_TWO}`)
     const { text } = await request(`${gateway.url}/metrics`)
     const labels = `service="${services[0].address}",model="both",warm="true"`
-    assert.match(text, new RegExp(`infernet_gateway_service_requests_total{${labels}} 1\\n`))
+    assert.match(text, new RegExp(`infernet_gateway_service_prompts_total{${labels}} 1\\n`))
   })
 
   test('switches to WebSocket', async (t) => {

@@ -28,7 +28,7 @@ const said = { role: 'assistant', content: LONG }
 /** Requests that were sent to a service thought to be warm. */
 async function warmCount(): Promise<number> {
   const { text } = await request(`${gateway.url}/metrics`)
-  const counts = [...text.matchAll(/^infernet_gateway_service_requests_total\{.*warm="true".*\} (\d+)$/gm)]
+  const counts = [...text.matchAll(/^infernet_gateway_service_prompts_total\{.*warm="true".*\} (\d+)$/gm)]
   return counts.reduce((sum, [, count]) => sum + Number(count), 0)
 }
 
