@@ -2,7 +2,7 @@ import type { PrefixChain } from './prefixChain.ts'
 
 /** What routing knows of a prompt. */
 export interface Prompt {
-  /** Of its text: the model's name at the service, then all that an engine's prefix cache is keyed by, in its order. */
+  /** Of its text: the model as the client names it, then all that an engine's prefix cache is keyed by, in its order. */
   readonly chain: PrefixChain
   /** Characters up to the end of the last assistant message, which an earlier answer may have left in a cache; 0 at a first turn. */
   readonly historyCharacters: number

@@ -1,4 +1,7 @@
-/** The gateway as a contender: `node gatewayMain.ts CONTENDER SCALE`. Its times are scaled as the engines' are. */
+/**
+ * The gateway as a contender: `node gatewayMain.ts CONTENDER SCALE`. Its times are scaled as the engines' are, except
+ * for the first guesses of engines' speed and the questions for their load.
+ */
 import { loadSettings } from '../../../src/config/settings.ts'
 import { createLogger } from '../../../src/observability/logger.ts'
 import { run } from '../../../src/run.ts'
