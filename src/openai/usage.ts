@@ -13,25 +13,28 @@ const WINDOW = 8192
 /** Longest `usage` member, characters. */
 const MAX_USAGE = 2000
 
+/** More tokens than that are no count: they would spoil counters for good. */
+const MOST_TOKENS = 10_000_000
+
 const NAME = '"usage"'
 const BACKSLASH = 0x5c
 const USAGE = /^"usage"\s*:\s*\{/
 /** The first that is named: services put it before what the model says. */
 const MODEL = /"model"\s*:\s*"([^"\\]{1,200})"/
-/** What has more than 15 digits is no count of tokens. */
-const PROMPT = /"prompt_tokens"\s*:\s*(\d{1,15})(?!\d)/
-const INPUT = /"input_tokens"\s*:\s*(\d{1,15})(?!\d)/
-const COMPLETION = /"(?:completion|output)_tokens"\s*:\s*(\d{1,15})(?!\d)/
+/** Whole numbers alone count tokens. */
+const PROMPT = /"prompt_tokens"\s*:\s*(\d{1,8})(?![\d.eE])/
+const INPUT = /"input_tokens"\s*:\s*(\d{1,8})(?![\d.eE])/
+const COMPLETION = /"(?:completion|output)_tokens"\s*:\s*(\d{1,8})(?![\d.eE])/
 
-const CACHED = /"cached_tokens"\s*:\s*(\d{1,15})(?!\d)/
+const CACHED = /"cached_tokens"\s*:\s*(\d{1,8})(?![\d.eE])/
 /** In OpenAI's dialects: `prompt_tokens`, or `input_tokens` with details, count the whole prompt. */
 const INPUT_DETAILS = /"input_tokens_details"\s*:/
 /**
  * In Anthropic's dialect `input_tokens` leaves out tokens that were read from the cache or written to it. Proxies name these
  * beside `prompt_tokens`, too, which includes them.
  */
-const READ_FROM_CACHE = /"cache_read_input_tokens"\s*:\s*(\d{1,15})(?!\d)/
-const WRITTEN_TO_CACHE = /"cache_creation_input_tokens"\s*:\s*(\d{1,15})(?!\d)/
+const READ_FROM_CACHE = /"cache_read_input_tokens"\s*:\s*(\d{1,8})(?![\d.eE])/
+const WRITTEN_TO_CACHE = /"cache_creation_input_tokens"\s*:\s*(\d{1,8})(?![\d.eE])/
 
 /**
  * Watches an answer go by, whole or as events, and finds the usage it tells. Services put it first or last, so only both
@@ -128,5 +131,6 @@ class UsageSearch {
 
 function numberIn(pattern: RegExp, text: string): number | undefined {
   const digits = pattern.exec(text)?.[1]
-  return digits === undefined ? undefined : Number(digits)
+  const count = Number(digits ?? NaN)
+  return count <= MOST_TOKENS ? count : undefined
 }

@@ -79,6 +79,8 @@ test('where nothing is told nothing is found', () => {
     LONG,
     '{"usage":null}',
     '{"usage":{}}',
+    '{"usage":{"prompt_tokens":1e3,"completion_tokens":10.7}}',
+    '{"usage":{"prompt_tokens":10000001,"completion_tokens":12345678E1}}',
     `{"usage":{"prompt_tokens":${'9'.repeat(400)},"completion_tokens":${'9'.repeat(16)}}}`,
     '{"text":"\\"usage\\":{\\"prompt_tokens\\":5}"}',
     '\0\xff'.repeat(9000),

@@ -1,10 +1,10 @@
 import type { Reservation } from '../../base/index.ts'
+import { KeptBytes } from './keptBytes.ts'
 
 const NEWLINE = 0x0a
 const SPACE = 0x20
 const OPEN_BRACE = 0x7b
 const DATA = Buffer.from('data:')
-const NONE = Buffer.alloc(0)
 
 /** A longer line is not read, bytes, unless it comes in one piece: it would have to be kept. */
 const LONGEST_LINE = 64 * 1024
@@ -22,16 +22,14 @@ export interface EventTaker {
  */
 export class EventLines {
   readonly #taker: EventTaker
-  readonly #memory: Reservation
   /** The beginning of a line that has not ended. */
-  #kept: Buffer = NONE
-  #size = 0
+  readonly #kept: KeptBytes
   #isTooLong = false
   #hasEnded = false
 
   constructor(taker: EventTaker, memory: Reservation) {
     this.#taker = taker
-    this.#memory = memory
+    this.#kept = new KeptBytes(memory, LONGEST_LINE)
   }
 
   see(chunk: Buffer): void {
@@ -39,7 +37,7 @@ export class EventLines {
     while (!this.#hasEnded) {
       const newline = chunk.indexOf(NEWLINE, start)
       if (newline < 0) break
-      if (this.#size > 0 || this.#isTooLong) this.#lineEnded(chunk.subarray(start, newline))
+      if (this.#kept.size > 0 || this.#isTooLong) this.#lineEnded(chunk.subarray(start, newline))
       else this.#line(chunk, start, newline)
       start = newline + 1
     }
@@ -49,44 +47,21 @@ export class EventLines {
   /** Lets go of what was kept; what follows is not looked at. */
   end(): void {
     this.#hasEnded = true
-    this.#drop()
+    this.#kept.drop()
   }
 
   #lineEnded(rest: Buffer): void {
+    const kept = this.#kept
     this.#keep(rest)
     if (this.#isTooLong) this.#taker.lost()
-    else this.#line(this.#kept, 0, this.#size)
+    else this.#line(kept.buffer, 0, kept.size)
     this.#isTooLong = false
     // Mostly lines come whole.
-    this.#drop()
+    kept.drop()
   }
 
   #keep(part: Buffer): void {
-    const size = this.#size + part.length
-    if (this.#isTooLong || size > LONGEST_LINE || !this.#hasRoom(size)) {
-      this.#isTooLong = true
-      this.#drop()
-      return
-    }
-    part.copy(this.#kept, this.#size)
-    this.#size = size
-  }
-
-  #hasRoom(size: number): boolean {
-    const { length } = this.#kept
-    if (size <= length) return true
-    const larger = Math.max(size, 2 * length, 512)
-    if (this.#memory.grow(larger - length)) return false
-    const bytes = Buffer.allocUnsafe(larger)
-    this.#kept.copy(bytes, 0, 0, this.#size)
-    this.#kept = bytes
-    return true
-  }
-
-  #drop(): void {
-    this.#memory.shrink(this.#kept.length)
-    this.#kept = NONE
-    this.#size = 0
+    if (!this.#isTooLong && !this.#kept.add(part)) this.#isTooLong = true
   }
 
   #line(bytes: Buffer, start: number, end: number): void {

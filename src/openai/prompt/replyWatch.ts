@@ -4,6 +4,7 @@ import { JsonCursor, JsonSyntaxError } from '../../json/index.ts'
 import type { Dialect } from '../dialect.ts'
 import { isEventStream } from '../eventStream.ts'
 import { EventLines, type EventTaker } from './eventLines.ts'
+import { KeptBytes } from './keptBytes.ts'
 import { PromptText } from './promptText.ts'
 import { BlocksText, ChoicesText, OutputText, type ReplyText } from './replyText.ts'
 
@@ -22,9 +23,7 @@ export class ReplyWatch implements EventTaker {
   #text: PromptText | undefined
   #lines: EventLines | undefined
   /** Of an answer in one piece. */
-  #pieces: Buffer[] | undefined
-  /** Of the pieces, bytes. */
-  #size = 0
+  #whole: KeptBytes | undefined
 
   /** `memory`: counts what is kept, and is released with the request. */
   constructor(prompt: Prompt, dialect: Dialect, memory: Reservation) {
@@ -39,15 +38,12 @@ export class ReplyWatch implements EventTaker {
     this.#text = new PromptText(this.#prompt.chain.fork())
     this.#reader = readerFor(this.#dialect, this.#text)
     if (isEventStream(contentType)) this.#lines = new EventLines(this, this.#memory)
-    else this.#pieces = []
+    else this.#whole = new KeptBytes(this.#memory, LONGEST_ANSWER)
   }
 
   see(chunk: Buffer): void {
     if (this.#lines) return this.#lines.see(chunk)
-    if (!this.#pieces) return
-    if (this.#size + chunk.length > LONGEST_ANSWER || this.#memory.grow(chunk.length)) return this.#lose()
-    this.#size += chunk.length
-    this.#pieces.push(chunk)
+    if (this.#whole && !this.#whole.add(chunk)) this.#lose()
   }
 
   event(bytes: Buffer, start: number, end: number): void {
@@ -66,16 +62,15 @@ export class ReplyWatch implements EventTaker {
 
   /** After the last piece: the chain with the reply; undefined where it could not be followed. To be asked once. */
   chain(): PrefixChain | undefined {
-    if (this.#pieces) this.#readWhole(this.#pieces)
+    if (this.#whole) this.#readWhole(this.#whole)
     this.#reader?.end()
     const chain = this.#text?.chain
     this.#lose()
     return chain
   }
 
-  #readWhole(pieces: readonly Buffer[]): void {
-    const [first] = pieces
-    const cursor = new JsonCursor(first && pieces.length === 1 ? first : Buffer.concat(pieces))
+  #readWhole({ buffer, size }: KeptBytes): void {
+    const cursor = new JsonCursor(buffer, 0, size)
     try {
       if (!cursor.isObject || !this.#reader?.answer(cursor)) this.#lose()
     } catch (error) {
@@ -91,9 +86,8 @@ export class ReplyWatch implements EventTaker {
   /** Follows no more, and lets go of what was kept. */
   #lose(): void {
     this.#lines?.end()
-    this.#memory.shrink(this.#size)
-    this.#size = 0
-    this.#lines = this.#pieces = this.#reader = this.#text = undefined
+    this.#whole?.drop()
+    this.#lines = this.#whole = this.#reader = this.#text = undefined
   }
 }
 
