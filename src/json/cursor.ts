@@ -1,6 +1,7 @@
 import { passString, skipSpace } from './grammar.ts'
 
 const QUOTE = 0x22
+const SPACE = 0x20
 const COMMA = 0x2c
 const COLON = 0x3a
 const OPEN_BRACKET = 0x5b
@@ -12,6 +13,8 @@ const CLOSE_BRACE = 0x7d
 const STEP_BYTES = 256 * 1024
 /** A member with a longer name, bytes as written, ends what is read. */
 const LONGEST_NAME = 64 * 1024
+/** Longer white space, bytes, ends what is read. */
+const LONGEST_SPACE = 64 * 1024
 /** Bytes between two pauses, however small the values: millions of them take longer than their bytes. */
 const PAUSE_BYTES = 16 * 1024
 
@@ -71,8 +74,8 @@ export class JsonCursor {
   /** Moves on to the next element; false, and behind the array, where there is none. */
   next(): boolean {
     const { bytes, end } = this
-    let at = skipSpace(bytes, this.at, end)
-    while (at < end && bytes[at] === COMMA) at = skipSpace(bytes, at + 1, end)
+    let at = this.#passSpace(this.at)
+    while (at < end && bytes[at] === COMMA) at = this.#passSpace(at + 1)
     const byte = bytes[at]
     const isOver = at >= end || byte === CLOSE_BRACKET || byte === CLOSE_BRACE
     this.at = isOver && at < end ? at + 1 : at
@@ -88,9 +91,9 @@ export class JsonCursor {
     if (behind < 0) return this.#lost()
     this.nameStart = at + 1
     this.nameEnd = behind - 1
-    const colon = skipSpace(bytes, behind, end)
+    const colon = this.#passSpace(behind)
     if (bytes[colon] !== COLON) return this.#lost()
-    this.at = skipSpace(bytes, colon + 1, end)
+    this.at = this.#passSpace(colon + 1)
     return this.at < end
   }
 
@@ -154,6 +157,15 @@ export class JsonCursor {
     }
     this.#depth = depth
     return at
+  }
+
+  /** The index behind white space; the end, where that is too long. */
+  #passSpace(at: number): number {
+    const { bytes, end } = this
+    // Mostly there is none, or little.
+    if (bytes[at]! > SPACE) return at
+    const behind = skipSpace(bytes, at, Math.min(end, at + LONGEST_SPACE))
+    return behind - at < LONGEST_SPACE ? behind : end
   }
 
   #lost(): false {

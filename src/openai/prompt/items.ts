@@ -43,6 +43,8 @@ export function* itemSteps(cursor: JsonCursor, text: PromptText): Steps<void> {
     } else if (cursor.isNamed('tool_calls')) {
       if (isBegun && cursor.isArray) {
         yield* callsSteps(cursor, text)
+        // However many lists of calls a message has.
+        if (cursor.isPauseDue()) yield
         continue
       }
       if (cursor.isArray) callsAt = cursor.at
@@ -144,6 +146,8 @@ function* otherSteps(cursor: JsonCursor, text: PromptText): Steps<void> {
     if (isLeftOut) continue
     text.value(bytes, nameStart, nameEnd)
     text.value(bytes, start, cursor.at)
+    text.valueBegins()
+    if (text.isFull) return
   }
 }
 
@@ -169,6 +173,7 @@ function* callSteps(cursor: JsonCursor, text: PromptText): Steps<void> {
     if (!cursor.nextMember()) {
       if (!isInner) break
       isInner = false
+      if (cursor.isPauseDue()) yield
     } else if (!isInner && cursor.isObject && (cursor.isNamed('function') || cursor.isNamed('custom'))) {
       cursor.enter()
       isInner = true

@@ -249,6 +249,8 @@ describe('a large body', () => {
     'with many messages': `{"messages":[${'{},'.repeat(300_000)}{}]}`,
     'with many parts': `{"messages":[{"role":"user","content":[${'{},'.repeat(300_000)}{}]}]}`,
     'with many members': `{"messages":[{"role":"user",${'"a":1,'.repeat(300_000)}"b":1}]}`,
+    'with many lists of calls': `{"messages":[{"role":"assistant","content":"x"${',"tool_calls":[]'.repeat(100_000)}}]}`,
+    'with many functions': `{"messages":[{"role":"assistant","content":"x","tool_calls":[{${'"function":{},'.repeat(100_000)}"id":"1"}]}]}`,
     'with long arguments': `{"messages":[{"role":"assistant","tool_calls":[{"function":{"arguments":"${'[\\"x\\"], '.repeat(200_000)}","name":"f"}}]}]}`,
     'of tokens': `{"prompt":[${'12345,'.repeat(300_000)}1]}`,
     'with large tools': `{"tools":[${'{"name":"tool"},'.repeat(100_000)}1]}`,
@@ -268,6 +270,20 @@ describe('a large body', () => {
       assert.ok(step.value.chain.length < 4.5 * 1024 * 1024)
     })
   }
+})
+
+test('white space changes nothing, but a stretch that no client writes ends what is read', () => {
+  const spaced = (count: number) => {
+    const space = ' '.repeat(count)
+    return promptOf(CHAT, `{"messages":[${space}{"role"${space}:${space}"user"${space},"content":"What is it?"}]}`)
+  }
+  same(spaced(60_000), chatOf(user))
+  same(spaced(70_000), chatOf())
+})
+
+test('members of unknown parts count only up to a bound', () => {
+  const part = (count: number) => `{"messages":[{"role":"user","content":[{${'"y":1,'.repeat(count)}"z":1}]}]}`
+  same(promptOf(CHAT, part(150_000)), promptOf(CHAT, part(200_000)))
 })
 
 test('a body that is read in steps has the same prompt as one that is read at once', () => {
