@@ -1,4 +1,5 @@
 import type { TrackedNode } from '../fleet/node.ts'
+import { hash32 } from './hash.ts'
 
 /** How much slower than the fastest candidate a preferred one may be: past this a warm cache no longer pays. */
 const MOST_TIMES_SLOWER = 2
@@ -28,13 +29,4 @@ export function preferredFor(
     }
   }
   return best
-}
-
-/** FNV-1a over UTF-16 units with a final mix, so that similar keys fall far apart. */
-function hash32(text: string): number {
-  let hash = 0x811c9dc5
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
-  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
-  return (hash ^ (hash >>> 16)) >>> 0
 }

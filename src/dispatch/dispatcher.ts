@@ -64,9 +64,7 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements Releas
     // Before anything is taken: scores are those by which it was chosen.
     const routing = this.#tellsReasons ? this.#routingOf(requirement, options, choice) : undefined
     const cacheUse = prompt && this.#selector.caches?.begin(node, prompt, choice.warm)
-    const lease = Lease.take(this.fleet, node, asked, { told: this, cacheUse, reason: choice.reason })
-    lease.routing = routing
-    return lease
+    return Lease.take(this.fleet, node, asked, { told: this, cacheUse, routing })
   }
 
   #routingOf(requirement: Requirement, options: PickOptions, choice: Choice): string {

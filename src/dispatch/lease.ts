@@ -2,7 +2,6 @@ import type { Fleet } from '../fleet/fleet.ts'
 import type { Trial } from '../fleet/load/outliers/outliers.ts'
 import type { WorkMark, WorkOutcome } from '../fleet/load/work.ts'
 import type { TrackedNode } from '../fleet/node.ts'
-import type { RoutingReason } from './selector.ts'
 import type { CacheUse } from './warmCaches/serviceCache.ts'
 import { judge, type AskedOfNodes, type Verdict } from './judge.ts'
 
@@ -11,8 +10,8 @@ export interface LeaseExtras {
   readonly told?: Released
   /** What the request tells of the service's cache. */
   readonly cacheUse?: CacheUse | undefined
-  /** Why the node was chosen. */
-  readonly reason?: RoutingReason
+  /** See `Lease.routing`. */
+  readonly routing?: string | undefined
 }
 
 /** Who is told that there is a free place again. */
@@ -30,10 +29,8 @@ export class Lease {
   readonly fleet: Fleet
   /** Of a request with a prompt: to be told of its first token, and of its answer. Its end is told by this lease. */
   readonly cacheUse: CacheUse | undefined
-  /** Why the node was chosen; undefined where nobody had to choose. */
-  readonly reason: RoutingReason | undefined
-  /** Why the node was chosen, as `X-Routing-Reason` tells it; undefined where answers do not tell. */
-  routing: string | undefined
+  /** Why the node was chosen, as `X-Routing-Reason` tells it; undefined where answers do not tell or no choice was made. */
+  readonly routing: string | undefined
   readonly #startedAt: number
   readonly #mark: WorkMark
   readonly #told: Released | undefined
@@ -48,7 +45,7 @@ export class Lease {
     this.fleet = fleet
     this.node = node
     this.cacheUse = extras.cacheUse
-    this.reason = extras.reason
+    this.routing = extras.routing
     this.#startedAt = now
     this.#mark = mark
     this.#isExchangeOpen = isExchangeOpen

@@ -1,4 +1,5 @@
-import { WARM_CACHE_CONSTANTS, type WarmCacheConstants } from './constants.ts'
+import { hash32, mixed32 } from '../hash.ts'
+import { WARM_CACHE_CONSTANTS } from './constants.ts'
 
 /** Standard deviation of `requests - own` at one poll where all are ours, in requests: the service counts a moment before or after us. */
 const RACE_REQUESTS = 1
@@ -18,13 +19,8 @@ interface Polls {
  * cache, too.
  */
 export class OtherGateways<Service extends object> {
-  readonly #constants: WarmCacheConstants
   readonly #polls = new Map<Service, Polls>()
   #share = 0
-
-  constructor(constants: WarmCacheConstants = WARM_CACHE_CONSTANTS) {
-    this.#constants = constants
-  }
 
   /** `φ`, 0 to 1: the chance that the last turn of a conversation went through another gateway, by the load; 0 where we are alone. */
   get share(): number {
@@ -33,7 +29,7 @@ export class OtherGateways<Service extends object> {
 
   /** A poll of the service showed this number of requests, `own` of which were ours. */
   observed(service: Service, requests: number, own: number): void {
-    const { pollMemoryRatio: kept } = this.#constants
+    const { pollMemoryRatio: kept } = WARM_CACHE_CONSTANTS
     const before = this.#polls.get(service) ?? { own: 0, polled: 0, squares: 0 }
     this.#polls.set(service, {
       own: before.own * kept + own,
@@ -66,9 +62,7 @@ export class OtherGateways<Service extends object> {
 
 /** A service's part of `homeCost`, of its name. */
 export function homeSeed(service: string): number {
-  let hash = 0x811c9dc5
-  for (let i = 0; i < service.length; i++) hash = Math.imul(hash ^ service.charCodeAt(i), 0x01000193)
-  return mixed(hash)
+  return hash32(service)
 }
 
 /**
@@ -80,13 +74,6 @@ export function homeSeed(service: string): number {
  */
 export function homeCost(conversation: number, seed: number, prefillSeconds: number): number {
   const high = Math.floor(conversation / 2 ** 32)
-  const hash = mixed(mixed((conversation >>> 0) ^ seed) ^ Math.imul(high + 1, 0x9e3779b1))
+  const hash = mixed32(mixed32((conversation >>> 0) ^ seed) ^ Math.imul(high + 1, 0x9e3779b1)) >>> 0
   return -Math.log((hash + 0.5) / 2 ** 32) * prefillSeconds
-}
-
-/** Spreads each bit over all (the final mix of MurmurHash3). */
-function mixed(hash: number): number {
-  let bits = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
-  bits = Math.imul(bits ^ (bits >>> 13), 0xc2b2ae35)
-  return (bits ^ (bits >>> 16)) >>> 0
 }

@@ -1,3 +1,5 @@
+import { mixed32 } from '../hash.ts'
+
 /** Characters (UTF-16 units) after which a chain has another number. */
 export const PIECE_CHARACTERS = 1024
 
@@ -39,7 +41,7 @@ const stretchWords = new Int32Array(stretch.buffer)
  */
 export class PrefixChain {
   /** 52-bit numbers; that at `i` stands for the first `(i + 1) · 1,024` characters. */
-  readonly numbers: number[] = []
+  readonly numbers: number[]
   #left = FIRST_LEFT
   #right = FIRST_RIGHT
   #groupsLeft = PIECE_GROUPS
@@ -47,6 +49,10 @@ export class PrefixChain {
   #lower = 0
   #upper = 0
   #bits = 0
+
+  constructor(numbers: number[] = []) {
+    this.numbers = numbers
+  }
 
   /** Characters so far. */
   get length(): number {
@@ -219,8 +225,7 @@ export class PrefixChain {
 
   /** The same so far; what is added to one is not added to the other. */
   fork(): PrefixChain {
-    const copy = new PrefixChain()
-    for (const number of this.numbers) copy.numbers.push(number)
+    const copy = new PrefixChain(this.numbers.slice())
     copy.#left = this.#left
     copy.#right = this.#right
     copy.#groupsLeft = this.#groupsLeft
@@ -301,12 +306,7 @@ function wordsOf({ buffer }: Uint8Array): Int32Array {
 
 /** 52 bits that a number holds exactly, of both halves of the state. */
 function numberOf(left: number, right: number): number {
-  return (mixed(left ^ Math.imul(right, 0x9e3779b1)) >>> 0) * 2 ** 20 + (mixed(right ^ Math.imul(left, FACTOR)) >>> 12)
-}
-
-/** Spreads each bit over all (the final mix of MurmurHash3). */
-function mixed(hash: number): number {
-  let bits = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
-  bits = Math.imul(bits ^ (bits >>> 13), 0xc2b2ae35)
-  return bits ^ (bits >>> 16)
+  return (
+    (mixed32(left ^ Math.imul(right, 0x9e3779b1)) >>> 0) * 2 ** 20 + (mixed32(right ^ Math.imul(left, FACTOR)) >>> 12)
+  )
 }

@@ -1,10 +1,8 @@
-import { WARM_CACHE_CONSTANTS, type WarmCacheConstants } from './constants.ts'
+import { WARM_CACHE_CONSTANTS } from './constants.ts'
 
-/** Numbers that each of so many services may have in its index. */
-export function indexCapacity(
-  services: number,
-  { indexNumbers, allIndexesNumbers }: WarmCacheConstants = WARM_CACHE_CONSTANTS,
-): number {
+/** Capacity of one service's index, in numbers, where this many services have one. */
+export function indexCapacity(services: number): number {
+  const { indexNumbers, allIndexesNumbers } = WARM_CACHE_CONSTANTS
   return Math.min(indexNumbers, Math.floor(allIndexesNumbers / Math.max(1, services)))
 }
 

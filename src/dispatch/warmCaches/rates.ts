@@ -1,75 +1,86 @@
-import { WARM_CACHE_CONSTANTS, type WarmCacheConstants } from './constants.ts'
-import { FleetDecode, ServiceDecode } from './decode.ts'
-import { FleetPrefill, ServicePrefill } from './prefill.ts'
+import { WARM_CACHE_CONSTANTS } from './constants.ts'
+import { FadingRatio } from './fadingRatio.ts'
 import { WholeAnswers } from './wholeAnswers.ts'
 
-/** How fast the services of a fleet prefill and decode, together: what one of which nothing is known is taken to do. */
-export class FleetRates {
-  readonly constants: WarmCacheConstants
-  readonly prefill: FleetPrefill
-  readonly decode: FleetDecode
-  readonly whole: WholeAnswers
+const {
+  prefillMemoryRatio,
+  fleetPrefillMemoryRatio,
+  prefillPriorCharacters,
+  decodeMemoryRatio,
+  fleetDecodeMemoryRatio,
+  decodePriorRequests,
+} = WARM_CACHE_CONSTANTS
 
-  constructor(constants: WarmCacheConstants = WARM_CACHE_CONSTANTS) {
-    this.constants = constants
-    this.prefill = new FleetPrefill(constants)
-    this.decode = new FleetDecode(constants)
-    this.whole = new WholeAnswers(constants)
-  }
+/** How fast the services of a fleet prefill and decode, together: the prior for a service of which little is known. */
+export class FleetRates {
+  readonly prefill = new FadingRatio(fleetPrefillMemoryRatio)
+  readonly decode = new FadingRatio(fleetDecodeMemoryRatio)
+  readonly whole = new WholeAnswers()
 
   /** Whether answers in one piece are all that there is to learn from. */
   get isWithoutStreams(): boolean {
     return !this.prefill.hasLearnt
   }
 
-  /** `pf`, seconds per character. */
+  /** `pf`, seconds per character. What whole answers have taught fades with the streams after them, not at the first. */
   get prefillSeconds(): number {
-    return this.isWithoutStreams ? this.whole.secondsPerCharacter : this.prefill.secondsPerCharacter
+    const { whole } = this
+    return this.prefill.ratioWith(whole.secondsPerCharacter, whole.hasLearnt ? prefillPriorCharacters : 0)
   }
 
   /** `qf`, seconds per request. */
   get decodeSeconds(): number {
-    return this.decode.hasLearnt ? this.decode.secondsPerRequest : this.whole.secondsPerRequest
+    const { whole } = this
+    return this.decode.ratioWith(whole.secondsPerRequest, whole.hasLearnt ? decodePriorRequests : 0)
   }
 }
 
 /** How fast one service prefills and decodes. */
 export class ServiceRates {
   readonly #fleet: FleetRates
-  readonly #prefill: ServicePrefill
-  readonly #decode: ServiceDecode
+  readonly #prefill = new FadingRatio(prefillMemoryRatio)
+  readonly #decode = new FadingRatio(decodeMemoryRatio)
 
   constructor(fleet: FleetRates) {
     this.#fleet = fleet
-    this.#prefill = new ServicePrefill(fleet.prefill)
-    this.#decode = new ServiceDecode(fleet.constants)
   }
 
   /** `p`: seconds per character to the first token. */
   get prefillSeconds(): number {
     const fleet = this.#fleet
-    if (!fleet.isWithoutStreams) return this.#prefill.secondsPerCharacter
+    if (!fleet.isWithoutStreams) return this.#prefill.ratioWith(fleet.prefillSeconds, prefillPriorCharacters)
     // A service that decodes slowly is taken to prefill slowly.
     return (fleet.prefillSeconds * this.decodeSeconds) / fleet.decodeSeconds
   }
 
   /** `q`: seconds of decoding for each request there. */
   get decodeSeconds(): number {
-    return this.#decode.secondsPerRequest(this.#fleet.decodeSeconds)
+    return this.#decode.ratioWith(this.#fleet.decodeSeconds, decodePriorRequests)
   }
 
-  /** The first token of a stream came so many seconds after its request, with so many characters to prefill before it. */
+  /**
+   * The first token of a stream came.
+   *
+   * @param seconds since its request
+   * @param characters to prefill before it
+   */
   firstToken(seconds: number, characters: number): void {
     this.#prefill.observed(seconds, characters)
+    this.#fleet.prefill.observed(seconds, characters)
   }
 
-  /** A stream ended so many seconds after its first token, among so many requests (with `decodeBaseRequests`). */
+  /**
+   * A stream has ended.
+   *
+   * @param seconds since its first token
+   * @param requests at the service in the meantime, with `decodeBaseRequests`
+   */
   streamed(seconds: number, requests: number): void {
     this.#decode.observed(seconds, requests)
     this.#fleet.decode.observed(seconds, requests)
   }
 
-  /** An answer came in one piece; that teaches only where nothing else does. */
+  /** An answer came in one piece; that teaches only where nothing else does. See `WholeAnswers.observed`. */
   answeredWhole(seconds: number, characters: number, requests: number): void {
     if (!this.#fleet.isWithoutStreams) return
     this.#decode.observed(this.#fleet.whole.observed(seconds, characters, requests), requests)

@@ -1,4 +1,5 @@
 import type { WorkOutcome } from '../../fleet/load/work.ts'
+import { WARM_CACHE_CONSTANTS } from './constants.ts'
 import { PrefixIndex } from './prefixIndex.ts'
 import { PIECE_CHARACTERS, type PrefixChain } from './prefixChain.ts'
 import type { Prompt } from './prompt.ts'
@@ -86,7 +87,7 @@ export class ServiceCache implements WarmState {
   /** Seconds that one more request costs here; see `warmScore`. */
   score(cold: number, load: number, now: number): number {
     this.#forgetPrefilled(now)
-    return warmScore(this, cold, load, this.#fleet.rates.constants)
+    return warmScore(this, cold, load)
   }
 
   /**
@@ -96,16 +97,16 @@ export class ServiceCache implements WarmState {
    * @param believedCold characters to prefill; an impossible number counts as all, since it would spoil all that is learnt here
    */
   begin(prompt: Prompt, warm: number, believedCold: number): CacheUse {
-    const { now, rates } = this.#fleet
+    const { leastColdCharacters, firstTokenCharacters } = WARM_CACHE_CONSTANTS
     const { chain, conversation, isNamedSession, isStreamed } = prompt
     const mostNumbers = this.#mostUnanswered
     this.#index.add(chain.numbers, mostNumbers)
     if (isNamedSession && chain.length < PIECE_CHARACTERS) this.#index.addOne(conversation)
-    const at = now()
+    const at = this.#fleet.now()
     this.#forgetPrefilled(at)
-    const most = Math.max(rates.constants.leastColdCharacters, chain.length)
-    const cold = believedCold <= most ? Math.max(rates.constants.leastColdCharacters, believedCold) : most
-    const ahead = this.#prefilling + cold + rates.constants.firstTokenCharacters
+    const most = Math.max(leastColdCharacters, chain.length)
+    const cold = believedCold <= most ? Math.max(leastColdCharacters, believedCold) : most
+    const ahead = this.#prefilling + cold + firstTokenCharacters
     const begun = { warm, cold, ahead, at, own: this.#load.inFlight, life: this.#life, isStreamed }
     const use = new PromptUse(this, begun, chain.numbers.length > mostNumbers ? chain : undefined)
     this.#prefilling += cold
@@ -146,7 +147,7 @@ export class ServiceCache implements WarmState {
   served(use: PromptUse, now: number): void {
     const { begun, firstTokenAt, reply } = use
     if (begun.life !== this.#life) return
-    const requests = (begun.own + this.#load.inFlight) / 2 + this.#fleet.rates.constants.decodeBaseRequests
+    const requests = (begun.own + this.#load.inFlight) / 2 + WARM_CACHE_CONSTANTS.decodeBaseRequests
     if (firstTokenAt !== undefined) this.#rates.streamed(now - firstTokenAt, requests)
     else if (!begun.isStreamed) this.#rates.answeredWhole(now - begun.at, begun.ahead, requests)
     const chain = reply?.chain()
@@ -156,7 +157,7 @@ export class ServiceCache implements WarmState {
 
   /** Numbers of a prompt that are added before there is an answer. */
   get #mostUnanswered(): number {
-    return Math.max(1, Math.floor(this.#index.capacity * this.#fleet.rates.constants.unansweredRatio))
+    return Math.max(1, Math.floor(this.#index.capacity * WARM_CACHE_CONSTANTS.unansweredRatio))
   }
 
   #addUnindexed(use: PromptUse): void {

@@ -1,5 +1,5 @@
 import type { WorkKind } from '../../fleet/load/kinds.ts'
-import { WARM_CACHE_CONSTANTS, type WarmCacheConstants } from './constants.ts'
+import { WARM_CACHE_CONSTANTS } from './constants.ts'
 import { homeCost, homeSeed, OtherGateways } from './otherGateways.ts'
 import { PIECE_CHARACTERS } from './prefixChain.ts'
 import { indexCapacity } from './prefixIndex.ts'
@@ -51,7 +51,6 @@ export interface WarmCachesOptions {
   readonly now: () => number
   /** False for benchmarks: the same score, but nothing is ever known to be in a cache. */
   readonly usesIndex?: boolean
-  readonly constants?: WarmCacheConstants
 }
 
 /** Loads that differ by this many requests count as the same: the part of others in them is an estimate. */
@@ -73,19 +72,15 @@ interface Entry {
 
 /** What is known of the prefix caches of all services, and so where a prompt is answered with least work. */
 export class WarmCaches<Service extends CachedService> {
-  readonly rates: FleetRates
-  readonly #constants: WarmCacheConstants
+  readonly rates = new FleetRates()
   readonly #now: () => number
   readonly #usesIndex: boolean
-  readonly #others: OtherGateways<Service>
+  readonly #others = new OtherGateways<Service>()
   readonly #entries = new Map<Service, Entry>()
 
-  constructor({ now, usesIndex = true, constants = WARM_CACHE_CONSTANTS }: WarmCachesOptions) {
-    this.#constants = constants
+  constructor({ now, usesIndex = true }: WarmCachesOptions) {
     this.#now = now
     this.#usesIndex = usesIndex
-    this.#others = new OtherGateways(constants)
-    this.rates = new FleetRates(constants)
   }
 
   /**
@@ -177,7 +172,7 @@ export class WarmCaches<Service extends CachedService> {
   }
 
   #capacityFor(services: number): number {
-    return this.#usesIndex ? indexCapacity(services, this.#constants) : 0
+    return this.#usesIndex ? indexCapacity(services) : 0
   }
 
   #scored(
@@ -190,7 +185,7 @@ export class WarmCaches<Service extends CachedService> {
     const warmCharacters = cache.warmCharacters(prompt)
     let believed = warmCharacters
     if (service === home) believed = Math.max(believed, Math.floor(this.#others.share * prompt.historyCharacters))
-    const coldCharacters = Math.max(this.#constants.leastColdCharacters, prompt.chain.length - believed)
+    const coldCharacters = Math.max(WARM_CACHE_CONSTANTS.leastColdCharacters, prompt.chain.length - believed)
     const load = service.load.load(now)
     const score = service.load.withPenalties(cache.score(coldCharacters, load, now), now, kind)
     // The load is an estimate with fractions: half a request of others does not fill a place.
@@ -202,7 +197,7 @@ export class WarmCaches<Service extends CachedService> {
     return (
       atSession.isFull === best.isFull &&
       atSession.load <= best.load + SAME_LOAD_REQUESTS &&
-      atSession.score <= this.#constants.sessionScoreRatio * best.score
+      atSession.score <= WARM_CACHE_CONSTANTS.sessionScoreRatio * best.score
     )
   }
 

@@ -1,4 +1,4 @@
-import { WARM_CACHE_CONSTANTS, type WarmCacheConstants } from './constants.ts'
+import { WARM_CACHE_CONSTANTS } from './constants.ts'
 
 /** A service as the score sees it for one request. */
 export interface WarmState {
@@ -21,9 +21,8 @@ export function warmScore(
   { prefillSeconds, decodeSeconds, prefilling }: WarmState,
   cold: number,
   load: number,
-  constants: WarmCacheConstants = WARM_CACHE_CONSTANTS,
 ): number {
-  const { prefillWeightRatio, decodeBaseRequests } = constants
+  const { prefillWeightRatio, decodeBaseRequests } = WARM_CACHE_CONSTANTS
   return (
     prefillSeconds * (prefilling + prefillWeightRatio * cold * (load + 1)) + decodeSeconds * (load + decodeBaseRequests)
   )

@@ -1,8 +1,8 @@
-import { WARM_CACHE_CONSTANTS, type WarmCacheConstants } from './constants.ts'
+import { WARM_CACHE_CONSTANTS } from './constants.ts'
 
-/** What is taken for granted counts for so much of an answer: just enough for a fit where all answers are alike. */
+/** Weight of the prior, in answers: just enough for a fit where all answers are alike. */
 const PRIOR_ANSWERS = 0.01
-/** A fit never makes one of both rates less than this share of what is taken for granted: sizes scatter, and none is 0. */
+/** A fit never makes one of both rates less than this share of its prior: sizes scatter, and none is 0. */
 const LEAST_RATIO = 0.01
 
 /**
@@ -10,7 +10,6 @@ const LEAST_RATIO = 0.01
  * `seconds = p · characters + q · requests` over all answers of the fleet that came in one piece.
  */
 export class WholeAnswers {
-  readonly #constants: WarmCacheConstants
   #xx: number
   #xl = 0
   #ll: number
@@ -20,9 +19,8 @@ export class WholeAnswers {
   #decodeSeconds: number
   #hasLearnt = false
 
-  constructor(constants: WarmCacheConstants = WARM_CACHE_CONSTANTS) {
-    const { firstPrefillSeconds, firstDecodeSeconds, decodeBaseRequests, firstTokenCharacters } = constants
-    this.#constants = constants
+  constructor() {
+    const { firstPrefillSeconds, firstDecodeSeconds, decodeBaseRequests, firstTokenCharacters } = WARM_CACHE_CONSTANTS
     const characters = 4 * firstTokenCharacters
     this.#xx = PRIOR_ANSWERS * characters ** 2
     this.#ll = PRIOR_ANSWERS * decodeBaseRequests ** 2
@@ -47,11 +45,14 @@ export class WholeAnswers {
   }
 
   /**
-   * An answer in one piece ended so many seconds after its request, with so many characters to prefill before it, among so many
-   * requests. Returns the part of its time that went into decoding, seconds, by what was known before.
+   * An answer in one piece has ended. Returns the part of its time that went into decoding, seconds, by what was known before.
+   *
+   * @param seconds since its request
+   * @param characters to prefill before its first token
+   * @param requests at the service in the meantime, with `decodeBaseRequests`
    */
   observed(seconds: number, characters: number, requests: number): number {
-    const { wholeMemoryRatio: kept } = this.#constants
+    const { wholeMemoryRatio: kept } = WARM_CACHE_CONSTANTS
     const decoding = this.#decodeSeconds * requests
     const part = (seconds * decoding) / (this.#prefillSeconds * characters + decoding)
     this.#xx = this.#xx * kept + characters * characters
@@ -65,7 +66,7 @@ export class WholeAnswers {
   }
 
   #solve(): void {
-    const { firstPrefillSeconds, firstDecodeSeconds } = this.#constants
+    const { firstPrefillSeconds, firstDecodeSeconds } = WARM_CACHE_CONSTANTS
     const determinant = this.#xx * this.#ll - this.#xl * this.#xl
     const leastPrefill = LEAST_RATIO * firstPrefillSeconds
     const leastDecode = LEAST_RATIO * firstDecodeSeconds

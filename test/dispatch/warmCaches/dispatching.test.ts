@@ -47,7 +47,7 @@ async function siteOf(t: TestContext, specs: readonly Partial<NodeSpec>[], optio
   }
   fleet.version++
   const selector = new Selector(fleet, undefined, { random: () => 0.99, ...options })
-  const dispatcher = new Dispatcher(fleet, selector)
+  const dispatcher = new Dispatcher(fleet, selector, { tellsReasons: true })
   const asked = { requirement: NEED, kind: comparedKindOf(NEED), caller: 'caller' }
   const take = (over: Partial<WorkRequest> = {}): Promise<Lease> =>
     dispatcher.acquire({ asked, cooldownKey: 'c', ...over }, NEVER)
@@ -77,7 +77,7 @@ test('a second turn goes back to the service with the warm cache although anothe
   for (const { node } of busy) assert.equal(node, nodes[1])
   const lease = await take({ prompt: promptOf(9000) })
   assert.equal(lease.node, nodes[1])
-  assert.equal(lease.reason, 'warm')
+  assert.match(lease.routing!, /^warm; /)
   assert.equal(lease.cacheUse?.warmCharacters, 7 * 1024)
 })
 
@@ -90,11 +90,11 @@ test('with two services, too', async (t) => {
 
 test('a request without a prompt is chosen for as ever, with its session, and uses no cache', async (t) => {
   const { take } = await siteOf(t, [{}, {}, {}])
-  const { node, reason, cacheUse } = await take({ session: 's' })
-  assert.equal(reason, 'warm')
+  const { node, routing, cacheUse } = await take({ session: 's' })
+  assert.match(routing!, /^warm; /)
   assert.equal(cacheUse, undefined)
   for (let n = 0; n < 2; n++) assert.equal((await take({ session: 's' })).node, node)
-  assert.equal((await take()).reason, 'leastLoaded')
+  assert.match((await take()).routing!, /^least loaded; /)
 })
 
 test('where there is a prompt, it decides and not the session', async (t) => {
@@ -111,7 +111,7 @@ test('a lone service learns what it has, for others may come', async (t) => {
   const [kept, gone] = nodes as [TrackedNode, TrackedNode]
   list([kept.spec])
   const first = await take({ prompt: promptOf(8000) })
-  assert.equal(first.reason, 'onlyOne')
+  assert.match(first.routing!, /^only one; /)
   end(first, 'cancelled')
   list([kept.spec, gone.spec])
   assert.equal((await take({ prompt: promptOf(8000) })).cacheUse?.warmCharacters, 7 * 1024)
@@ -133,7 +133,7 @@ test('a retry at another service says so, and what the first had to prefill is g
   end(first, 'failure')
   const second = await take({ prompt: promptOf(50_000), tried: new Set([first.node]) })
   assert.notEqual(second.node, first.node)
-  assert.equal(second.reason, 'retried')
+  assert.match(second.routing!, /^retried; /)
   end(second, 'cancelled')
   const [a, b] = selector.scores(NEED, { prompt: promptOf(1000, 'b') }, 2)
   assert.equal(a?.score, b?.score)

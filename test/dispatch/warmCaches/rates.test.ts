@@ -82,6 +82,26 @@ test('once a stream was seen, whole answers teach nothing', () => {
   near(service.decodeSeconds, 0.1)
 })
 
+test('what whole answers taught of the fleet fades with the streams after them, not at the first', () => {
+  const fleet = new FleetRates()
+  const service = new ServiceRates(fleet)
+  const random = randoms(5)
+  for (let n = 0; n < 3000; n++) {
+    const [characters, requests] = [400 + 20_000 * random(), 32 + 16 * random()]
+    service.answeredWhole(1e-4 * characters + 0.05 * requests, characters, requests)
+  }
+  service.firstToken(10, 1000)
+  service.streamed(40, 40)
+  near(fleet.prefillSeconds, (10 + 80_000 * 1e-4) / 81_000, 0.05)
+  near(fleet.decodeSeconds, (40 + 160 * 0.05) / 200, 0.05)
+  for (let n = 0; n < 2000; n++) {
+    service.firstToken(0.5, 10_000)
+    service.streamed(4, 40)
+  }
+  near(fleet.prefillSeconds, 5e-5, 0.1)
+  near(fleet.decodeSeconds, 0.1, 0.1)
+})
+
 test('answers that are all alike give a fit that explains them, with both rates above zero', () => {
   const whole = new WholeAnswers()
   for (let n = 0; n < 100; n++) whole.observed(5, 10_000, 34)
