@@ -14,7 +14,7 @@ export interface LeaseExtras {
   readonly routing?: string | undefined
 }
 
-/** Who is told that there is a free place again. */
+/** Is called when there is a free place again. */
 export interface Released {
   released(node: TrackedNode): void
 }
@@ -27,7 +27,7 @@ export interface Released {
 export class Lease {
   readonly node: TrackedNode
   readonly fleet: Fleet
-  /** Of a request with a prompt: to be told of its first token, and of its answer. Its end is told by this lease. */
+  /** Of a request with a prompt: learns of its first token and its answer from the exchange, of its end from this lease. */
   readonly cacheUse: CacheUse | undefined
   /** Why the node was chosen, as `X-Routing-Reason` tells it; undefined where answers do not tell or no choice was made. */
   readonly routing: string | undefined

@@ -55,7 +55,7 @@ class Watch {
 
 /**
  * Asks the engines behind OpenAI-compatible services how many requests they have, at `/metrics`: after each good poll of their
- * models, and each second while there is much to do or somebody watches closely. These questions have their own limits and
+ * models, and each second while there is much to do or `watchClosely` asked for it. These questions have their own limits and
  * never hold up polls. An engine that does not tell its load is as healthy as any: only its load is unknown.
  */
 export class Engines {
