@@ -150,7 +150,7 @@ async function startWith(
   })
   const learnt = new LearntKeeper({ fleet, values: ledger.values, isShared: ledger.shared !== undefined })
   await learnt.load()
-  const selector = new Selector(fleet, overrides.policy, overrides)
+  const selector = new Selector(fleet, overrides.policy, { ...overrides, siblings: () => settings.workers - 1 })
   const transport = new Transport({
     connectTimeoutSeconds: settings.connectTimeoutSeconds,
     answerTimeoutSeconds: settings.proxyTimeoutSeconds,

@@ -61,6 +61,8 @@ export interface SelectorOptions {
   readonly random?: () => number
   /** For benchmarks: without all that is known of caches, or with its score alone. Only the policy by score knows of caches. */
   readonly warmCaches?: 'off' | 'noIndex' | undefined
+  /** Other gateways that are known to share the clients, such as other workers; default: none. */
+  readonly siblings?: (() => number) | undefined
 }
 
 /** Chooses among the healthy nodes of a fleet by one policy; the same for requests, look-ups and tickets. */
@@ -78,12 +80,13 @@ export class Selector {
   constructor(
     fleet: Fleet,
     policy: SelectNode = lowestScore,
-    { random = Math.random, warmCaches }: SelectorOptions = {},
+    { random = Math.random, warmCaches, siblings }: SelectorOptions = {},
   ) {
     this.#fleet = fleet
     this.#policy = policy
     this.#random = random
-    if (policy === lowestScore && warmCaches !== 'off') this.#caches = cachesOf(fleet, warmCaches !== 'noIndex')
+    if (policy === lowestScore && warmCaches !== 'off')
+      this.#caches = cachesOf(fleet, warmCaches !== 'noIndex', siblings)
   }
 
   /** What is known of the services' caches; undefined where none is kept. */

@@ -39,6 +39,9 @@ export const WARM_CACHE_CONSTANTS = {
   fleetDecodeMemoryRatio: 0.999,
   decodePriorRequests: 160,
 
+  /** The fleet's rates times this are the prior of each service: one that was never tried must look better than those that were. */
+  untriedRatio: 0.98,
+
   /** What is left of the evidence from answers in one piece at the next of them. */
   wholeMemoryRatio: 0.998,
 

@@ -20,11 +20,19 @@ interface Polls {
  */
 export class OtherGateways<Service extends object> {
   readonly #polls = new Map<Service, Polls>()
+  readonly #siblings: () => number
   #share = 0
 
-  /** `φ`, 0 to 1: the chance that the last turn of a conversation went through another gateway, by the load; 0 where we are alone. */
+  /** @param siblings other gateways that are known to share the clients, such as workers on the same port */
+  constructor(siblings: () => number = () => 0) {
+    this.#siblings = siblings
+  }
+
+  /** `φ`, 0 to 1: the chance that the last turn of a conversation went through another gateway, by the load, and by how many
+   * gateways are known to share the clients; 0 where we are alone. */
   get share(): number {
-    return this.#share
+    const siblings = this.#siblings()
+    return siblings > 0 ? Math.max(this.#share, Math.sqrt(siblings / (siblings + 1))) : this.#share
   }
 
   /** A poll of the service showed this number of requests, `own` of which were ours. */

@@ -9,6 +9,7 @@ const {
   decodeMemoryRatio,
   fleetDecodeMemoryRatio,
   decodePriorRequests,
+  untriedRatio,
 } = WARM_CACHE_CONSTANTS
 
 /** How fast the services of a fleet prefill and decode, together: the prior for a service of which little is known. */
@@ -20,6 +21,11 @@ export class FleetRates {
   /** Whether answers in one piece are all that there is to learn from. */
   get isWithoutStreams(): boolean {
     return !this.prefill.hasLearnt
+  }
+
+  /** What is multiplied with the fleet's rates where nothing is known of a service. */
+  get priorRatio(): number {
+    return this.prefill.hasLearnt || this.decode.hasLearnt || this.whole.hasLearnt ? untriedRatio : 1
   }
 
   /** `pf`, seconds per character. What whole answers have taught fades with the streams after them, not at the first. */
@@ -48,14 +54,16 @@ export class ServiceRates {
   /** `p`: seconds per character to the first token. */
   get prefillSeconds(): number {
     const fleet = this.#fleet
-    if (!fleet.isWithoutStreams) return this.#prefill.ratioWith(fleet.prefillSeconds, prefillPriorCharacters)
+    if (!fleet.isWithoutStreams) {
+      return this.#prefill.ratioWith(fleet.prefillSeconds * fleet.priorRatio, prefillPriorCharacters)
+    }
     // A service that decodes slowly is taken to prefill slowly.
     return (fleet.prefillSeconds * this.decodeSeconds) / fleet.decodeSeconds
   }
 
   /** `q`: seconds of decoding for each request there. */
   get decodeSeconds(): number {
-    return this.#decode.ratioWith(this.#fleet.decodeSeconds, decodePriorRequests)
+    return this.#decode.ratioWith(this.#fleet.decodeSeconds * this.#fleet.priorRatio, decodePriorRequests)
   }
 
   /**

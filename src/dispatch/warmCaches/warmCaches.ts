@@ -51,6 +51,8 @@ export interface WarmCachesOptions {
   readonly now: () => number
   /** False for benchmarks: the same score, but nothing is ever known to be in a cache. */
   readonly usesIndex?: boolean
+  /** Other gateways that are known to share the clients; default: none. */
+  readonly siblings?: (() => number) | undefined
 }
 
 /** Loads that differ by this many requests count as the same: the part of others in them is an estimate. */
@@ -75,10 +77,11 @@ export class WarmCaches<Service extends CachedService> {
   readonly rates = new FleetRates()
   readonly #now: () => number
   readonly #usesIndex: boolean
-  readonly #others = new OtherGateways<Service>()
+  readonly #others: OtherGateways<Service>
   readonly #entries = new Map<Service, Entry>()
 
-  constructor({ now, usesIndex = true }: WarmCachesOptions) {
+  constructor({ now, usesIndex = true, siblings }: WarmCachesOptions) {
+    this.#others = new OtherGateways(siblings)
     this.#now = now
     this.#usesIndex = usesIndex
   }
@@ -201,18 +204,21 @@ export class WarmCaches<Service extends CachedService> {
     )
   }
 
-  /** Where turns of the conversation that came through other gateways are thought to have gone; undefined where there are none. */
-  #homeOf(
-    candidates: readonly Service[],
-    { conversation, historyCharacters }: Prompt,
-    { allows }: WarmContext<Service>,
-  ): Service | undefined {
+  /**
+   * Where turns of the conversation that came through other gateways are thought to have gone; undefined where there are none, or
+   * where our own index has the history at one of the candidates.
+   */
+  #homeOf(candidates: readonly Service[], prompt: Prompt, { allows }: WarmContext<Service>): Service | undefined {
+    const { conversation, historyCharacters } = prompt
     if (historyCharacters === 0 || !this.#usesIndex || this.#others.share === 0) return undefined
     let home: Service | undefined
     let least = Infinity
     for (const candidate of candidates) {
       if (allows && !allows(candidate)) continue
       const { cache, seed } = this.#entryOf(candidate)
+      // What we know of our own sending is worth more than a guess.
+      const warm = cache.warmCharacters(prompt)
+      if (warm > 0 && warm + PIECE_CHARACTERS > historyCharacters) return undefined
       const cost = homeCost(conversation, seed, cache.prefillSeconds)
       if (cost >= least) continue
       least = cost

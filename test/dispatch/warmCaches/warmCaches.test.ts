@@ -191,6 +191,64 @@ test('of other gateways’ traffic the later turns of a conversation go to its h
   assert.equal(new Set(choices[0]).size, 4)
 })
 
+test('a conversation whose history is in our own index has no other home, however much others send', () => {
+  const { caches, services } = siteOf(4)
+  for (const service of services) caches.polled(service, 50, 1)
+  for (let n = 0; n < 12; n++) {
+    const prompt = promptOf(9000, { text: `${n} `, historyCharacters: 8000, conversation: n * 1e13 })
+    warm(caches, services[n % 4]!, prompt)
+    // More than a guess is worth, less than knowledge is.
+    for (const service of services) service.own = service === services[n % 4] ? 1 : 0
+    const choice = caches.choose(services, prompt, FIRST)!
+    assert.equal(choice.service, services[n % 4])
+    assert.ok(choice.warmCharacters > 0)
+  }
+})
+
+test('gateways that know of each other have the turns of a conversation meet, without any poll of the services', () => {
+  const { services } = siteOf(4)
+  let seconds = 0
+  const gateways = [0, 1].map(() => new WarmCaches<Service>({ now: () => seconds, siblings: () => 1 }))
+  let meetings = 0
+  for (let n = 0; n < 40; n++) {
+    let last: Service | undefined
+    for (let turn = 0; turn < 6; turn++) {
+      const historyCharacters = turn * 2000
+      const prompt = promptOf(historyCharacters + 1000, { text: `${n} `, historyCharacters, conversation: n * 1e13 })
+      const gateway = gateways[(n + turn) % 2]!
+      const { service } = gateway.choose(services, prompt, { ...FIRST, random: Math.random })!
+      const use = gateway.begin(service, prompt)
+      use.reply = { chain: () => promptOf(historyCharacters + 2000, { text: `${n} ` }).chain }
+      seconds += 0.2
+      use.firstToken()
+      seconds += 3
+      use.ended('success', seconds)
+      if (turn > 1 && service === last) meetings++
+      last = service
+    }
+  }
+  assert.ok(meetings >= 0.9 * 40 * 4, `${meetings} of ${40 * 4}`)
+})
+
+test('of requests that come one at a time some soon try a service of which nothing is known', () => {
+  const { services } = siteOf(2)
+  let seconds = 0
+  const caches = new WarmCaches<Service>({ now: () => seconds })
+  const counts = new Map<Service, number>()
+  for (let n = 0; n < 40; n++) {
+    const prompt = promptOf(500 + ((n * 7919) % 9000), { text: `${n} ` })
+    const { service } = caches.choose(services, prompt, FIRST)!
+    const slowness = service === services[0] ? 10 : 1
+    const use = caches.begin(service, prompt)
+    seconds += slowness * 20e-6 * (prompt.chain.length + 400)
+    use.firstToken()
+    seconds += slowness * (0.5 + ((n * 31) % 10) / 10)
+    use.ended('success', seconds)
+    counts.set(service, (counts.get(service) ?? 0) + 1)
+  }
+  assert.ok(counts.get(services[1]!)! > 30, `${[...counts.values()]}`)
+})
+
 test('first turns have no home, nor has any conversation where there is no other gateway', () => {
   const { caches, services } = siteOf(4)
   const coldOf = (historyCharacters: number): number | undefined =>
