@@ -236,13 +236,13 @@ test('of requests that come one at a time some soon try a service of which nothi
   const caches = new WarmCaches<Service>({ now: () => seconds })
   const counts = new Map<Service, number>()
   for (let n = 0; n < 40; n++) {
-    const prompt = promptOf(500 + ((n * 7919) % 9000), { text: `${n} ` })
+    const prompt = promptOf(3000, { text: `${n} ` })
     const { service } = caches.choose(services, prompt, FIRST)!
     const slowness = service === services[0] ? 10 : 1
     const use = caches.begin(service, prompt)
     seconds += slowness * 20e-6 * (prompt.chain.length + 400)
     use.firstToken()
-    seconds += slowness * (0.5 + ((n * 31) % 10) / 10)
+    seconds += slowness
     use.ended('success', seconds)
     counts.set(service, (counts.get(service) ?? 0) + 1)
   }
