@@ -170,14 +170,16 @@ function givenTrace(headers: IncomingHttpHeaders): string | undefined {
 }
 
 /** With or without its dashes. */
-const UUID = /^([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})$/i
+const UUID = /^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$/i
 /** W3C Trace Context forbids it. */
 const NO_TRACE_ID = '0'.repeat(32)
 
 /** The beginning of a trace, whose id is the request's own where that is a UUID. */
 function newTrace(requestId: string): string {
-  const id = UUID.exec(requestId)?.slice(1).join('').toLowerCase()
-  if (id !== undefined && id !== NO_TRACE_ID) return `00-${id}-${id.slice(0, 15)}1-01`
+  if (UUID.test(requestId)) {
+    const id = requestId.replaceAll('-', '').toLowerCase()
+    if (id !== NO_TRACE_ID) return `00-${id}-${id.slice(0, 15)}1-01`
+  }
   return `00-${randomHex(31)}1-${randomHex(15)}1-01`
 }
 

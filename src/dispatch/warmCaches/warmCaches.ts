@@ -1,4 +1,3 @@
-import type { WorkKind } from '../../fleet/load/kinds.ts'
 import { WARM_CACHE_CONSTANTS } from './constants.ts'
 import { homeCost, homeSeed, OtherGateways } from './otherGateways.ts'
 import { PIECE_CHARACTERS } from './prefixChain.ts'
@@ -21,7 +20,7 @@ export interface CachedService {
     /** Requests that it runs at once, where its operator says so. */
     readonly toldConcurrency?: number | undefined
     /** What `seconds` become by all that stands against it; see `NodeLoad.withPenalties`. */
-    withPenalties(seconds: number, now: number, kind?: WorkKind): number
+    withPenalties(seconds: number, now: number): number
   }
 }
 
@@ -29,8 +28,6 @@ export interface WarmContext<Service> {
   readonly now: number
   /** Uniform in [0, 1). */
   readonly random: () => number
-  /** The kind of work, where something was learnt of that. */
-  readonly kind?: WorkKind | undefined
   /** Leaves candidates out. */
   readonly allows?: ((candidate: Service) => boolean) | undefined
 }
@@ -178,19 +175,14 @@ export class WarmCaches<Service extends CachedService> {
     return this.#usesIndex ? indexCapacity(services) : 0
   }
 
-  #scored(
-    service: Service,
-    prompt: Prompt,
-    home: Service | undefined,
-    { now, kind }: WarmContext<Service>,
-  ): Scored<Service> {
+  #scored(service: Service, prompt: Prompt, home: Service | undefined, { now }: WarmContext<Service>): Scored<Service> {
     const { cache } = this.#entryOf(service)
     const warmCharacters = cache.warmCharacters(prompt)
     let believed = warmCharacters
     if (service === home) believed = Math.max(believed, Math.floor(this.#others.share * prompt.historyCharacters))
     const coldCharacters = Math.max(WARM_CACHE_CONSTANTS.leastColdCharacters, prompt.chain.length - believed)
     const load = service.load.load(now)
-    const score = service.load.withPenalties(cache.score(coldCharacters, load, now), now, kind)
+    const score = service.load.withPenalties(cache.score(coldCharacters, load, now), now)
     // The load is an estimate with fractions: half a request of others does not fill a place.
     const isFull = Math.round(load) + 1 > (service.load.toldConcurrency ?? Infinity)
     return { service, score, warmCharacters, coldCharacters, load, isFull }

@@ -244,9 +244,9 @@ export class NodeLoad {
     return this.#scoreOf(this.#penalties.on(seconds, now) / this.#weight, serviceSeconds, costRatio, kind)
   }
 
-  /** The score, where one more job would cost so many seconds by another reckoning than `score`'s: with all else that counts. */
-  withPenalties(seconds: number, now: number, kind?: WorkKind): number {
-    return this.#scoreOf(this.#penalties.on(seconds, now) / this.#weight, 0, 1, kind)
+  /** Adds the penalties that `score` has to a cost that was reckoned otherwise, such as by prefix caches. Seconds. */
+  withPenalties(seconds: number, now: number): number {
+    return this.#penalties.on(seconds, now) / this.#weight
   }
 
   /** A job's score, given that of a job of which nothing is known. */
