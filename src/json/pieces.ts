@@ -3,7 +3,11 @@ import type { ByteRange } from './text.ts'
 
 /** The member of that name: the last one of several, as Python reads them. */
 export function memberOf(members: readonly JsonMember[], name: string): JsonMember | undefined {
-  return members.findLast((member) => member.name === name)
+  for (let i = members.length - 1; i >= 0; i--) {
+    const member = members[i] as JsonMember
+    if (member.name === name) return member
+  }
+  return undefined
 }
 
 /** A copy of `bytes` in which `replacement` stands in place of the span. */

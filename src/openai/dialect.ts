@@ -1,3 +1,5 @@
+import { withoutQuery } from './paths.ts'
+
 /** An API that generates from text. Each has its own places for the text of prompts and answers. */
 export type Dialect = 'chat' | 'completions' | 'responses' | 'messages'
 
@@ -10,8 +12,7 @@ const DIALECTS: ReadonlyMap<string, Dialect> = new Map([
 
 /** The dialect of a path behind the prefix; undefined where it does not generate from text. */
 export function dialectOf(path: string): Dialect | undefined {
-  const query = path.indexOf('?')
-  const name = query < 0 ? path : path.slice(0, query)
+  const name = withoutQuery(path)
   // Mostly clients write it as it is.
   return DIALECTS.get(name) ?? DIALECTS.get(name.toLowerCase())
 }

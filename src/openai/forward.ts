@@ -8,7 +8,7 @@ import { nowOrInTurns } from '../base/index.ts'
 import { dialectOf } from './dialect.ts'
 import { FirstToken } from './firstToken.ts'
 import { noService } from './models.ts'
-import { pathWithoutPrefix } from './paths.ts'
+import { pathWithoutPrefix, withoutQuery } from './paths.ts'
 import { promptSteps, ReplyWatch, sessionOf } from './prompt/index.ts'
 import { requestSteps } from './requestBody.ts'
 import { onlyGenerates, secondTries } from './secondTries.ts'
@@ -96,7 +96,7 @@ export function forwardOpenAi(deps: OpenAiDeps) {
     const forwarding = deps.forwarder.forward(req, res, {
       requirement: home ? both(requireService(home), itsKind) : itsKind,
       caller,
-      kind: kindAtPath(itsKind, path.split('?', 1)[0] as string),
+      kind: kindAtPath(itsKind, withoutQuery(path)),
       model,
       session,
       prompt,

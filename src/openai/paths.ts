@@ -1,5 +1,6 @@
 import type { Request } from 'express'
 import { GatewayFault } from '../faults.ts'
+import { FORWARDED_PATHS } from './forwardedPaths.ts'
 
 /**
  * What services might read as a path that is not forwarded, and answer under their own key: dot segments, empty ones, encoded
@@ -13,12 +14,17 @@ const DEPLOYMENT_CALL =
   /^(\/openai\/deployments\/)([^/]+(?:\/[^/]+)*?)(\/(?:chat\/completions|completions|embeddings|(?:audio|images)\/[^/]+)\/*)$/i
 const AZURE = /^\/openai\/(?!deployments\/)(?:v1(?=\/|\?|$)\/?)?/i
 
+/** URLs as nearly all clients write them, and their paths behind the prefix: these need no closer look. */
+const USUAL_PATHS: ReadonlyMap<string, string> = new Map(FORWARDED_PATHS.map(({ path }) => [`/v1${path}`, path]))
+
 /**
  * The path behind the prefix that differs between services: `/chat/completions?…`.
  *
  * @throws GatewayFault ERR_NOT_FOUND where a service might take it for another path
  */
 export function pathWithoutPrefix(req: Request): string {
+  const usual = USUAL_PATHS.get(req.url)
+  if (usual !== undefined) return usual
   const { path } = req
   const isDeployment = DEPLOYMENT.exec(path)
   const start = isDeployment ? isDeployment[0].length : /^\/v1\//i.test(path) ? 3 : 0
@@ -30,6 +36,12 @@ export function pathWithoutPrefix(req: Request): string {
   if (query < 0) return rest
   const sent = isDeployment ? withoutApiVersion(req.url.slice(query)) : req.url.slice(query)
   return rest + sent
+}
+
+/** A path without its query. */
+export function withoutQuery(path: string): string {
+  const query = path.indexOf('?')
+  return query < 0 ? path : path.slice(0, query)
 }
 
 /** By a loop: `/\/+$/` takes the square of the time for slashes that are not at the end. */
@@ -44,6 +56,7 @@ function endWithoutSlashes(path: string): number {
  * for `/v1/…`. The name of a deployment becomes one segment of the path.
  */
 export function readAzurePaths(req: Request): void {
+  if (USUAL_PATHS.has(req.url)) return
   if (/^\/openai\//i.test(req.url)) {
     const query = req.url.indexOf('?')
     const path = query < 0 ? req.url : req.url.slice(0, query)

@@ -2,6 +2,7 @@ import { isPushback, isRefusal } from '../dispatch/index.ts'
 import type { TrackedNode } from '../fleet/index.ts'
 import type { Elsewhere, RetryBudget } from '../upstream/index.ts'
 import { FORWARDED_PATHS } from './forwardedPaths.ts'
+import { withoutQuery } from './paths.ts'
 
 /** What may run twice, by path. */
 const GENERATING = new Set(FORWARDED_PATHS.filter((known) => known.onlyGenerates).map(({ path }) => path))
@@ -11,8 +12,9 @@ const PREVIOUS_NOT_FOUND = 'previous_response_not_found'
 
 /** Whether a request may run twice: a response in the background would live on at both services. */
 export function onlyGenerates(path: string, isBackground: boolean): boolean {
-  const [name = ''] = path.toLowerCase().split('?')
-  return GENERATING.has(name) && !isBackground
+  const name = withoutQuery(path)
+  // Mostly clients write it as it is.
+  return !isBackground && (GENERATING.has(name) || GENERATING.has(name.toLowerCase()))
 }
 
 export interface SecondTriesOptions {

@@ -117,7 +117,8 @@ class UsageSearch {
   }
 
   #readPrompt(text: string): void {
-    const read = numberIn(READ_FROM_CACHE, text)
+    const namesCache = text.includes('cache')
+    const read = namesCache ? numberIn(READ_FROM_CACHE, text) : undefined
     let prompt = numberIn(PROMPT, text)
     if (prompt === undefined) {
       prompt = numberIn(INPUT, text)
@@ -125,7 +126,7 @@ class UsageSearch {
       if (!INPUT_DETAILS.test(text)) prompt += (read ?? 0) + (numberIn(WRITTEN_TO_CACHE, text) ?? 0)
     }
     this.prompt = prompt
-    this.cached = numberIn(CACHED, text) ?? read
+    this.cached = namesCache ? (numberIn(CACHED, text) ?? read) : undefined
   }
 }
 

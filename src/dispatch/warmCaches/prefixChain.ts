@@ -103,7 +103,7 @@ export class PrefixChain {
       let groups = Math.min(this.#groupsLeft, (end - at) >> 2)
       this.#groupsLeft -= groups
       for (; groups > 0; groups--, at += GROUP) {
-        const word = bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)
+        const word = wordAt(bytes, at)
         const mixed = Math.imul(left ^ word, FACTOR)
         left = right
         right = (right + ((mixed << 15) | (mixed >>> 17))) | 0
@@ -121,8 +121,8 @@ export class PrefixChain {
    * behind `stop`. Bytes that are no JSON give some text or other.
    */
   addJson(bytes: Uint8Array, at: number, stop: number): number {
-    const words = wordsOf(bytes)
     const { byteOffset } = bytes
+    const words = bytes.length < LEAST_IN_VIEW ? undefined : wordsOf(bytes)
     let left = this.#left
     let right = this.#right
     let lower = this.#lower
@@ -138,7 +138,7 @@ export class PrefixChain {
         const end = start + ((stop - at) >> 2)
         let place = start
         for (; place < end; place++) {
-          const word = words[place]!
+          const word = words === undefined ? wordAt(bytes, place * 4 - byteOffset) : words[place]!
           const quote = word ^ 0x22222222
           const backslash = word ^ 0x5c5c5c5c
           const hit = ((quote - 0x01010101) & ~quote) | ((backslash - 0x01010101) & ~backslash) | word
@@ -292,6 +292,13 @@ function hexAt(bytes: Uint8Array, at: number): number {
   )
 }
 
+/** Four bytes as one word. */
+function wordAt(bytes: Uint8Array, at: number): number {
+  return bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)
+}
+
+/** Making a view of fewer bytes takes longer than it spares. */
+const LEAST_IN_VIEW = 4096
 /** Memory up to this size, bytes, is kept in view from one call to the next; more would be kept from being freed. */
 const MOST_KEPT_IN_VIEW = 1024 * 1024
 let inView: Int32Array = new Int32Array(0)

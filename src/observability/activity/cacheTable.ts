@@ -30,6 +30,7 @@ export interface RawCacheRow extends RawCaches {
 /** How the prompt caches of services were used in the last 15 minutes, by service and model. */
 export class CacheTable {
   readonly #rows = new CountedRows(MOST_ROWS, SHAPE)
+  readonly #names = new RowNames()
 
   /**
    * Counts a request that a service answered well: its prompt tokens where the answer told how many were cached, whether the
@@ -38,7 +39,7 @@ export class CacheTable {
   count({ service, model, usage, isWarm, firstTokenSeconds }: Served, now: number): void {
     const cached = usage?.cachedTokens
     if (cached === undefined && isWarm === undefined && firstTokenSeconds === undefined) return
-    const row = this.#rows.of(service + SEPARATOR + cutName(model), true, now)
+    const row = this.#rows.of(this.#names.of(service, model), true, now)
     if (!row) return
     const at = row.at(now)
     const { counts } = row
@@ -59,6 +60,31 @@ export class CacheTable {
       const firstToken = Array.from(sums.subarray(FIRST_TOKEN))
       return { service, model, ...(counts as Record<Counter, number>), first_token: firstToken }
     })
+  }
+}
+
+/** The names of rows. They are kept, since a text that has just been put together takes long to look up. */
+class RowNames {
+  /** By service, then by model. */
+  readonly #services = new Map<string, Map<string, string>>()
+  #size = 0
+
+  of(service: string, model: string): string {
+    return this.#services.get(service)?.get(model) ?? this.#add(service, model)
+  }
+
+  #add(service: string, model: string): string {
+    const cut = cutName(model)
+    const name = service + SEPARATOR + cut
+    // Few models have such long names.
+    if (cut !== model) return name
+    if (this.#size++ >= MOST_ROWS) {
+      this.#services.clear()
+      this.#size = 1
+    }
+    const models = this.#services.get(service) ?? new Map<string, string>()
+    this.#services.set(service, models.set(model, name))
+    return name
   }
 }
 

@@ -15,17 +15,57 @@ const BILLING = 'x-anthropic-billing-header'
 /** Results of tools hold parts, and these might hold results: no sound client nests them deeper. */
 const DEEPEST = 1
 
-/** A message, a tool call or a tool's result: an element of `messages`, or of the `input` or `output` of a response. */
-export function* itemSteps(cursor: JsonCursor, text: PromptText): Steps<void> {
-  if (!cursor.isObject) return yield* contentSteps(cursor, text)
+/** Roles of messages that are mostly a text. */
+const ROLES = ['user', 'assistant', 'system'] as const
+
+/** A message whose text has been begun. */
+interface BegunMessage {
+  readonly roleAt: number
+  readonly role: (typeof ROLES)[number]
+  /** Whether all of the text has been read. */
+  readonly isRead: boolean
+}
+
+/**
+ * A message, a tool call or a tool's result: an element of `messages`, or of the `input` or `output` of a response. Most are a role
+ * and a short text, and read at once; of others the steps that are left are returned.
+ */
+export function itemSteps(cursor: JsonCursor, text: PromptText): Steps<void> | undefined {
+  if (!cursor.isObject) return contentSteps(cursor, text)
   text.valueBegins()
-  const { bytes, end } = cursor
-  let [roleAt, contentAt, callsAt, functionAt, outputAt] = [-1, -1, -1, -1, -1]
-  let isUser = false
-  let isAssistant = false
-  let isBegun = false
-  const call = new CallPlaces()
   cursor.enter()
+  const first = cursor.at
+  const role = cursor.nextMember() && cursor.isNamed('role') ? ROLES.find((one) => cursor.isText(one)) : undefined
+  const roleAt = cursor.at
+  if (role !== undefined) cursor.at += role.length + 2
+  if (role === undefined || !cursor.nextMember() || !cursor.isNamed('content') || !cursor.isString) {
+    cursor.at = first
+    return memberSteps(cursor, text)
+  }
+  text.beginMessageAt(cursor.bytes, roleAt)
+  if (!text.readString(cursor)) return memberSteps(cursor, text, { roleAt, role, isRead: false })
+  const behind = cursor.at
+  if (cursor.nextMember()) {
+    cursor.at = behind
+    return memberSteps(cursor, text, { roleAt, role, isRead: true })
+  }
+  text.messageEnded(role === 'user', role === 'assistant')
+  return undefined
+}
+
+/** The members of an item, or those behind the text of one that has been begun. */
+function* memberSteps(cursor: JsonCursor, text: PromptText, begun?: BegunMessage): Steps<void> {
+  const { bytes, end } = cursor
+  let roleAt = begun ? begun.roleAt : -1
+  let contentAt = -1
+  let callsAt = -1
+  let functionAt = -1
+  let outputAt = -1
+  let isUser = begun?.role === 'user'
+  let isAssistant = begun?.role === 'assistant'
+  let isBegun = begun !== undefined
+  const call = new CallPlaces()
+  if (begun?.isRead === false) while (!text.readString(cursor)) yield
   while (cursor.nextMember()) {
     if (cursor.isNamed('role')) {
       if (cursor.isString) roleAt = cursor.at

@@ -77,7 +77,8 @@ function* placeSteps(name: string, cursor: JsonCursor, text: PromptText): Steps<
   } else if (cursor.isArray) {
     cursor.enter()
     while (!text.isFull && cursor.next()) {
-      yield* itemSteps(cursor, text)
+      const steps = itemSteps(cursor, text)
+      if (steps) yield* steps
       if (cursor.isPauseDue()) yield
     }
   } else {

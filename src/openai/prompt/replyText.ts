@@ -21,8 +21,8 @@ export interface ReplyText {
   readonly mayLose: boolean
 }
 
-function atOnce(steps: Steps<void>): void {
-  while (steps.next().done !== true);
+function atOnce(steps: Steps<void> | undefined): void {
+  while (steps && steps.next().done !== true);
 }
 
 function skip(cursor: JsonCursor): void {
