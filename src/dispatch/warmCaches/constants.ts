@@ -19,6 +19,8 @@ export const WARM_CACHE_CONSTANTS = {
   prefillWeightRatio: 2,
   /** Requests that decoding is reckoned with besides those that run: what a token costs an engine that has only one. */
   decodeBaseRequests: 32,
+  /** Answers after which half of that counts: before, rates say little, and the load decides. */
+  doubtAnswers: 100,
 
   /** A session known only by name stays if its score is at most this multiple of the best: how fast equal services seem differs by chance. */
   sessionScoreRatio: 1.25,

@@ -10,6 +10,8 @@ const {
   fleetDecodeMemoryRatio,
   decodePriorRequests,
   untriedRatio,
+  decodeBaseRequests,
+  doubtAnswers,
 } = WARM_CACHE_CONSTANTS
 
 /** How fast the services of a fleet prefill and decode, together: the prior for a service of which little is known. */
@@ -17,10 +19,17 @@ export class FleetRates {
   readonly prefill = new FadingRatio(fleetPrefillMemoryRatio)
   readonly decode = new FadingRatio(fleetDecodeMemoryRatio)
   readonly whole = new WholeAnswers()
+  /** Answers whose end was seen. */
+  answers = 0
 
   /** Whether answers in one piece are all that there is to learn from. */
   get isWithoutStreams(): boolean {
     return !this.prefill.hasLearnt
+  }
+
+  /** Requests that decoding is reckoned with besides those that run. */
+  get baseRequests(): number {
+    return (decodeBaseRequests * this.answers) / (this.answers + doubtAnswers)
   }
 
   /** What is multiplied with the fleet's rates where nothing is known of a service. */
@@ -84,12 +93,14 @@ export class ServiceRates {
    * @param requests at the service in the meantime, with `decodeBaseRequests`
    */
   streamed(seconds: number, requests: number): void {
+    this.#fleet.answers++
     this.#decode.observed(seconds, requests)
     this.#fleet.decode.observed(seconds, requests)
   }
 
   /** An answer came in one piece; that teaches only where nothing else does. See `WholeAnswers.observed`. */
   answeredWhole(seconds: number, characters: number, requests: number): void {
+    this.#fleet.answers++
     if (!this.#fleet.isWithoutStreams) return
     this.#decode.observed(this.#fleet.whole.observed(seconds, characters, requests), requests)
   }

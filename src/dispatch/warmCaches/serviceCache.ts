@@ -87,7 +87,7 @@ export class ServiceCache implements WarmState {
   /** Seconds that one more request costs here; see `warmScore`. */
   score(cold: number, load: number, now: number): number {
     this.#forgetPrefilled(now)
-    return warmScore(this, cold, load)
+    return warmScore(this, cold, load, this.#fleet.rates.baseRequests)
   }
 
   /**

@@ -191,7 +191,8 @@ export class WarmCaches<Service extends CachedService> {
   #mayStay(atSession: Scored<Service>, best: Scored<Service>): boolean {
     return (
       atSession.isFull === best.isFull &&
-      atSession.load <= best.load + SAME_LOAD_REQUESTS &&
+      // Where the operator says how many it takes, its room is known; else it must not be busier.
+      (atSession.service.load.toldConcurrency !== undefined || atSession.load <= best.load + SAME_LOAD_REQUESTS) &&
       atSession.score <= WARM_CACHE_CONSTANTS.sessionScoreRatio * best.score
     )
   }

@@ -16,14 +16,14 @@ export interface WarmState {
  *
  * @param cold characters of the prompt that are not in its cache (`u`)
  * @param load requests there (`L`)
+ * @param baseRequests see `decodeBaseRequests`; fewer while little is known
  */
 export function warmScore(
   { prefillSeconds, decodeSeconds, prefilling }: WarmState,
   cold: number,
   load: number,
+  baseRequests: number = WARM_CACHE_CONSTANTS.decodeBaseRequests,
 ): number {
-  const { prefillWeightRatio, decodeBaseRequests } = WARM_CACHE_CONSTANTS
-  return (
-    prefillSeconds * (prefilling + prefillWeightRatio * cold * (load + 1)) + decodeSeconds * (load + decodeBaseRequests)
-  )
+  const { prefillWeightRatio } = WARM_CACHE_CONSTANTS
+  return prefillSeconds * (prefilling + prefillWeightRatio * cold * (load + 1)) + decodeSeconds * (load + baseRequests)
 }

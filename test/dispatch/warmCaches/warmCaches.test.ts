@@ -142,6 +142,8 @@ test('one that has as many requests as its operator says it runs at once gets mo
 
 test('short prompts of a session that the client named stay together, as long as that costs next to nothing', () => {
   const { caches, services } = siteOf(3)
+  // Rates are well known.
+  caches.rates.answers = 1e6
   const prompt = promptOf(300, { isNamedSession: true, conversation: 42 })
   const choose = (): Service | undefined => caches.choose(services, prompt, FIRST)?.service
   warm(caches, services[1]!, prompt)
