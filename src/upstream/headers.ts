@@ -174,8 +174,17 @@ const UUID = /^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$
 /** W3C Trace Context forbids it. */
 const NO_TRACE_ID = '0'.repeat(32)
 
+/** As the gateway itself writes it. */
+const OWN_UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
+const NO_UUID = '00000000-0000-0000-0000-000000000000'
+
 /** The beginning of a trace, whose id is the request's own where that is a UUID. */
 function newTrace(requestId: string): string {
+  if (OWN_UUID.test(requestId) && requestId !== NO_UUID) {
+    const start = requestId.slice(0, 8) + requestId.slice(9, 13)
+    const id = start + requestId.slice(14, 18) + requestId.slice(19, 23) + requestId.slice(24)
+    return `00-${id}-${start}${requestId.slice(14, 17)}1-01`
+  }
   if (UUID.test(requestId)) {
     const id = requestId.replaceAll('-', '').toLowerCase()
     if (id !== NO_TRACE_ID) return `00-${id}-${id.slice(0, 15)}1-01`

@@ -107,7 +107,7 @@ export class ServiceCache implements WarmState {
     const most = Math.max(leastColdCharacters, chain.length)
     const cold = believedCold <= most ? Math.max(leastColdCharacters, believedCold) : most
     const ahead = this.#prefilling + cold + firstTokenCharacters
-    const begun = { warm, cold, ahead, at, own: this.#load.inFlight, life: this.#life, isStreamed }
+    const begun = { warmCharacters: warm, cold, ahead, at, own: this.#load.inFlight, life: this.#life, isStreamed }
     const use = new PromptUse(this, begun, chain.numbers.length > mostNumbers ? chain : undefined)
     this.#prefilling += cold
     if (!isStreamed) {
@@ -131,25 +131,24 @@ export class ServiceCache implements WarmState {
 
   /** Internal to PromptUse: nothing of it is left to prefill. */
   prefilled(use: PromptUse): void {
-    this.#prefilling -= use.begun.cold
+    this.#prefilling -= use.cold
     this.#unseen.delete(use)
   }
 
   /** Internal to PromptUse. */
   sawFirstToken(use: PromptUse, now: number): void {
-    const { begun } = use
-    if (begun.life !== this.#life) return
-    this.#rates.firstToken(now - begun.at, begun.ahead)
+    if (use.life !== this.#life) return
+    this.#rates.firstToken(now - use.at, use.ahead)
     this.#addUnindexed(use)
   }
 
   /** Internal to PromptUse: a request was served to its end. */
   served(use: PromptUse, now: number): void {
-    const { begun, firstTokenAt, reply } = use
-    if (begun.life !== this.#life) return
-    const requests = (begun.own + this.#load.inFlight) / 2 + WARM_CACHE_CONSTANTS.decodeBaseRequests
+    const { firstTokenAt, reply } = use
+    if (use.life !== this.#life) return
+    const requests = (use.own + this.#load.inFlight) / 2 + WARM_CACHE_CONSTANTS.decodeBaseRequests
     if (firstTokenAt !== undefined) this.#rates.streamed(now - firstTokenAt, requests)
-    else if (!begun.isStreamed) this.#rates.answeredWhole(now - begun.at, begun.ahead, requests)
+    else if (!use.isStreamed) this.#rates.answeredWhole(now - use.at, use.ahead, requests)
     const chain = reply?.chain()
     if (chain) this.#index.add(chain.numbers)
     else this.#addUnindexed(use)
@@ -176,7 +175,7 @@ export class ServiceCache implements WarmState {
 
 /** A request as it was when its service was chosen. */
 interface Begun {
-  readonly warm: number
+  readonly warmCharacters: number
   readonly cold: number
   /** Characters to prefill before its first token comes, its own among them. */
   readonly ahead: number
@@ -189,8 +188,14 @@ interface Begun {
 }
 
 /** One prompt at one service. */
-class PromptUse implements CacheUse {
-  readonly begun: Begun
+class PromptUse implements CacheUse, Begun {
+  readonly warmCharacters: number
+  readonly cold: number
+  readonly ahead: number
+  readonly at: number
+  readonly own: number
+  readonly life: number
+  readonly isStreamed: boolean
   reply: Reply | undefined
   /** When the first token came, monotonic seconds; undefined where none was seen. */
   firstTokenAt: number | undefined
@@ -204,16 +209,18 @@ class PromptUse implements CacheUse {
 
   constructor(cache: ServiceCache, begun: Begun, unindexed: PrefixChain | undefined) {
     this.#cache = cache
-    this.begun = begun
+    this.warmCharacters = begun.warmCharacters
+    this.cold = begun.cold
+    this.ahead = begun.ahead
+    this.at = begun.at
+    this.own = begun.own
+    this.life = begun.life
+    this.isStreamed = begun.isStreamed
     this.unindexed = unindexed
   }
 
-  get warmCharacters(): number {
-    return this.begun.warm
-  }
-
   firstToken(): void {
-    if (this.firstTokenAt !== undefined || this.#hasEnded || !this.begun.isStreamed) return
+    if (this.firstTokenAt !== undefined || this.#hasEnded || !this.isStreamed) return
     this.firstTokenAt = this.#cache.now()
     this.endPrefill()
     this.#cache.sawFirstToken(this, this.firstTokenAt)
