@@ -41,6 +41,17 @@ test('a call on behalf of a client that has gone still names it', () => {
   assert.equal(headers.size, 5)
 })
 
+test('a trace has the id of its request where that is a UUID, however written, but never one of zeros', () => {
+  const uuid = '0af76519-16cd-43dd-8448-eb211c80319c'
+  const traceOf = (id: string) => named(headersOnBehalf('9.9.9.9', id, VIA)).get('traceparent')?.[0] ?? ''
+  for (const id of [uuid, uuid.toUpperCase(), uuid.replaceAll('-', '')]) {
+    assert.equal(traceOf(id), '00-0af7651916cd43dd8448eb211c80319c-0af7651916cd43d1-01', id)
+  }
+  for (const id of ['00000000-0000-0000-0000-000000000000', '0'.repeat(32), `${uuid}0`]) {
+    assert.match(traceOf(id), /^00-(?!0{32})(?!0af7651916cd43dd)[0-9a-f]{32}-[0-9a-f]{16}-01$/, id)
+  }
+})
+
 describe('the headers that a client gets from a backend', () => {
   test('are none by which a backend could act for the whole origin of the gateway', () => {
     const acting = [
