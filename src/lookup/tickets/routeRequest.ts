@@ -58,7 +58,7 @@ export function containersOf(endpoint: string): string[] {
 function readRouteRequest(body: Buffer): RouteRequest {
   const members = membersOf(body)
   const endpoint = textIn(body, members, 'endpoint')
-  if (endpoint === undefined || !containersOf(endpoint).some((id) => id !== ''))
+  if (endpoint === undefined || endpoint === '')
     throw bad('endpoint must be a string: a container, several joined by commas, or a model')
   for (const id of containersOf(endpoint)) refuseTooLong(id, 'ERR_BAD_SHAPE', 'Each id in endpoint')
   const cost = numberIn(body, members, 'cost')

@@ -40,7 +40,8 @@ export function isCall({ endpoint }: Pick<RecordedRequest, 'endpoint'>): boolean
 
 /** The last request to the service that was not a poll. */
 export function lastCall({ requests }: FakeOpenAi): RecordedRequest {
-  return requests.findLast(isCall)!
+  // Also where a service has its list elsewhere.
+  return requests.findLast((request) => isCall(request) && !request.url.endsWith('/models'))!
 }
 
 /** A request that nobody has answered yet. */
