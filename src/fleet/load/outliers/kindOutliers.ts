@@ -8,6 +8,8 @@ export class KindOutliers<B extends object> {
   readonly #all: Totals
   readonly #suspects = new Map<B, Suspect<B>>()
   readonly #aside = new Set<Suspect<B>>()
+  /** The one whose refusal counted last. */
+  suspected: Suspect<B> | undefined
 
   constructor(kind: string, constants: PolicyConstants) {
     this.kind = kind
@@ -45,6 +47,7 @@ export class KindOutliers<B extends object> {
     if (!suspect) return
     this.#suspects.delete(backend)
     this.#aside.delete(suspect)
+    if (this.suspected === suspect) this.suspected = undefined
   }
 
   setAside(suspect: Suspect<B>): void {

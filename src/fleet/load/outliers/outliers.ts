@@ -131,7 +131,19 @@ export class Outliers<B extends object> {
         if (suspect.aside.isAside && !suspect.hasWindow) this.#free(record, suspect, now, 'siblings')
       }
     }
+    if (isServed) this.#siblingServed(record, backend, now)
     this.#tidy(now)
+  }
+
+  /**
+   * What a sibling serves right after a backend has refused completes the evidence: that backend may look slower than one that is
+   * known to be fast, and get no further request that could.
+   */
+  #siblingServed(record: KindOutliers<B>, backend: B, now: number): void {
+    const { suspected } = record
+    if (!suspected || suspected.backend === backend) return
+    if (now - suspected.lastRefusalAt > this.#constants.refusalRunSeconds) record.suspected = undefined
+    else if (this.#isToBlame(suspected, now, () => true)) this.#setAside(record, suspected, now)
   }
 
   /** A refusal. */
@@ -146,6 +158,7 @@ export class Outliers<B extends object> {
     asked.run = run
     if (counts) {
       suspect.blame(now, status)
+      record.suspected = suspect
       const isTrial = trial?.suspect === suspect && suspect.aside.isAside
       if (isTrial || this.#isToBlame(suspect, now, hasSiblings)) this.#setAside(record, suspect, now)
     }

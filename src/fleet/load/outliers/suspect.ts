@@ -56,6 +56,11 @@ export class Suspect<B> {
     return this.#window !== undefined
   }
 
+  /** When it last refused what counted against it, monotonic seconds. */
+  get lastRefusalAt(): number {
+    return this.#window?.lastRefusalAt ?? -Infinity
+  }
+
   /** What it answered since its window opened. */
   get counts(): Counts {
     return this.#window ?? { answers: 0, refusals: 0 }

@@ -59,6 +59,24 @@ describe('a backend that refuses', () => {
     assert.equal(fleet.refusalsUntilAside(fleet.a, 2), 1)
   })
 
+  test('is set aside after two refusals that came before its siblings served, as soon as they do', () => {
+    const fleet = new Fleet()
+    fleet.refuse(fleet.a, 0)
+    fleet.refuse(fleet.a, 0)
+    fleet.serve(fleet.b, 0.1)
+    assert.equal(fleet.isAside(fleet.a, 0.1), false)
+    fleet.serve(fleet.b, 0.2)
+    assert.equal(fleet.isAside(fleet.a, 0.2), true)
+  })
+
+  test('is not set aside by what its siblings serve long after it refused', () => {
+    const fleet = new Fleet()
+    fleet.refuse(fleet.a, 0)
+    fleet.refuse(fleet.a, 0)
+    for (let n = 0; n < 10; n++) fleet.serve(fleet.b, 3)
+    assert.equal(fleet.isAside(fleet.a, 3), false)
+  })
+
   test('is not where its siblings refuse half of what they get, until nineteen in a row', () => {
     const fleet = new Fleet()
     for (let n = 0; n < 400; n++) {
