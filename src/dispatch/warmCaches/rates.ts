@@ -1,6 +1,6 @@
 import { WARM_CACHE_CONSTANTS } from './constants.ts'
 import { FadingRatio } from './fadingRatio.ts'
-import { WholeAnswers } from './wholeAnswers.ts'
+import { ServiceWholeAnswers, WholeAnswers } from './wholeAnswers.ts'
 
 const {
   prefillMemoryRatio,
@@ -55,6 +55,7 @@ export class ServiceRates {
   readonly #fleet: FleetRates
   readonly #prefill = new FadingRatio(prefillMemoryRatio)
   readonly #decode = new FadingRatio(decodeMemoryRatio)
+  readonly #whole = new ServiceWholeAnswers()
 
   constructor(fleet: FleetRates) {
     this.#fleet = fleet
@@ -62,17 +63,17 @@ export class ServiceRates {
 
   /** `p`: seconds per character to the first token. */
   get prefillSeconds(): number {
-    const fleet = this.#fleet
-    if (!fleet.isWithoutStreams) {
-      return this.#prefill.ratioWith(fleet.prefillSeconds * fleet.priorRatio, prefillPriorCharacters)
-    }
-    // A service that decodes slowly is taken to prefill slowly.
-    return (fleet.prefillSeconds * this.decodeSeconds) / fleet.decodeSeconds
+    return this.#prefill.ratioWith(this.#fleet.prefillSeconds * this.#priorRatio, prefillPriorCharacters)
   }
 
   /** `q`: seconds of decoding for each request there. */
   get decodeSeconds(): number {
-    return this.#decode.ratioWith(this.#fleet.decodeSeconds * this.#fleet.priorRatio, decodePriorRequests)
+    return this.#decode.ratioWith(this.#fleet.decodeSeconds * this.#priorRatio, decodePriorRequests)
+  }
+
+  /** What the fleet's rates are multiplied with for its prior. A service that is slow at answers in one piece is slow at both. */
+  get #priorRatio(): number {
+    return this.#whole.pace(this.#fleet.whole, this.#fleet.priorRatio)
   }
 
   /**
@@ -102,6 +103,7 @@ export class ServiceRates {
   answeredWhole(seconds: number, characters: number, requests: number): void {
     this.#fleet.answers++
     if (!this.#fleet.isWithoutStreams) return
-    this.#decode.observed(this.#fleet.whole.observed(seconds, characters, requests), requests)
+    this.#fleet.whole.observed(seconds, characters, requests)
+    this.#whole.observed(seconds, characters, requests)
   }
 }

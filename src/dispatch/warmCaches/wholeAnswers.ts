@@ -3,7 +3,7 @@ import { WARM_CACHE_CONSTANTS } from './constants.ts'
 /** Weight of the prior, in answers: just enough for a fit where all answers are alike. */
 const PRIOR_ANSWERS = 0.01
 /** A fit never makes one of both rates less than this share of its prior: sizes scatter, and none is 0. */
-const LEAST_RATIO = 0.01
+const LEAST_RATIO = 1e-4
 
 /**
  * Both rates where no answer is a stream, so that no first token is ever seen: the least squares of
@@ -45,16 +45,14 @@ export class WholeAnswers {
   }
 
   /**
-   * An answer in one piece has ended. Returns the part of its time that went into decoding, seconds, by what was known before.
+   * An answer in one piece has ended.
    *
    * @param seconds since its request
    * @param characters to prefill before its first token
    * @param requests at the service in the meantime, with `decodeBaseRequests`
    */
-  observed(seconds: number, characters: number, requests: number): number {
+  observed(seconds: number, characters: number, requests: number): void {
     const { wholeMemoryRatio: kept } = WARM_CACHE_CONSTANTS
-    const decoding = this.#decodeSeconds * requests
-    const part = (seconds * decoding) / (this.#prefillSeconds * characters + decoding)
     this.#xx = this.#xx * kept + characters * characters
     this.#xl = this.#xl * kept + characters * requests
     this.#ll = this.#ll * kept + requests * requests
@@ -62,7 +60,6 @@ export class WholeAnswers {
     this.#ly = this.#ly * kept + requests * seconds
     this.#hasLearnt = true
     this.#solve()
-    return part
   }
 
   #solve(): void {
@@ -81,5 +78,32 @@ export class WholeAnswers {
     }
     this.#prefillSeconds = Math.max(prefill, leastPrefill)
     this.#decodeSeconds = Math.max(decode, leastDecode)
+  }
+}
+
+/** The answers in one piece of one service, as far as they say how fast it is beside the others. */
+export class ServiceWholeAnswers {
+  #seconds = 0
+  #characters = 0
+  #requests = 0
+
+  /** See `WholeAnswers.observed`, which has the same memory: otherwise a fleet that becomes faster would make each look fast. */
+  observed(seconds: number, characters: number, requests: number): void {
+    const { wholeMemoryRatio: kept } = WARM_CACHE_CONSTANTS
+    this.#seconds = this.#seconds * kept + seconds
+    this.#characters = this.#characters * kept + characters
+    this.#requests = this.#requests * kept + requests
+  }
+
+  /**
+   * How long its answers took compared with what the fleet's fit says of them now; 1 is the same.
+   *
+   * @param prior what it is without evidence, with the weight of `decodePriorRequests`
+   */
+  pace({ secondsPerCharacter, secondsPerRequest }: WholeAnswers, prior: number): number {
+    if (this.#requests === 0) return prior
+    const weight = secondsPerRequest * WARM_CACHE_CONSTANTS.decodePriorRequests
+    const expected = secondsPerCharacter * this.#characters + secondsPerRequest * this.#requests
+    return (this.#seconds + weight * prior) / (expected + weight)
   }
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FleetRates, ServiceRates } from '../../../src/dispatch/warmCaches/rates.ts'
-import { WholeAnswers } from '../../../src/dispatch/warmCaches/wholeAnswers.ts'
+import { ServiceWholeAnswers, WholeAnswers } from '../../../src/dispatch/warmCaches/wholeAnswers.ts'
 
 /** Within so much of it. */
 function near(actual: number, expected: number, ratio = 1e-9): void {
@@ -85,6 +85,14 @@ test('where no answer is a stream, both rates are found from how long whole answ
   near(slow.prefillSeconds / fast.prefillSeconds, 5 / 3, 0.1)
 })
 
+test('a fleet whose answers in one piece become faster does not make the service that gives them look faster than one that was never tried', () => {
+  const fleet = new FleetRates()
+  const [tried, untried] = [new ServiceRates(fleet), new ServiceRates(fleet)]
+  for (let n = 0; n < 60; n++) tried.answeredWhole(n < 4 ? 0.2 : 0.02, 400 + 10 * (n % 4), 32 + (n % 4))
+  assert.ok(untried.decodeSeconds < tried.decodeSeconds)
+  assert.ok(untried.prefillSeconds < tried.prefillSeconds)
+})
+
 test('once a stream was seen, whole answers teach nothing', () => {
   const fleet = new FleetRates()
   const service = new ServiceRates(fleet)
@@ -131,11 +139,13 @@ test('neither rate of a fit falls to zero or below, whatever answers take', () =
     [1e-4, -0.01],
     [0, 0],
   ] as const) {
-    const whole = new WholeAnswers()
+    const [whole, service] = [new WholeAnswers(), new ServiceWholeAnswers()]
     for (let n = 0; n < 300; n++) {
       const [characters, requests] = [400 + 20_000 * random(), 32 + 8 * random()]
-      const part = whole.observed(Math.max(0, prefill * characters + decode * requests), characters, requests)
-      assert.ok(part >= 0)
+      const seconds = Math.max(0, prefill * characters + decode * requests)
+      whole.observed(seconds, characters, requests)
+      service.observed(seconds, characters, requests)
+      assert.ok(service.pace(whole, 1) >= 0)
       assert.ok(whole.secondsPerCharacter > 0 && whole.secondsPerRequest > 0)
     }
   }
