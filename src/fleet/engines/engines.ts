@@ -121,14 +121,18 @@ export class Engines {
   async #ask(node: TrackedNode, watch: Watch): Promise<void> {
     if (watch.isAsking) return
     watch.isAsking = true
-    await this.#pace.turn()
     let own = 0
-    const answer = await this.#places.run(async () => {
-      own = node.load.inFlight
-      // Its turn may come after it was forgotten.
-      return this.#watches.get(node) === watch ? await this.#prober.askLoad(node) : undefined
-    })
-    watch.isAsking = false
+    let answer: LoadAnswer | undefined
+    try {
+      await this.#pace.turn()
+      answer = await this.#places.run(async () => {
+        own = node.load.inFlight
+        // Its turn may come after it was forgotten.
+        return this.#watches.get(node) === watch ? await this.#prober.askLoad(node) : undefined
+      })
+    } finally {
+      watch.isAsking = false
+    }
     if (answer !== undefined && this.#watches.get(node) === watch) this.#answered(node, watch, answer, own)
   }
 

@@ -6,9 +6,9 @@ import { askChat, chat, openChat } from './support.ts'
 
 const file = { after }
 const services = await Promise.all(
-  Array.from({ length: 4 }, () => startFakeOpenAi({ concurrency: 100, seconds: 0.25 }, file)),
+  Array.from({ length: 4 }, () => startFakeOpenAi({ concurrency: 100, seconds: 0.5 }, file)),
 )
-// All take the same time, so that none seems much slower than the others on a busy machine.
+// All take the same time, and long enough that none seems much slower than the others for the delays of a busy machine.
 const entries = services.map((service) => entryOf(service, { concurrency: 2 }))
 const gateway = await gatewayForServices(file, entries)
 
