@@ -1,13 +1,5 @@
+import { SPACE, QUOTE, COMMA, COLON, OPEN_BRACKET, CLOSE_BRACKET, OPEN_BRACE, CLOSE_BRACE } from './bytes.ts'
 import { passString, skipSpace } from './grammar.ts'
-
-const QUOTE = 0x22
-const SPACE = 0x20
-const COMMA = 0x2c
-const COLON = 0x3a
-const OPEN_BRACKET = 0x5b
-const CLOSE_BRACKET = 0x5d
-const OPEN_BRACE = 0x7b
-const CLOSE_BRACE = 0x7d
 
 /** Bytes of one value that are passed over in one step. */
 const STEP_BYTES = 256 * 1024

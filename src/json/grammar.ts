@@ -1,3 +1,4 @@
+import { SPACE, QUOTE, PLUS, MINUS, POINT, ZERO, NINE, BACKSLASH } from './bytes.ts'
 import { JsonLimitError, JsonSyntaxError } from './errors.ts'
 import type { JsonLimits } from './errors.ts'
 
@@ -5,15 +6,6 @@ import type { JsonLimits } from './errors.ts'
  * The tokens of RFC 8259, and Python's NaN, Infinity and -Infinity. Every function takes the index of a token's
  * first byte and returns the index behind its last one; `end` bounds what may be read.
  */
-
-const QUOTE = 0x22
-const BACKSLASH = 0x5c
-const MINUS = 0x2d
-const PLUS = 0x2b
-const POINT = 0x2e
-const ZERO = 0x30
-const NINE = 0x39
-const SPACE = 0x20
 
 /** 1 for a byte that may stand in a string as it is. */
 const PLAIN = new Uint8Array(256).fill(1, SPACE)

@@ -1,21 +1,22 @@
 import { isUtf8 } from 'node:buffer'
+import {
+  QUOTE,
+  PLUS,
+  COMMA,
+  MINUS,
+  POINT,
+  ZERO,
+  NINE,
+  COLON,
+  OPEN_BRACKET,
+  BACKSLASH,
+  CLOSE_BRACKET,
+  OPEN_BRACE,
+  CLOSE_BRACE,
+} from './bytes.ts'
 import { ANSWER_LIMITS, JsonLimitError, JsonSyntaxError } from './errors.ts'
 import type { JsonLimits } from './errors.ts'
 import { endOfPlain, found, isEscapable, isHexDigit, skipSpace, wordFrom } from './grammar.ts'
-
-const QUOTE = 0x22
-const COMMA = 0x2c
-const COLON = 0x3a
-const OPEN_BRACKET = 0x5b
-const CLOSE_BRACKET = 0x5d
-const OPEN_BRACE = 0x7b
-const CLOSE_BRACE = 0x7d
-const BACKSLASH = 0x5c
-const MINUS = 0x2d
-const PLUS = 0x2b
-const POINT = 0x2e
-const ZERO = 0x30
-const NINE = 0x39
 
 /** Hears of values and names as they pass; indices are those of the present piece. */
 export interface StreamListener {

@@ -1,10 +1,11 @@
+import { BACKSLASH } from './bytes.ts'
+
 /** Where some bytes lie: from `start` up to, not including, `end`. */
 export interface ByteRange {
   readonly start: number
   readonly end: number
 }
 
-const BACKSLASH = 0x5c
 /** Up to this many bytes a loop finds a backslash sooner than a native call does. */
 const SHORT = 64
 

@@ -1,14 +1,7 @@
+import { QUOTE, COMMA, COLON, OPEN_BRACKET, CLOSE_BRACKET, OPEN_BRACE, CLOSE_BRACE } from './bytes.ts'
 import { JsonLimitError, JsonSyntaxError } from './errors.ts'
 import type { JsonLimits } from './errors.ts'
 import { endOfScalar, found, passString, skipSpace } from './grammar.ts'
-
-const QUOTE = 0x22
-const COMMA = 0x2c
-const COLON = 0x3a
-const OPEN_BRACKET = 0x5b
-const CLOSE_BRACKET = 0x5d
-const OPEN_BRACE = 0x7b
-const CLOSE_BRACE = 0x7d
 
 /** Hears of what lies directly in the outermost value, in order. */
 export interface PartsListener {
