@@ -14,7 +14,7 @@ const PLACES = 3
 /**
  * What `X-Routing-Reason` says of a choice, such as `warm; best=0.213; second=0.480`.
  *
- * @param scores of those that could have been chosen, the best first, seconds: two are told at most
+ * @param scores of those that could have been chosen, the best first, seconds: at most two are shown
  */
 export function routingText(reason: RoutingReason, [best, second]: readonly Pick<NodeScore, 'score'>[]): string {
   const told = [TEXTS[reason]]

@@ -19,7 +19,7 @@ export interface FleetEvents {
   'node:freed': [node: TrackedNode, kind: string, by: FreedBy]
   /** Several nodes answer in turn at its address, or no longer do. */
   'node:in-turn': [node: TrackedNode, isInTurn: boolean]
-  /** The engine behind a service has told its load. */
+  /** The engine behind a service has reported its load. */
   'service:load': [node: TrackedNode, load: EngineLoad]
   /** It lists ids that are too long, or too many; told once for each node. */
   'node:leftOut': [node: TrackedNode, leftOut: LeftOut]

@@ -45,7 +45,7 @@ export class TrackedNode {
   prefix = '/v1'
   /** Finds the prefix where no list tells it. */
   readonly prefixTrials = new PrefixTrials()
-  /** What a service's `/metrics` told of its load last; undefined where it tells none, or not lately. */
+  /** The load that a service's `/metrics` last reported; undefined where it reports none, or not lately. */
   engineLoad: EngineLoad | undefined
   /** Requests that are open at this node right now. */
   inFlight = 0

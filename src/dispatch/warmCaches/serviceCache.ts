@@ -14,7 +14,7 @@ export interface CacheUse {
   reply: Reply | undefined
   /** The first piece of a streamed answer's body has come; later calls do nothing. */
   firstToken(): void
-  /** The request has ended; to be told by its lease alone, after its place was given back. `now`: monotonic seconds. */
+  /** The request has ended; called by its lease alone, after its place was given back. `now`: monotonic seconds. */
   ended(outcome: WorkOutcome, now: number): void
 }
 
@@ -91,7 +91,7 @@ export class ServiceCache implements WarmState {
   }
 
   /**
-   * The prompt is about to be sent there. Told before its place is taken, so that it does not count itself.
+   * The prompt is about to be sent there. To be called before its place is taken, so that it does not count itself.
    *
    * @param warm characters of it that are in the index
    * @param believedCold characters to prefill; an impossible number counts as all, since it would spoil all that is learnt here
@@ -174,25 +174,18 @@ export class ServiceCache implements WarmState {
 }
 
 /** A request as it was when its service was chosen. */
-interface Begun {
+type Begun = Pick<PromptUse, 'warmCharacters' | 'cold' | 'ahead' | 'at' | 'own' | 'life' | 'isStreamed'>
+
+/** One prompt at one service. */
+class PromptUse implements CacheUse {
   readonly warmCharacters: number
+  /** Characters of it to prefill. */
   readonly cold: number
   /** Characters to prefill before its first token comes, its own among them. */
   readonly ahead: number
   /** Monotonic seconds. */
   readonly at: number
   /** Our other requests there. */
-  readonly own: number
-  readonly life: number
-  readonly isStreamed: boolean
-}
-
-/** One prompt at one service. */
-class PromptUse implements CacheUse, Begun {
-  readonly warmCharacters: number
-  readonly cold: number
-  readonly ahead: number
-  readonly at: number
   readonly own: number
   readonly life: number
   readonly isStreamed: boolean

@@ -118,7 +118,7 @@ export class WarmCaches<Service extends CachedService> {
   }
 
   /**
-   * The prompt is about to be sent to a service; told before its place there is taken.
+   * The prompt is about to be sent to a service. To be called before its place there is taken.
    *
    * @param chosen what `choose` returned for it; default: what is in the index
    */

@@ -77,7 +77,7 @@ export class NodeLoad {
     return this.#concurrency
   }
 
-  /** The same, where the operator says it; one that has so many is full. */
+  /** The operator's `concurrency`, if there is one: with this number of jobs it is full. */
   get toldConcurrency(): number | undefined {
     return this.#toldConcurrency
   }
@@ -136,7 +136,7 @@ export class NodeLoad {
     this.#cancelledStreams.add(now)
   }
 
-  /** A poll showed so many pending jobs, off-chain and on-chain, ours among them.
+  /** A poll reported this number of pending jobs, off-chain and on-chain, ours among them.
    * @param engine what it counted, and how many were ours at that moment; without it those of now were */
   polled(now: number, pending: number, engine?: EngineLoad): void {
     const own = engine?.own ?? this.#own

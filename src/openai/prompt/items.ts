@@ -4,12 +4,12 @@ import { ArgumentsText } from './argumentsText.ts'
 import type { PromptText } from './promptText.ts'
 
 /*
- * What prompts consist of, in all dialects: messages and their parts, tool calls and results. Each is told by the members that it
- * has, in any order. The same code reads what an answer said, so that the next turn, which repeats it, goes on exactly there.
+ * What prompts consist of, in all dialects: messages and their parts, tool calls and results. Each is recognised by the members
+ * that it has, in any order. The same code reads what an answer said, so that the next turn, which repeats it, goes on exactly there.
  * What engines leave out of later prompts, thinking, is left out here.
  */
 
-/** Claude Code puts it before its system prompt, with another value each time; engines leave it out. */
+/** Some agents put it before their system prompt, with another value each time; engines leave it out. */
 const BILLING = 'x-anthropic-billing-header'
 
 /** Results of tools hold parts, and these might hold results: no sound client nests them deeper. */

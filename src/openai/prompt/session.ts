@@ -2,20 +2,21 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { PrefixChain } from '../../dispatch/index.ts'
 import { ANSWER_LIMITS, memberOf, scanObject, stringAt, type JsonMember } from '../../json/index.ts'
 
-/** Headers that name a session, in the order in which they count, and who sends them. */
+/** Headers that name a session, in the order in which they count: the common one, then those of coding agents. */
 const SESSION_HEADERS = [
-  'x-session-id', // anybody; OpenCode
-  'x-claude-code-session-id', // Claude Code
-  'session-id', // Codex
-  'session_id', // Codex, before May 2026
-  'x-session-affinity', // OpenCode
-  'x-opencode-session', // OpenCode
+  'x-session-id',
+  'x-claude-code-session-id',
+  'session-id',
+  // Older versions of the same agents.
+  'session_id',
+  'x-session-affinity',
+  'x-opencode-session',
 ] as const
 
 /** A longer `metadata` names no session that we know, bytes. */
 const LONGEST_METADATA = 8 * 1024
 
-/** Claude Code's `metadata.user_id`: until 2026 a text that ends so, then JSON. */
+/** `metadata.user_id` of agents: older ones write a text that ends so, newer ones JSON. */
 const LEGACY_USER_ID = /_session_([0-9a-f-]{8,64})$/i
 
 /** A request, as far as it may name its session. */
@@ -46,7 +47,7 @@ function sessionOfHeaders(headers: IncomingHttpHeaders): string | undefined {
   return undefined
 }
 
-/** As Claude Code writes it. A user's mere name is no session. */
+/** As agents write it. A user's mere name is no session. */
 function sessionOfMetadata(bytes: Buffer, members: readonly JsonMember[]): string | undefined {
   const metadata = memberOf(members, 'metadata')
   if (metadata?.kind !== 'object' || metadata.end - metadata.start > LONGEST_METADATA) return undefined

@@ -52,7 +52,7 @@ const ID_PARAMETERS: readonly Parameter[] = [
   {
     name: 'limit',
     in: 'query',
-    description: 'Without ids: at most so many ids, in the order in which the jobs came.',
+    description: 'Without ids: the maximum number of ids, in the order in which the jobs came.',
     schema: { type: 'integer', minimum: 0 },
   },
   {

@@ -4,7 +4,7 @@ import { list, object, wholeNumber, type Schema } from '../openApi.ts'
 export const seconds = (description: string): Schema => ({ type: ['number', 'null'], description })
 const share = (description: string): Schema => ({ type: ['number', 'null'], minimum: 0, maximum: 1, description })
 
-/** What is told of prompt caches, of the last 15 minutes. */
+/** Use of prompt caches in the last 15 minutes. */
 export const CACHES = {
   cache_hit_rate: share(
     'Cached prompt tokens over all, of answers that said how many were cached; null where none did.',

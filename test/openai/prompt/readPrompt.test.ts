@@ -113,7 +113,7 @@ describe('the text of a prompt', () => {
     )
   })
 
-  test('leaves out thinking, ids, marks for caches and what Claude Code adds for billing', () => {
+  test('leaves out thinking, ids, marks for caches and what agents add for billing', () => {
     const said = [
       { type: 'text', text: 'A' },
       { type: 'tool_use', id: 'a', name: 'f', input: { x: 'ä' } },

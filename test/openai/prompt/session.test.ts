@@ -38,7 +38,7 @@ test('a session is named by any of the headers that clients send, the first in a
   assert.equal(sessionOfHeaders({ 'x-request-id': 'a', cookie: 'session_id=b' }), undefined)
 })
 
-test('metadata.user_id names a session as Claude Code writes it, now and before; a mere user is none', () => {
+test('metadata.user_id names a session as agents write it, now and before; a mere user is none', () => {
   const of = (metadata: unknown) => {
     const bytes = Buffer.from(JSON.stringify({ metadata }))
     return sessionOf({ session: undefined, members: scanObject(bytes) }, bytes, {})
