@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import { PRIORITIES, type Priority } from '../../base/priority.ts'
 
 /** The members that an entry may have. */
 const MEMBERS = [
@@ -6,7 +7,6 @@ const MEMBERS = [
   ...['weight', 'priority', 'expires'],
 ]
 
-const PRIORITIES = ['high', 'normal', 'low'] as const
 const MOST_REQUESTS = 1_000_000_000
 
 /** What holds for all keys of one name. Undefined: what the settings say. */
@@ -17,7 +17,7 @@ export interface KeyRules {
   /** Unfinished jobs, in place of `MAX_JOBS_PER_CALLER`; 0 is no limit. */
   readonly maxJobs?: number | undefined
   readonly weight?: number | undefined
-  readonly priority?: (typeof PRIORITIES)[number] | undefined
+  readonly priority?: Priority | undefined
 }
 
 /** One entry of the keys file. The key itself is not kept. */
