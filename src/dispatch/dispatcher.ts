@@ -2,23 +2,15 @@ import { EventEmitter } from 'node:events'
 import type { Fleet } from '../fleet/fleet.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import { Lease, type Released } from './lease.ts'
+import { NoBackendAvailable } from './noBackend.ts'
+import type { Hold, Obstacle, Placer } from './queue/placement.ts'
+import { Queue, type QueueOptions } from './queue/queue.ts'
 import type { Requirement } from './requirement.ts'
 import { Restarts } from './restarts.ts'
 import { routingText } from './routingReason.ts'
-import type { Choice, PickOptions, Selector } from './selector.ts'
+import type { BestNode, Choice, PickOptions, Selector } from './selector.ts'
+import type { RunningCharge } from './workMeter.ts'
 import type { WorkRequest } from './workRequest.ts'
-
-/** No backend that meets the requirement can take the request now. */
-export class NoBackendAvailable extends Error {
-  override readonly name = 'NoBackendAvailable'
-  /** Least seconds until one of those that cool down may be asked again, or 0 if none does. */
-  readonly cooldownSeconds: number
-
-  constructor(cooldownSeconds: number) {
-    super('No backend can take the request')
-    this.cooldownSeconds = cooldownSeconds
-  }
-}
 
 export interface DispatcherEvents {
   /** Work at this backend has ended, and its place is free. */
@@ -28,43 +20,122 @@ export interface DispatcherEvents {
 export interface DispatcherOptions {
   /** Whether leases say why their backend was chosen: see `Lease.routing`. */
   readonly tellsReasons?: boolean
+  /** Where requests wait for places; without it, they are sent to backends however many these have. */
+  readonly queue?: QueueOptions | undefined
 }
 
-/** Gives each request a place at a backend. Every request passes here, so a queue has its place here too. */
-export class Dispatcher extends EventEmitter<DispatcherEvents> implements Released {
+/** A busy backend is waited for where it costs less than this part of what the best of those with a place costs. */
+const WORTH_WAITING = 0.8
+
+const NO_HOLD: Hold = { waiting: 0, isOver: true }
+
+/** Gives each request a place at a backend, at once or when it is its turn. */
+export class Dispatcher extends EventEmitter<DispatcherEvents> implements Released, Placer {
   readonly fleet: Fleet
+  /** Undefined where requests do not wait for places. */
+  readonly queue: Queue | undefined
   readonly #selector: Selector
   readonly #restarts: Restarts
   readonly #tellsReasons: boolean
+  readonly #isOpen: ((node: TrackedNode) => boolean) | undefined
 
-  constructor(fleet: Fleet, selector: Selector, { tellsReasons = false }: DispatcherOptions = {}) {
+  constructor(fleet: Fleet, selector: Selector, { tellsReasons = false, queue }: DispatcherOptions = {}) {
     super()
     this.#tellsReasons = tellsReasons
     this.fleet = fleet
     this.#restarts = new Restarts(fleet)
     this.#selector = selector
+    this.queue = queue && new Queue(fleet, this, queue)
+    const { gates } = this.queue ?? {}
+    this.#isOpen = gates && ((node) => gates.of(node).isOpen)
   }
 
   /**
-   * Takes a place at the best backend for a request, or where there is none, at one that was away and is back. Answers at once:
-   * there is no queue yet.
+   * Takes a place at the best backend for a request, or where there is none, at one that was away and is back. Undefined where it has
+   * to wait for one: see `acquire`.
+   *
+   * @throws NoBackendAvailable where none could take it even if all had places
+   */
+  take(request: WorkRequest): Lease | undefined {
+    if (this.queue && request.asked.requirement.isFollowUp !== true) return this.queue.take(request)
+    return this.#place(request, undefined, NO_HOLD, undefined) as Lease
+  }
+
+  /**
+   * The same, or waits for a place.
    *
    * @param signal aborts, with a fault as its reason, when the place is no longer wanted
    * @throws NoBackendAvailable
+   * @throws GatewayFault ERR_QUEUE_FULL, ERR_QUEUE_TIMEOUT
    * @throws the signal's reason
    */
   async acquire(request: WorkRequest, signal: AbortSignal): Promise<Lease> {
     signal.throwIfAborted()
+    const lease = this.take(request)
+    if (lease || !this.queue) return lease as Lease
+    return this.queue.wait(request, signal)
+  }
+
+  /** For the queue. */
+  place(request: WorkRequest, hold: Hold, charge: (node: TrackedNode) => RunningCharge): Lease | Obstacle {
+    return this.#place(request, this.#isOpen, hold, charge)
+  }
+
+  #place(
+    request: WorkRequest,
+    isOpen: ((node: TrackedNode) => boolean) | undefined,
+    hold: Hold,
+    charge: ((node: TrackedNode) => RunningCharge) | undefined,
+  ): Lease | Obstacle {
     const { asked, cooldownKey, session, prompt, cost, tried } = request
     const { requirement, kind } = asked
-    const options = { except: tried, cooldownKey, session, prompt, cost, kind }
+    const options = { except: tried, cooldownKey, session, prompt, cost, kind, isOpen }
     const choice = this.#selector.pick(requirement, options)
-    const node = choice.node ?? this.#restarts.returned(request)
-    if (!node) throw new NoBackendAvailable(choice.cooldownSeconds)
+    const { full } = choice
+    const better = full.length > 0 && !hold.isOver ? this.#worthWaitingFor(request, choice, options, hold) : undefined
+    if (better) return { why: 'held', seconds: 0, home: better.warmCharacters > 0 ? better.node : undefined }
+    const node = choice.node ?? (full.length > 0 ? undefined : this.#restarts.returned(request))
+    if (!node || (!choice.node && isOpen?.(node) === false)) {
+      if (node || full.length > 0) return { why: 'full', seconds: 0, home: this.#homeAmong(full, request, options) }
+      if (isOpen && choice.cooldownSeconds > 0)
+        return { why: 'resting', seconds: choice.cooldownSeconds, home: undefined }
+      throw new NoBackendAvailable(choice.cooldownSeconds)
+    }
     // Before anything is taken: scores are those by which it was chosen.
     const routing = this.#tellsReasons ? this.#routingOf(requirement, options, choice) : undefined
     const cacheUse = prompt && this.#selector.caches?.begin(node, prompt, choice.warm)
-    return Lease.take(this.fleet, node, asked, { told: this, cacheUse, routing })
+    return Lease.take(this.fleet, node, asked, { told: this, cacheUse, routing, charge: charge?.(node) })
+  }
+
+  /** A busy backend that is better by so much that it is worth waiting for. */
+  #worthWaitingFor(
+    { asked: { requirement }, prompt }: WorkRequest,
+    { node, full }: Choice,
+    options: PickOptions,
+    { waiting }: Hold,
+  ): BestNode | undefined {
+    const gates = this.queue?.gates
+    if (!node || !gates) return undefined
+    const open = this.#selector.best([node], requirement, options)
+    const busy = this.#selector.best(full, requirement, options)
+    if (!open || !busy) return undefined
+    const now = this.fleet.now()
+    const paceOf = (backend: TrackedNode): number => gates.of(backend).places / backend.load.serviceSeconds(now)
+    const its = paceOf(busy.node)
+    // Of those that wait its part goes there before; a score by load has the wait for the first place in it already.
+    const ahead = (waiting * its) / full.reduce((all, backend) => all + paceOf(backend), 0) + (prompt ? 1 : 0)
+    return busy.score + ahead / its < WORTH_WAITING * open.score ? busy : undefined
+  }
+
+  /** The busy backend that has the beginning of the prompt in its cache. */
+  #homeAmong(
+    full: readonly TrackedNode[],
+    { asked: { requirement }, prompt }: WorkRequest,
+    options: PickOptions,
+  ): TrackedNode | undefined {
+    if (!prompt || full.length < 2) return undefined
+    const best = this.#selector.best(full, requirement, options)
+    return best && best.warmCharacters > 0 ? best.node : undefined
   }
 
   #routingOf(requirement: Requirement, options: PickOptions, choice: Choice): string {
@@ -96,5 +167,10 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements Releas
 
   released(node: TrackedNode): void {
     this.emit('released', node)
+    this.queue?.freed(node)
+  }
+
+  pushedBack(node: TrackedNode): void {
+    this.queue?.pushedBack(node)
   }
 }

@@ -25,14 +25,19 @@ export class Eligibility {
   /** Undefined where nobody is set aside for this kind of work. */
   readonly #outliers: KindOutliers<TrackedNode> | undefined
   fallback: FallbackLevel = Fallback.none
+  /** Nodes that may be chosen, but for want of a place. */
+  readonly full: TrackedNode[] = []
+  /** Whether a node has a place; undefined where that does not matter. */
+  readonly #isOpen: ((node: TrackedNode) => boolean) | undefined
   /** Least seconds until one of those that were refused because they cool down may be asked again. */
   leastCooldownSeconds = Infinity
 
   constructor(
     now: number,
     outliers: KindOutliers<TrackedNode> | undefined,
-    { except, cooldownKey }: { except?: ReadonlySet<TrackedNode> | undefined; cooldownKey?: string | undefined },
+    { except, cooldownKey, isOpen }: EligibilityOptions,
   ) {
+    this.#isOpen = isOpen
     this.now = now
     this.#outliers = outliers
     this.#except = except
@@ -50,8 +55,17 @@ export class Eligibility {
       this.leastCooldownSeconds = Math.min(this.leastCooldownSeconds, seconds)
       return false
     }
-    return (
+    const isAdmitted =
       fallback >= Fallback.setAside || this.#outliers === undefined || this.#outliers.admits(node, now, this.#isRetry)
-    )
+    if (!isAdmitted) return false
+    if (this.#isOpen === undefined || this.#isOpen(node)) return true
+    this.full.push(node)
+    return false
   }
+}
+
+interface EligibilityOptions {
+  readonly except?: ReadonlySet<TrackedNode> | undefined
+  readonly cooldownKey?: string | undefined
+  readonly isOpen?: ((node: TrackedNode) => boolean) | undefined
 }

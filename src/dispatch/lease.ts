@@ -4,6 +4,8 @@ import type { WorkMark, WorkOutcome } from '../fleet/load/work.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import type { CacheUse } from './warmCaches/serviceCache.ts'
 import { judge, type AskedOfNodes, type Verdict } from './judge.ts'
+import { isPushback } from './refusal.ts'
+import type { RunningCharge, WorkMeter } from './workMeter.ts'
 
 /** What a lease has besides its place. All of it is optional. */
 export interface LeaseExtras {
@@ -12,11 +14,15 @@ export interface LeaseExtras {
   readonly cacheUse?: CacheUse | undefined
   /** See `Lease.routing`. */
   readonly routing?: string | undefined
+  /** What it costs its caller. */
+  readonly charge?: RunningCharge | undefined
 }
 
 /** Is called when there is a free place again. */
 export interface Released {
   released(node: TrackedNode): void
+  /** The node has answered that it wants no more for now. */
+  pushedBack(node: TrackedNode): void
 }
 
 /**
@@ -31,6 +37,9 @@ export class Lease {
   readonly cacheUse: CacheUse | undefined
   /** Why the node was chosen, as `X-Routing-Reason` tells it; undefined where answers do not tell or no choice was made. */
   readonly routing: string | undefined
+  /** Tells how much work it was; to be set before the work ends. */
+  meter: WorkMeter | undefined
+  readonly #charge: RunningCharge | undefined
   readonly #startedAt: number
   readonly #mark: WorkMark
   readonly #told: Released | undefined
@@ -46,6 +55,7 @@ export class Lease {
     this.node = node
     this.cacheUse = extras.cacheUse
     this.routing = extras.routing
+    this.#charge = extras.charge
     this.#startedAt = now
     this.#mark = mark
     this.#isExchangeOpen = isExchangeOpen
@@ -93,6 +103,7 @@ export class Lease {
   /** The node has answered: what that says of it. To be told once; of an answer that is streamed, at its head. */
   judged(verdict: Verdict, status: number): void {
     this.#verdict = verdict
+    if (verdict === 'pushback' && isPushback(status)) this.#told?.pushedBack(this.node)
     if (this.#asked) judge(this.fleet, this.node, this.#asked, { verdict, status, trial: this.#trial })
   }
 
@@ -111,7 +122,9 @@ export class Lease {
     const now = this.fleet.now()
     this.node.load.ended(now, { outcome, lagSeconds, mark: this.#mark })
     this.cacheUse?.ended(outcome, now)
-    if (outcome === 'success') this.node.load.latencyObserved(now - this.#startedAt - lagSeconds)
+    const seconds = Math.max(0, now - this.#startedAt - lagSeconds)
+    if (outcome === 'success') this.node.load.latencyObserved(seconds)
+    this.#charge?.ended(this.node, { outcome, seconds, now, meter: this.meter })
     this.#told?.released(this.node)
   }
 }

@@ -29,6 +29,8 @@ export interface PickOptions {
   readonly cost?: number | undefined
   /** The kind of work by which backends are compared; default: that of the requirement. */
   readonly kind?: string | undefined
+  /** Whether a node has a place for it; default: all have. */
+  readonly isOpen?: ((node: TrackedNode) => boolean) | undefined
 }
 
 /**
@@ -46,6 +48,8 @@ export interface Choice {
   readonly reason: RoutingReason
   /** What was known of its cache, where a prompt was chosen for. */
   readonly warm: WarmCandidate<TrackedNode> | undefined
+  /** Nodes that could have been chosen, but for want of a place. */
+  readonly full: readonly TrackedNode[]
   /** Where there is no node: least seconds until one of those that cool down may be asked again, or 0 if none does. */
   readonly cooldownSeconds: number
 }
@@ -54,6 +58,11 @@ export interface Choice {
 export interface NodeScore {
   readonly node: TrackedNode
   readonly score: number
+}
+
+export interface BestNode extends NodeScore {
+  /** First characters of the prompt that are in its cache. */
+  readonly warmCharacters: number
 }
 
 export interface SelectorOptions {
@@ -127,23 +136,42 @@ export class Selector {
     let node = session === undefined || caches ? undefined : preferredFor(session, reachable, now, allows)
     const isAtSession = node !== undefined
     node ??= choose(reachable)
-    if (!node) {
+    // One that has no place at the moment is better than one that fails.
+    if (!node && eligibility.full.length === 0) {
       if (outliers) {
         eligibility.fallback = Fallback.setAside
         node = choose(reachable)
       }
       eligibility.fallback = Fallback.ejected
-      node ??= choose(reachable)
+      if (eligibility.full.length === 0) node ??= choose(reachable)
       eligibility.fallback = Fallback.unhealthy
-      node ??= choose(this.#whenMostAreUnhealthy(requirement, now))
+      if (eligibility.full.length === 0) node ??= choose(this.#whenMostAreUnhealthy(requirement, now))
     }
-    const { leastCooldownSeconds } = eligibility
+    const { leastCooldownSeconds, full } = eligibility
     return {
       node,
       reason: reasonOf(except, reachable, isAtSession || (warm !== undefined && warm.warmCharacters > 0)),
       warm,
+      full,
       cooldownSeconds: node || leastCooldownSeconds === Infinity ? 0 : leastCooldownSeconds,
     }
+  }
+
+  /**
+   * The best of some nodes for a request, with its score, whether or not they have places; undefined where there are none.
+   *
+   * @param nodes that `pick` would choose among
+   */
+  best(nodes: readonly TrackedNode[], requirement: Requirement, options: PickOptions): BestNode | undefined {
+    const now = this.#fleet.now()
+    const { prompt, cost } = options
+    const context = this.#contextOf(requirement, now, cost)
+    if (prompt && this.#caches) {
+      const warm = this.#caches.choose(nodes, prompt, context)
+      return warm && { node: warm.service, score: warm.score, warmCharacters: warm.warmCharacters }
+    }
+    const node = this.#policy(nodes, context)
+    return node && { node, score: node.load.score(now, context.costRatio, context.kind), warmCharacters: 0 }
   }
 
   /** The best of those that `pick` chooses among without its fallbacks, best first, with their scores; for people. */

@@ -1,3 +1,4 @@
+import type { Priority } from '../base/priority.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import type { AskedOfNodes } from './judge.ts'
 import type { Prompt } from './warmCaches/prompt.ts'
@@ -18,4 +19,16 @@ export interface WorkRequest {
   readonly tried?: ReadonlySet<TrackedNode>
   /** Those of them that could not be reached: nothing was sent, so they may be asked again once they are back. */
   readonly unreached?: ReadonlySet<TrackedNode> | undefined
+  /** Default: `normal`. */
+  readonly priority?: Priority | undefined
+  /** Given by the queue at the first wait, and found again at a later one. */
+  turn?: Turn | undefined
+}
+
+/** A request's claim to be served, which it keeps over several waits. */
+export interface Turn {
+  /** Those with a lower number came earlier. */
+  readonly order: number
+  /** When it has waited long enough, monotonic seconds. */
+  readonly deadline: number
 }

@@ -117,6 +117,7 @@ export function forwardOpenAi(deps: OpenAiDeps) {
         }),
       },
       tap: (lease) => {
+        lease.meter = usage
         cacheUse = lease.cacheUse
         const reply = cacheUse && prompt && dialect && new ReplyWatch(prompt, dialect, memoryOf(req).answer)
         if (cacheUse) cacheUse.reply = reply

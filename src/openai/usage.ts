@@ -47,8 +47,11 @@ export class UsageWatch {
   #ring: Buffer | undefined
   /** Bytes that went into the ring. */
   #written = 0
+  /** What was found in all that was seen; null where nothing was looked for since. */
+  #found: Usage | undefined | null = null
 
   see(chunk: Buffer): void {
+    this.#found = null
     if (this.#headSize < WINDOW) {
       this.#head.push(chunk)
       this.#headSize += chunk.length
@@ -63,6 +66,11 @@ export class UsageWatch {
 
   /** What the answer told, the last word on each kind; `undefined` where it told nothing. */
   usage(): Usage | undefined {
+    if (this.#found === null) this.#found = this.#find()
+    return this.#found
+  }
+
+  #find(): Usage | undefined {
     const [first] = this.#head
     const head = first && this.#head.length === 1 ? first : Buffer.concat(this.#head)
     const found = new UsageSearch()

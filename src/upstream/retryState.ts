@@ -1,6 +1,7 @@
 import { GatewayFault, type FaultCode } from '../faults.ts'
 import { tellWait } from '../base/waits.ts'
-import { NoBackendAvailable, type Dispatcher } from '../dispatch/dispatcher.ts'
+import type { Dispatcher } from '../dispatch/dispatcher.ts'
+import { NoBackendAvailable } from '../dispatch/noBackend.ts'
 import { comparedKindOf, type AskedOfNodes } from '../dispatch/judge.ts'
 import type { Lease } from '../dispatch/lease.ts'
 import type { Prompt } from '../dispatch/warmCaches/prompt.ts'

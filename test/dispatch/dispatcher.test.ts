@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { Dispatcher } from '../../src/dispatch/dispatcher.ts'
-import { NoBackendAvailable } from '../../src/dispatch/dispatcher.ts'
+import { NoBackendAvailable } from '../../src/dispatch/noBackend.ts'
 import type { WorkRequest } from '../../src/dispatch/workRequest.ts'
 import { comparedKindOf } from '../../src/dispatch/judge.ts'
 import { requireContainers } from '../../src/dispatch/requirement.ts'

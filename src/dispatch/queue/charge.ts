@@ -1,0 +1,61 @@
+import type { TrackedNode } from '../../fleet/node.ts'
+import type { Account } from './account.ts'
+import type { ChargedWeights, Pool } from './pool.ts'
+import type { PriorityClass } from './priorityClass.ts'
+import type { ChargeEnd, RunningCharge, TokenCounts } from '../workMeter.ts'
+
+/** Prompt tokens that cost as much as one token of the answer. */
+const PROMPT_TOKENS_PER_TOKEN = 50
+
+/** The work of one request, by its usage. */
+export function workOf({ promptTokens, completionTokens, cachedTokens = 0 }: TokenCounts): number {
+  return completionTokens + Math.max(0, promptTokens - cachedTokens) / PROMPT_TOKENS_PER_TOKEN
+}
+
+/** What one request that is served costs its caller: at first by what its requests usually take, at its end by what it took. */
+export class Charge implements RunningCharge {
+  readonly #pool: Pool
+  readonly #account: Account
+  readonly #of: PriorityClass
+  readonly #estimate: number
+  readonly #weights: ChargedWeights
+
+  /** Counts the request; `ended` must follow exactly once. */
+  constructor(pool: Pool, account: Account, of: PriorityClass) {
+    this.#pool = pool
+    this.#account = account
+    this.#of = of
+    const { weight } = account
+    this.#weights = { account: weight, pool: pool.waitingWeight > 0 ? pool.waitingWeight : weight }
+    this.#estimate = account.meanWork(pool.meanWork)
+    account.running++
+    pool.running++
+    pool.serves(account, of)
+    pool.charge(account, of, this.#estimate, this.#weights)
+  }
+
+  ended(node: TrackedNode, { outcome, seconds, now, meter }: ChargeEnd): void {
+    const pool = this.#pool
+    const account = this.#account
+    account.running--
+    pool.running--
+    // Refused: it took nothing.
+    const work = outcome === 'pushback' ? 0 : this.#work(node, seconds, now, meter?.usage())
+    pool.charge(account, this.#of, work - this.#estimate, this.#weights)
+    if (outcome === 'pushback') return
+    account.concluded(outcome === 'cancelled')
+    account.done(work, now)
+    pool.done(work, { seconds, now, isWhole: outcome === 'success' })
+  }
+
+  #work(node: TrackedNode, seconds: number, now: number, usage: TokenCounts | undefined): number {
+    const { workRate } = this.#pool
+    if (usage) {
+      const work = workOf(usage)
+      if (seconds > 0) workRate.add(work / seconds)
+      return work
+    }
+    // A second at a fast backend is more than one at a slow one.
+    return workRate.value === undefined ? seconds / node.load.serviceSeconds(now) : seconds * workRate.value
+  }
+}
