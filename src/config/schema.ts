@@ -22,6 +22,8 @@ const gigabyte = 1024 ** 3
 /** More processes than any machine has cores for. */
 const manyWorkers = 512
 const manyRequests = 1_000_000_000
+/** Each waiting request holds a connection, and no process has more. */
+const manyWaiting = 1_000_000
 
 /** Every setting under its variable, in the order in which they are documented. Times are in seconds. */
 export const schema = {
@@ -128,6 +130,27 @@ export const schema = {
     min: shortest,
     max: day,
     default: 300,
+  }),
+  QUEUE_SIZE: setting({
+    doc: 'requests that may wait for a place at a backend, of all callers together; 0: none waits, and all are sent at once',
+    format: 'whole-number',
+    min: 0,
+    max: manyWaiting,
+    default: 1000,
+  }),
+  QUEUE_TIMEOUT: setting({
+    doc: 'seconds that a request may wait for a place; then 503',
+    format: 'seconds',
+    min: shortest,
+    max: day,
+    default: 60,
+  }),
+  OUTAGE_WAIT: setting({
+    doc: 'seconds that a request may wait where no backend is available, and that one may have been away for it to wait; 0: none',
+    format: 'seconds',
+    min: 0,
+    max: hour,
+    default: 8,
   }),
   MAX_BODY: setting({
     doc: 'largest request body (`512kb`, `10mb`, or bytes); larger ones get 413',

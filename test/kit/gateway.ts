@@ -98,6 +98,8 @@ async function settings(cwd: string, options: GatewayOptions): Promise<Record<st
     IPS_FILE: join(cwd, 'ips.txt'),
     STATE_URL: 'memory:',
     REFRESH_INTERVAL: '1',
+    // Backends that a test has taken away are usually not meant to come back.
+    OUTAGE_WAIT: '2',
     LOG_FORMAT: 'json',
     LOG_LEVEL: 'debug',
     ...(options.services ? { SERVICES_FILE: join(cwd, 'services.json') } : {}),
