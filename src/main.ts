@@ -157,10 +157,17 @@ async function startWith(
     idleTimeoutSeconds: settings.streamIdleTimeoutSeconds,
     proxies,
   })
-  const dispatcher = new Dispatcher(fleet, selector, { tellsReasons: settings.routingHeaders })
-  const upstream = new Upstream(dispatcher, transport)
   const keysFile =
     settings.keysFile === '' ? undefined : new KeysFile(new WatchedFile(settings.keysFile), logger, { badLines, kept })
+  const dispatcher = new Dispatcher(fleet, selector, {
+    tellsReasons: settings.routingHeaders,
+    queue: {
+      size: settings.queueSize,
+      timeoutSeconds: settings.queueTimeoutSeconds,
+      weightOf: (caller) => keysFile?.rulesOf(caller).weight ?? 1,
+    },
+  })
+  const upstream = new Upstream(dispatcher, transport)
   const jobsOf = jobsBound(settings.maxJobsPerCaller, (caller) => keysFile?.rulesOf(caller).maxJobs)
   const limits = { jobsOf, maxBytes: settings.stateMaxBytes }
   const live = new LiveJobs(ledger, dispatcher, limits)

@@ -20,7 +20,7 @@ export interface DispatcherEvents {
 export interface DispatcherOptions {
   /** Whether leases say why their backend was chosen: see `Lease.routing`. */
   readonly tellsReasons?: boolean
-  /** Where requests wait for places; without it, they are sent to backends however many these have. */
+  /** Where requests wait for places; without it, or where its size is 0, they are sent to backends however many these have. */
   readonly queue?: QueueOptions | undefined
 }
 
@@ -45,7 +45,7 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements Releas
     this.fleet = fleet
     this.#restarts = new Restarts(fleet)
     this.#selector = selector
-    this.queue = queue && new Queue(fleet, this, queue)
+    this.queue = queue && queue.size > 0 ? new Queue(fleet, this, queue) : undefined
     const { gates } = this.queue ?? {}
     this.#isOpen = gates && ((node) => gates.of(node).isOpen)
   }

@@ -292,8 +292,8 @@ export class Queue extends EventEmitter<QueueEvents> implements TicketEnds {
     this.#tell(pool, request, 0, 'refused')
     const message =
       this.#room.taken >= this.#room.limit
-        ? `All ${this.#room.limit} places in the queue are taken`
-        : 'You hold your part of the queue already: as many places as are left for others'
+        ? `${this.#room.limit} requests wait already, as many as may`
+        : 'You have as many requests waiting as there are places left in the queue for others'
     return new GatewayFault('ERR_QUEUE_FULL', message, {
       params: { limit: this.#room.limit },
       headers: { 'Retry-After': String(seconds) },
