@@ -37,13 +37,9 @@ export class Gate {
   /** Whether it takes one more. One that has nothing of ours to do always does. */
   get isOpen(): boolean {
     const { inFlight } = this.#node.load
-    if (inFlight === 0) {
-      this.#closedFrom = Infinity
-      return true
-    }
-    if (inFlight >= this.#closedFrom) return false
-    this.#closedFrom = Infinity
-    return inFlight + 1 <= this.places
+    if (inFlight < this.#closedFrom) this.#closedFrom = Infinity
+    else return inFlight === 0
+    return inFlight === 0 || inFlight + 1 <= this.places
   }
 
   /** Places that are free; `Infinity` where it has no gate. */
@@ -62,6 +58,7 @@ export class Gate {
       this.#from = 'metrics'
       this.#places = this.#told ?? FIRST_PLACES
     }
+    this.#closedFrom = Infinity
     if (waiting > 0) {
       this.#hasSeenQueue = true
       this.#places = Math.max(1, Math.min(this.#places, running))

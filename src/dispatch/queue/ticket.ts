@@ -51,7 +51,7 @@ export class Ticket {
       this.#resolve = resolve
       this.#reject = reject
     })
-    this.#timer = setTimeout(timedOut, Math.max(0, turn.deadline - wait.now) * 1000, this)
+    this.#timer = setTimeout(timedOut, Math.max(0, turn.deadline - wait.now) * 1000, this).unref()
     this.#signal.addEventListener('abort', this)
   }
 
