@@ -161,6 +161,7 @@ async function startWith(
     settings.keysFile === '' ? undefined : new KeysFile(new WatchedFile(settings.keysFile), logger, { badLines, kept })
   const dispatcher = new Dispatcher(fleet, selector, {
     tellsReasons: settings.routingHeaders,
+    outageWaitSeconds: settings.outageWaitSeconds,
     queue: {
       size: settings.queueSize,
       timeoutSeconds: settings.queueTimeoutSeconds,

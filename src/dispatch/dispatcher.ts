@@ -22,7 +22,11 @@ export interface DispatcherOptions {
   readonly tellsReasons?: boolean
   /** Where requests wait for places; without it, or where its size is 0, they are sent to backends however many these have. */
   readonly queue?: QueueOptions | undefined
+  /** For how long requests wait where no backend is available: see `Restarts`. Seconds; default: 8. */
+  readonly outageWaitSeconds?: number
 }
+
+const DEFAULT_OUTAGE_WAIT_SECONDS = 8
 
 /** A busy backend is waited for where it costs less than this part of what the best of those with a place costs. */
 const WORTH_WAITING = 0.8
@@ -34,16 +38,21 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements Releas
   readonly fleet: Fleet
   /** Undefined where requests do not wait for places. */
   readonly queue: Queue | undefined
+  /** Backends that are away, and for how long they are waited for. */
+  readonly restarts: Restarts
   readonly #selector: Selector
-  readonly #restarts: Restarts
   readonly #tellsReasons: boolean
   readonly #isOpen: ((node: TrackedNode) => boolean) | undefined
 
-  constructor(fleet: Fleet, selector: Selector, { tellsReasons = false, queue }: DispatcherOptions = {}) {
+  constructor(
+    fleet: Fleet,
+    selector: Selector,
+    { tellsReasons = false, queue, outageWaitSeconds = DEFAULT_OUTAGE_WAIT_SECONDS }: DispatcherOptions = {},
+  ) {
     super()
     this.#tellsReasons = tellsReasons
     this.fleet = fleet
-    this.#restarts = new Restarts(fleet)
+    this.restarts = new Restarts(fleet, outageWaitSeconds)
     this.#selector = selector
     this.queue = queue && queue.size > 0 ? new Queue(fleet, this, queue) : undefined
     const { gates } = this.queue ?? {}
@@ -94,7 +103,7 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements Releas
     const { full } = choice
     const better = full.length > 0 && !hold.isOver ? this.#worthWaitingFor(request, choice, options, hold) : undefined
     if (better) return { why: 'held', seconds: 0, home: better.warmCharacters > 0 ? better.node : undefined }
-    const node = choice.node ?? (full.length > 0 ? undefined : this.#restarts.returned(request))
+    const node = choice.node ?? (full.length > 0 ? undefined : this.restarts.returned(request))
     if (!node || (!choice.node && isOpen?.(node) === false)) {
       if (node || full.length > 0) return { why: 'full', seconds: 0, home: this.#homeAmong(full, request, options) }
       if (isOpen && choice.cooldownSeconds > 0)
@@ -142,22 +151,6 @@ export class Dispatcher extends EventEmitter<DispatcherEvents> implements Releas
     if (choice.node) return routingText(choice.reason, this.#selector.scores(requirement, options, 2))
     // One that was away and is back: there was no other.
     return routingText(choice.reason === 'retried' ? 'retried' : 'onlyOne', [])
-  }
-
-  /** Whether backends that could take the request have taken no connections since a moment ago: then they probably restart. */
-  mayReturn(request: WorkRequest): boolean {
-    return this.#restarts.awaited(request).length > 0
-  }
-
-  /**
-   * Waits until one of these is back, at most this long. Returns whether it is worth asking for a place again.
-   *
-   * @throws the signal's reason
-   */
-  async untilReturned(request: WorkRequest, seconds: number, signal: AbortSignal): Promise<boolean> {
-    if (this.#restarts.returned(request)) return true
-    const nodes = this.#restarts.awaited(request)
-    return nodes.length > 0 && seconds > 0 && (await this.fleet.returns.wait(nodes, seconds, signal))
   }
 
   /** Takes a place for a job that already runs at a node, as after a restart of the gateway. */

@@ -106,6 +106,12 @@ export class Prober {
     return outcome !== 'failed' && outcome !== 'unasked'
   }
 
+  /** Whether nothing answers there, not even with an error. What this machine cannot ask counts as there. */
+  async isSilent(node: TrackedNode): Promise<boolean> {
+    const result = await this.probe(node)
+    return result.outcome === 'failed' && !result.answered
+  }
+
   /** Asks a service's engine for its load. Its metrics are at the root of the service, without the prefix of calls. */
   async askLoad(node: TrackedNode): Promise<LoadAnswer> {
     const memory = this.#options.memory?.openOwn('polls')

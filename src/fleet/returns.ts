@@ -11,12 +11,14 @@ type Wake = () => void
 
 /** Requests that wait for nodes which take no connections at the moment. While anybody waits, a node is looked at again and again. */
 export class Returns {
-  readonly #prober: Pick<Prober, 'answers'>
+  readonly #prober: Pick<Prober, 'answers' | 'isSilent'>
   readonly #pollers: Pollers
   readonly #waiting = new Map<TrackedNode, Set<Wake>>()
   readonly #lookedAt = new Set<TrackedNode>()
+  /** Looks for `isAway` that are under way. */
+  readonly #looks = new Map<TrackedNode, Promise<boolean>>()
 
-  constructor(prober: Pick<Prober, 'answers'>, pollers: Pollers) {
+  constructor(prober: Pick<Prober, 'answers' | 'isSilent'>, pollers: Pollers) {
     this.#prober = prober
     this.#pollers = pollers
   }
@@ -41,6 +43,29 @@ export class Returns {
       clearTimeout(timer)
       signal.removeEventListener('abort', abort)
       for (const node of nodes) this.#leave(node, wake)
+    }
+  }
+
+  /**
+   * Whether nothing answers at the node at the moment. All who ask at the same time share one look.
+   *
+   * @throws the signal's reason
+   */
+  async isAway(node: TrackedNode, signal: AbortSignal): Promise<boolean> {
+    signal.throwIfAborted()
+    let look = this.#looks.get(node)
+    if (!look) {
+      look = this.#prober.isSilent(node).finally(() => this.#looks.delete(node))
+      this.#looks.set(node, look)
+    }
+    const left = Promise.withResolvers<never>()
+    // The reason is a fault.
+    const abort = (): void => left.reject(signal.reason as Error)
+    signal.addEventListener('abort', abort)
+    try {
+      return await Promise.race([look, left.promise])
+    } finally {
+      signal.removeEventListener('abort', abort)
     }
   }
 

@@ -78,6 +78,8 @@ export class Attempt implements AnswerHandler, Flow {
   #resolve!: (result: AttemptResult) => void
   #controller: Dispatcher.DispatchController | undefined
   #sent = false
+  /** It was sent once more, since the connection that it had been handed to was closed. */
+  #isRepeated = false
   #abortedBy: GatewayFault | undefined
   #sink: AnswerSink | undefined
   #streaming = false
@@ -150,6 +152,11 @@ export class Attempt implements AnswerHandler, Flow {
   /** Whether the request was handed to a connection: past that nobody can say what the node has seen. */
   get sent(): boolean {
     return this.#sent
+  }
+
+  /** Whether the request was handed to a connection at all, be it one that was closed before a fresh one was tried. */
+  get wasSent(): boolean {
+    return this.#sent || this.#isRepeated
   }
 
   /** Whether its sink has taken the answer: past that nobody can say what the client has seen. */
@@ -282,6 +289,7 @@ export class Attempt implements AnswerHandler, Flow {
 
   #sendAgain({ by, node, request }: Repeatable): void {
     this.#repeatable = undefined
+    this.#isRepeated = true
     this.#controller = undefined
     this.#sent = false
     this.#heardAt = performance.now()

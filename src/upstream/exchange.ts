@@ -1,3 +1,4 @@
+import type { Priority } from '../base/priority.ts'
 import type { Requirement } from '../dispatch/requirement.ts'
 import type { Prompt } from '../dispatch/warmCaches/prompt.ts'
 import type { TrackedNode } from '../fleet/node.ts'
@@ -13,6 +14,8 @@ export interface Exchange {
   readonly cost?: number | undefined
   /** Who asks: the name behind the key, else the address. */
   readonly caller: string
+  /** The priority that it asks for, at most that of the caller's key. */
+  readonly priority?: Priority | undefined
   /** The kind of work by which backends are compared; default: that of the requirement. */
   readonly kind?: string | undefined
   /** The model, by the name that services list it under. */

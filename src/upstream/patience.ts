@@ -1,13 +1,31 @@
-/** How long a request waits for a backend that takes no connections, since it probably restarts. Seconds. */
-const RESTART_WAIT_SECONDS = 2
-
-/** How much longer requests wait: those that share it wait at the same time. It begins to run when it is first asked. */
+/**
+ * How much longer a request waits for backends that are away: all its waits together are bounded. Requests that share it wait at the same
+ * time, which counts once.
+ */
 export class Patience {
-  #endsAt: number | undefined
+  #secondsLeft: number
+  /** Waits that are under way, and when the first of them began. */
+  #waits = 0
+  #startedAt = 0
+
+  constructor(seconds: number) {
+    this.#secondsLeft = seconds
+  }
 
   /** @param now monotonic seconds */
   secondsLeft(now: number): number {
-    this.#endsAt ??= now + RESTART_WAIT_SECONDS
-    return Math.max(0, this.#endsAt - now)
+    const spent = this.#waits > 0 ? now - this.#startedAt : 0
+    return Math.max(0, this.#secondsLeft - spent)
+  }
+
+  /** A wait begins. */
+  began(now: number): void {
+    if (this.#waits++ === 0) this.#startedAt = now
+  }
+
+  /** It has ended. */
+  ended(now: number): void {
+    const left = this.secondsLeft(now)
+    if (--this.#waits === 0) this.#secondsLeft = left
   }
 }

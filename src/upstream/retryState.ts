@@ -1,4 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { GatewayFault, type FaultCode } from '../faults.ts'
+import type { Priority } from '../base/priority.ts'
+import { nextTurn } from '../base/turns.ts'
 import { tellWait } from '../base/waits.ts'
 import type { Dispatcher } from '../dispatch/dispatcher.ts'
 import { NoBackendAvailable } from '../dispatch/noBackend.ts'
@@ -20,6 +23,12 @@ const MOST_MOVES_ONCE_SENT = 2
 /** Faults past which the request may go to another node if it may run twice. Silence is none: the node may be at work. */
 const GIVES_NO_ANSWER: readonly FaultCode[] = ['ERR_NODE_RESET', 'ERR_NODE_NONSENSE', 'ERR_NODE_BROKE']
 
+/** Faults by which waiting in the queue ends. */
+const QUEUE_FAULTS: readonly FaultCode[] = ['ERR_QUEUE_FULL', 'ERR_QUEUE_TIMEOUT']
+
+/** Least time between two tries at backends that are away, ms. */
+const PAUSE_MS = 100
+
 /** What an answer means for the exchange: it is passed on, or it is held back and another node may be tried. */
 export type AnswerStep = ReturnType<Elsewhere['after']> | 'pushback'
 
@@ -39,8 +48,13 @@ export class RetryState implements WorkRequest {
   readonly session: string | undefined
   readonly prompt: Prompt | undefined
   readonly cost: number | undefined
+  readonly priority: Priority | undefined
+  turn: WorkRequest['turn']
   readonly tried = new Set<TrackedNode>()
-  /** Those of them to which nothing was sent when they were asked last; undefined where there are none. */
+  /**
+   * Those of them that may be asked again once they are back: nothing was sent when they were asked last, or it is to be sent a second
+   * time (`#replay`). Undefined where there are none.
+   */
   unreached: Set<TrackedNode> | undefined
   /** Places that were taken for it so far. */
   attempts = 0
@@ -51,6 +65,14 @@ export class RetryState implements WorkRequest {
   readonly #exchange: Exchange
   readonly #dispatcher: Dispatcher
   #patience: Patience | undefined
+  /** A backend could take it, but had no place when it was asked for one last. */
+  #isQueued = false
+  /** The only backend that could take it, where that reset the request: to be sent it again if it has gone away. */
+  #lost: TrackedNode | undefined
+  /** It was sent again, or will be, after its backend went away: that happens once. */
+  #isReplayed = false
+  /** When it met a backend last that was away, monotonic ms. */
+  #vainAt = -Infinity
   /** Who was asked last. */
   #asked: TrackedNode | undefined
   /** Least `Retry-After` of those that pushed back with 429, or still cool down after that, whole seconds, at least 1. */
@@ -74,34 +96,111 @@ export class RetryState implements WorkRequest {
     this.session = exchange.session
     this.prompt = exchange.prompt
     this.cost = exchange.cost
+    this.priority = exchange.priority
     this.#exchange = exchange
     this.#dispatcher = dispatcher
     this.#patience = patience
   }
 
+  /** A place at the next backend, at once. Where there is none, `mayWait` says whether there may be one later. */
+  take(): Lease | undefined {
+    this.#isQueued = false
+    if (this.#hasTriedMost) return undefined
+    try {
+      const lease = this.#dispatcher.take(this)
+      if (lease) return this.#taken(lease)
+      this.#isQueued = true
+    } catch (error) {
+      this.#noteNobody(error)
+    }
+    return undefined
+  }
+
+  /** Whether it is worth waiting, after `take`: all backends are busy, or those that could take it have gone away lately. */
+  get mayWait(): boolean {
+    if (this.#isQueued) return true
+    return !this.#hasTriedMost && this.#secondsLeft > 0 && (this.#lost !== undefined || this.#isAwaited)
+  }
+
   /**
-   * Takes a place at the next backend; `undefined` where nobody is left.
+   * Waits for a place, after `take`: in the queue, or for a backend that is away; `undefined` where none came.
    *
+   * @throws GatewayFault ERR_QUEUE_FULL or ERR_QUEUE_TIMEOUT
    * @throws the signal's reason
    */
   async acquire(signal: AbortSignal): Promise<Lease | undefined> {
-    if (this.#hasTriedMost) return undefined
-    const askedAt = performance.now()
+    const startedAt = performance.now()
     try {
-      const lease = await this.#dispatcher.acquire(this, signal)
-      this.tried.add(lease.node)
-      this.unreached?.delete(lease.node)
-      this.#asked = lease.node
-      this.attempts++
-      if (lease.routing !== undefined) (this.#routings ??= new Map()).set(lease.node, lease.routing)
-      return lease
-    } catch (error) {
-      if (!(error instanceof NoBackendAvailable)) throw error
-      if (error.cooldownSeconds > 0) this.#mayReturnIn(Math.ceil(error.cooldownSeconds))
+      while (this.mayWait) {
+        const lease = this.#isQueued ? await this.#fromQueue(signal) : await this.#fromAway(signal)
+        if (lease) return lease
+      }
       return undefined
     } finally {
-      this.queueSeconds += (performance.now() - askedAt) / 1000
+      tellWait('place', startedAt)
+      this.queueSeconds += (performance.now() - startedAt) / 1000
     }
+  }
+
+  async #fromQueue(signal: AbortSignal): Promise<Lease | undefined> {
+    this.#isQueued = false
+    try {
+      return this.#taken(await this.#dispatcher.acquire(this, signal))
+    } catch (error) {
+      this.#noteNobody(error)
+      return undefined
+    }
+  }
+
+  /** Waits until a backend is back. Those that it met while they were away are left alone for a moment first. */
+  async #fromAway(signal: AbortSignal): Promise<Lease | undefined> {
+    const { fleet, restarts, queue } = this.#dispatcher
+    const patience = this.#itsPatience
+    let giveRoomBack: (() => void) | undefined
+    patience.began(fleet.now())
+    try {
+      await this.#judgeLoss(signal)
+      if (!this.#isAwaited) return undefined
+      giveRoomBack = queue?.waitElsewhere(this)
+      const pauseMs = this.#vainAt + PAUSE_MS - performance.now()
+      if (pauseMs > 0) await sleep(pauseMs, undefined, { signal }).catch(() => signal.throwIfAborted())
+      if (!(await restarts.untilReturned(this, this.#secondsLeft, signal))) return undefined
+      // It may be what has brought the backend down: those that were never sent go first.
+      if (this.#isReplayed) await nextTurn()
+    } finally {
+      patience.ended(fleet.now())
+      giveRoomBack?.()
+    }
+    const lease = this.take()
+    if (!lease) this.#vainAt = performance.now()
+    return lease
+  }
+
+  /** Finds out whether the backend that reset the request has gone away: then it gets it again, behind all others. */
+  async #judgeLoss(signal: AbortSignal): Promise<void> {
+    const lost = this.#lost
+    this.#lost = undefined
+    if (lost && (await this.#dispatcher.fleet.returns.isAway(lost, signal))) this.#replay(lost)
+  }
+
+  #replay(node: TrackedNode): void {
+    this.#isReplayed = true
+    this.turn = undefined
+    ;(this.unreached ??= new Set()).add(node)
+  }
+
+  #taken(lease: Lease): Lease {
+    this.tried.add(lease.node)
+    this.unreached?.delete(lease.node)
+    this.#asked = lease.node
+    this.attempts++
+    if (lease.routing !== undefined) (this.#routings ??= new Map()).set(lease.node, lease.routing)
+    return lease
+  }
+
+  #noteNobody(error: unknown): void {
+    if (!(error instanceof NoBackendAvailable)) throw error
+    if (error.cooldownSeconds > 0) this.#mayReturnIn(Math.ceil(error.cooldownSeconds))
   }
 
   /** Why a node was chosen when it was asked last, where answers tell: see `Lease.routing`. */
@@ -109,32 +208,35 @@ export class RetryState implements WorkRequest {
     return this.#routings?.get(node)
   }
 
-  /** Whether it is worth waiting for a place: backends that could take it probably restart. */
-  get mayWait(): boolean {
-    return !this.#hasTriedMost && this.#secondsLeft > 0 && this.#dispatcher.mayReturn(this)
-  }
-
-  /**
-   * Waits until one of these is back. Returns whether it is worth asking for a place again.
-   *
-   * @throws the signal's reason
-   */
-  async untilReturned(signal: AbortSignal): Promise<boolean> {
-    const askedAt = performance.now()
-    try {
-      return await this.#dispatcher.untilReturned(this, this.#secondsLeft, signal)
-    } finally {
-      tellWait('place', askedAt)
-      this.queueSeconds += (performance.now() - askedAt) / 1000
-    }
-  }
-
   get #hasTriedMost(): boolean {
     return this.tried.size >= (this.#exchange.retry.elsewhere?.maxTries ?? Infinity)
   }
 
+  get #isAwaited(): boolean {
+    const { restarts } = this.#dispatcher
+    return restarts.awaited(this).length > 0 || restarts.returned(this) !== undefined
+  }
+
   get #secondsLeft(): number {
-    return (this.#patience ??= new Patience()).secondsLeft(this.#dispatcher.fleet.now())
+    return this.#itsPatience.secondsLeft(this.#dispatcher.fleet.now())
+  }
+
+  get #itsPatience(): Patience {
+    return (this.#patience ??= new Patience(this.#dispatcher.restarts.outageWaitSeconds))
+  }
+
+  /** Whether there is another backend to send it to, busy or not. */
+  get #hasOther(): boolean {
+    if (this.#hasTriedMost) return false
+    const { requirement } = this.asked
+    const { fleet } = this.#dispatcher
+    const now = fleet.now()
+    for (const node of fleet.nodes.values()) {
+      const isThere = requirement.isFollowUp === true ? node.isReachable : node.takesWork
+      const isFree = isThere && !this.tried.has(node) && node.cooldownSeconds(this.cooldownKey, now) === 0
+      if (isFree && requirement.fits(node)) return true
+    }
+    return false
   }
 
   /** Judges an answer that was collected; notes those that are held back, and how long the node wants to be left alone. */
@@ -152,24 +254,42 @@ export class RetryState implements WorkRequest {
   }
 
   /**
-   * Whether another backend is tried after a fault: only if nothing was sent, or if the client accepts a possible second run.
+   * Whether the tries go on after a fault: only if nothing was sent, or if the client accepts a possible second run. Where no other
+   * backend is left, nothing is taken from the budget for that: they end then, or go on once the same one is back.
    *
    * @param isStreaming the client may have seen some of the answer: whatever it accepts, it is not run a second time
+   * @param wasSent whether the backend may have seen the request, though nothing was sent in the end
    */
-  mayFollowFault(fault: GatewayFault, isStreaming = false): boolean {
+  mayFollowFault(fault: GatewayFault, { isStreaming = false, wasSent = false } = {}): boolean {
     this.#lastFault = fault
     if (fault.fault.source !== 'upstream') return false
-    if (fault.fault.nothingSent) {
-      if (this.#asked) (this.unreached ??= new Set()).add(this.#asked)
+    const asked = this.#asked
+    const { nothingSent } = fault.fault
+    if (nothingSent) this.#vainAt = performance.now()
+    if (nothingSent && !wasSent) {
+      if (asked) (this.unreached ??= new Set()).add(asked)
       return true
     }
-    if (!this.#exchange.retry.mayRunTwice || isStreaming || !GIVES_NO_ANSWER.includes(fault.code)) return false
-    return ++this.#failuresOnceSent <= MOST_MOVES_ONCE_SENT && this.#isWithinBudget()
+    if (!this.#exchange.retry.mayRunTwice || isStreaming) return false
+    if (!nothingSent && !GIVES_NO_ANSWER.includes(fault.code)) return false
+    if (++this.#failuresOnceSent > MOST_MOVES_ONCE_SENT) return false
+    if (this.#hasOther) return this.#isWithinBudget()
+    if (this.#isReplayed || !asked) return true
+    // What takes no connection any more has gone away for certain.
+    if (nothingSent) this.#replay(asked)
+    else if (fault.code === 'ERR_NODE_RESET') this.#lost = asked
+    return true
   }
 
   /** What the client hears after a fault that ends the tries: an answer that was held back says more than the fault of another node. */
   conclusionAfter(fault: GatewayFault, isStreaming: boolean): GatewayFault | Held {
     return this.#firstAnswer && fault.fault.source === 'upstream' && !isStreaming ? this.conclusion() : fault
+  }
+
+  /** What the client hears after a fault that ended its wait: an answer that was held back says more than that there was no place. */
+  conclusionAfterWait(fault: GatewayFault): GatewayFault | Held {
+    const hasAnswer = this.#firstAnswer !== undefined || this.#lastPushback !== undefined
+    return hasAnswer && QUEUE_FAULTS.includes(fault.code) ? this.conclusion() : fault
   }
 
   /** What the client hears when no node is left: a fault of ours, or a node's own refusal. */

@@ -12,7 +12,7 @@ import { Attempt, type AttemptOptions, type AttemptResult, type CollectResult } 
 import { isListenedTo, tellEnd, tellStart, type AttemptStart } from './diagnostics.ts'
 import type { Exchange } from './exchange.ts'
 import { Leaving } from './leaving.ts'
-import type { Patience } from './patience.ts'
+import { Patience } from './patience.ts'
 import { RetryState } from './retryState.ts'
 import { settle, settleCall, type AnswerEnd, type AttemptEnd, type FaultEnd } from './settle.ts'
 import type { Transport } from './transport.ts'
@@ -49,7 +49,7 @@ export interface SendOptions {
   readonly signal?: AbortSignal
   /** Where tries go on that another call began. */
   readonly state?: RetryState
-  /** Whose client's leaving ends a wait for backends that restart; default: only `signal` does. */
+  /** Whose client's leaving ends a wait for a place; default: only `signal` does. */
   readonly client?: ServerResponse
   /** A fresh sink for each try; without one the answer is collected. */
   readonly sink?: (lease: Lease) => AnswerSink
@@ -76,22 +76,26 @@ export class Upstream {
   send(exchange: Exchange, options?: Omit<SendOptions, 'sink'>): Promise<CollectedOutcome>
   send(exchange: Exchange, options: SendOptions): Promise<Outcome>
   async send(exchange: Exchange, options: SendOptions = {}): Promise<Outcome> {
-    const { state = this.begin(exchange), signal = NEVER } = options
+    const { state = this.begin(exchange) } = options
     let nodeName: string | undefined
     for (;;) {
       let lease: Lease | undefined
       try {
-        lease = await state.acquire(signal)
-        if (!lease && state.mayWait && (await untilReturned(state, signal, options.client))) continue
+        lease = state.take() ?? (state.mayWait ? await waitForPlace(state, options) : undefined)
       } catch (error) {
-        // Whoever waited for a place has left.
-        return { kind: 'fault', fault: toFault(error), sent: false, nodeName, ...spent(state) }
+        // The queue has no room for it, or it has waited for long enough, or its client has left.
+        return this.#concluded(state, state.conclusionAfterWait(toFault(error)), nodeName)
       }
       if (!lease) return this.#concluded(state, state.conclusion(), nodeName)
       nodeName = lease.node.name
       const outcome = await this.#try(exchange, state, lease, options)
       if (outcome) return outcome
     }
+  }
+
+  /** For exchanges that wait together for backends that are away. */
+  newPatience(): Patience {
+    return new Patience(this.#dispatcher.restarts.outageWaitSeconds)
   }
 
   /** The state of an exchange that was not sent yet, for those who send by themselves, or in several calls. */
@@ -151,14 +155,14 @@ export class Upstream {
     }
     state.serviceSeconds = (performance.now() - startedAt) / 1000
     settle(lease, end)
-    const { sent = false, isStreaming = false } = attempt ?? {}
+    const { sent = false, isStreaming = false, wasSent = false } = attempt ?? {}
     if (start) tellEnd({ start, end, sent })
 
     const common = { nodeName: node.name, ...spent(state) }
     if (result.kind === 'streamed') return { kind: 'streamed', lease, firstByteSeconds, ...common }
     if (result.kind === 'fault') {
       const { fault } = result
-      if (state.mayFollowFault(fault, isStreaming)) return undefined
+      if (state.mayFollowFault(fault, { isStreaming, wasSent })) return undefined
       const conclusion = state.conclusionAfter(fault, isStreaming)
       if (conclusion === fault) return { kind: 'fault', fault, sent, ...common }
       return this.#concluded(state, conclusion, node.name)
@@ -179,16 +183,12 @@ export class Upstream {
   }
 }
 
-/** Waits for a backend that restarts, but no longer than a client is there who wants the answer. */
-export async function untilReturned(
-  state: RetryState,
-  signal: AbortSignal,
-  client: ServerResponse | undefined,
-): Promise<boolean> {
-  if (!client) return state.untilReturned(signal)
+/** Waits for a place, but no longer than a client is there who wants the answer. */
+async function waitForPlace(state: RetryState, { signal = NEVER, client }: SendOptions): Promise<Lease | undefined> {
+  if (!client) return state.acquire(signal)
   const leaving = new Leaving(client)
   try {
-    return await state.untilReturned(leaving.signal)
+    return await state.acquire(leaving.signal)
   } finally {
     leaving.forget()
   }
