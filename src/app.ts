@@ -9,9 +9,11 @@ import { answerIsData, answerIsPage, refuseOtherSites, shareWithOrigins } from '
 import { inOrder } from './http/checks.ts'
 import type { Drain } from './http/drain.ts'
 import { errorHandler } from './http/errors.ts'
+import type { Priority } from './base/priority.ts'
 import type { MemoryBudget } from './base/memory/budget.ts'
 import type { KeyRing } from './http/keys/keyRing.ts'
 import { countMemory } from './http/requestMemory.ts'
+import { readPriority } from './http/priority.ts'
 import { withholdOurKeys } from './http/ourKeys.ts'
 import { noteOwnPage } from './http/ownPages.ts'
 import type { MakeBudgets } from './http/budgets.ts'
@@ -69,6 +71,8 @@ export interface AppDeps {
   readonly readLimitPerMinute: number
   /** Forwarded requests a minute of a caller whose key has a limit of its own. */
   readonly ownRateOf?: ((caller: string) => number | undefined) | undefined
+  /** The priority of a caller's key. */
+  readonly priorityOf?: ((caller: string) => Priority | undefined) | undefined
   /** The budgets of callers where gateways share them; each limit has its own in this process where it is not given. */
   readonly makeBudgets?: MakeBudgets | undefined
   readonly statusAllowedIps: readonly string[]
@@ -102,6 +106,7 @@ export function createApp(deps: AppDeps): Express {
   const noLoop = refuseLoops(jobs.via)
   const wrongKeys = new WrongKeys()
   const withKey = requireKey(deps.apiKeys, wrongKeys)
+  const withPriority = readPriority(deps.priorityOf)
   const proxyLimit = limitPerCaller('PROXY_RATELIMIT_REQS_PER_MIN', {
     perMinute: deps.proxyLimitPerMinute,
     makeBudgets,
@@ -113,7 +118,7 @@ export function createApp(deps: AppDeps): Express {
   /** Reads have a budget of their own: a client that polls often must still be able to submit. */
   const reads = [inOrder(noLoop, withKey), readLimit.countRequest]
   /** A batch counts its items itself. */
-  const batchWork = [inOrder(refuseNewWork, noLoop, withKey)]
+  const batchWork = [inOrder(refuseNewWork, noLoop, withKey, withPriority)]
   const work = [...batchWork, proxyLimit.countRequest]
 
   const submit = drain.toItsEnd(submitJob(jobs))

@@ -263,6 +263,7 @@ async function startWith(
     memory,
     apiKeys: new KeyRing(settings.apiKeys, keysFile),
     ownRateOf: keysFile && ((caller) => keysFile.rulesOf(caller).requestsPerMinute),
+    priorityOf: keysFile && ((caller) => keysFile.rulesOf(caller).priority),
     opsKey: new KeyRing(settings.opsKey === '' ? [] : [settings.opsKey]),
     trustProxy: settings.trustProxy,
     makeBudgets: ledger.shared && budgetsOver(ledger.shared.coordination.budgets),

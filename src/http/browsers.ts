@@ -10,6 +10,7 @@ const EXPOSED_HEADERS = [
   ...[
     'X-Infernet-Node',
     'X-Routing-Reason',
+    'X-Queue-Ms',
     'X-Request-Id',
     'Retry-After',
     'Idempotent-Replayed',

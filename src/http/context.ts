@@ -2,6 +2,7 @@ import type { Request } from 'express'
 import { randomUUID } from 'node:crypto'
 import ipaddr from 'ipaddr.js'
 import { isIP, isIPv6 } from 'node:net'
+import type { Priority } from '../base/priority.ts'
 import type { FaultCode, GatewayFault } from '../faults.ts'
 import { remembered } from '../base/remembered.ts'
 import type { Reservation } from '../base/memory/budget.ts'
@@ -27,6 +28,8 @@ export interface RequestContext {
   readonly clientAddress: string
   /** Who asks: the API key's name where keys are set, else the client's address. Set by authentication. */
   caller: string
+  /** Its priority where it waits for a place; default: `normal`. */
+  priority?: Priority
   /** True where credentials were the gateway's own and must not go to a backend. */
   credentialsAreOurs: boolean
   /** Names of headers that hold a key of the gateway's own, and must not go to a backend either. */

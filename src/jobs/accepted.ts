@@ -5,12 +5,14 @@ import { GatewayFault } from '../faults.ts'
 import type { JobOptions } from './jobOptions.ts'
 import type { JobKind, JobRecord, IdempotencyRecord } from '../ledger/index.ts'
 import type { AcceptedJob, LiveJobs } from './liveJobs.ts'
-import { steadyClock } from '../base/index.ts'
+import { type Priority, steadyClock } from '../base/index.ts'
 
 /** Who submitted a job, and how. */
 export interface Submitter {
   readonly caller: string
   readonly clientAddress: string
+  /** Its requests' where they wait for places; default: `normal`. */
+  readonly priority?: Priority | undefined
   readonly options: JobOptions
 }
 

@@ -1,6 +1,6 @@
 import type { Request, Response } from 'express'
 import { GatewayFault } from '../faults.ts'
-import { type CallerLimit, contextOf, memoryOf, readBody } from '../http/index.ts'
+import { type CallerLimit, contextOf, memoryOf, readBody, tellQueueTime } from '../http/index.ts'
 import { joinArray } from '../json/index.ts'
 import { writeAnswer } from '../upstream/index.ts'
 import { inTurns } from '../base/index.ts'
@@ -36,8 +36,8 @@ export function submitBatch(deps: JobDeps, limit: CallerLimit) {
     } finally {
       await limit.count(req, res, count)
     }
-    const { caller, clientAddress } = contextOf(req)
-    const by: Submitter = { caller, clientAddress, options }
+    const { caller, clientAddress, priority } = contextOf(req)
+    const by: Submitter = { caller, clientAddress, priority, options }
     await deps.whenReady()
     const request = { req, res, body, readItems: items, by }
     if (options.idempotencyKey === undefined) return sendBatch(deps, request)
@@ -96,6 +96,7 @@ async function sendBatch(
     await run.run(items)
   } finally {
     noteRun(req, run, items)
+    tellQueueTime(res, run.queueSeconds)
     contextOf(req).items = items.map(noteOf)
     const vain = valid.filter((item) => item.isOurs !== true)
     deps.live.giveBack(by.caller, { ...taken, jobs: vain.length, bytes: sum(vain.map((item) => item.room)) })
@@ -144,7 +145,8 @@ function namesOf(items: readonly BatchItem[]): string | undefined {
 function commonFault(items: readonly BatchItem[], { fleet }: JobDeps): GatewayFault | undefined {
   const faults = items.map((item) => item.result?.fault).filter((fault) => fault !== undefined)
   const [first] = faults
-  if (!first || first.fault.source === 'client') return undefined
+  // A full queue is no fault of what was sent.
+  if (!first || (first.fault.source === 'client' && first.code !== 'ERR_QUEUE_FULL')) return undefined
   if (first.code === 'ERR_NO_NODE' && fleet.healthy('infernet').length > 0) return undefined
   if (faults.length < items.length || faults.some((fault) => fault.code !== first.code)) return undefined
   return faults.reduce((soonest, fault) => (retryAfterOf(fault) < retryAfterOf(soonest) ? fault : soonest))

@@ -29,8 +29,8 @@ export async function readSubmission(
   const submission = await inTurns(submissionSteps(body))
   const context = contextOf(req)
   if (submission.kind === 'job') context.containers = submission.containers
-  const { caller, clientAddress } = context
-  return { body, submission, by: { caller, clientAddress, options } }
+  const { caller, clientAddress, priority } = context
+  return { body, submission, by: { caller, clientAddress, priority, options } }
 }
 
 /** The room that it takes in the ledger until its end, bytes; none for a subscription. */

@@ -1,4 +1,5 @@
 import type { Request } from 'express'
+import type { Priority } from '../base/index.ts'
 import type { Requirement } from '../dispatch/index.ts'
 import type { GatewayFault } from '../faults.ts'
 import type { Fleet, TrackedNode } from '../fleet/index.ts'
@@ -49,6 +50,7 @@ export class SubmissionExchange implements Exchange {
   readonly requirement: Requirement
   readonly cost: number | undefined
   readonly caller: string
+  readonly priority: Priority | undefined
   readonly cooldownKey: string
   readonly retry: RetryPolicy
   readonly work: AcceptedWork | undefined
@@ -63,6 +65,7 @@ export class SubmissionExchange implements Exchange {
     this.requirement = requirement
     this.cost = by.options.cost
     this.caller = by.caller
+    this.priority = by.priority
     this.cooldownKey = `${path} ${by.caller}`
     if (submission.kind === 'subscription') this.retry = SENT_ONCE
     else this.retry = by.options.idempotencyKey === undefined ? RUN_ONCE : MAY_RUN_TWICE

@@ -79,7 +79,7 @@ async function sendSubmission(deps: JobDeps, request: SubmissionRequest, keeping
   try {
     const options = { memory: memoryOf(req).answer, client: res }
     const outcome = await deps.upstream.send(new SubmissionExchange(deps, outgoing), options)
-    noteOutcome(contextOf(req), outcome)
+    noteOutcome(contextOf(req), outcome, res)
     if (outcome.kind === 'fault') throw outcome.fault
     const { answer, nodeName } = outcome
     const routing = routingOf(outcome)

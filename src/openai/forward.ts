@@ -96,6 +96,7 @@ export function forwardOpenAi(deps: OpenAiDeps) {
     const forwarding = deps.forwarder.forward(req, res, {
       requirement: home ? both(requireService(home), itsKind) : itsKind,
       caller,
+      priority: context.priority,
       kind: kindAtPath(itsKind, withoutQuery(path)),
       model,
       session,

@@ -53,6 +53,7 @@ export function openRealtime(deps: OpenAiDeps) {
     await deps.forwarder.forward(req, res, {
       requirement,
       caller,
+      priority: context.priority,
       kind: kindAtPath(requirement, '/realtime'),
       model,
       cooldownKey: `openai ${model} ${caller}`,

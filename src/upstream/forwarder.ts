@@ -6,6 +6,7 @@ import type { TrackedNode } from '../fleet/node.ts'
 import type { GatewayFault } from '../faults.ts'
 import { contextOf, type RequestContext } from '../http/context.ts'
 import { toFault } from '../http/errors.ts'
+import { tellQueueTime } from '../http/queueTime.ts'
 import { memoryOf } from '../http/requestMemory.ts'
 import type { Upgrade } from '../http/upgrades.ts'
 import type { Reservation } from '../base/memory/budget.ts'
@@ -113,7 +114,7 @@ class Forwarding implements Relayed, SendOptions {
   async relay(): Promise<void> {
     const outcome = await this.#upstream.send(this.exchange, this)
     this.leaving.forget()
-    noteOutcome(this.context, outcome)
+    noteOutcome(this.context, outcome, this.res)
     this.#conclude(outcome)
   }
 
@@ -163,7 +164,7 @@ class TrySink implements AnswerSink {
   }
 
   async switched(headers: IncomingHttpHeaders, backend: Duplex): Promise<void> {
-    const { res, exchange, leaving, tunnels, context } = this.#forwarding
+    const { res, exchange, leaving, tunnels, context, state } = this.#forwarding
     const { upgrade, model } = exchange
     const { requestId } = context
     this.#noteBegin()
@@ -171,7 +172,9 @@ class TrySink implements AnswerSink {
     // From here on the connection is not HTTP: its end is for the tunnel to see.
     leaving.forget()
     const { node, routing } = this.#lease
-    if (upgrade) await tunnels.join(res, upgrade, { headers, backend, nodeName: node.name, routing, requestId })
+    const { queueSeconds } = state
+    const nodeName = node.name
+    if (upgrade) await tunnels.join(res, upgrade, { headers, backend, nodeName, routing, requestId, queueSeconds })
   }
 
   piece(chunk: Buffer): void {
@@ -194,7 +197,8 @@ class TrySink implements AnswerSink {
 
   /** Noted before anything is written: the request is reported as soon as its answer has closed. */
   #noteBegin(): void {
-    const { context, state } = this.#forwarding
+    const { context, state, res } = this.#forwarding
+    tellQueueTime(res, state.queueSeconds)
     const { node } = this.#lease
     this.#forwarding.node = node
     context.node = node.name

@@ -39,6 +39,8 @@ const NOT_TO_BACKENDS = new Set([
   'idempotency-key',
   'x-infernet-cost',
   'x-infernet-failover',
+  // A backend that heeds it would let clients raise what their keys allow.
+  'x-priority',
   // They belong to the gateway's origin, and so to whatever else is served there.
   'cookie',
   'cookie2',
@@ -63,6 +65,7 @@ const NOT_TO_CLIENTS = new Set([
   'x-request-id',
   'x-infernet-node',
   'x-routing-reason',
+  'x-queue-ms',
   'idempotent-replayed',
 ])
 

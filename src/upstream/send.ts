@@ -6,6 +6,7 @@ import type { Lease } from '../dispatch/lease.ts'
 import { isPushback } from '../dispatch/refusal.ts'
 import type { TrackedNode } from '../fleet/node.ts'
 import type { RequestContext } from '../http/context.ts'
+import { tellQueueTime } from '../http/queueTime.ts'
 import type { Reservation } from '../base/memory/budget.ts'
 import type { Answer, AnswerSink, BackendRequest } from './answer.ts'
 import { Attempt, type AttemptOptions, type AttemptResult, type CollectResult } from './attempt.ts'
@@ -199,8 +200,9 @@ export function routingOf(outcome: Exclude<CollectedOutcome, { kind: 'fault' }>)
   return outcome.kind === 'answer' ? outcome.lease.routing : outcome.routing
 }
 
-/** Notes an outcome for logs and metrics. */
-export function noteOutcome(context: RequestContext, outcome: Outcome): void {
+/** Notes an outcome for logs and metrics, and tells the client how long it waited for places. */
+export function noteOutcome(context: RequestContext, outcome: Outcome, res: ServerResponse): void {
+  if (!res.headersSent) tellQueueTime(res, outcome.queueSeconds)
   context.node = outcome.nodeName
   context.tries = outcome.tries
   context.queueSeconds = outcome.queueSeconds

@@ -38,6 +38,8 @@ export interface SwitchedAnswer {
   /** Why it was chosen, where answers tell: see `Lease.routing`. */
   readonly routing: string | undefined
   readonly requestId: string
+  /** How long the request waited for places at backends. */
+  readonly queueSeconds: number
 }
 
 class Tunnel {
@@ -115,7 +117,7 @@ function sayGoodbye(end: Duplex, sent: FrameWalk, kind: { readonly masked: boole
 }
 
 /** The head of the answer, which no response of Node's can write: it would end the connection. */
-function headOf({ headers, nodeName, routing, requestId }: SwitchedAnswer): string {
+function headOf({ headers, nodeName, routing, requestId, queueSeconds }: SwitchedAnswer): string {
   const out = headersForClient(headers)
   const lines = [
     'HTTP/1.1 101 Switching Protocols',
@@ -126,6 +128,7 @@ function headOf({ headers, nodeName, routing, requestId }: SwitchedAnswer): stri
     for (const one of Array.isArray(value) ? value : [value]) lines.push(`${name}: ${one}`)
   }
   lines.push(`X-Infernet-Node: ${nodeName}`, `X-Request-Id: ${requestId}`)
+  lines.push(`X-Queue-Ms: ${Math.round(queueSeconds * 1000)}`)
   if (routing !== undefined) lines.push(`X-Routing-Reason: ${routing}`)
   return `${lines.join('\r\n')}\r\n\r\n`
 }
