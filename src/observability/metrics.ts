@@ -19,6 +19,8 @@ import { addEventLoopDelay, SAMPLE_MS } from './eventLoopDelay.ts'
 import { tallyJobs } from './jobTally.ts'
 import { KeyTally } from './keyTally.ts'
 import { ModelTally } from './modelTally.ts'
+import type { WatchedQueue } from './queueStats.ts'
+import { QueueTally } from './queueTally.ts'
 import { RequestTally } from './requestTally.ts'
 import { ServiceTally } from './serviceTally.ts'
 
@@ -32,6 +34,8 @@ export interface MetricsDeps {
   readonly live: LiveJobs
   readonly memory: MemoryBudget
   readonly ledger: Ledger
+  /** Undefined where requests never wait. */
+  readonly queue?: WatchedQueue | undefined
   readonly version: string
   readonly settings: LedgerSettings
 }
@@ -50,7 +54,7 @@ export class Metrics {
   /** Told of what OpenAI-compatible services answered. */
   readonly openai = new EventEmitter<{ served: [Served] }>()
 
-  constructor({ fleet, live, memory, ledger, version, settings }: MetricsDeps) {
+  constructor({ fleet, live, memory, ledger, queue, version, settings }: MetricsDeps) {
     const registers = [this.registry]
     // Each sample wakes the process, also where it has nothing to do.
     collectDefaultMetrics({ register: this.registry, eventLoopMonitoringPrecision: SAMPLE_MS })
@@ -79,6 +83,7 @@ export class Metrics {
     })
     this.#addGauges(fleet, live)
     this.#addMemory(memory)
+    if (queue) new QueueTally(this.registry, queue)
   }
 
   /** Counts a request that has ended. */

@@ -13,6 +13,7 @@ import type { LiveJobs } from '../jobs/liveJobs.ts'
 import type { Activity, RawWork } from './activity/activity.ts'
 import { cacheColumnsByService, toldWork } from './activity/report.ts'
 import { conditionsOf, conflictsByNode, type Surroundings } from './conditions.ts'
+import { boundedQueue, toldQueue, type ToldQueue, type WatchedQueue } from './queueStats.ts'
 import { replicaStats } from './replicas.ts'
 import { SEVERAL_NODES, SEVERAL_NODES_ADVICE } from './lifeLog.ts'
 
@@ -28,6 +29,8 @@ export interface WatchDeps {
   readonly live: LiveJobs
   readonly memory: MemoryBudget
   readonly activity: Activity
+  /** Undefined where requests never wait. */
+  readonly queue?: WatchedQueue | undefined
   readonly badLines: BadLines
   readonly version: string
 }
@@ -85,7 +88,7 @@ type ListOf = <Item>(items: readonly Item[], elementOf: (item: Item) => unknown)
 
 /** What `/stats` tells of one process, with lists in the given form. */
 async function statsOf(deps: WatchDeps, startedAt: number, listOf: ListOf): Promise<Record<string, unknown>> {
-  const { fleet, live, ledger, memory, activity, badLines, drain, drains, version } = deps
+  const { fleet, live, ledger, memory, activity, queue, badLines, drain, drains, version } = deps
   const { named: conflicts } = await fleet.conflicts()
   const nodes = [...fleet.nodes.values(), ...drains.leaving]
   const ledgerHealth = ledger.health()
@@ -104,6 +107,7 @@ async function statsOf(deps: WatchDeps, startedAt: number, listOf: ListOf): Prom
       ...(!node.isInfernet && cacheColumnsOf(node.name)),
     })),
     running_requests: drain.running,
+    queue: toldQueue(queue),
     jobs: {
       unfinished: live.size,
       recorded: ledgerHealth.jobs,
@@ -157,7 +161,8 @@ function listsInParts(stats: Record<string, unknown>): Record<string, unknown> {
   const { services, image_conflicts } = stats as { services: SummedService[]; image_conflicts: unknown[] }
   const cacheColumnsOf = cacheColumnsByService((stats as unknown as RawWork).caches)
   const told = services.map((one) => (one.kind === 'openai' ? { ...one, ...cacheColumnsOf(one.name) } : one))
-  return { ...stats, services: new Parts(listParts(told)), image_conflicts: new Parts(listParts(image_conflicts)) }
+  const lists = { services: new Parts(listParts(told)), image_conflicts: new Parts(listParts(image_conflicts)) }
+  return { ...stats, ...lists, queue: boundedQueue(stats['queue'] as ToldQueue | null) }
 }
 
 interface SummedService {

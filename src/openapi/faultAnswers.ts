@@ -38,8 +38,8 @@ export const BACKEND_FAULTS: readonly FaultCode[] = [
   'ERR_NODE_SILENT',
   'ERR_NODE_SLOW',
 ]
-/** What is left to say where every backend that could take it turned it away. */
-export const PUSHBACK_FAULTS: readonly FaultCode[] = ['ERR_NODE_BUSY']
+/** What is left to say where every backend that could take it turned it away, or had no place for it. */
+export const PUSHBACK_FAULTS: readonly FaultCode[] = ['ERR_NODE_BUSY', 'ERR_QUEUE_FULL', 'ERR_QUEUE_TIMEOUT']
 
 /** Response headers by the status that they come with. */
 const HEADERS_BY_STATUS: Readonly<Record<number, readonly string[]>> = {

@@ -1,4 +1,5 @@
 import { addLists, sumActivity, type Activity } from './sumActivity.ts'
+import { sumQueues, type Queue } from './sumQueues.ts'
 
 /** What `/stats` tells of one process, as far as the sums know it. */
 type Stats = Record<string, unknown>
@@ -116,6 +117,7 @@ const STATS: Readonly<Record<string, Merge>> = {
   models: WORK,
   containers: WORK,
   caches: CACHES,
+  queue: (values) => sumQueues(values as readonly (Queue | null)[]),
   jobs: each({ unfinished: sum, recordable: every }),
   memory: each({ refused: each({}, sum) }, sum),
   fleet: each({ service_time: mean, mean_latency: mean, kinds: byName('kind', { weight: mean, jobs: sum }) }),

@@ -17,6 +17,7 @@ import { addBadLineGauge } from '../../src/observability/badLines.ts'
 import { addDrainGauge } from '../../src/observability/drainGauge.ts'
 import { Metrics } from '../../src/observability/metrics.ts'
 import { newFleet } from '../kit/builders/fleets.ts'
+import { StandingQueue } from '../kit/builders/queues.ts'
 import type { Cleanup } from '../kit/wait.ts'
 import { DOCKER, readYaml } from './files.ts'
 
@@ -66,7 +67,7 @@ function knownNames(t: Cleanup): Set<string> {
   const shared = { coordination: { membership: { replicas: [], self: '', isSure: true } } }
   const settings = { stateUrl: 'sqlite:x.db', stateMaxBytes: 1 }
   const deps = { fleet, live, memory: new MemoryBudget(1), ledger: { ...ledger, shared } as unknown as Ledger }
-  const { registry } = new Metrics({ ...deps, version: '1', settings })
+  const { registry } = new Metrics({ ...deps, queue: new StandingQueue(), version: '1', settings })
   addBadLineGauge(registry, new BadLines())
   addDrainGauge(registry, { nodes: [] } as unknown as NodeDrains)
   const names = registry.getMetricsAsArray().map(({ name }) => name)

@@ -120,3 +120,66 @@ describe('a backend that workers see differently', () => {
     assert.deepEqual([service_time, service_time_from, concurrency, concurrency_from], [0.2, 'learnt', 2, 'learnt'])
   })
 })
+
+describe('the queues of several workers', () => {
+  const caller = (name: string, more: object = {}): object => ({
+    ...{ caller: name, priority: 'normal', weight: 1, waiting: 1, running: 0 },
+    ...{ longest_wait: 1, recent_work: 10, loss_ratio: 0, ...more },
+  })
+  const pool = (name: string, callers: object[], more: object = {}): object => ({
+    ...{ name, waiting: callers.length, longest_wait: 1, idle_places: 0 },
+    ...{ priorities: { high: 0, normal: callers.length, low: 0 }, fairness: null, callers, ...more },
+  })
+  const queueOf = (...pools: object[]): object => ({ queue: { waiting: 3, limit: 100, pools } })
+
+  test('add up by pool and caller; the longest wait is the longest, and free places are those that one of them sees', () => {
+    const alice = (more: object): object => caller('name:alice', more)
+    const { queue } = sumOf(
+      queueOf(pool('model m', [alice({ running: 2, longest_wait: 4, loss_ratio: 0.2 })], { idle_places: 1 })),
+      queueOf(
+        pool('container a', [caller('b')], { fairness: 0.7 }),
+        pool('model m', [alice({ waiting: 5 })], { waiting: 5, longest_wait: 9, idle_places: 2 }),
+      ),
+    )
+    assert.deepEqual(queue, {
+      waiting: 6,
+      limit: 200,
+      pools: [
+        pool('model m', [alice({ waiting: 6, running: 2, longest_wait: 4, recent_work: 20, loss_ratio: 0.1 })], {
+          ...{ waiting: 6, longest_wait: 9, idle_places: 2, priorities: { high: 0, normal: 2, low: 0 } },
+        }),
+        pool('container a', [caller('b')], { fairness: 0.7 }),
+      ],
+    })
+  })
+
+  test('are as fair as the callers that wait have got together, over their weights', () => {
+    const fairnessOf = (...workers: object[][]): unknown => {
+      const { queue } = sumOf(...workers.map((callers) => queueOf(pool('model m', callers, { fairness: 0.1 }))))
+      return (queue as { pools: { fairness: unknown }[] }).pools[0]!.fairness
+    }
+    // Each worker gave all to one of them; together they got the same.
+    assert.equal(fairnessOf([caller('a'), caller('b', { recent_work: 0 })], [caller('b')]), 1)
+    assert.equal(fairnessOf([caller('a', { recent_work: 20, weight: 2 })], [caller('b')]), 1)
+    assert.equal(fairnessOf([caller('a', { recent_work: 20 })], [caller('b', { recent_work: 0 })]), 0.5)
+    assert.equal(fairnessOf([caller('a')], [caller('b', { waiting: 0, recent_work: 90 })]), null)
+    // What one worker alone knows of stands.
+    assert.equal(fairnessOf([caller('a'), caller('b')]), 0.1)
+  })
+
+  test('have those first that are next in one of them, and those last of which nothing waits', () => {
+    const names = (queue: unknown): unknown =>
+      (queue as { pools: { callers: { caller: string; priority: string }[] }[] }).pools[0]!.callers.map(
+        ({ caller, priority }) => `${caller} ${priority}`,
+      )
+    const { queue } = sumOf(
+      queueOf(pool('model m', [caller('a'), caller('b'), caller('idle', { waiting: 0 })])),
+      queueOf(pool('model m', [caller('c'), caller('a', { priority: 'low' }), caller('d')])),
+    )
+    assert.deepEqual(names(queue), ['a normal', 'c normal', 'b normal', 'a low', 'd normal', 'idle normal'])
+  })
+
+  test('are null where requests never wait', () => {
+    assert.equal(sumOf({ queue: null }, { queue: null })['queue'], null)
+  })
+})

@@ -1,5 +1,6 @@
 import { amount, flag, list, map, named, object, text, wholeNumber, type Schema } from '../openApi.ts'
 import { CACHE_ROWS, CACHES, seconds } from './caches.ts'
+import { QUEUE } from './queue.ts'
 
 const NAME = text('The address or name, as listed.')
 const HEALTHY = flag('Whether its polls and its traffic go well.')
@@ -264,6 +265,7 @@ export const WATCHING_SCHEMAS: Readonly<Record<string, Schema>> = {
         'Containers that jobs were submitted for in the last 15 minutes; the same.',
       ),
       caches: CACHE_ROWS,
+      queue: QUEUE,
       running_requests: wholeNumber('Requests that have no whole answer yet, this one included.'),
       jobs: object(
         {
