@@ -24,6 +24,8 @@ export interface Stats {
   readonly activity: Activity
   readonly models: readonly ModelRow[]
   readonly containers: readonly ContainerRow[]
+  /** Null where requests never wait. */
+  readonly queue?: Queue | null
   readonly jobs: {
     readonly unfinished: number
     readonly recorded: number
@@ -37,6 +39,40 @@ export interface Stats {
   readonly bad_lines_total?: number
   /** Absent where the ledger is this gateway's alone. */
   readonly replicas?: Replicas
+}
+
+/** Requests that wait for a place at a backend; times in seconds. */
+export interface Queue {
+  readonly waiting: number
+  readonly limit: number
+  /** The longest queue first. */
+  readonly pools: readonly QueuePool[]
+}
+
+/** Requests that ask for the same. */
+export interface QueuePool {
+  readonly name: string
+  readonly waiting: number
+  readonly longest_wait: number
+  /** Free at its backends while requests wait. */
+  readonly idle_places: number
+  readonly priorities: { readonly high: number; readonly normal: number; readonly low: number }
+  /** 1 where all that wait got the same lately. */
+  readonly fairness: number | null
+  /** The next one first; then those of which nothing waits. */
+  readonly callers: readonly QueueCaller[]
+}
+
+export interface QueueCaller {
+  readonly caller: string
+  readonly priority: string
+  readonly weight: number
+  readonly waiting: number
+  readonly running: number
+  readonly longest_wait: number
+  readonly recent_work: number
+  /** Part of its requests that left or timed out. */
+  readonly loss_ratio: number
 }
 
 /** The last 15 minutes by period, the oldest first; the last period is not over yet. */

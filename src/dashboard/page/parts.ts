@@ -37,11 +37,22 @@ export function columnHead(isNumber: boolean, content: string | readonly (string
 
 export function showRows<Row>(target: HTMLElement, columns: readonly TableColumn<Row>[], rows: readonly Row[]): void {
   const shown = rows.map((row) => columns.map(({ show }) => show(row)))
-  refresh(target, shown, (cells) => {
-    const row = tableRow(columns)
-    cells.forEach((parts, index) => row.cells[index]!.append(...parts.map(spacedPart)))
-    return row
-  })
+  refresh(target, shown, (cells) => filledRow(columns, cells))
+}
+
+/** The rows of a table that is made as a whole. */
+export function newRows<Row>(columns: readonly TableColumn<Row>[], rows: readonly Row[]): HTMLTableRowElement[] {
+  const cellsOf = (row: Row): (readonly Part[])[] => columns.map(({ show }) => show(row))
+  return rows.map((row) => filledRow(columns, cellsOf(row)))
+}
+
+function filledRow<Row>(
+  columns: readonly TableColumn<Row>[],
+  cells: readonly (readonly Part[])[],
+): HTMLTableRowElement {
+  const row = tableRow(columns)
+  cells.forEach((parts, index) => row.cells[index]!.append(...parts.map(spacedPart)))
+  return row
 }
 
 /** A row without content; its first cell is its head. As cards the cells show their column's name. */

@@ -5,6 +5,7 @@ import { ask, HOME, keepKey, keyInUse } from './ask.ts'
 import { followWidth } from './cards.ts'
 import { byId, clock, setText } from './format.ts'
 import { listenToControls, showHeads, showNodes } from './nodes.ts'
+import { listenToQueue, showQueue } from './queue.ts'
 import { showFaultHeads, showRecent } from './recent.ts'
 import { showReplicaHeads, showReplicas } from './replicas.ts'
 import { showBanner, showHealth, showSummary } from './summary.ts'
@@ -45,6 +46,7 @@ function showStats(stats: Stats): void {
   isRefused = false
   showRecent(stats.activity)
   showSummary(stats)
+  showQueue(stats.queue)
   showWork(stats.models, stats.containers)
   showReplicas(stats.replicas)
   showNodes(stats.services)
@@ -84,6 +86,7 @@ showHeads()
 showFaultHeads()
 showReplicaHeads()
 showWorkHeads()
+listenToQueue()
 listenToControls()
 followWidth()
 void poll()

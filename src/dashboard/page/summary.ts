@@ -1,7 +1,8 @@
 /** The banner, the figures of this moment and the warnings. */
 
-import type { BadLine, Health, ImageConflict, Stats } from './answers.ts'
+import type { BadLine, Health, ImageConflict, Queue, Stats } from './answers.ts'
 import { byId, bytes, count, element, longDuration, plural, refresh, setGatewayTime, setText } from './format.ts'
+import { isNearlyFull } from './queue.ts'
 import { recentTrouble } from './recent.ts'
 
 const banner = byId('banner')
@@ -47,14 +48,20 @@ export function showHealth(health: Health, stats: Stats | undefined): void {
 type Tile = readonly [name: string, value: string, note?: string, className?: string]
 
 function tilesOf(stats: Stats): Tile[] {
-  const { jobs, healthy_services: healthy, total_services: all } = stats
+  const { jobs, queue = null, healthy_services: healthy, total_services: all } = stats
   return [
     ['Healthy backends', count(healthy) + ' of ' + count(all), '', healthy < all ? 'warn' : ''],
     ['Running requests', count(stats.running_requests), 'those of this page included'],
+    ...(queue ? [queueTile(queue)] : []),
     ['Unfinished jobs', count(jobs.unfinished), stats.replicas ? 'of this gateway' : ''],
     ['Recorded jobs', count(jobs.recorded), bytes(jobs.kept_bytes) + ' kept'],
     ['Ledger', jobs.recordable ? 'recording' : 'cannot record', jobs.reason ?? '', jobs.recordable ? '' : 'bad'],
   ]
+}
+
+function queueTile(queue: Queue): Tile {
+  const { waiting, limit } = queue
+  return ['Waiting requests', count(waiting), 'of at most ' + count(limit), isNearlyFull(queue) ? 'warn' : '']
 }
 
 export function showSummary(stats: Stats): void {

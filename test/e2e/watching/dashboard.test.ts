@@ -152,6 +152,77 @@ test('what caches did shows of services and models, and a dash where nothing is 
   assert.doesNotMatch(await textOf(page, '#nodes tr:has-text("two")'), /warm|first token/)
 })
 
+/** A pool with callers, of which the first three wait. */
+function queuePool(name: string, callers: number, more: object = {}): object {
+  return {
+    ...{ name, waiting: 14, longest_wait: 12.5, idle_places: 0, fairness: 0.75 },
+    priorities: { high: 2, normal: 12, low: 0 },
+    callers: Array.from({ length: callers }, (_, n) => ({
+      ...{ caller: n === 0 ? 'name:alice' : `2001:db8:1234:5678:9abc:def0:1234:${n}` },
+      ...{ priority: n === 1 ? 'high' : 'normal', weight: n === 0 ? 2.5 : 1 },
+      ...{ waiting: n < 3 ? 4 : 0, running: n, longest_wait: n < 3 ? 12.5 - n : 0 },
+      ...{ recent_work: n === 0 ? 60 : 40 / (callers - 1), loss_ratio: n === 1 ? 0.25 : 0 },
+    })),
+    ...more,
+  }
+}
+
+/** What `/stats` tells with a queue of these pools. */
+async function withQueue(pools: object[], waiting = 14 * pools.length): Promise<object> {
+  return { ...(await statsNow()), queue: { waiting, limit: 50, pools } }
+}
+
+describe('the queue', { skip }, () => {
+  test('is not shown while nothing waits, but for a calm figure', async (t) => {
+    const page = await open(t, { stats: await withQueue([queuePool('model m', 2, { waiting: 0 })], 0) })
+    assert.equal(await page.isVisible('#queue-section'), false)
+    assert.equal(await figure(page, 'Waiting requests'), 'Waiting requests 0 of at most 50')
+    const off = await open(t, { stats: { ...(await statsNow()), queue: null } })
+    assert.equal(await off.isVisible('#queue-section'), false)
+    assert.equal(await off.isVisible('dt:text-is("Waiting requests")'), false)
+  })
+
+  test('shows who waits behind whom, how long, and what each got', async (t) => {
+    const page = await open(t, { stats: await withQueue([queuePool('model m', 4)]) })
+    const text = await textOf(page, '#queue-note')
+    assert.equal(text, '14 requests wait for a place at a backend; the longest for 12.5 s.')
+    const notes = await page.locator('.pool .note').allInnerTexts()
+    assert.deepEqual(notes, [
+      '14 wait, 2 of high priority, the longest for 12.5 s, fairness 0.75 of 1',
+      'and 2 requests of other callers',
+    ])
+    const rows = (await page.locator('.pool tbody tr').allInnerTexts()).map((row) => row.replaceAll(/\s+/g, ' ').trim())
+    assert.deepEqual(rows, [
+      'name:alice weight 2.5 next 4 12.5 s 0 60 % –',
+      '2001:db8:1234:5678:9abc:def0:1234:1 high priority 2 4 11.5 s 1 13.3 % 25 %',
+      '2001:db8:1234:5678:9abc:def0:1234:2 3 4 10.5 s 2 13.3 % –',
+      '2001:db8:1234:5678:9abc:def0:1234:3 – 0 – 3 13.3 % –',
+    ])
+    assert.equal(await page.isVisible('#more-callers'), false)
+  })
+
+  test('warns when it is nearly full, and of places that are free meanwhile', async (t) => {
+    const page = await open(t, { stats: await withQueue([queuePool('model m', 2, { idle_places: 1 })], 41) })
+    assert.equal(await page.locator('#tiles .warn:has(dt:text-is("Waiting requests"))').count(), 1)
+    assert.match(await textOf(page, '.pool .note >> nth=0'), /; 1 place is free meanwhile$/)
+  })
+
+  test('shows the first pools and callers, and all of them on demand', async (t) => {
+    const pools = Array.from({ length: 5 }, (_, n) => queuePool(`model ${n}`, 8))
+    const page = await open(t, { stats: await withQueue(pools) })
+    const counts = async (): Promise<number[]> => [
+      await page.locator('.pool').count(),
+      await page.locator('.pool >> nth=0 >> tbody tr').count(),
+    ]
+    assert.deepEqual(await counts(), [3, 5])
+    await page.click('#more-callers')
+    assert.deepEqual(await counts(), [5, 8])
+    assert.equal(await page.getAttribute('#more-callers', 'aria-expanded'), 'true')
+    await page.click('#more-callers')
+    assert.deepEqual(await counts(), [3, 5])
+  })
+})
+
 test('jobs that cannot be recorded show in amber, and why', { skip }, async (t) => {
   const reason = 'jobs cannot be recorded: no space left on device'
   const health = { status: 'healthy', degraded: true, healthy_services: '2/2', reason }
@@ -160,6 +231,8 @@ test('jobs that cannot be recorded show in amber, and why', { skip }, async (t) 
   assert.equal(await textOf(page, '#verdict'), 'Degraded: 2 of 2 backends can serve')
   assert.equal(await page.locator('#reasons li').first().innerText(), reason)
 })
+
+const LONG_NAME = `container ${'a-container-with-a-rather-long-name,'.repeat(4)}`
 
 /** The same answers with this many nodes, of which every tenth is avoided for each reason that there is. */
 async function largeFleet(count: number): Promise<{ stats: object; health: object }> {
@@ -195,7 +268,14 @@ async function largeFleet(count: number): Promise<{ stats: object; health: objec
     timestamp: new Date().toISOString(),
   }
   return {
-    stats: { ...stats, services, bad_lines, bad_lines_total: 3, total_services: count, healthy_services: healthy },
+    stats: {
+      ...{ ...stats, services, bad_lines, bad_lines_total: 3, total_services: count, healthy_services: healthy },
+      queue: {
+        waiting: 45,
+        limit: 50,
+        pools: ['model m', LONG_NAME].map((name) => queuePool(name, 7, { idle_places: 2 })),
+      },
+    },
     health,
   }
 }
