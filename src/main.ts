@@ -196,7 +196,8 @@ async function startWith(
   const takeover = shared && new Takeover({ ...common, shared, failover, replicaTimeoutSeconds, jobTimeoutSeconds })
   const drain = new Drain()
   const logRequest = requestLog(logger, settings.accessLog)
-  const metrics = new Metrics({ fleet, live, memory, ledger, version: packageVersion(), settings })
+  const { queue } = dispatcher
+  const metrics = new Metrics({ fleet, live, memory, ledger, queue, version: packageVersion(), settings })
   if (traces) metrics.openai.on('served', (served) => traces.served(served))
   addBadLineGauge(metrics.registry, badLines)
   // Not before somebody listens to how it can be read.
@@ -221,7 +222,7 @@ async function startWith(
   const { maxBodyBytes } = settings
   const reports = new SharedReports(fleet, ledger)
   const watch: WatchDeps = {
-    ...{ fleet, drain, drains, ledger, live, memory, activity, badLines },
+    ...{ fleet, drain, drains, ledger, live, memory, activity, queue, badLines },
     version: packageVersion(),
   }
   const statsOfAll = workplace && (() => workplace.sum('stats') as Promise<Record<string, unknown>>)

@@ -47,7 +47,7 @@ export class QueueTally {
     const bringUpToDate = (counter: Counter<'pool' | 'reason'>): void => this.#moveRefusals(counter)
     new Counter({
       name: 'infernet_gateway_queue_refusals_total',
-      help: 'Requests that got no place, by pool and reason: no room to wait (full), QUEUE_TIMEOUT (timeout), no backend came back within OUTAGE_WAIT (no_backend), or their client left (left)',
+      help: 'Requests that got no place, by pool and reason: no room to wait (full), QUEUE_TIMEOUT is over (timeout), no backend is left that could take them in time (no_backend), or their client left (left)',
       labelNames: ['pool', 'reason'],
       registers: [registry],
       collect(): void {
@@ -119,7 +119,7 @@ export class QueueTally {
     // Gauges are collected in the order in which they were made: the first one fills all of them, from one look at the queue.
     const length = new Gauge({
       name: 'infernet_gateway_queue_length',
-      help: 'Requests that wait for a place at a backend, by pool: those that ask for the same model or containers',
+      help: 'Requests that wait for a place at a backend, by pool: those that ask for the same model or containers; those for a backend that is away are "other"',
       labelNames: ['pool'],
       registers: [registry],
       collect: fill,
@@ -152,7 +152,9 @@ export class QueueTally {
   }
 
   #addWork(work: Gauge<'pool' | 'caller'>, pool: string, { callers }: PoolSnapshot): void {
-    for (const { caller, recentWork } of callers) work.inc({ pool, caller: this.#callers.of(pool, caller) }, recentWork)
+    // One that waits in several priorities is listed in each, each time with all of its work.
+    const workOf = new Map(callers.map(({ caller, recentWork }) => [caller, recentWork]))
+    for (const [caller, value] of workOf) work.inc({ pool, caller: this.#callers.of(pool, caller) }, value)
   }
 }
 

@@ -20,7 +20,7 @@ export type AccessLog = 'all' | 'errors' | 'none'
 export function requestLog(logger: Logger, access: AccessLog): (req: Request, res: Response) => void {
   if (access === 'none') return () => {}
   const successLevel = access === 'all' ? 'info' : logger.isDebug ? 'debug' : undefined
-  return (req, res) => {
+  const write = (req: Request, res: Response): void => {
     const context = contextOf(req)
     const { fault, node } = context
     // A page that says 503 of the gateway itself is an answer like any other; an orchestrator asks it every second.
@@ -34,6 +34,11 @@ export function requestLog(logger: Logger, access: AccessLog): (req: Request, re
       if (res.statusCode >= 500) logger.warn('node answered with an error', fieldsOf(req, res, context))
       else logger.info('node refused the request', fieldsOf(req, res, context))
     } else if (successLevel) logger[successLevel]('request', fieldsOf(req, res, context))
+  }
+  return (req, res) => {
+    // What its leaving ends, such as a wait for a place, is noted within this turn.
+    if (contextOf(req).fault?.code === 'ERR_CLIENT_GONE') setImmediate(write, req, res)
+    else write(req, res)
   }
 }
 

@@ -195,6 +195,11 @@ export const RESPONSE_HEADERS: Readonly<Record<string, Header>> = {
       'scores, seconds. Answers to batches, and those that are given again, have none.',
     schema: { type: 'string', examples: ['warm; best=0.213; second=0.480'] },
   },
+  'X-Queue-Ms': {
+    description:
+      'How long the request waited in the gateway for a place at a backend, milliseconds; 0 where it did not wait.',
+    schema: { type: 'integer', minimum: 0 },
+  },
   'Preference-Applied': {
     description: 'The preference that the answer waited by, such as `wait=30`.',
     schema: { type: 'string' },

@@ -56,10 +56,14 @@ export function containerParameter(required: boolean): Parameter {
 
 /** Headers of an answer that a backend had a part in. The limit is the gateway's own. */
 export const FROM_BACKEND: NonNullable<Answer['headers']> = Object.fromEntries(
-  ['X-Infernet-Node', 'X-Routing-Reason', 'RateLimit-Limit', 'RateLimit-Remaining', 'RateLimit-Reset'].map((name) => [
-    name,
-    { $ref: `#/components/headers/${name}` },
-  ]),
+  [
+    'X-Infernet-Node',
+    'X-Routing-Reason',
+    'X-Queue-Ms',
+    'RateLimit-Limit',
+    'RateLimit-Remaining',
+    'RateLimit-Reset',
+  ].map((name) => [name, { $ref: `#/components/headers/${name}` }]),
 )
 export const FROM_BACKEND_OR_KEPT: NonNullable<Answer['headers']> = {
   ...FROM_BACKEND,

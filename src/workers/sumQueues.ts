@@ -16,13 +16,18 @@ interface Pool {
   readonly callers: readonly Caller[]
 }
 
-interface Caller {
+/** One that waits in several priorities is listed in each, each time with all that it has in the pool. */
+interface Caller extends Account {
   readonly caller: string
   readonly priority: string
-  readonly weight: number
   readonly waiting: number
-  readonly running: number
   readonly longest_wait: number
+}
+
+/** What a caller has in a pool, whatever its requests' priorities. */
+interface Account {
+  readonly weight: number
+  readonly running: number
   readonly recent_work: number
   readonly loss_ratio: number
 }
@@ -46,7 +51,9 @@ export function sumQueues(all: readonly (Queue | null)[]): Queue | null {
 function sumPools(pools: readonly Pool[]): Pool {
   const [first] = pools as [Pool]
   if (pools.length === 1) return first
-  const callers = inTurn(pools)
+  const accounts = accountsOf(pools)
+  const callers = inTurn(pools, accounts)
+  const waiting = new Set(callers.filter((caller) => caller.waiting > 0).map(({ caller }) => caller))
   const priorities = Object.keys(first.priorities).map((name): [string, number] => [
     name,
     total(pools, (pool) => pool.priorities[name] ?? 0),
@@ -58,40 +65,56 @@ function sumPools(pools: readonly Pool[]): Pool {
     // All processes look at the same backends.
     idle_places: largest(pools, ({ idle_places }) => idle_places),
     priorities: Object.fromEntries(priorities),
-    fairness: fairnessOf(callers.filter(({ waiting }) => waiting > 0)),
+    fairness: fairnessOf([...waiting].map((caller) => accounts.get(caller)!)),
     callers,
   }
 }
 
+/** What callers have in a pool of several processes. */
+function accountsOf(pools: readonly Pool[]): Map<string, Account> {
+  const each = pools.flatMap(({ callers }) => [...new Map(callers.map((one) => [one.caller, one])).values()])
+  const groups = Map.groupBy(each, ({ caller }) => caller)
+  return new Map([...groups].map(([caller, accounts]) => [caller, sumAccounts(accounts)]))
+}
+
+function sumAccounts(accounts: readonly Account[]): Account {
+  return {
+    weight: accounts[0]!.weight,
+    running: total(accounts, ({ running }) => running),
+    recent_work: rounded(total(accounts, ({ recent_work }) => recent_work)),
+    loss_ratio: rounded(total(accounts, ({ loss_ratio }) => loss_ratio) / accounts.length),
+  }
+}
+
 /** The callers of a pool in several processes, those that are next in one of them first. */
-function inTurn(pools: readonly Pool[]): Caller[] {
+function inTurn(pools: readonly Pool[], accounts: ReadonlyMap<string, Account>): Caller[] {
   const placed = pools.flatMap(({ callers }) => callers.map((caller, place) => ({ caller, place })))
   // A caller waits in each priority on its own.
   const groups = groupsOf(placed, ({ caller: { caller, priority } }) => JSON.stringify([caller, priority]))
   const isIdle = (caller: Caller): number => (caller.waiting > 0 ? 0 : 1)
   return groups
     .map((group) => ({
-      caller: sumCallers(group.map(({ caller }) => caller)),
+      caller: sumCallers(
+        group.map(({ caller }) => caller),
+        accounts,
+      ),
       place: Math.min(...group.map(({ place }) => place)),
     }))
     .sort((a, b) => isIdle(a.caller) - isIdle(b.caller) || a.place - b.place)
     .map(({ caller }) => caller)
 }
 
-function sumCallers(callers: readonly Caller[]): Caller {
-  const [{ caller, priority, weight }] = callers as [Caller]
+function sumCallers(callers: readonly Caller[], accounts: ReadonlyMap<string, Account>): Caller {
+  const [first] = callers as [Caller]
+  const waiting = total(callers, (one) => one.waiting)
   return {
-    ...{ caller, priority, weight },
-    waiting: total(callers, ({ waiting }) => waiting),
-    running: total(callers, ({ running }) => running),
+    ...{ ...first, ...accounts.get(first.caller)!, waiting },
     longest_wait: largest(callers, ({ longest_wait }) => longest_wait),
-    recent_work: rounded(total(callers, ({ recent_work }) => recent_work)),
-    loss_ratio: rounded(total(callers, ({ loss_ratio }) => loss_ratio) / callers.length),
   }
 }
 
 /** Jain's index of what callers got, over their weights; null of fewer than two. */
-function fairnessOf(callers: readonly Caller[]): number | null {
+function fairnessOf(callers: readonly Account[]): number | null {
   if (callers.length < 2) return null
   const shares = callers.map(({ recent_work, weight }) => recent_work / weight)
   const squares = total(shares, (share) => share ** 2)

@@ -25,7 +25,12 @@ describe('the gauges of the queue', () => {
     const { registry } = watched([
       poolOf({
         ...{ waiting: 3, longestWaitSeconds: 2.5, idlePlaces: 1, fairness: 0.8 },
-        callers: [callerOf('name:alice', { waiting: 3, recentWork: 120 }), callerOf('192.0.2.1', { recentWork: 40 })],
+        // One that waits in two priorities has the same work in both.
+        callers: [
+          callerOf('name:alice', { waiting: 2, recentWork: 120 }),
+          callerOf('name:alice', { waiting: 1, recentWork: 120, priority: 'low' }),
+          callerOf('192.0.2.1', { recentWork: 40 }),
+        ],
       }),
       poolOf({ name: 'container a' }),
     ])

@@ -163,6 +163,8 @@ describe('the queues of several workers', () => {
     assert.equal(fairnessOf([caller('a', { recent_work: 20, weight: 2 })], [caller('b')]), 1)
     assert.equal(fairnessOf([caller('a', { recent_work: 20 })], [caller('b', { recent_work: 0 })]), 0.5)
     assert.equal(fairnessOf([caller('a')], [caller('b', { waiting: 0, recent_work: 90 })]), null)
+    // One that waits in two priorities counts once, with all that it got.
+    assert.equal(fairnessOf([caller('a'), caller('a', { priority: 'low' })], [caller('b')]), 1)
     // What one worker alone knows of stands.
     assert.equal(fairnessOf([caller('a'), caller('b')]), 0.1)
   })
@@ -177,6 +179,19 @@ describe('the queues of several workers', () => {
       queueOf(pool('model m', [caller('c'), caller('a', { priority: 'low' }), caller('d')])),
     )
     assert.deepEqual(names(queue), ['a normal', 'c normal', 'b normal', 'a low', 'd normal', 'idle normal'])
+  })
+
+  test('tell of a caller that waits in several priorities each time all that it has', () => {
+    const both = (more: object): object[] => ['high', 'low'].map((priority) => caller('a', { priority, ...more }))
+    const { queue } = sumOf(
+      queueOf(pool('model m', both({ running: 1 }))),
+      queueOf(pool('model m', [caller('a', { priority: 'high', running: 2, recent_work: 5 })])),
+    )
+    const [{ callers }] = (queue as { pools: [{ callers: object[] }] }).pools
+    assert.deepEqual(callers, [
+      caller('a', { priority: 'high', waiting: 2, running: 3, recent_work: 15 }),
+      caller('a', { priority: 'low', waiting: 1, running: 3, recent_work: 15 }),
+    ])
   })
 
   test('are null where requests never wait', () => {

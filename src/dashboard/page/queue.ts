@@ -69,16 +69,14 @@ export function showQueue(queue: Queue | null | undefined): void {
 
 function queueText(waiting: number, pools: readonly QueuePool[]): string {
   if (waiting === 0) return 'No request waits now.'
+  const listed = pools.reduce((sum, pool) => sum + pool.waiting, 0)
   const longest = Math.max(0, ...pools.map((pool) => pool.longest_wait))
-  const each = pools.length > 1 ? ', for ' + count(pools.length) + ' different models or containers' : ''
-  return (
-    plural(waiting, 'request waits', 'requests wait') +
-    ' for a place at a backend' +
-    each +
-    '; the longest for ' +
-    duration(longest) +
-    '.'
-  )
+  return [
+    plural(waiting, 'request waits', 'requests wait') + ' for a place at a backend',
+    ...(pools.length > 1 ? ['for ' + count(pools.length) + ' different models or containers'] : []),
+    ...(listed > 0 ? ['the longest for ' + duration(longest)] : []),
+    ...(waiting > listed ? [count(waiting - listed) + ' for a backend that is away, or not listed here'] : []),
+  ].join(', ')
 }
 
 function poolElement(pool: QueuePool): HTMLElement {
@@ -108,7 +106,9 @@ function headOf(): HTMLElement {
 }
 
 function bodyOf(shown: readonly QueueCaller[], all: readonly QueueCaller[]): HTMLElement {
-  const work = all.reduce((sum, one) => sum + one.recent_work, 0)
+  // One that waits in several priorities is listed in each, each time with all of its work.
+  const workOf = new Map(all.map((one) => [one.caller, one.recent_work]))
+  const work = [...workOf.values()].reduce((sum, one) => sum + one, 0)
   const rows = shown.map((one, turn): CallerRow => [one, turn, work > 0 ? one.recent_work / work : undefined])
   const body = element('tbody', '', newRows(CALLER_COLUMNS, rows))
   body.setAttribute('role', 'rowgroup')

@@ -115,7 +115,9 @@ export class OtlpTraces implements Traces {
     })
     if (fault) noteFault(span, fault, fault.fault.source !== 'client')
     else if (status >= 500) noteStatus(span, status)
-    request.isOver = true
+    // What a client's leaving ends, such as a wait for a place, does so within this turn.
+    if (fault?.code === 'ERR_CLIENT_GONE') setImmediate(() => (request.isOver = true))
+    else request.isOver = true
     span.end(endedAt)
   }
 

@@ -14,7 +14,7 @@ const CALLER = object({
   priority: PRIORITY,
   weight: amount('What it gets of the work, over what others get.'),
   waiting: wholeNumber('Its requests that wait.'),
-  running: wholeNumber('Its requests that backends work on.'),
+  running: wholeNumber('Its requests that backends work on, of all priorities.'),
   longest_wait: amount('How long its oldest waiting request has waited, seconds; 0 where none waits.'),
   recent_work: amount(
     'Work that it got within about the last minute, fading: tokens where services count them, else seconds of service.',
@@ -38,13 +38,16 @@ const POOL = object({
     ['number', 'null'],
     "Jain's index of the recent work of the callers that waited, over their weights: 1 where all got the same, 1/n where one of n got all. Null where fewer than two waited.",
   ),
-  callers: list(CALLER, 'Those that wait, the next one first; then those that only have work under way. At most 20.'),
+  callers: list(
+    CALLER,
+    'Those that wait, the next one first, once for each priority; then those that only have work under way. At most 20.',
+  ),
 })
 
 /** What `/stats` tells of requests that wait for a place at a backend. */
 export const QUEUE: Schema = {
   ...object({
-    waiting: wholeNumber('Requests that wait for a place at a backend.'),
+    waiting: wholeNumber('Requests that wait for a place at a backend, or for one that is away.'),
     limit: wholeNumber('Requests that may wait: `QUEUE_SIZE`; of several workers, all together.'),
     pools: list(
       POOL,

@@ -185,7 +185,7 @@ describe('the queue', { skip }, () => {
   test('shows who waits behind whom, how long, and what each got', async (t) => {
     const page = await open(t, { stats: await withQueue([queuePool('model m', 4)]) })
     const text = await textOf(page, '#queue-note')
-    assert.equal(text, '14 requests wait for a place at a backend; the longest for 12.5 s.')
+    assert.equal(text, '14 requests wait for a place at a backend, the longest for 12.5 s')
     const notes = await page.locator('.pool .note').allInnerTexts()
     assert.deepEqual(notes, [
       '14 wait, 2 of high priority, the longest for 12.5 s, fairness 0.75 of 1',
