@@ -8,6 +8,7 @@ import { startGateway } from '../../kit/builders/gateways.ts'
 import type { Gateway, LogLine } from '../../kit/gateway.ts'
 import { post, request, type Answer } from '../../kit/http.ts'
 import { serve } from '../../kit/serve.ts'
+import { Collector, traceOf, treeOf } from '../../kit/traceCollector.ts'
 import { eventually, type Cleanup } from '../../kit/wait.ts'
 import { problems } from '../../openapi/conformance.ts'
 import { description } from '../../openapi/document.ts'
@@ -199,6 +200,36 @@ suite('the queue, as operators see it', { concurrency: true }, () => {
     const line = await lineOf(gone)
     assert.deepEqual([line.message, line['status']], ['client left', 0])
     assert.ok(Number(line['queueMs']) > 0)
+  })
+
+  test('the trace of a request has its wait, also where its client left meanwhile', async (t) => {
+    const collector = await new Collector().start(t)
+    const { service, gateway } = await narrow(t, {
+      OTEL_EXPORTER_OTLP_ENDPOINT: `http://${collector.address}`,
+      OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
+      OTEL_BSP_SCHEDULE_DELAY: '50',
+    })
+    const [waited, gone] = [randomUUID(), randomUUID()]
+    const first = ask(gateway)
+    await service.holds(1)
+    const second = ask(gateway, { id: waited })
+    const leaving = new AbortController()
+    const left = ask(gateway, { id: gone, signal: leaving.signal })
+    await waitingIs(gateway, 2)
+    leaving.abort()
+    await assert.rejects(left)
+    await service.letGo()
+    await service.letGo()
+    await Promise.all([first, second])
+    const whole = 'POST /v1/chat/completions'
+    const spans = await collector.trace(traceOf(waited), 3)
+    assert.deepEqual(treeOf(spans), [`${whole} < nobody`, `chat m < ${whole}`, `wait for place < ${whole}`])
+    assert.deepEqual(treeOf(await collector.trace(traceOf(gone), 2)), [
+      `${whole} < nobody`,
+      `wait for place < ${whole}`,
+    ])
+    const [wait, attempt] = ['wait for place', 'chat m'].map((name) => spans.find((span) => span.name === name)!)
+    assert.ok(BigInt(attempt!.startTimeUnixNano) >= BigInt(wait!.startTimeUnixNano))
   })
 
   test('where requests never wait, /stats says null and /metrics nothing', async (t) => {
