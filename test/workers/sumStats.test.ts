@@ -135,11 +135,11 @@ describe('the queues of several workers', () => {
   test('add up by pool and caller; the longest wait is the longest, and free places are those that one of them sees', () => {
     const alice = (more: object): object => caller('name:alice', more)
     const { queue } = sumOf(
-      queueOf(pool('model m', [alice({ running: 2, longest_wait: 4, loss_ratio: 0.2 })], { idle_places: 1 })),
       queueOf(
         pool('container a', [caller('b')], { fairness: 0.7 }),
         pool('model m', [alice({ waiting: 5 })], { waiting: 5, longest_wait: 9, idle_places: 2 }),
       ),
+      queueOf(pool('model m', [alice({ running: 2, longest_wait: 4, loss_ratio: 0.2 })], { idle_places: 1 })),
     )
     assert.deepEqual(queue, {
       waiting: 6,
