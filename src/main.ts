@@ -54,6 +54,7 @@ import { startTraces, type Traces } from './observability/traces/index.ts'
 import { budgetsOver } from './replicas/sharedBudgets.ts'
 import { ResponseHomes } from './openai/responses/homes.ts'
 import { isRealtimeUpgrade } from './openai/realtime.ts'
+import { Spending } from './openai/spending.ts'
 import { Forwarder } from './upstream/forwarder.ts'
 import { Upstream } from './upstream/send.ts'
 import { Resources } from './lookup/resources.ts'
@@ -219,13 +220,14 @@ async function startWith(
   }
   const forwarder = new Forwarder(upstream)
   const keys = await openTicketKeysOf(settings, ledger, logger)
-  const { maxBodyBytes } = settings
+  const { maxBodyBytes, trustProxy, statusAllowedIps, corsOrigins } = settings
   const reports = new SharedReports(fleet, ledger)
   const watch: WatchDeps = {
     ...{ fleet, drain, drains, ledger, live, memory, activity, queue, badLines },
     version: packageVersion(),
   }
   const statsOfAll = workplace && (() => workplace.sum('stats') as Promise<Record<string, unknown>>)
+  const makeBudgets = ledger.shared && budgetsOver(ledger.shared.coordination.budgets)
   const app = createApp({
     jobs: { ...common, forwarder, idempotency: new Idempotency(ledger), maxBodyBytes, whenReady },
     follower,
@@ -240,6 +242,7 @@ async function startWith(
       whenReady,
       events: metrics.openai,
       homes: new ResponseHomes({ now: fleet.now, values: ledger.shared?.coordination.values }),
+      spending: keysFile && new Spending({ rateOf: (caller) => keysFile.rulesOf(caller).tokensPerMinute, makeBudgets }),
     },
     pages: {
       open: {
@@ -266,13 +269,10 @@ async function startWith(
     ownRateOf: keysFile && ((caller) => keysFile.rulesOf(caller).requestsPerMinute),
     priorityOf: keysFile && ((caller) => keysFile.rulesOf(caller).priority),
     opsKey: new KeyRing(settings.opsKey === '' ? [] : [settings.opsKey]),
-    trustProxy: settings.trustProxy,
-    makeBudgets: ledger.shared && budgetsOver(ledger.shared.coordination.budgets),
+    ...{ makeBudgets, trustProxy, statusAllowedIps, corsOrigins },
     lookupLimitPerMinute: settings.lookupLimitPerMinute,
     proxyLimitPerMinute: settings.proxyLimitPerMinute,
     readLimitPerMinute: settings.readLimitPerMinute,
-    statusAllowedIps: settings.statusAllowedIps,
-    corsOrigins: settings.corsOrigins,
     onBegun: traces && ((req) => traces.begun(req)),
     onClosed: (req, res) => {
       metrics.observe(req, res)

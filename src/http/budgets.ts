@@ -11,7 +11,7 @@ export interface Verdict {
   readonly fullMs: number
 }
 
-/** Budgets of requests, one for each caller. */
+/** Budgets of requests, or of tokens, one for each caller. */
 export interface Budgets {
   /** Requests in a full budget, and refilled evenly over each minute. */
   readonly perMinute: number
@@ -22,10 +22,15 @@ export interface Budgets {
   take(caller: string, count?: number): Verdict | Promise<Verdict>
   /** Returns `count` requests that were taken and not used. */
   giveBack(caller: string, count?: number): void
+  /** Takes `count` whether or not they fit. What does not fit is a debt: nothing passes until it has been refilled. */
+  charge(caller: string, count: number): void
 }
 
-/** Makes the budgets of a limit. Those of the same name are shared where gateways share anything. */
-export type MakeBudgets = (limit: string, perMinute: number) => Budgets
+/**
+ * Makes the budgets of a limit. Those of the same name are shared where gateways share anything. `mayOwe`: they are charged, too,
+ * and so may be in debt.
+ */
+export type MakeBudgets = (limit: string, perMinute: number, mayOwe?: boolean) => Budgets
 
 /** The verdict over requests that a budget, used as far as this with them, has room for. */
 export function admitted(refill: Refill, usedMs: number): Verdict {

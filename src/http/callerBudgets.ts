@@ -9,6 +9,8 @@ export interface CallerBudgetsOptions {
   /** Requests in a full budget, and refilled evenly over each minute. */
   readonly perMinute: number
   readonly maxCallers?: number
+  /** How far they are used, where budgets of several rates are the same ones; default: their own. */
+  readonly used?: UsedBudgets
   /** Monotonic, ms. */
   readonly now?: () => number
 }
@@ -20,11 +22,11 @@ export class CallerBudgets implements Budgets {
   readonly #now: () => number
   readonly #used: UsedBudgets
 
-  constructor({ perMinute, maxCallers = MOST_CALLERS, now = () => performance.now() }: CallerBudgetsOptions) {
+  constructor({ perMinute, maxCallers = MOST_CALLERS, used, now = () => performance.now() }: CallerBudgetsOptions) {
     this.perMinute = perMinute
     this.#refill = new Refill(perMinute)
     this.#now = now
-    this.#used = new UsedBudgets(maxCallers)
+    this.#used = used ?? new UsedBudgets(maxCallers)
   }
 
   /** Callers remembered. */
@@ -43,5 +45,10 @@ export class CallerBudgets implements Budgets {
 
   giveBack(caller: string, count = 1): void {
     this.#used.giveBack(caller, count * this.#refill.requestMs)
+  }
+
+  charge(caller: string, count: number): void {
+    const now = this.#now()
+    this.#used.use(caller, this.#refill.charged(this.#used.usedMs(caller, now), count), now)
   }
 }

@@ -7,6 +7,8 @@ import { type IncomingMessage, type OutgoingHttpHeaders, ServerResponse } from '
 export class GatewayResponse<Request extends IncomingMessage = IncomingMessage> extends ServerResponse<Request> {
   /** Name, value, name, value … */
   readonly #own: string[] = []
+  /** In lower case, names of those that a head cannot replace. */
+  #deciding: Set<string> | undefined
 
   /** As `instanceof`, for which a class of Express's has the wrong prototype. */
   static isOne(res: ServerResponse): res is GatewayResponse {
@@ -20,13 +22,21 @@ export class GatewayResponse<Request extends IncomingMessage = IncomingMessage> 
     else this.#own[at + 1] = value
   }
 
+  /** Sets a header of the gateway's own that stands, whatever a head that is passed on says under its name. */
+  setDeciding(name: string, value: string): void {
+    this.setOwn(name, value)
+    this.#deciding ??= new Set()
+    this.#deciding.add(name.toLowerCase())
+  }
+
   /**
    * Node calls it, too, where a response ends without it.
    *
    * @param given headers by name; neither a reason phrase nor a list
    */
   override writeHead(status: number, given?: unknown): this {
-    const headers = (given ?? {}) as OutgoingHttpHeaders
+    const all = (given ?? {}) as OutgoingHttpHeaders
+    const headers = this.#deciding ? without(all, this.#deciding) : all
     if (this.getHeaderNames().length > 0) return this.#writeMerged(status, headers)
     const head = [...this.#own]
     for (const name in headers) {
@@ -58,8 +68,18 @@ export class GatewayResponse<Request extends IncomingMessage = IncomingMessage> 
   }
 }
 
+function without(headers: OutgoingHttpHeaders, names: ReadonlySet<string>): OutgoingHttpHeaders {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !names.has(name.toLowerCase())))
+}
+
 /** Sets a header of the gateway's own, also where the response is of another server than ours. */
 export function setOwnHeader(res: ServerResponse, name: string, value: string): void {
   if (GatewayResponse.isOne(res)) res.setOwn(name, value)
+  else res.setHeader(name, value)
+}
+
+/** The same for one that stands, whatever a backend's answer says under its name. */
+export function setDecidingHeader(res: ServerResponse, name: string, value: string): void {
+  if (GatewayResponse.isOne(res)) res.setDeciding(name, value)
   else res.setHeader(name, value)
 }

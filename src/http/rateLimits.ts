@@ -80,8 +80,7 @@ function limitAt(bound: RateBound, name: string, makeBudgets: MakeBudgets): Call
     standardHeaders: 'draft-6',
     legacyHeaders: false,
     keyGenerator: (req) => limitKeyOf(contextOf(req).caller),
-    handler: (_req, res, next) =>
-      next(refusal(perMinute, Number(res.getHeader('RateLimit-Reset')), `${perMinute} a minute are allowed`)),
+    handler: (_req, res, next) => next(refusal(bound, Number(res.getHeader('RateLimit-Reset')))),
     // Keys are callers, not addresses, and the settings have been validated.
     validate: false,
   })
@@ -110,7 +109,7 @@ function limitAt(bound: RateBound, name: string, makeBudgets: MakeBudgets): Call
     const resetSeconds = Math.ceil(resetMs(verdict) / 1000)
     show(res, verdict.remaining, resetSeconds)
     if (verdict.isAdmitted) return
-    throw refusal(perMinute, resetSeconds, `this one counts as ${count}, and ${perMinute} a minute are allowed`)
+    throw refusal(bound, resetSeconds, `, and this one counts as ${count}`)
   }
   const count = (req: Request, res: Response, count: number): void | Promise<void> => {
     const verdict = budgets.take(limitKeyOf(contextOf(req).caller), count)
@@ -154,9 +153,9 @@ function resetMs({ retryMs, fullMs }: Verdict): number {
   return retryMs > 0 ? retryMs : fullMs
 }
 
-function refusal(perMinute: number, retrySeconds: number, why: string): GatewayFault {
-  return new GatewayFault('ERR_RATE_LIMITED', `Too many requests: ${why}`, {
-    params: { limit: perMinute, window_seconds: WINDOW_SECONDS },
+function refusal({ setting, perMinute }: RateBound, retrySeconds: number, more = ''): GatewayFault {
+  return new GatewayFault('ERR_RATE_LIMITED', `Too many requests: ${setting} allows ${perMinute} a minute${more}`, {
+    params: { setting, limit: perMinute, window_seconds: WINDOW_SECONDS },
     headers: { 'Retry-After': String(Math.max(1, retrySeconds)) },
   })
 }

@@ -16,6 +16,7 @@ import { headersFor, pathAt } from './serviceCall.ts'
 import type { ResponseHomes } from './responses/homes.ts'
 import { ResponseIdWatch } from './responses/idWatch.ts'
 import { atHome, homeIsDown, homeOf, requireService } from './responses/place.ts'
+import type { Spending, Spent } from './spending.ts'
 import { UsageWatch, type Usage } from './usage.ts'
 
 /** More of a session's name than this is not looked at: it is hashed for each service. */
@@ -49,6 +50,8 @@ export interface OpenAiDeps {
   readonly events: EventEmitter<{ served: [Served] }>
   /** Where responses are that were made by way of this gateway. */
   readonly homes: ResponseHomes
+  /** Charges callers who have a number of tokens a minute; undefined where none can have one. */
+  readonly spending?: Spending | undefined
 }
 
 /**
@@ -93,6 +96,9 @@ export function forwardOpenAi(deps: OpenAiDeps) {
       ? nowOrInTurns(promptSteps({ dialect, bytes, members, model, session }))
       : undefined
     const prompt = reading instanceof Promise ? await reading : reading
+    const spendable = { path, dialect, bytes, members, isBackground }
+    const reserving = deps.spending?.begin(res, caller, spendable)
+    const spent = reserving instanceof Promise ? await reserving : reserving
     const forwarding = deps.forwarder.forward(req, res, {
       requirement: home ? both(requireService(home), itsKind) : itsKind,
       caller,
@@ -122,11 +128,13 @@ export function forwardOpenAi(deps: OpenAiDeps) {
         cacheUse = lease.cacheUse
         const reply = cacheUse && prompt && dialect && new ReplyWatch(prompt, dialect, memoryOf(req).answer)
         if (cacheUse) cacheUse.reply = reply
-        return tapFor({ usage, firstToken, cacheUse, reply }, remember && ((id) => remember(lease.node.key, id)))
+        spent?.tried()
+        return tapFor({ usage, firstToken, cacheUse, reply, spent }, remember && ((id) => remember(lease.node.key, id)))
       },
       noNode: () => (home ? homeIsDown(home) : noService(deps.fleet, model)),
     })
-    const { how, node } = await (home ? atHome(home, forwarding) : forwarding)
+    const ended = home ? atHome(home, forwarding) : forwarding
+    const { how, node } = await (spent ? spent.settledBy(ended, usage) : ended)
     if (how !== 'complete' || res.statusCode >= 400) return
     const { firstByteSeconds = 0, servedSince = 0, startedAt } = context
     deps.events.emit('served', {
@@ -149,14 +157,17 @@ interface Watches {
   readonly firstToken: FirstToken
   readonly cacheUse: Lease['cacheUse']
   readonly reply: ReplyWatch | undefined
+  readonly spent: Spent | undefined
 }
 
 /** Answers go on as they come, unless `elsewhere` holds them back. */
-function tapFor({ usage, firstToken, cacheUse, reply }: Watches, tellId: ((id: string) => void) | false): StreamTap {
+function tapFor(watches: Watches, tellId: ((id: string) => void) | false): StreamTap {
+  const { usage, firstToken, cacheUse, reply, spent } = watches
   let ids: ResponseIdWatch | undefined
   const takes: StreamTap['takes'] = (status, headers) => {
     const contentType = headers['content-type']
     firstToken.begin(status, contentType)
+    spent?.answers(contentType)
     if (status < 300) {
       if (tellId) ids = new ResponseIdWatch(contentType, tellId)
       if (headers['content-encoding'] === undefined) reply?.begin(contentType)
@@ -168,6 +179,7 @@ function tapFor({ usage, firstToken, cacheUse, reply }: Watches, tellId: ((id: s
     if (firstToken.see(chunk)) cacheUse?.firstToken()
     ids?.see(chunk)
     reply?.see(chunk)
+    spent?.see(chunk)
   }
   return { takes, watch }
 }

@@ -50,7 +50,8 @@ export function openRealtime(deps: OpenAiDeps) {
     const keyless = withProtocols(headers, protocolsWithoutKeys(req.headers[PROTOCOLS]))
     const ours = credentialsAreOurs || withholdsProtocolKeys === true
     const requirement = requireModel(model)
-    await deps.forwarder.forward(req, res, {
+    const reserved = await deps.spending?.beginSession(res, caller)
+    const forwarding = deps.forwarder.forward(req, res, {
       requirement,
       caller,
       priority: context.priority,
@@ -73,6 +74,13 @@ export function openRealtime(deps: OpenAiDeps) {
       upgrade,
       noNode: () => noService(deps.fleet, model),
     })
+    try {
+      await forwarding
+      if (res.statusCode >= 400) reserved?.settle(0)
+    } catch (error) {
+      reserved?.settle(0)
+      throw error
+    }
   }
 }
 

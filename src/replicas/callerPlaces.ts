@@ -93,10 +93,23 @@ export class CallerPlaces {
     this.#knownAt = now
   }
 
-  /** So many were given back to the store. */
+  /** As many of the held places were given back to the store. */
   returned(count: number): void {
     this.held -= count
     this.#usedMs -= count * this.#refill.requestMs
+  }
+
+  /** Pays a charge from the places that are held; returns what is left of it for the store to charge. */
+  pay(count: number): number {
+    const paid = Math.min(this.held, count)
+    this.held -= paid
+    return count - paid
+  }
+
+  /** The store was told to charge `count`, or to take back as many where it is below 0. */
+  changed(count: number, now: number): void {
+    this.#usedMs = Math.max(0, this.#refill.charged(this.#usedAt(now), count))
+    this.#knownAt = now
   }
 
   fullFrom(count: number, until: number): void {

@@ -108,14 +108,20 @@ export interface SharedKeys {
   release(use: KeyUse): Promise<void>
 }
 
-/** A question for places of one caller under one limit. */
-export interface BudgetQuestion {
+/** The budget of one caller under one limit. */
+export interface SharedBudget {
   /** The limit's setting, which names its budgets. */
   readonly limit: string
   /** The caller's limit key. */
   readonly key: string
   /** Requests in a full budget, and refilled evenly over each minute. */
   readonly perMinute: number
+  /** It is charged, too, and so may be in debt. */
+  readonly mayOwe?: boolean
+}
+
+/** A question for places of one caller under one limit. */
+export interface BudgetQuestion extends SharedBudget {
   /** Must be had, all or nothing. */
   readonly wanted: number
   /** May be had in advance: a quarter of what is left beyond `wanted` at most. */
@@ -125,16 +131,18 @@ export interface BudgetQuestion {
 export interface BudgetGrant {
   /** 0 where `wanted` do not fit. */
   readonly granted: number
-  /** How far the budget is used after this, ms of its refill time (GCRA): 0 is full, 60,000 empty. */
+  /** How far the budget is used after this, ms of its refill time (GCRA): 0 is full, 60,000 empty, more a debt. */
   readonly usedMs: number
 }
 
-/** Smooth limits of requests a minute, exact over all replicas (GCRA). */
+/** Smooth limits of requests or tokens a minute, exact over all replicas (GCRA). */
 export interface SharedBudgets {
   /** Rejects while the store is away. */
   take(question: BudgetQuestion): Promise<BudgetGrant>
   /** Returns places that were not used. Best effort; never rejects. */
-  giveBack(question: Pick<BudgetQuestion, 'limit' | 'key' | 'perMinute'>, count: number): Promise<void>
+  giveBack(budget: SharedBudget, count: number): Promise<void>
+  /** Takes `count` whether or not they fit. Best effort; never rejects. */
+  charge(budget: SharedBudget, count: number): Promise<void>
 }
 
 /** Small values by name and key that all replicas share. Every call rejects while the store is away. */

@@ -12,6 +12,7 @@ export type {
   ReplicaState,
   Room,
   RoomLimits,
+  SharedBudget,
   SharedBudgets,
   SharedKeys,
   SharedRoom,

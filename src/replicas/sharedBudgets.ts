@@ -2,7 +2,7 @@ import { Refill } from '../base/refill.ts'
 import type { Budgets, Verdict } from '../http/budgets.ts'
 import { CallerBudgets, MOST_CALLERS } from '../http/callerBudgets.ts'
 import { CallerPlaces, type Waiting } from './callerPlaces.ts'
-import type { BudgetGrant, BudgetQuestion, SharedBudgets } from './coordination.ts'
+import type { BudgetGrant, BudgetQuestion, SharedBudget, SharedBudgets } from './coordination.ts'
 import { afterRunningFor } from './runningTime.ts'
 
 /** Places that rest for this long are given back, and as many as were used within it are taken in advance, ms. */
@@ -28,14 +28,15 @@ interface ReplicaBudgetsOptions extends Conditions {
   /** Names the limit. */
   readonly limit: string
   readonly perMinute: number
+  readonly mayOwe?: boolean | undefined
 }
 
 /** Makes budgets that all gateways of a store share, each limit by its name. */
 export function budgetsOver(
   store: SharedBudgets,
   conditions: Conditions = {},
-): (limit: string, perMinute: number) => ReplicaBudgets {
-  return (limit, perMinute) => new ReplicaBudgets({ store, limit, perMinute, ...conditions })
+): (limit: string, perMinute: number, mayOwe?: boolean) => ReplicaBudgets {
+  return (limit, perMinute, mayOwe) => new ReplicaBudgets({ store, limit, perMinute, mayOwe, ...conditions })
 }
 
 /**
@@ -49,6 +50,7 @@ class ReplicaBudgets implements Budgets {
   readonly perMinute: number
   readonly #store: SharedBudgets
   readonly #limit: string
+  readonly #mayOwe: boolean
   readonly #refill: Refill
   readonly #maxCallers: number
   readonly #lateMs: number
@@ -68,6 +70,7 @@ class ReplicaBudgets implements Budgets {
     this.perMinute = perMinute
     this.#store = store
     this.#limit = limit
+    this.#mayOwe = options.mayOwe ?? false
     this.#refill = new Refill(perMinute)
     this.#maxCallers = maxCallers
     this.#lateMs = lateMs
@@ -101,10 +104,19 @@ class ReplicaBudgets implements Budgets {
   }
 
   giveBack(key: string, count = 1): void {
+    // Not held for the caller's next requests: a place that is held may be used while the budget is in debt.
+    this.#callers.get(key)?.changed(-count, this.#now())
+    if (this.#isAlone) this.#alone.giveBack(key, count)
+    this.#return(key, count)
+  }
+
+  charge(key: string, count: number): void {
     const caller = this.#callers.get(key)
-    // The sweep returns unused places.
-    if (caller) caller.held += count
-    else this.#return(key, count)
+    const rest = caller ? caller.pay(count) : count
+    if (this.#isAlone) this.#alone.charge(key, count)
+    if (rest === 0) return
+    caller?.changed(rest, this.#now())
+    void this.#store.charge(this.#budgetOf(key), rest)
   }
 
   #takeAlone(key: string, count: number, now: number): Verdict {
@@ -176,7 +188,7 @@ class ReplicaBudgets implements Budgets {
       onLate?.()
     })
     try {
-      const grant = await this.#store.take({ limit: this.#limit, key, perMinute: this.perMinute, ...places })
+      const grant = await this.#store.take({ ...this.#budgetOf(key), ...places })
       if (!isLate) this.#isAlone = false
       return grant
     } finally {
@@ -214,8 +226,11 @@ class ReplicaBudgets implements Budgets {
   }
 
   #return(key: string, count: number): void {
-    const { perMinute } = this
-    void this.#store.giveBack({ limit: this.#limit, key, perMinute }, count)
+    void this.#store.giveBack(this.#budgetOf(key), count)
+  }
+
+  #budgetOf(key: string): SharedBudget {
+    return { limit: this.#limit, key, perMinute: this.perMinute, mayOwe: this.#mayOwe }
   }
 }
 

@@ -1,5 +1,5 @@
 import { Refill } from '../../src/base/refill.ts'
-import type { BudgetGrant, BudgetQuestion, SharedBudgets } from '../../src/replicas/index.ts'
+import type { BudgetGrant, BudgetQuestion, SharedBudget, SharedBudgets } from '../../src/replicas/index.ts'
 
 /** A time that stands still until a test sets it forward. */
 export interface SetClock {
@@ -34,14 +34,18 @@ export class ScriptedStore implements SharedBudgets {
     return { granted, usedMs: usedAfterMs }
   }
 
-  async giveBack(
-    { limit, key, perMinute }: Pick<BudgetQuestion, 'limit' | 'key' | 'perMinute'>,
-    count: number,
-  ): Promise<void> {
+  async giveBack({ limit, key, perMinute }: SharedBudget, count: number): Promise<void> {
     if (this.isAway) return
     const { name, usedMs, refill } = this.#budget(limit, key, perMinute)
     this.#fullAt.set(name, this.#clock.ms + usedMs - count * refill.requestMs)
     this.granted.set(name, (this.granted.get(name) ?? 0) - count)
+  }
+
+  async charge({ limit, key, perMinute }: SharedBudget, count: number): Promise<void> {
+    if (this.isAway) return
+    const { name, usedMs, refill } = this.#budget(limit, key, perMinute)
+    this.#fullAt.set(name, this.#clock.ms + refill.charged(usedMs, count))
+    this.granted.set(name, (this.granted.get(name) ?? 0) + count)
   }
 
   #budget(limit: string, key: string, perMinute: number) {

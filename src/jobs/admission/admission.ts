@@ -46,9 +46,9 @@ export function callersBytes(maxBytes: number): number {
   return Math.floor(maxBytes * CALLERS_PART)
 }
 
-export function tooManyJobs(limit: number, unfinished: number): GatewayFault {
-  return new GatewayFault('ERR_TOO_MANY_JOBS', `At most ${limit} unfinished jobs are allowed`, {
-    params: { limit, unfinished },
+export function tooManyJobs({ setting, most: limit }: JobsBound, unfinished: number): GatewayFault {
+  return new GatewayFault('ERR_TOO_MANY_JOBS', `Too many unfinished jobs: ${setting} allows ${limit}`, {
+    params: { setting, limit, unfinished },
   })
 }
 

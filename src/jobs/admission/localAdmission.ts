@@ -16,10 +16,11 @@ export class LocalAdmission implements Admission {
 
   take(caller: string, wanted: Room): Room {
     const { jobsOf, maxBytes } = this.#limits
-    const { most } = jobsOf(caller)
+    const bound = jobsOf(caller)
+    const { most } = bound
     const key = limitKeyOf(caller)
     const jobs = this.#jobsOf.get(key) ?? 0
-    if (most > 0 && jobs + wanted.jobs > most) throw tooManyJobs(most, jobs)
+    if (most > 0 && jobs + wanted.jobs > most) throw tooManyJobs(bound, jobs)
     const bytes = this.#bytesOf.get(key) ?? 0
     const limit = callersBytes(maxBytes)
     if (wanted.bytes > limit) throw tooLarge(limit, wanted.bytes)

@@ -27,10 +27,12 @@ export class SharedAdmission implements Admission {
     if (wanted.jobs === 0) return wanted
     const { bytesOfCaller } = this.#bytes
     if (wanted.bytes > bytesOfCaller) throw tooLarge(bytesOfCaller, wanted.bytes)
-    const limits = { jobsOfCaller: this.#jobsOf(caller).most, ...this.#bytes }
+    const jobsBound = this.#jobsOf(caller)
+    const limits = { jobsOfCaller: jobsBound.most, ...this.#bytes }
     const { life } = this.#room
     const refusal = await this.#room.take(limitKeyOf(caller), wanted, limits)
-    if (refusal) throw faultOf(refusal, wanted, limits)
+    if (refusal)
+      throw refusal.reason === 'jobs' ? tooManyJobs(jobsBound, refusal.taken.jobs) : bytesFault(refusal, wanted, limits)
     return { ...wanted, life }
   }
 
@@ -43,12 +45,7 @@ export class SharedAdmission implements Admission {
   }
 }
 
-function faultOf(
-  { reason, taken }: NoRoom,
-  { bytes }: Room,
-  { jobsOfCaller, bytesOfCaller }: RoomLimits,
-): GatewayFault {
-  if (reason === 'jobs') return tooManyJobs(jobsOfCaller, taken.jobs)
+function bytesFault({ reason, taken }: NoRoom, { bytes }: Room, { bytesOfCaller }: RoomLimits): GatewayFault {
   if (reason === 'bytesOfCaller') return tooManyBytes(bytesOfCaller, taken.bytes, bytes)
   return new GatewayFault('ERR_LEDGER_FULL')
 }

@@ -1,6 +1,6 @@
 import { Refill } from '../../base/refill.ts'
 import { UsedBudgets } from '../../base/usedBudgets.ts'
-import type { BudgetGrant, BudgetQuestion } from '../../replicas/index.ts'
+import type { BudgetGrant, BudgetQuestion, SharedBudget } from '../../replicas/index.ts'
 
 /** Budgets remembered at once: a few megabytes. */
 const MOST_BUDGETS = 65_536
@@ -26,8 +26,14 @@ export class HubBudgets {
     return { granted, usedMs: usedWithThese }
   }
 
-  giveBack({ limit, key, perMinute }: Pick<BudgetQuestion, 'limit' | 'key' | 'perMinute'>, count: number): void {
+  giveBack({ limit, key, perMinute }: SharedBudget, count: number): void {
     this.#used.giveBack(nameOf(limit, key), count * new Refill(perMinute).requestMs)
+  }
+
+  charge({ limit, key, perMinute }: SharedBudget, count: number): void {
+    const now = this.#now()
+    const name = nameOf(limit, key)
+    this.#used.use(name, new Refill(perMinute).charged(this.#used.usedMs(name, now), count), now)
   }
 }
 

@@ -208,10 +208,8 @@ function coordinationOver(calls: Calls, membership: ClientMembership): Coordinat
     },
     budgets: {
       take: (question) => calls.call('takeBudget', [question]),
-      giveBack: async (question, count) => {
-        const { limit, key, perMinute } = question
-        calls.post('giveBackBudget', [{ limit, key, perMinute }, count])
-      },
+      giveBack: async (budget, count) => calls.post('giveBackBudget', [budget, count]),
+      charge: async (budget, count) => calls.post('chargeBudget', [budget, count]),
     },
     values: {
       get: async (name, key) => {

@@ -234,7 +234,8 @@ function coordinationOf(state: SharedState, membership: HubMembership, refuseIfC
         refuseIfClosed()
         return budgets.take(question)
       },
-      giveBack: async (question, count) => budgets.giveBack(question, count),
+      giveBack: async (budget, count) => budgets.giveBack(budget, count),
+      charge: async (budget, count) => budgets.charge(budget, count),
     },
     values: {
       get: async (name, key) => {

@@ -1,4 +1,4 @@
-import type { BudgetQuestion, Room, RoomLimits } from '../../replicas/index.ts'
+import type { BudgetQuestion, Room, RoomLimits, SharedBudget } from '../../replicas/index.ts'
 import {
   PIECE_BYTES,
   type JobEnd,
@@ -140,8 +140,10 @@ export const OPERATIONS = {
   releaseKey: ({ member }: Context, caller: string, path: string, key: string) =>
     member.coordination.keys.release({ caller, path, key }),
   takeBudget: ({ member }: Context, question: BudgetQuestion) => member.coordination.budgets.take(question),
-  giveBackBudget: ({ member }: Context, question: Pick<BudgetQuestion, 'limit' | 'key' | 'perMinute'>, count: number) =>
-    member.coordination.budgets.giveBack(question, count),
+  giveBackBudget: ({ member }: Context, budget: SharedBudget, count: number) =>
+    member.coordination.budgets.giveBack(budget, count),
+  chargeBudget: ({ member }: Context, budget: SharedBudget, count: number) =>
+    member.coordination.budgets.charge(budget, count),
   getValue: ({ member }: Context, name: string, key: string) => member.coordination.values.get(name, key),
   setValue: ({ member }: Context, name: string, key: string, value: Uint8Array | string, ttlMs: number) =>
     member.coordination.values.set(name, key, typeof value === 'string' ? value : bufferOf(value), ttlMs),
