@@ -17,6 +17,7 @@ const EXPOSED_HEADERS = [
     'Preference-Applied',
   ],
   ...['RateLimit', 'RateLimit-Policy', 'RateLimit-Limit', 'RateLimit-Remaining', 'RateLimit-Reset'],
+  ...['X-RateLimit-Limit-Tokens', 'X-RateLimit-Remaining-Tokens', 'X-RateLimit-Reset-Tokens'],
 ]
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE']
 /** For how long browsers remember that they may call a path, seconds. */

@@ -129,7 +129,10 @@ function messagesOf(app: Express): { IncomingMessage: typeof IncomingMessage; Se
   Object.setPrototypeOf(ExpressRequest.prototype, app.request)
   // Express's prototype takes the place of the one that the class has from GatewayResponse.
   const { setOwn, setDeciding, writeHead } = Object.getOwnPropertyDescriptors(GatewayResponse.prototype)
-  Object.setPrototypeOf(ExpressResponse.prototype, Object.create(app.response, { setOwn, setDeciding, writeHead }) as object)
+  Object.setPrototypeOf(
+    ExpressResponse.prototype,
+    Object.create(app.response, { setOwn, setDeciding, writeHead }) as object,
+  )
   app.request = ExpressRequest.prototype as Express['request']
   app.response = ExpressResponse.prototype as unknown as Express['response']
   return { IncomingMessage: ExpressRequest, ServerResponse: ExpressResponse }

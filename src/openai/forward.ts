@@ -96,8 +96,7 @@ export function forwardOpenAi(deps: OpenAiDeps) {
       ? nowOrInTurns(promptSteps({ dialect, bytes, members, model, session }))
       : undefined
     const prompt = reading instanceof Promise ? await reading : reading
-    const spendable = { path, dialect, bytes, members, isBackground }
-    const reserving = deps.spending?.begin(res, caller, spendable)
+    const reserving = deps.spending?.begin(res, caller, { path, dialect, bytes, members, isBackground })
     const spent = reserving instanceof Promise ? await reserving : reserving
     const forwarding = deps.forwarder.forward(req, res, {
       requirement: home ? both(requireService(home), itsKind) : itsKind,

@@ -41,10 +41,17 @@ export const BACKEND_FAULTS: readonly FaultCode[] = [
 /** What is left to say where every backend that could take it turned it away, or had no place for it. */
 export const PUSHBACK_FAULTS: readonly FaultCode[] = ['ERR_NODE_BUSY', 'ERR_QUEUE_FULL', 'ERR_QUEUE_TIMEOUT']
 
+/** On answers to OpenAI calls of a key with a limit of tokens. */
+export const TOKEN_LIMIT_HEADERS: readonly string[] = [
+  'X-RateLimit-Limit-Tokens',
+  'X-RateLimit-Remaining-Tokens',
+  'X-RateLimit-Reset-Tokens',
+]
+
 /** Response headers by the status that they come with. */
 const HEADERS_BY_STATUS: Readonly<Record<number, readonly string[]>> = {
   401: ['WWW-Authenticate'],
-  429: ['Retry-After', 'RateLimit-Limit', 'RateLimit-Remaining', 'RateLimit-Reset'],
+  429: ['Retry-After', 'RateLimit-Limit', 'RateLimit-Remaining', 'RateLimit-Reset', ...TOKEN_LIMIT_HEADERS],
   502: ['Retry-After'],
   503: ['Retry-After'],
 }
@@ -183,6 +190,18 @@ export const RESPONSE_HEADERS: Readonly<Record<string, Header>> = {
   'RateLimit-Reset': {
     description: 'Seconds until the next request passes; where one would pass at once, until all of them would.',
     schema: { type: 'integer', minimum: 0 },
+  },
+  'X-RateLimit-Limit-Tokens': {
+    description: 'The tokens a minute of a key with `tokens_per_min`, on answers to what it asks of a model.',
+    schema: { type: 'integer', minimum: 1 },
+  },
+  'X-RateLimit-Remaining-Tokens': {
+    description: 'Tokens that are left after what was reserved for this request; 0 in debt.',
+    schema: { type: 'integer', minimum: 0 },
+  },
+  'X-RateLimit-Reset-Tokens': {
+    description: 'Until all of them are there again, if nothing else is asked for.',
+    schema: { type: 'string', examples: ['17ms', '1.25s', '6m0s'] },
   },
   'WWW-Authenticate': { description: 'How to show a key.', schema: { type: 'string' } },
   'X-Infernet-Node': {

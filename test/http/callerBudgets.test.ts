@@ -48,6 +48,36 @@ describe('the budget of a caller', () => {
     assert.equal(budgets.take('a').isAdmitted, false)
   })
 
+  test('that is charged more than it has is in debt, and nothing passes until that is paid off', () => {
+    const { clock, budgets } = tenAMinute()
+    budgets.take('a', 5)
+    budgets.charge('a', 25)
+    // 30 of 10 are used, so that one passes when 21 have been refilled.
+    assert.deepEqual(budgets.take('a'), { isAdmitted: false, remaining: 0, retryMs: 21 * 6000, fullMs: 30 * 6000 })
+    clock.seconds += 20 * 6
+    assert.equal(budgets.take('a').retryMs, 6000)
+    clock.seconds += 6
+    assert.equal(budgets.take('a').isAdmitted, true)
+    assert.equal(budgets.take('a').isAdmitted, false)
+  })
+
+  test('gets back what it was charged too much, in debt too, and is never more than full', () => {
+    const { budgets } = tenAMinute()
+    budgets.charge('a', 25)
+    budgets.giveBack('a', 20)
+    assert.equal(budgets.take('a', 5).remaining, 0)
+    budgets.giveBack('a', 1000)
+    assert.equal(budgets.take('a').remaining, 9)
+  })
+
+  test('owes what an hour refills at most', () => {
+    const { budgets } = tenAMinute()
+    budgets.charge('a', 10_000_000)
+    assert.equal(budgets.take('a', 10).retryMs, 3_660_000)
+    budgets.charge('a', 10_000_000)
+    assert.equal(budgets.take('a', 10).retryMs, 3_660_000)
+  })
+
   test('is never short of a request for the rounding of fractions', () => {
     for (const perMinute of [1, 3, 7, 11, 60, 97, 600, 6007, 100_003]) {
       const budgets = new CallerBudgets({ perMinute, now: () => 123_456_789.123 })

@@ -231,3 +231,55 @@ test('more callers at once than are remembered are counted by this replica alone
   await pass(2 * REST_MS)
   assert.equal(budgets.size, 0)
 })
+
+describe('a charge', () => {
+  test('at one replica is a debt at all of them', async (t) => {
+    const { replicas, pass, settle } = replicasOf(t)
+    const [first, second] = replicas
+    assert.equal((await first.take('a', 100)).isAdmitted, true)
+    first.charge('a', 2 * BUDGET)
+    await settle()
+    const owed = 100 + BUDGET
+    for (const budgets of replicas) assert.equal((await budgets.take('a')).retryMs, (owed + 1) * REQUEST_MS)
+    await pass(REST_MS)
+    second!.giveBack('a', owed)
+    await settle()
+    assert.equal((await second!.take('a', 1)).isAdmitted, true)
+  })
+
+  test('is paid first from the places that were taken in advance', async (t) => {
+    const set = replicasOf(t, { count: 1 })
+    const { total } = await load(set, [1], 40)
+    const granted = () => set.store.granted.get(`${LIMIT} a`)!
+    const before = granted()
+    assert.ok(before > total)
+    set.replicas[0].charge('a', before - total)
+    await set.settle()
+    assert.equal(granted(), before)
+    set.replicas[0].charge('a', 7)
+    await set.settle()
+    assert.equal(granted(), before + 7)
+  })
+
+  test('is made by the replica alone while the store is away', async (t) => {
+    const { replicas, store } = replicasOf(t)
+    store.isAway = true
+    await replicas[0].take('a')
+    replicas[0].charge('a', BUDGET)
+    assert.equal((replicas[0].take('a') as Verdict).isAdmitted, false)
+    replicas[0].giveBack('a', BUDGET)
+    assert.equal((replicas[0].take('a') as Verdict).isAdmitted, true)
+  })
+})
+
+test('what is given back is the store’s at once: while the budget is in debt nothing passes by it', async (t) => {
+  const { replicas, settle } = replicasOf(t, { count: 1 })
+  const [budgets] = replicas
+  await budgets.take('a', 50)
+  await budgets.take('a', 50)
+  budgets.charge('a', 2 * BUDGET)
+  await settle()
+  budgets.giveBack('a', 40)
+  await settle()
+  assert.equal((await budgets.take('a', 30)).isAdmitted, false)
+})

@@ -1,6 +1,12 @@
 import { errorShapeAt } from '../../http/errorShapes.ts'
 import { FORWARDED_PATHS } from '../../openai/forwardedPaths.ts'
-import { CLIENT_FAULTS, OPENAI_FAULTS, REALTIME_FAULTS, shapedFaultAnswers } from '../faultAnswers.ts'
+import {
+  CLIENT_FAULTS,
+  OPENAI_FAULTS,
+  REALTIME_FAULTS,
+  shapedFaultAnswers,
+  TOKEN_LIMIT_HEADERS,
+} from '../faultAnswers.ts'
 import {
   json,
   named,
@@ -29,7 +35,10 @@ const DEPLOYMENT_BODY: Schema = { type: 'object', additionalProperties: true }
 
 export const ANSWER: Answer = {
   description: "The service's own answer, untouched; events as they come.",
-  headers: FROM_BACKEND,
+  headers: {
+    ...FROM_BACKEND,
+    ...Object.fromEntries(TOKEN_LIMIT_HEADERS.map((name) => [name, { $ref: `#/components/headers/${name}` }])),
+  },
   content: { 'application/json': { schema: {} }, 'text/event-stream': { schema: text() } },
 }
 const FILE: Answer = { ...ANSWER, content: { '*/*': { schema: {} } } }

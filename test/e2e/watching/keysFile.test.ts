@@ -74,10 +74,10 @@ describe('keys of a file', () => {
   test('have limits of their name, over all workers, instead of those of the settings', async () => {
     const running = await Promise.all([1, 2, 3].map(() => submit('small-1', { seconds: 60 })))
     assert.deepEqual(running.map(({ status }) => status).sort(), [200, 200, 429])
-    assertError(
-      running.find(({ status }) => status === 429)!,
-      429,
-    )
+    const tooMany = running.find(({ status }) => status === 429)!
+    assert.equal(assertError(tooMany, 429), 'Too many unfinished jobs: max_jobs of the key allows 2')
+    const { params } = tooMany.json<{ params: object }>()
+    assert.deepEqual(params, { setting: 'max_jobs of the key', limit: 2, unfinished: 2 })
     const batch = await post(`${gateway.url}/api/jobs/batch`, [jobOf(), jobOf(), jobOf()], {
       headers: { 'X-API-Key': 'small-1' },
     })
@@ -87,6 +87,11 @@ describe('keys of a file', () => {
       ({ headers }) => headers['ratelimit-limit'] === '5' && headers['ratelimit-remaining'] === '0',
     )
     assert.ok(limited.length > 0)
+    const refused = await submit('small-1')
+    assert.equal(assertError(refused, 429), 'Too many requests: requests_per_min of the key allows 5 a minute')
+    assert.deepEqual(refused.json<{ params: object }>().params, {
+      ...{ setting: 'requests_per_min of the key', limit: 5, window_seconds: 60 },
+    })
     assert.ok((await statuses('team-new-1', 8)).every((status) => status === 200))
   })
 

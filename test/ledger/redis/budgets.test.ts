@@ -67,6 +67,22 @@ describe('a budget in Redis', { skip: redisMissing }, () => {
     assert.equal((await all[0].take({ ...ASK, wanted: 61 })).granted, 0)
   })
 
+  test('that may owe is charged what does not fit, and grants nothing until that is paid off', async (t) => {
+    const { server, all, shift } = await started(t)
+    const owing = { ...ASK, mayOwe: true }
+    await all[0].charge(owing, 180)
+    const refused = await all[0].take({ ...owing, more: 10 })
+    assert.equal(refused.granted, 0)
+    assert.ok(refused.usedMs > 179_000 && refused.usedMs <= 180_000, String(refused.usedMs))
+    assert.ok(Number(await server.call('PTTL', NAME)) > 170_000)
+    await shift(119_000)
+    assert.equal((await all[0].take({ ...owing, wanted: 2 })).granted, 0)
+    await all[0].giveBack(owing, 30)
+    assert.equal((await all[0].take({ ...owing, wanted: 20 })).granted, 20)
+    await all[0].charge(owing, 1_000_000_000)
+    assert.ok((await all[0].take(owing)).usedMs <= 3_660_000)
+  })
+
   test('is empty for a minute at most where the clock of Redis was set back', async (t) => {
     const { all, shift } = await started(t)
     await all[0].take(ASK)
@@ -93,6 +109,7 @@ describe('a budget in Redis', { skip: redisMissing }, () => {
     await server.kill()
     await assert.rejects(all[0].take(ASK), { code: 'AWAY' })
     await all[0].giveBack(ASK, 1)
+    await all[0].charge(ASK, 1)
   })
 
   for (const [name, each] of [
