@@ -138,7 +138,7 @@ function judge(res: ServerResponse, verdict: Verdict, { perMinute, needed, reser
 }
 
 /** A duration as OpenAI writes it in these headers: `17ms`, `1.25s`, `6m0s`, `1h0m0s`. */
-export function durationText(ms: number): string {
+function durationText(ms: number): string {
   const whole = Math.ceil(ms)
   if (whole < 1000) return `${whole}ms`
   const minutes = Math.floor(whole / 60_000)

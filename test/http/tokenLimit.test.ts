@@ -3,8 +3,9 @@ import { ServerResponse, IncomingMessage } from 'node:http'
 import { Socket } from 'node:net'
 import { describe, test } from 'node:test'
 import type { GatewayFault } from '../../src/faults.ts'
+import type { Budgets } from '../../src/http/budgets.ts'
 import { CallerBudgets } from '../../src/http/callerBudgets.ts'
-import { durationText, TokenLimit, type TokenReservation } from '../../src/http/tokenLimit.ts'
+import { TokenLimit, type TokenReservation } from '../../src/http/tokenLimit.ts'
 
 /** A limit of a hundred tokens a minute, so that one is refilled in 0.6 seconds, on a clock that the test sets, in seconds. */
 function hundredAMinute() {
@@ -80,7 +81,15 @@ describe('a limit of tokens', () => {
   })
 })
 
-test('durations are written as OpenAI writes them', () => {
+test('the time until all tokens are there again is written as OpenAI writes it', () => {
+  let fullMs = 0
+  const budgets: Budgets = {
+    perMinute: 100,
+    take: () => ({ isAdmitted: true, remaining: 1, retryMs: 0, fullMs }),
+    giveBack: () => undefined,
+    charge: () => undefined,
+  }
+  const limit = new TokenLimit({ rateOf: () => 100, makeBudgets: () => budgets })
   for (const [ms, text] of [
     [0, '0ms'],
     [16.2, '17ms'],
@@ -92,6 +101,9 @@ test('durations are written as OpenAI writes them', () => {
     [90_500, '1m30.5s'],
     [3_660_000, '1h1m0s'],
   ] as const) {
-    assert.equal(durationText(ms), text)
+    const res = new ServerResponse(new IncomingMessage(new Socket()))
+    fullMs = ms
+    void limit.of('a')!.reserve(res, 1)
+    assert.equal(res.getHeader('x-ratelimit-reset-tokens'), text)
   }
 })
