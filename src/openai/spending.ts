@@ -19,6 +19,8 @@ const WORKED_ON: ReadonlySet<FaultCode> = new Set(['ERR_CLIENT_GONE', 'ERR_NODE_
 const FILE_MARK = ';base64,'
 /** What an embedded file counts as, bytes of text: about a thousand tokens, as a large image takes. */
 const FILE_BYTES = 4000
+/** Files that are looked for: a body of nothing but marks must not hold up other requests. */
+const MOST_FILES = 1000
 
 /** What an estimate is made from. */
 export interface Spendable {
@@ -136,7 +138,8 @@ export class Spent {
 /** The length of a body without what is embedded in it as base64 beyond `FILE_BYTES` each. */
 function textBytesOf(bytes: Buffer): number {
   let length = bytes.length
-  for (let at = bytes.indexOf(FILE_MARK); at >= 0;) {
+  let at = bytes.indexOf(FILE_MARK)
+  for (let files = 0; at >= 0 && files < MOST_FILES; files++) {
     const end = bytes.indexOf(0x22, at)
     if (end < 0) break
     length -= Math.max(0, end - at - FILE_BYTES)
