@@ -3,6 +3,7 @@ import { GatewayFault } from './faults.ts'
 import { listJobs, showJob } from './admin/jobPages.ts'
 import { drainNode, undrainNode } from './admin/drainPages.ts'
 import type { NodeDrains } from './admin/nodeDrains.ts'
+import { showUsage, type UsagePageDeps } from './admin/usagePage.ts'
 import { recognizeKey, requireAddressOrKey, requireAdminKey, requireKey, requireOpsKey } from './http/auth.ts'
 import { beginRequest, refuseLoops, refuseMalformed } from './http/begin.ts'
 import { answerIsData, answerIsPage, refuseOtherSites, shareWithOrigins } from './http/browsers.ts'
@@ -62,6 +63,7 @@ export interface AppDeps {
   readonly pages: Pages
   readonly drain: Drain
   readonly drains: NodeDrains
+  readonly usage: UsagePageDeps
   readonly memory: MemoryBudget
   readonly apiKeys: KeyRing
   readonly opsKey: KeyRing
@@ -202,6 +204,7 @@ export function createApp(deps: AppDeps): Express {
   addPath(app, '/admin/nodes/:name/undrain', { POST: [undrainNode(deps.drains)] })
   addPath(app, '/admin/jobs', { GET: [listJobs(jobs)] })
   addPath(app, '/admin/jobs/:id', { GET: [showJob(jobs)] })
+  addPath(app, '/admin/usage', { GET: [showUsage(deps.usage)] })
 
   app.use((req) => {
     throw new GatewayFault('ERR_NOT_FOUND', `Nothing is at ${req.path.slice(0, 200)}`)

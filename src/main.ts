@@ -12,7 +12,7 @@ import { Dispatcher } from './dispatch/dispatcher.ts'
 import { Selector, type SelectorOptions } from './dispatch/selector.ts'
 import { sourcesOf } from './fleet/sources/sources.ts'
 import { WatchedFile } from './fleet/sources/watchedFile.ts'
-import { GatewayFault } from './faults.ts'
+import { READY_WAIT_SECONDS, waitUntilReady } from './fleet/whenReady.ts'
 import { Drain } from './http/drain.ts'
 import { BadLines } from './base/badLines.ts'
 import { KeyRing } from './http/keys/keyRing.ts'
@@ -28,9 +28,9 @@ import { Failover } from './jobs/follow/failover.ts'
 import { Follower } from './jobs/follow/follower.ts'
 import { Idempotency } from './jobs/idempotency.ts'
 import type { Ledger } from './ledger/ledger.ts'
+import { UsageCollector } from './ledger/usage/collector.ts'
 import { packageVersion } from './base/packageVersion.ts'
 import { parseStateUrl } from './base/stateUrl.ts'
-import { tellWait } from './base/waits.ts'
 import { LiveJobs } from './jobs/liveJobs.ts'
 import { StatesByHand } from './jobs/statesByHand.ts'
 import { NodeAsks } from './jobs/takeover/nodeAsks.ts'
@@ -50,6 +50,7 @@ import { Metrics } from './observability/metrics.ts'
 import { healthPage, livePage, readyPage } from './observability/health.ts'
 import { plainStats, servicesPage, statsPage, type WatchDeps } from './observability/pages.ts'
 import { requestLog } from './observability/requestLog.ts'
+import { addUsageTally } from './observability/usageTally.ts'
 import { startTraces, type Traces } from './observability/traces/index.ts'
 import { budgetsOver } from './replicas/sharedBudgets.ts'
 import { ResponseHomes } from './openai/responses/homes.ts'
@@ -62,8 +63,6 @@ import { Walks } from './lookup/pages.ts'
 import { openOwnLedger, openTicketKeysOf } from './state.ts'
 import { Transport } from './upstream/transport.ts'
 
-/** How long requests wait for the first node to be heard of, seconds. */
-const READY_WAIT_SECONDS = 3
 /** Seconds between two looks at a node's unfinished jobs. */
 const FOLLOW_PERIOD_SECONDS = 1
 /** How often connections to nodes that are gone are let go, ms. */
@@ -84,8 +83,8 @@ export interface Overrides {
   readonly workplace?: Workplace
 }
 
-/** What can be told of all workers of a machine together. */
-export type Subject = 'metrics' | 'stats'
+/** What can be told of all workers of a machine together; of usage, that it is written. */
+export type Subject = 'metrics' | 'stats' | 'usage'
 
 /** What a gateway has from the primary whose worker it is. */
 export interface Workplace {
@@ -200,6 +199,9 @@ async function startWith(
   const { queue } = dispatcher
   const metrics = new Metrics({ fleet, live, memory, ledger, queue, version: packageVersion(), settings })
   if (traces) metrics.openai.on('served', (served) => traces.served(served))
+  const usage = new UsageCollector({ store: ledger.usage, logger })
+  metrics.openai.on('served', (served) => usage.count(served.caller, served.model, served.usage))
+  addUsageTally(metrics.registry, metrics.openai)
   addBadLineGauge(metrics.registry, badLines)
   // Not before somebody listens to how it can be read.
   await keysFile?.start()
@@ -264,6 +266,7 @@ async function startWith(
     },
     drain,
     drains,
+    usage: { store: ledger.usage, collector: usage, flushWorkers: workplace && (() => workplace.sum('usage')) },
     memory,
     apiKeys: new KeyRing(settings.apiKeys, keysFile),
     ownRateOf: keysFile && ((caller) => keysFile.rulesOf(caller).requestsPerMinute),
@@ -300,6 +303,7 @@ async function startWith(
   if (!workplace) logger.info('listening', { host: settings.host, port })
   if (!workplace?.isReplacement) void fleet.start()
   learnt.start()
+  usage.start()
   const poolCare = setInterval(() => transport.keepOnly(fleet.origins()), POOL_CARE_MS)
   poolCare.unref()
 
@@ -324,13 +328,18 @@ async function startWith(
     keysFile?.stop()
     keys.close()
     await transport.close()
+    await usage.stop()
     await ledger.close()
     await traces?.stop(Math.max(0, endsAt - fleet.now()))
   }
   return {
     port,
     fleet,
-    report: (subject) => (subject === 'metrics' ? metrics.registry.getMetricsAsJSON() : plainStats(watch)),
+    report: (subject) => {
+      // What cannot be written is tried again, and the worker that was asked finds the same.
+      if (subject === 'usage') return usage.flush().catch(() => {})
+      return subject === 'metrics' ? metrics.registry.getMetricsAsJSON() : plainStats(watch)
+    },
     reread: () => {
       fleet.reread()
       keysFile?.reread()
@@ -348,13 +357,4 @@ async function startWith(
 async function restoreJobs(live: LiveJobs, logger: Logger): Promise<void> {
   const restored = await live.restore()
   if (restored > 0) logger.info('unfinished jobs taken up', { jobs: restored })
-}
-
-async function waitUntilReady(fleet: Fleet): Promise<void> {
-  if (fleet.isReady) return
-  const startedAt = performance.now()
-  const isReady = await fleet.whenReady(READY_WAIT_SECONDS)
-  tellWait('backends', startedAt)
-  if (isReady) return
-  throw new GatewayFault('ERR_NOT_READY', undefined, { headers: { 'Retry-After': '1' } })
 }

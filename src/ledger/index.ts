@@ -14,3 +14,4 @@ export {
   type UnfinishedJob,
 } from './ledger.ts'
 export { LongBytes } from './longBytes.ts'
+export type { UsageRow, UsageStore } from './usage/usage.ts'

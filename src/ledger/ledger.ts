@@ -2,6 +2,7 @@ import { GatewayFault } from '../faults.ts'
 import type { Coordination } from '../replicas/index.ts'
 import type { KeptValues } from './keptValues.ts'
 import type { LongBytes } from './longBytes.ts'
+import type { UsageStore } from './usage/usage.ts'
 
 export type JobState = 'running' | 'success' | 'failed'
 /** `stream` jobs answer through their connection first; they are never run again. */
@@ -156,6 +157,8 @@ export interface Ledger {
   readonly shared: SharedLedger | undefined
   /** Small values that are kept beside the jobs. */
   readonly values: KeptValues
+  /** What callers used, by model and day. */
+  readonly usage: UsageStore
   /** Every job without a final state, in no particular order. */
   unfinished(): Promise<UnfinishedJob[]>
   /**

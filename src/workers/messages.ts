@@ -1,7 +1,7 @@
 import type { KeptFile } from '../base/keptTexts.ts'
 
-/** What can be summed over all workers. */
-export type Subject = 'metrics' | 'stats'
+/** What can be summed over all workers; of usage, that it is written to the ledger. */
+export type Subject = 'metrics' | 'stats' | 'usage'
 
 /** What a worker needs to know before it starts. */
 export interface Start {

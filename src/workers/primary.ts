@@ -128,9 +128,13 @@ export class Primary {
     // The one that was asked comes first.
     const hands = [hand, ...this.#crew.serving.filter((other) => other !== hand)]
     const { values, answered } = await this.#reports.collect(subject, hands)
-    const value =
-      subject === 'metrics' ? await this.#sumMetrics(values) : sumStats(values as never, answered, this.#formerActivity)
-    void hand.channel.tell({ kind: 'sum', number, value })
+    void hand.channel.tell({ kind: 'sum', number, value: await this.#sumOf(subject, values, answered) })
+  }
+
+  async #sumOf(subject: Subject, values: readonly unknown[], answered: number): Promise<unknown> {
+    // That all have answered is all there is to tell.
+    if (subject === 'usage') return null
+    return subject === 'metrics' ? this.#sumMetrics(values) : sumStats(values as never, answered, this.#formerActivity)
   }
 
   /** With those of this process: its part of the work shows in its processor time and in its event loop. */

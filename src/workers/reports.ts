@@ -29,7 +29,11 @@ interface Collection {
 /** Collects what all workers have to say on a subject. */
 export class Reports {
   readonly #collections = new Map<number, Collection>()
-  readonly #latest = { metrics: new WeakMap<Reporter, unknown>(), stats: new WeakMap<Reporter, unknown>() }
+  readonly #latest: Readonly<Record<Subject, WeakMap<Reporter, unknown>>> = {
+    metrics: new WeakMap(),
+    stats: new WeakMap(),
+    usage: new WeakMap(),
+  }
   #lastNumber = 0
 
   /** A worker that hangs neither holds this up nor takes back what it has counted. */

@@ -3,6 +3,7 @@ import { GatewayFault } from '../../faults.ts'
 import { LedgerOpenError } from '../ledger.ts'
 import { stateOf } from '../open.ts'
 import { JobCopier } from './copyJobs.ts'
+import { copyUsage } from './copyUsage.ts'
 import { CopyStateError } from './errors.ts'
 import type { CopySource, CopyTarget } from './places.ts'
 import { openRedisSource, openRedisTarget } from './redisPlaces.ts'
@@ -32,7 +33,7 @@ export interface CopyStateOptions {
 
 /**
  * Copies all that a STATE_URL names to another, empty place: jobs with their requests and results, answers under an
- * Idempotency-Key, numbers of tickets, and the key that signs them. No gateway may use either.
+ * Idempotency-Key, numbers of tickets, the key that signs them, and usage. No gateway may use either.
  *
  * @throws CopyStateError, LedgerOpenError
  */
@@ -99,6 +100,7 @@ async function copyAll(
     const value = await source.ledger.values.get(name)
     if (value) await target.ledger.values.set(name, value)
   }
+  await copyUsage(source.ledger.usage, target.ledger.usage)
   const all = source.ledger.health().jobs
   let nextReportAt = performance.now() + PROGRESS_EVERY_MS
   const copier = new JobCopier(source, target.ledger)

@@ -26,6 +26,7 @@ import { Calls } from './calls.ts'
 import { ClientMembership } from './clientMembership.ts'
 import type { Port } from './port.ts'
 import { ClientReceivedResult } from './clientReceived.ts'
+import { ClientUsage } from './clientUsage.ts'
 import { ClientValues } from './clientValues.ts'
 import { answerOf, answerRow, healthOf, PARTS, recordOf, recordRow, type StatusRow, type ToWorker } from './wire.ts'
 
@@ -37,6 +38,7 @@ export class IpcLedger implements SharedLedger {
   readonly shared = this
   readonly coordination: Coordination
   readonly values: ClientValues
+  readonly usage: ClientUsage
   readonly #calls: Calls
   readonly #membership: ClientMembership
   #health: LedgerHealth = { writable: false, keptBytes: 0, jobs: 0, held: 0 }
@@ -46,6 +48,7 @@ export class IpcLedger implements SharedLedger {
     this.#calls = new Calls((message) => port.send(message))
     this.#membership = new ClientMembership(this.#calls)
     this.values = new ClientValues(this.#calls)
+    this.usage = new ClientUsage(this.#calls)
     this.coordination = coordinationOver(this.#calls, this.#membership)
     port.listen(this.#receive, () => this.#end())
   }

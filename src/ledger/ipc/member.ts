@@ -17,6 +17,7 @@ import {
   type JobsQuery,
 } from '../ledger.ts'
 import type { KeptValues } from '../keptValues.ts'
+import type { UsageStore } from '../usage/usage.ts'
 import type { SharedState } from './lives.ts'
 import { HubMembership } from './membership.ts'
 import type { Life } from './owners.ts'
@@ -30,6 +31,7 @@ export class HubMember implements SharedLedger {
   readonly membership: HubMembership
   readonly coordination: Coordination
   readonly values: KeptValues
+  readonly usage: UsageStore
   readonly #state: SharedState
   readonly #onClose: () => void
 
@@ -38,6 +40,7 @@ export class HubMember implements SharedLedger {
     this.#onClose = onClose
     this.membership = new HubMembership(state)
     this.values = state.ledger.values
+    this.usage = state.ledger.usage
     this.coordination = coordinationOf(state, this.membership, () => this.#refuseIfClosed())
   }
 

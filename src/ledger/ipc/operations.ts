@@ -10,6 +10,7 @@ import {
 } from '../ledger.ts'
 import { LongBytes } from '../longBytes.ts'
 import { bufferOf, type Row } from '../sqlite/columns.ts'
+import { usageOfValues, valuesOfUsage, type UsageValues } from '../usage/rows.ts'
 import type { HubMember } from './member.ts'
 import { answerOf, answerRow, healthRow, PARTS, recordOf, recordRow, type JobRow, type StatusRow } from './wire.ts'
 
@@ -91,6 +92,10 @@ export const OPERATIONS = {
   replaceKeptValue: ({ member }: Context, name: string, expected: Uint8Array | null, value: Uint8Array) =>
     member.values.replace(name, expected ? bufferOf(expected) : undefined, bufferOf(value)),
   keptValueNames: ({ member }: Context) => member.values.names(),
+
+  addUsage: ({ member }: Context, writer: string, number: number, rows: readonly UsageValues[]) =>
+    member.usage.add({ writer, number, rows: rows.map(usageOfValues) }),
+  usageOf: async ({ member }: Context, day: number) => (await member.usage.read(day)).map(valuesOfUsage),
 
   receive: async (context: Context, number: number, caller: string) => {
     const result = await context.member.receive(caller)

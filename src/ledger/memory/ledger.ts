@@ -27,6 +27,7 @@ import {
 import { steadyClock } from '../../base/steadyClock.ts'
 import { LongBytes } from '../longBytes.ts'
 import { MemoryShares } from './shares.ts'
+import { MemoryUsage } from './usage.ts'
 import { MemoryValues } from './values.ts'
 
 const PRUNE_EVERY_MS = 1000
@@ -52,6 +53,7 @@ interface KeptEnd {
 export class MemoryLedger implements Ledger {
   readonly shared = undefined
   readonly values = new MemoryValues(() => this.#refuseIfClosed())
+  readonly usage = new MemoryUsage(() => this.#refuseIfClosed())
   readonly #limits: LedgerLimits
   readonly #jobs = new Map<string, Entry>()
   readonly #idsOf = new Map<string, Set<string>>()

@@ -41,6 +41,7 @@ import { finishOperation, finishReceivedOperation, runOperation, type Operation 
 import { CLAIM } from './scripts/life.ts'
 import { MAX_FIELD_BYTES } from './scripts/reads.ts'
 import { DONE, NOT_OURS, NOT_RECEIVED } from './scripts/write.ts'
+import { RedisUsage } from './usage.ts'
 import { Writability } from './writability.ts'
 
 export interface RedisLedgerOptions extends LedgerLimits {
@@ -55,6 +56,7 @@ export class RedisLedger implements SharedLedger {
   readonly shared = this
   readonly coordination: Coordination
   readonly values: RedisKeptValues
+  readonly usage: RedisUsage
   readonly #connection: RedisConnection
   readonly #redis: CheckedCalls
   readonly #life: ReplicaLife
@@ -127,6 +129,7 @@ export class RedisLedger implements SharedLedger {
     })
     this.coordination = coordinationIn(redis, life, this.#owed)
     this.values = new RedisKeptValues(redis)
+    this.usage = new RedisUsage(redis)
   }
 
   /**
@@ -280,8 +283,7 @@ export class RedisLedger implements SharedLedger {
   }
 
   #newReceived(caller: string): ReceivedBytes {
-    const { counted } = this.#writability
-    const options = { redis: this.#redis, owed: this.#owed, onCounted: counted }
+    const options = { redis: this.#redis, owed: this.#owed, onCounted: this.#writability.counted }
     return new ReceivedBytes(this.#life.self, ++this.#lastReceived, caller, options)
   }
 

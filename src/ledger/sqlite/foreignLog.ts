@@ -3,6 +3,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { pathToFileURL } from 'node:url'
 import { LedgerOpenError } from '../ledger.ts'
 import { logPathOf } from './log.ts'
+import { loggedIdentity } from './loggedIdentity.ts'
 
 /** The row of `log_marks`, from version 3 on; `file` from version 5 on. */
 interface Marks {
@@ -25,12 +26,19 @@ export function refuseForeignLog(path: string): void {
   // SQLite then looks at no log.
   alone.search = 'immutable=1'
   const own = marksIn(alone)
-  const logged = marksIn(path)
-  if (own && logged && !belongTogether(own, logged)) {
+  if (own && !isLogOf(own, path)) {
     throw new LedgerOpenError(
       `STATE_URL: ${log} is the log of another file than ${path} is now, such as the one before a copy took its place; move ${log} away to start with ${path} as it is, or put the file of that log back`,
     )
   }
+}
+
+function isLogOf(own: Marks, path: string): boolean {
+  const { file } = own
+  const identity = file && loggedIdentity(logPathOf(path))
+  if (identity && Buffer.compare(file, identity) !== 0) return false
+  const logged = marksIn(path)
+  return !logged || belongTogether(own, logged)
 }
 
 /**

@@ -39,6 +39,7 @@ import { INTERMEDIATE_PART, RESULT_PART } from './results.ts'
 import type { Operation } from './operations.ts'
 import type { SqliteStore } from './store.ts'
 import { SqliteThread, StoreError } from './thread.ts'
+import { SqliteUsage } from './usage.ts'
 import { SqliteValues } from './values.ts'
 import { FILE_GONE, type StoreReport, type Value } from './wire.ts'
 
@@ -62,6 +63,7 @@ export interface SqliteLedgerOptions extends LedgerLimits {
 export class SqliteLedger implements Ledger {
   readonly shared = undefined
   readonly values: SqliteValues
+  readonly usage: SqliteUsage
   readonly #path: string
   readonly #logger: Logger
   readonly #pending: PendingWrites
@@ -85,6 +87,7 @@ export class SqliteLedger implements Ledger {
     }
     this.#pending = new PendingWrites(store, logger)
     this.values = new SqliteValues(this.#call)
+    this.usage = new SqliteUsage(this.#call)
   }
 
   /**

@@ -1,10 +1,12 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { steadyClock } from '../../base/steadyClock.ts'
 import { JOB_OVERHEAD_BYTES, KEPT_ANSWER_TTL_MS, type LedgerLimits } from '../ledger.ts'
+import { firstUsageDay } from '../usage/usage.ts'
 import type { KeptCounts } from './keptCounts.ts'
 import type { ResultStore } from './results.ts'
 import { preparerFor, rowsOf } from './rows.ts'
 import { ANSWER_BYTES } from './statements.ts'
+import type { UsageRows } from './usageRows.ts'
 
 /** Rows that are looked up at once. */
 const ROWS_AT_ONCE = 20
@@ -14,18 +16,28 @@ type FinishedRow = [seq: number, caller: string, bytes: number, isInPieces: numb
 type AnswerRow = [seq: number, caller: string, bytes: number]
 type HasTime = () => boolean
 
+interface RetentionOptions {
+  readonly db: DatabaseSync
+  readonly kept: KeptCounts
+  readonly results: ResultStore
+  readonly usage: UsageRows
+  readonly limits: LedgerLimits
+}
+
 /** Removes what is too old or too much. Must run in a transaction. */
 export class Retention {
   readonly #sql: ReturnType<typeof prepareAll>
   readonly #kept: KeptCounts
   readonly #results: ResultStore
+  readonly #usage: UsageRows
   readonly #limits: LedgerLimits
   readonly #removed: string[] = []
 
-  constructor(db: DatabaseSync, kept: KeptCounts, results: ResultStore, limits: LedgerLimits) {
+  constructor({ db, kept, results, usage, limits }: RetentionOptions) {
     this.#sql = prepareAll(db)
     this.#kept = kept
     this.#results = results
+    this.#usage = usage
     this.#limits = limits
   }
 
@@ -42,6 +54,7 @@ export class Retention {
       this.#results.removeLeftovers(ROWS_AT_ONCE, hasTime) ||
       this.#removeJobs(rowsOf(this.#sql.expiredJobs, now - this.#limits.ttlMs, ROWS_AT_ONCE), hasTime) ||
       this.#removeAnswers(rowsOf(this.#sql.expiredAnswers, now - KEPT_ANSWER_TTL_MS, ROWS_AT_ONCE), hasTime) ||
+      this.#usage.removeBefore(firstUsageDay(now), ROWS_AT_ONCE) ||
       this.#removeOverCap(hasTime)
     )
   }

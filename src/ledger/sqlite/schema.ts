@@ -5,7 +5,7 @@ import { ANSWERS, JOBS } from './columns.ts'
  * their overflow pages.
  *
  * - `results` and `pieces`: see version 2; `log_marks`: see versions 3 and 5; `kept` and `shares`: see version 4.
- * - `kept_values`: see version 6.
+ * - `kept_values`: see version 6; `usage`: see version 7.
  * - `totals` are the number of jobs and the bytes of all shares.
  */
 export const NEWEST_SCHEMA = `
@@ -68,6 +68,17 @@ export const NEWEST_SCHEMA = `
     file BLOB NOT NULL
   ) STRICT;
   INSERT INTO log_marks VALUES (1, 0, 0, randomblob(16));
+
+  CREATE TABLE usage (
+    day INTEGER NOT NULL,
+    caller TEXT NOT NULL,
+    model TEXT NOT NULL,
+    requests INTEGER NOT NULL,
+    prompt_tokens INTEGER NOT NULL,
+    completion_tokens INTEGER NOT NULL,
+    cached_tokens INTEGER NOT NULL,
+    PRIMARY KEY (day, caller, model)
+  ) STRICT, WITHOUT ROWID;
 `
 
 /**
@@ -178,11 +189,25 @@ const KEPT_VALUES = `
   CREATE TABLE kept_values (name TEXT PRIMARY KEY NOT NULL, value BLOB NOT NULL) STRICT;
 `
 
+/** Version 7: what callers used by day, in days since 1970-01-01 (UTC). */
+const USAGE = `
+  CREATE TABLE usage (
+    day INTEGER NOT NULL,
+    caller TEXT NOT NULL,
+    model TEXT NOT NULL,
+    requests INTEGER NOT NULL,
+    prompt_tokens INTEGER NOT NULL,
+    completion_tokens INTEGER NOT NULL,
+    cached_tokens INTEGER NOT NULL,
+    PRIMARY KEY (day, caller, model)
+  ) STRICT, WITHOUT ROWID;
+`
+
 /**
  * Step n brings a file of version n + 1 to version n + 2. Steps that were released never change; a new one is added for
  * each change of NEWEST_SCHEMA.
  */
-export const MIGRATIONS: readonly string[] = [PIECES_AND_CALLERS, LOG_MARKS, SHARES, FILE_IDENTITY, KEPT_VALUES]
+export const MIGRATIONS: readonly string[] = [PIECES_AND_CALLERS, LOG_MARKS, SHARES, FILE_IDENTITY, KEPT_VALUES, USAGE]
 
 /** A file of a later version was written by a newer gateway. */
 export const SCHEMA_VERSION = MIGRATIONS.length + 1

@@ -10,6 +10,7 @@ import {
 } from '../ledger.ts'
 import { LOOKED_AT } from '../browse.ts'
 import { steadyClock } from '../../base/steadyClock.ts'
+import type { UsageValues } from '../usage/rows.ts'
 import { ANSWERS, JOBS, type Row } from './columns.ts'
 import { SQLITE, sqliteCode } from './file.ts'
 import { KeptCounts } from './keptCounts.ts'
@@ -18,6 +19,7 @@ import { ResultStore } from './results.ts'
 import { Retention } from './retention.ts'
 import { rowOf, rowsOf } from './rows.ts'
 import { prepareStatements, type Statements } from './statements.ts'
+import { UsageRows } from './usageRows.ts'
 
 /** Large enough that a disk on which it fits has room for ordinary jobs, small enough to write every few seconds. */
 const PROBE_BYTES = 64 * 1024
@@ -45,6 +47,7 @@ export class SqliteStore {
   readonly #sql: Statements
   readonly #results: ResultStore
   readonly #reader: ResultReader
+  readonly #usage: UsageRows
   #showsRoom = false
 
   constructor(db: DatabaseSync, limits: LedgerLimits) {
@@ -54,7 +57,8 @@ export class SqliteStore {
     this.#sql = prepareStatements(db)
     this.#results = new ResultStore(db, this.kept)
     this.#reader = new ResultReader(db, this.#results)
-    this.retention = new Retention(db, this.kept, this.#results, limits)
+    this.#usage = new UsageRows(db)
+    this.retention = new Retention({ db, kept: this.kept, results: this.#results, usage: this.#usage, limits })
   }
 
   /**
@@ -164,6 +168,14 @@ export class SqliteStore {
     const { insertKeptValue, replaceKeptValue } = this.#sql
     const { changes } = expected ? replaceKeptValue.run(value, name, expected) : insertKeptValue.run(name, value)
     return changes === 1
+  }
+
+  addUsage(rows: readonly UsageValues[]): void {
+    this.#usage.add(rows)
+  }
+
+  usageOf(day: number): UsageValues[] {
+    return this.#usage.read(day)
   }
 
   probe(): void {

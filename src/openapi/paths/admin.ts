@@ -55,6 +55,24 @@ export const ADMIN_PATHS: Paths = {
       responses: { 200: json('The job.', named('JobRecord')), ...faultAnswers(...GUARDED) },
     },
   },
+  '/admin/usage': {
+    get: {
+      ...{ operationId: 'showUsage', tags, security, summary: 'Requests and tokens by day, caller and model' },
+      parameters: [
+        optional('from', 'The first day, in UTC; 29 days before `to` by default.', { type: 'string', format: 'date' }),
+        optional('to', 'The last day, inclusive; today by default. At most 400 days in all.', {
+          type: 'string',
+          format: 'date',
+        }),
+        optional('caller', 'Only of this caller: `name:…`, `key:…` or an address.', text()),
+        optional('model', 'Only of this model.', text()),
+      ],
+      responses: {
+        200: json('What was used of OpenAI-compatible services. Kept for 400 days.', named('Usage')),
+        ...faultAnswers(...GUARDED),
+      },
+    },
+  },
   '/admin/nodes/{name}/drain': {
     post: nodeCommand('drainNode', 'Give a backend no new work', {
       responses: {

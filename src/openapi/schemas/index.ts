@@ -1,6 +1,7 @@
 import { map, object, text, type Schema } from '../openApi.ts'
 import { JOB_SCHEMAS } from './jobs.ts'
 import { LOOKUP_SCHEMAS } from './lookups.ts'
+import { USAGE_SCHEMAS } from './usage.ts'
 import { WATCHING_SCHEMAS } from './watching.ts'
 
 /** `#/components/schemas`. */
@@ -47,4 +48,5 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
   ...JOB_SCHEMAS,
   ...LOOKUP_SCHEMAS,
   ...WATCHING_SCHEMAS,
+  ...USAGE_SCHEMAS,
 }
