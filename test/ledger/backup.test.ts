@@ -15,6 +15,7 @@ import { aJob } from '../kit/builders/jobs.ts'
 import { eventually, tempDir, type Cleanup } from '../kit/wait.ts'
 import { writeVersion1 } from './version1.ts'
 import { finishedJobs, ledgerPath, LogLines, sqliteAt } from './ledgerKit.ts'
+import { aRow } from './usage/rows.ts'
 
 suite('--backup', () => {
   test('beside a gateway under load holds everything acknowledged before, and nothing stands still', async (t) => {
@@ -46,6 +47,8 @@ suite('--backup', () => {
     const path = await ledgerPath(t)
     const ledger = await sqliteAt(t, path)
     const ids = await finishedJobs(ledger, 10)
+    const usage = aRow()
+    await ledger.usage.add({ writer: 'w', number: 1, rows: [usage] })
     // As a kill leaves it: with its log.
     const killed = join(dirname(path), 'killed.db')
     await copyFile(path, killed)
@@ -55,7 +58,9 @@ suite('--backup', () => {
       const copy = `${source}.copy`
       assert.deepEqual(await backup(source, copy), saved(copy, 10, (await stat(copy)).size))
       for (const file of [copy, source]) {
-        assert.deepEqual(await (await sqliteAt(t, file)).list('10.0.0.1', 'all'), ids)
+        const opened = await sqliteAt(t, file)
+        assert.deepEqual(await opened.list('10.0.0.1', 'all'), ids)
+        assert.deepEqual(await opened.usage.read(usage.day), [usage])
       }
     }
   })

@@ -4,28 +4,11 @@ import { suite, test } from 'node:test'
 import { LOOKED_AT } from '../../src/ledger/browse.ts'
 import { PIECE_BYTES, type JobRecord, type JobRun, type JobsQuery, type Ledger } from '../../src/ledger/ledger.ts'
 import { LongBytes } from '../../src/ledger/longBytes.ts'
-import type { LedgerSettings } from '../../src/ledger/open.ts'
 import { aJob, anAnswer, anEnd } from '../kit/builders/jobs.ts'
-import { redisMissing, startRedis } from '../kit/redisServer.ts'
-import { eventually, type Cleanup } from '../kit/wait.ts'
-import { remoteLedger } from './ipc/hubs.ts'
-import { DAY_MS, finishedJobs, HOUR_MS, ledgerAt, ledgerPath, unfinishedIn, wholeOf } from './ledgerKit.ts'
-
-type Open = (t: Cleanup, over?: Partial<LedgerSettings>) => Promise<Ledger>
-
-const LEDGERS: Record<string, Open> = {
-  memory: (t, over) => ledgerAt(t, 'memory:', over),
-  sqlite: async (t, over) => ledgerAt(t, `sqlite:${await ledgerPath(t)}`, over),
-  'memory via workers': (t, over) => remoteLedger(t, { url: 'memory:', ...settingsOf(over) }),
-  'sqlite via workers': async (t, over) =>
-    remoteLedger(t, { url: `sqlite:${await ledgerPath(t)}`, ...settingsOf(over) }),
-  redis: async (t, over) => ledgerAt(t, (await startRedis(t)).url(), over),
-}
-
-/** What can be sent to another process. */
-function settingsOf({ maxBytes, ttlSeconds }: Partial<LedgerSettings> = {}): Partial<LedgerSettings> {
-  return { ...(maxBytes !== undefined && { maxBytes }), ...(ttlSeconds !== undefined && { ttlSeconds }) }
-}
+import { redisMissing } from '../kit/redisServer.ts'
+import { eventually } from '../kit/wait.ts'
+import { DAY_MS, finishedJobs, HOUR_MS, unfinishedIn, wholeOf } from './ledgerKit.ts'
+import { LEDGERS, type Open } from './ledgers.ts'
 
 for (const [name, open] of Object.entries(LEDGERS)) {
   suite(`the ${name} ledger`, { skip: name === 'redis' && redisMissing }, () => {

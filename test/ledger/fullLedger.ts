@@ -2,6 +2,7 @@
 import { aJob, anAnswer, anEnd } from '../kit/builders/jobs.ts'
 import type { JobStatus, Ledger } from '../../src/ledger/ledger.ts'
 import { wholeOf } from './ledgerKit.ts'
+import { aRow, byName } from './usage/rows.ts'
 
 export const CALLERS = ['10.0.0.1', 'key:abc', '2001:db8::1']
 const MEGABYTE = 1024 * 1024
@@ -21,10 +22,20 @@ const VALUES: readonly (readonly [name: string, value: Buffer])[] = [
   ['long', bytesOf(200_000, 3)],
 ]
 
+/** Of the first and the last day that are kept, and more of one day than is copied at once. */
+const USAGE_DAYS_FILLED = [aRow().day - 399, aRow().day]
+const USAGE = [
+  aRow({ day: USAGE_DAYS_FILLED[0]! }),
+  ...Array.from({ length: 700 }, (_, n) =>
+    aRow({ caller: CALLERS[n % 3]!, model: `model-${n % 200}`, requests: n + 1 }),
+  ),
+]
+
 /** Jobs of every kind: unfinished with and without a request, finished with short and long results, streams, and what else is kept. */
 export async function fill(ledger: Ledger): Promise<void> {
   const streams = { kind: 'stream', failover: false } as const
   for (const [name, value] of VALUES) await ledger.values.set(name, value)
+  await ledger.usage.add({ writer: 'filler', number: 1, rows: USAGE })
   for (const [index, caller] of CALLERS.entries()) {
     const of = { caller, clientAddress: `10.0.1.${index}`, containers: ['prepare', 'llm'], cost: index + 0.5 }
     const jobs = [
@@ -75,7 +86,8 @@ export async function contentsOf(ledger: Ledger, withRequests = true): Promise<o
     }),
   )
   const values = await Promise.all(VALUES.map(([name]) => ledger.values.get(name)))
-  return { callers, values, jobs: ledger.health().jobs }
+  const usage = await Promise.all(USAGE_DAYS_FILLED.map(async (day) => (await ledger.usage.read(day)).sort(byName)))
+  return { callers, values, usage, jobs: ledger.health().jobs }
 }
 
 async function wholeStatus({ result, intermediate, ...rest }: JobStatus): Promise<object> {

@@ -9,7 +9,7 @@ import {
   type UsageRow,
   type UsageStore,
 } from '../usage/usage.ts'
-import { LARGE_CALL_MS, type RedisCalls } from './connection.ts'
+import type { RedisCalls } from './connection.ts'
 import { faultOf } from './coordination/faults.ts'
 import { defineScript } from './script.ts'
 
@@ -71,12 +71,11 @@ export class RedisUsage implements UsageStore {
 
   async add({ writer, number, rows }: UsageBatch): Promise<void> {
     const args = [writer, String(number), ...rows.flatMap(argumentsOf)]
-    await this.#redis.run(ADD, args, { deadlineMs: LARGE_CALL_MS }).catch(throwFault)
+    await this.#redis.run(ADD, args).catch(throwFault)
   }
 
   async read(day: number): Promise<UsageRow[]> {
-    const command = ['HGETALL', `${this.#redis.prefix}use:${day}`]
-    const reply = await this.#redis.call(command, { deadlineMs: LARGE_CALL_MS }).catch(throwFault)
+    const reply = await this.#redis.call(['HGETALL', `${this.#redis.prefix}use:${day}`]).catch(throwFault)
     const flat = (reply as Buffer[]).map(String)
     const rows: UsageRow[] = []
     for (let at = 0; at < flat.length; at += 2) {
