@@ -175,6 +175,11 @@ const CALLS: Record<string, Call[]> = {
     { status: 200, values: { file: 'swagger-ui.css' } },
     { status: 404, values: { file: 'package.json' } },
   ],
+  showUsage: [
+    ...guarded,
+    { status: 200, query: '?from=2026-01-01&to=2026-01-31&caller=a&model=b', headers: OPS },
+    { status: 400, query: '?from=x', headers: OPS },
+  ],
   browseJobs: [
     { status: 200, headers: OPS },
     { status: 200, query: '?state=success&caller=127.0.0.1&container=echo&limit=1', headers: OPS },

@@ -3,7 +3,7 @@ import { utcDayOf } from '../../base/utcDay.ts'
 import { firstUsageDay, type UsageStore } from '../usage/usage.ts'
 
 /** Rows that are written at once. */
-const ROWS_AT_ONCE = 500
+const ROWS_AT_ONCE = 200
 
 /** Copies the usage of all days that are kept, and of tomorrow, for gateways whose clocks are ahead. */
 export async function copyUsage(source: UsageStore, target: UsageStore): Promise<void> {

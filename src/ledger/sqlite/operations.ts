@@ -28,12 +28,12 @@ export const OPERATIONS = {
   reqnumsAfter: 'readInTurn',
   keptValue: 'readInTurn',
   keptValueNames: 'readInTurn',
-  usageOf: 'readInTurn',
   request: 'read',
   read: 'read',
   piece: 'read',
   find: 'read',
   idempotencyRecord: 'read',
+  usageOf: 'read',
 } as const satisfies { readonly [Name in keyof SqliteStore]?: 'read' | 'readInTurn' | 'write' }
 
 export type Operation = keyof typeof OPERATIONS

@@ -9,7 +9,7 @@ import { MAX_USAGE_MODEL, type UsageBatch, type UsageCounts, type UsageStore } f
 /** How often what was counted is added to the ledger, ms. A process that is killed loses as much. */
 const ADD_EVERY_MS = 1000
 /** Rows of a batch: the store does nothing else meanwhile. */
-const BATCH_ROWS = 500
+const BATCH_ROWS = 200
 /** How long the last rows are tried where the store takes none, and how often, ms. */
 const LAST_TRIES_MS = 3000
 const TRY_EVERY_MS = 250
