@@ -135,14 +135,15 @@ suite('usage in Redis', { skip: redisMissing }, () => {
 
   test('counts once where a batch was added, but its answer was lost, and it is added again', async (t) => {
     const store = await openRedisStore(t)
-    const { ledger, cutOff, rejoin, proxy } = await store.handle()
+    const gateway = await store.handle()
+    const { ledger, proxy } = gateway
     await add(ledger, [aRow()], 1)
     proxy.silence('answers')
     const unsure = add(ledger, [aRow()], 2)
     await eventually(async () => String(await store.server.call('GET', '{igw}:usew:w')) === '2')
-    cutOff()
+    gateway.cutOff()
     await assert.rejects(unsure, { code: 'ERR_LEDGER' })
-    rejoin()
+    gateway.rejoin()
     await eventually(() =>
       add(ledger, [aRow()], 2).then(
         () => true,
