@@ -22,8 +22,9 @@ const IDENTITY_TYPE = 12 + 2 * IDENTITY_BYTES
  * file beside the log says, and a copy may have its tables on other pages.
  */
 export function loggedIdentity(log: string): Buffer | undefined {
-  const file = openSync(log, 'r')
+  let file: number | undefined
   try {
+    file = openSync(log, 'r')
     const header = Buffer.alloc(LOG_HEADER_BYTES)
     if (readSync(file, header, 0, LOG_HEADER_BYTES, 0) < LOG_HEADER_BYTES) return undefined
     const pageBytes = header.readUInt32BE(8)
@@ -40,8 +41,11 @@ export function loggedIdentity(log: string): Buffer | undefined {
       if (identity) return identity
     }
     return undefined
+  } catch {
+    // Opening the ledger then reports why the log cannot be read.
+    return undefined
   } finally {
-    closeSync(file)
+    if (file !== undefined) closeSync(file)
   }
 }
 
