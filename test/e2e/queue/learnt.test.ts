@@ -1,0 +1,110 @@
+/** How many requests a service gets at once where its entry does not say. */
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { entryOf, gatewayForServices } from '../../kit/builders/gateways.ts'
+import { startHeldService } from '../../kit/heldService.ts'
+import type { HeldService } from '../../kit/heldService.ts'
+import type { Answer } from '../../kit/http.ts'
+import { eventually } from '../../kit/wait.ts'
+import { inFlightIs } from '../openai/support.ts'
+import { answerInTurn, ask, caller, questions, queueUp, SELDOM, waiting, waitingIs } from './support.ts'
+
+const OFTEN = { REFRESH_INTERVAL: '0.2' }
+const IDLE = { running: 0, waiting: 0 }
+
+/** Resolves once the gateway has asked for the load at least twice more: the second question came after the first one was read. */
+async function pollsRead(service: HeldService): Promise<void> {
+  const before = service.looks
+  await eventually(() => service.looks >= before + 2)
+}
+
+describe('a service that tells its load at /metrics', { concurrency: 2 }, () => {
+  test('gets no more while requests wait in it, and more when none does', async (t) => {
+    const service = await startHeldService(t, { load: IDLE })
+    const gateway = await gatewayForServices(t, [entryOf(service)], OFTEN)
+    void ask(gateway, { label: 'a1', ...caller(1) })
+    const first = await service.next()
+    service.load = { running: 1, waiting: 1 }
+    await pollsRead(service)
+    await queueUp(gateway, questions('b', 2, caller(2)))
+    service.load = { running: 1, waiting: 0 }
+    const next = await service.next()
+    assert.equal(next.label, 'b1')
+    next.answer()
+    assert.deepEqual(await answerInTurn(service, 1), ['b2'])
+    first.answer()
+    await inFlightIs(gateway, service, 0)
+  })
+
+  test('gets one all the same while it has none of ours, however many of others wait there', async (t) => {
+    const service = await startHeldService(t, { load: { running: 40, waiting: 20 } })
+    const gateway = await gatewayForServices(t, [entryOf(service)], OFTEN)
+    await pollsRead(service)
+    const answering = ask(gateway, { label: 'a1', ...caller(1) })
+    await service.next()
+    await queueUp(gateway, [{ label: 'a2', ...caller(1) }])
+    assert.equal(service.running, 1)
+    void answering
+  })
+
+  test('is not full because its metrics are gone: what waits is sent', async (t) => {
+    const service = await startHeldService(t, { load: IDLE })
+    const gateway = await gatewayForServices(t, [entryOf(service)], OFTEN)
+    void ask(gateway, { label: 'a1', ...caller(1) })
+    const first = await service.next()
+    service.load = { running: 1, waiting: 1 }
+    await pollsRead(service)
+    await queueUp(gateway, questions('b', 2, caller(2)))
+    service.load = undefined
+    assert.deepEqual(await answerInTurn(service, 2), ['b1', 'b2'])
+    first.answer()
+  })
+})
+
+describe('a service that tells neither its `concurrency` nor its load', { concurrency: 2 }, () => {
+  test('gets all requests at once', async (t) => {
+    const service = await startHeldService(t)
+    const gateway = await gatewayForServices(t, [entryOf(service)], SELDOM)
+    const answering = questions('a', 30).map((question) => ask(gateway, question))
+    const held = await service.take(30)
+    assert.equal(service.running, 30)
+    await waitingIs(gateway, 0)
+    for (const each of held) each.answer()
+    for (const answer of await Promise.all(answering)) assert.equal(answer.status, 200)
+  })
+
+  test('gets no more than it had in flight after a 429, and later more again', async (t) => {
+    const service = await startHeldService(t)
+    const gateway = await gatewayForServices(t, [entryOf(service)], SELDOM)
+    const first = questions('a', 4, caller(1)).map((question) => ask(gateway, question))
+    const held = await service.take(4)
+    const refused = ask(gateway, { label: 'refused', ...caller(2) })
+    const fifth = await service.next()
+    fifth.fail(429, { 'retry-after': '1' })
+    await waitingIs(gateway, 1)
+    // Callers that have not been refused themselves wait too.
+    const others = [3, 4, 5].map((n) => ask(gateway, { label: `o${n}`, ...caller(n) }))
+    await eventually(async () => service.running + (await waiting(gateway)) === 8)
+    // Whether the refused one counts as in flight is free.
+    assert.ok(service.running <= 5, `${service.running} at once`)
+    for (const each of held) each.answer()
+    await answerInTurn(service, 4)
+    for (const answer of await Promise.all([...first, refused, ...others]))
+      assert.equal(answer.status, 200, answer.text)
+
+    const later: Promise<Answer>[] = []
+    const send = (): void => void later.push(ask(gateway, { label: `l${later.length}`, ...caller(6) }))
+    for (let n = 0; n < 20; n++) send()
+    // There is always one that waits, and now and then one that has been served.
+    const grown = async (): Promise<boolean> => {
+      if (service.running >= 8) return true
+      const each = await service.next()
+      each.answer()
+      send()
+      return false
+    }
+    await eventually(grown, { withinMs: 60_000, everyMs: 100, what: 'eight at once' })
+    service.serve()
+    for (const answer of await Promise.all(later)) assert.equal(answer.status, 200, answer.text)
+  })
+})
