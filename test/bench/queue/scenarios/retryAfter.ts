@@ -1,0 +1,125 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { exponential } from '../../routing/random.ts'
+import { FLEETS, meanTokens, slotsOf } from '../engines.ts'
+import { valuesOf } from '../figures.ts'
+import { randomOf, tokensOf } from '../loads.ts'
+import { sideBySide, type Side } from '../rig.ts'
+import { among, WARM_UP_MS, type Scenario } from '../scenario.ts'
+import { median } from '../statistics.ts'
+
+const FLEET = 'single'
+const SERVICE_MS = 400
+const CALLERS = 100
+const QUEUE_SIZE = 20
+/** Between an answer and the caller's next request. */
+const THINK_MS = 500
+
+/** One request from its first refusal to its acceptance or the end of the run; ms. */
+interface Refused {
+  readonly at: number
+  readonly toldMs: number
+  /** When it was sent for the last time. */
+  acceptedAt: number
+}
+
+/** What happened on one side. */
+class Log {
+  readonly refused: Refused[] = []
+  /** When requests that were never refused were accepted. */
+  readonly atOnce: number[] = []
+  /** Ends of answers: each makes room for one request in the queue. */
+  readonly answered: number[] = []
+  /** Of all sendings after a refusal, how many were refused again. */
+  again = 0
+  retries = 0
+  withoutTime = 0
+
+  /**
+   * How long a refused request had to wait for its turn: until there was room for it after those refused before it, and after
+   * those that came later and were accepted at once. `undefined` where the run ended first.
+   */
+  neededMs(refused: Refused): number | undefined {
+    const before = this.refused.filter(({ at, acceptedAt }) => at < refused.at && acceptedAt > refused.at).length
+    const ends = this.answered.filter((at) => at > refused.at)
+    const slippedIn = this.atOnce.filter((at) => at > refused.at)
+    let ahead = before + 1
+    let slipped = 0
+    for (const at of ends) {
+      for (; slipped < slippedIn.length && slippedIn[slipped]! <= at; slipped++) ahead++
+      if (--ahead === 0) return at - refused.at
+    }
+    return undefined
+  }
+}
+
+/** A small queue with many callers that come back exactly when they are told. */
+export const retryAfter: Scenario = {
+  name: 'retryAfter',
+  title: `${CALLERS} callers, places for ${QUEUE_SIZE} of them to wait; all heed Retry-After`,
+  async run(options) {
+    const seconds = 2 * options.seconds
+    const callers = Array.from({ length: CALLERS }, () => ({}))
+    const setup = { fleet: FLEET, contenders: among(options, 'gateway'), callers } as const
+    const settings = { QUEUE_SIZE: `${QUEUE_SIZE}` }
+    const { of, cpu } = await sideBySide({ ...setup, settings }, async (side) => {
+      const log = new Log()
+      for (let caller = 0; caller < CALLERS; caller++) void comeBack(side, log, caller, options.seeds[0]!)
+      await sleep(WARM_UP_MS)
+      const from = performance.now()
+      await sleep(1000 * seconds)
+      const busyMs = side.client.sent
+        .filter(({ end, endAt }) => end === 'answered' && endAt >= from)
+        .reduce((all, { serviceMs }) => all + serviceMs, 0)
+      const ratios = log.refused.flatMap((refused) => {
+        const needed = refused.at < from ? undefined : log.neededMs(refused)
+        return needed === undefined ? [] : [refused.toldMs / needed]
+      })
+      return { ratios, log, busy: busyMs / (1000 * seconds * slotsOf(FLEETS[FLEET])) }
+    })
+    const scenario = 'Retry-After'
+    return {
+      cpu: [cpu],
+      figures: [
+        {
+          ...{ scenario, what: 'told / needed, median', goal: { within: [0.5, 2] } },
+          values: valuesOf(of, ({ ratios }) => median(ratios)),
+        },
+        { scenario, what: 'refusals that count', digits: 0, values: valuesOf(of, ({ ratios }) => ratios.length) },
+        {
+          ...{ scenario, what: 'told, s, median' },
+          values: valuesOf(of, ({ log }) => median(log.refused.map(({ toldMs }) => toldMs / 1000))),
+        },
+        { scenario, what: 'refused again', values: valuesOf(of, ({ log }) => log.again / log.retries) },
+        { scenario, what: 'refused without it', digits: 0, values: valuesOf(of, ({ log }) => log.withoutTime) },
+        { scenario, what: 'slots busy', values: valuesOf(of, ({ busy }) => busy) },
+      ],
+    }
+  },
+}
+
+/** One caller: a request at a time, sent again when the gateway says so until it is accepted. */
+async function comeBack({ client }: Side, log: Log, caller: number, seed: number): Promise<void> {
+  const random = randomOf(seed, caller)
+  while (!client.isOver) {
+    await sleep(exponential(random, THINK_MS))
+    const tokens = tokensOf(random, meanTokens(FLEETS[FLEET], SERVICE_MS))
+    let refused: Refused | undefined
+    for (;;) {
+      const sentAt = performance.now()
+      if (refused) log.retries++
+      const { end, endAt, retryAfter } = await client.ask({ caller, tokens })
+      if (client.isOver) return
+      if (end === 'answered') {
+        if (refused) refused.acceptedAt = sentAt
+        else log.atOnce.push(sentAt)
+        log.answered.push(endAt)
+        break
+      }
+      if (retryAfter === undefined) log.withoutTime++
+      if (refused) log.again++
+      const toldMs = 1000 * (retryAfter ?? 1)
+      if (!refused) log.refused.push((refused = { at: sentAt, toldMs, acceptedAt: Infinity }))
+      await sleep(toldMs)
+    }
+  }
+}
