@@ -2,7 +2,7 @@ import { Pool } from 'undici'
 import { MODEL } from './engine.ts'
 
 /** How a request ended: answered, left by its client, refused with a status, or broken off. */
-export type End = 'answered' | 'left' | 'refused' | 'broken'
+type End = 'answered' | 'left' | 'refused' | 'broken'
 
 /** One request and what became of it; times in ms since this process began. */
 export interface Sent {

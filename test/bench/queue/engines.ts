@@ -30,7 +30,7 @@ export function slotsOf({ speeds, slots }: FleetShape): number {
 }
 
 /** Tokens, that is milliseconds of service at speed 1, that a fleet can serve in a millisecond. */
-export function tokensPerMs({ speeds, slots }: FleetShape): number {
+function tokensPerMs({ speeds, slots }: FleetShape): number {
   return slots * speeds.reduce((sum, speed) => sum + speed, 0)
 }
 

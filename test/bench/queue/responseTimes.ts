@@ -52,7 +52,7 @@ interface Ratio {
   readonly scenario: string
   readonly what: string
   readonly goal: Goal | undefined
-  value(times: Times): number
+  readonly value: (times: Times) => number
 }
 
 function ratioFigure({ scenario, what, goal, value }: Ratio, rounds: Rounds): Figure {

@@ -10,7 +10,7 @@ export interface Options {
   readonly contenders: readonly ContenderName[]
 }
 
-export interface Outcome {
+interface Outcome {
   readonly figures: readonly Figure[]
   /** Share of the machine's processors that was busy in each part. */
   readonly cpu: readonly number[]

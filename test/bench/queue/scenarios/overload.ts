@@ -16,7 +16,7 @@ const NORMAL_LOAD = 0.5
 const PATIENCE_MS = 10_000
 /** Goodput counts from here on: before, even a first-in, first-out queue is still short. */
 const FILL_MS = 12_000
-const AFTER_MS = 15_000
+const AFTER_MS = 20_000
 
 /** Normal is a second in which this share of requests waited for less than one mean service. */
 const NORMAL_SHARE = 0.9
