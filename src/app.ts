@@ -10,11 +10,11 @@ import { answerIsData, answerIsPage, refuseOtherSites, shareWithOrigins } from '
 import { inOrder } from './http/checks.ts'
 import type { Drain } from './http/drain.ts'
 import { errorHandler } from './http/errors.ts'
-import type { Priority } from './base/priority.ts'
 import type { MemoryBudget } from './base/memory/budget.ts'
 import type { KeyRing } from './http/keys/keyRing.ts'
 import { countMemory } from './http/requestMemory.ts'
 import { readPriority } from './http/priority.ts'
+import type { KeyRules } from './http/keys/keyEntry.ts'
 import { withholdOurKeys } from './http/ourKeys.ts'
 import { noteOwnPage } from './http/ownPages.ts'
 import type { MakeBudgets } from './http/budgets.ts'
@@ -71,10 +71,8 @@ export interface AppDeps {
   readonly lookupLimitPerMinute: number
   readonly proxyLimitPerMinute: number
   readonly readLimitPerMinute: number
-  /** Forwarded requests a minute of a caller whose key has a limit of its own. */
-  readonly ownRateOf?: ((caller: string) => number | undefined) | undefined
-  /** The priority of a caller's key. */
-  readonly priorityOf?: ((caller: string) => Priority | undefined) | undefined
+  /** What holds for a caller's key; undefined where no keys file is set. */
+  readonly rulesOf?: ((caller: string) => KeyRules) | undefined
   /** The budgets of callers where gateways share them; each limit has its own in this process where it is not given. */
   readonly makeBudgets?: MakeBudgets | undefined
   readonly statusAllowedIps: readonly string[]
@@ -108,11 +106,12 @@ export function createApp(deps: AppDeps): Express {
   const noLoop = refuseLoops(jobs.via)
   const wrongKeys = new WrongKeys()
   const withKey = requireKey(deps.apiKeys, wrongKeys)
-  const withPriority = readPriority(deps.priorityOf)
+  const { rulesOf } = deps
+  const withPriority = readPriority(rulesOf && ((caller) => rulesOf(caller).priority))
   const proxyLimit = limitPerCaller('PROXY_RATELIMIT_REQS_PER_MIN', {
     perMinute: deps.proxyLimitPerMinute,
     makeBudgets,
-    ownRateOf: deps.ownRateOf,
+    ownRateOf: rulesOf && ((caller: string) => rulesOf(caller).requestsPerMinute),
   })
   const readLimit = limitPerCaller('READ_RATELIMIT_REQS_PER_MIN', { perMinute: deps.readLimitPerMinute, makeBudgets })
   /** What every call at the one base URL goes through. */

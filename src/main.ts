@@ -162,11 +162,7 @@ async function startWith(
   const dispatcher = new Dispatcher(fleet, selector, {
     tellsReasons: settings.routingHeaders,
     outageWaitSeconds: settings.outageWaitSeconds,
-    queue: {
-      size: settings.queueSize,
-      timeoutSeconds: settings.queueTimeoutSeconds,
-      weightOf: (caller) => keysFile?.rulesOf(caller).weight ?? 1,
-    },
+    queue: { ...settings.queue, weightOf: (caller) => keysFile?.rulesOf(caller).weight ?? 1 },
   })
   const upstream = new Upstream(dispatcher, transport)
   const jobsOf = jobsBound(settings.maxJobsPerCaller, (caller) => keysFile?.rulesOf(caller).maxJobs)
@@ -269,8 +265,7 @@ async function startWith(
     usage: { store: ledger.usage, collector: usage, flushWorkers: workplace && (() => workplace.sum('usage')) },
     memory,
     apiKeys: new KeyRing(settings.apiKeys, keysFile),
-    ownRateOf: keysFile && ((caller) => keysFile.rulesOf(caller).requestsPerMinute),
-    priorityOf: keysFile && ((caller) => keysFile.rulesOf(caller).priority),
+    rulesOf: keysFile && ((caller) => keysFile.rulesOf(caller)),
     opsKey: new KeyRing(settings.opsKey === '' ? [] : [settings.opsKey]),
     ...{ makeBudgets, trustProxy, statusAllowedIps, corsOrigins },
     lookupLimitPerMinute: settings.lookupLimitPerMinute,
@@ -291,7 +286,7 @@ async function startWith(
 
   const server = createHttpServer(app, { isUpgrade: isRealtimeUpgrade })
   if (takeover) takeover.start()
-  else await restoreJobs(live, logger)
+  else await live.restore().then((jobs) => jobs > 0 && logger.info('unfinished jobs taken up', { jobs }))
   await drains.start()
   if (workplace?.isReplacement) {
     void fleet.start()
@@ -352,9 +347,4 @@ async function startWith(
     },
     stop,
   }
-}
-
-async function restoreJobs(live: LiveJobs, logger: Logger): Promise<void> {
-  const restored = await live.restore()
-  if (restored > 0) logger.info('unfinished jobs taken up', { jobs: restored })
 }

@@ -36,9 +36,8 @@ export interface Settings {
   readonly connectTimeoutSeconds: number
   readonly proxyTimeoutSeconds: number
   readonly streamIdleTimeoutSeconds: number
-  /** 0 where no request waits for a place. */
-  readonly queueSize: number
-  readonly queueTimeoutSeconds: number
+  /** `size` is 0 where no request waits for a place. */
+  readonly queue: { readonly size: number; readonly timeoutSeconds: number }
   /** 0 where no request waits for a backend that is away. */
   readonly outageWaitSeconds: number
   readonly maxBodyBytes: number
@@ -177,8 +176,7 @@ function toSettings(values: Values): Omit<Settings, keyof Besides> {
     connectTimeoutSeconds: values.CONNECT_TIMEOUT,
     proxyTimeoutSeconds: values.PROXY_TIMEOUT,
     streamIdleTimeoutSeconds: values.STREAM_IDLE_TIMEOUT,
-    queueSize: values.QUEUE_SIZE,
-    queueTimeoutSeconds: values.QUEUE_TIMEOUT,
+    queue: { size: values.QUEUE_SIZE, timeoutSeconds: values.QUEUE_TIMEOUT },
     outageWaitSeconds: values.OUTAGE_WAIT,
     maxBodyBytes: values.MAX_BODY,
     memoryBudgetBytes: values.MEMORY_BUDGET,

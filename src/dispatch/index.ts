@@ -14,8 +14,6 @@ export {
   shortened,
   workKindOf,
 } from './requirement.ts'
-export type { Queue } from './queue/queue.ts'
-export type { PoolSnapshot, QueueSnapshot, Waited, WaitEnd, WaitingCaller } from './queue/snapshot.ts'
 export type { Selector } from './selector.ts'
 export { PrefixChain } from './warmCaches/prefixChain.ts'
 export type { Prompt } from './warmCaches/prompt.ts'

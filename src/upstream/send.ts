@@ -61,7 +61,7 @@ export interface SendOptions {
 }
 
 /** Nobody takes it back: submissions go on without their client. */
-export const NEVER: AbortSignal = new AbortController().signal
+const NEVER: AbortSignal = new AbortController().signal
 
 /** The way to the backends: tries one after the other until one answers, as far as the retry rule allows, and settles each try. */
 export class Upstream {

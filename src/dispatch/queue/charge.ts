@@ -8,7 +8,7 @@ import type { ChargeEnd, RunningCharge, TokenCounts } from '../workMeter.ts'
 const PROMPT_TOKENS_PER_TOKEN = 50
 
 /** The work of one request, by its usage. */
-export function workOf({ promptTokens, completionTokens, cachedTokens = 0 }: TokenCounts): number {
+function workOf({ promptTokens, completionTokens, cachedTokens = 0 }: TokenCounts): number {
   return completionTokens + Math.max(0, promptTokens - cachedTokens) / PROMPT_TOKENS_PER_TOKEN
 }
 

@@ -11,7 +11,7 @@ const MOST_LOOKED_AT = 16
 const MOST_PASSED_OVER_SERVICES = 2
 
 /** Parts of the work while requests of all priorities wait: shares with a floor, never strict precedence. */
-export const PRIORITY_SHARES: Readonly<Record<Priority, number>> = { high: 60, normal: 30, low: 10 }
+const PRIORITY_SHARES: Readonly<Record<Priority, number>> = { high: 60, normal: 30, low: 10 }
 
 /** The waiting requests of one pool with one priority. */
 export class PriorityClass {

@@ -122,7 +122,7 @@ export function assertRetryAfter({ headers }: Answer): void {
 }
 
 /** A service whose only place a request has, and that alone has its model. */
-export interface Scene {
+interface Scene {
   readonly gateway: Gateway
   readonly service: HeldService
   readonly model: string
