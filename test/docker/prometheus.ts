@@ -1,6 +1,7 @@
 /**
  * A real Prometheus with the files of docker/ over a gateway with traffic: whether every expression of the Grafana dashboard
- * gives data, and every alert fires under its fault. Takes three minutes, and needs `prometheus`, a Redis, and, as root, `mount`
+ * gives data, and every alert fires under its fault, but for one that would be a fault of the gateway's own
+ * (PlacesIdleWhileRequestsWait). Takes three minutes, and needs `prometheus`, a Redis, and, as root, `mount`
  * for a disk that is full:
  *
  *     node_modules/.bin/node test/docker/prometheus.ts
@@ -48,9 +49,12 @@ async function run(): Promise<boolean> {
   const heir = await startFakeNode({ rateLimit: 0, containers: ['mortal'] }, cleanups)
   const service = await startFakeOpenAi({ models: ['m1', 'm2', 'shared'] }, cleanups)
   const sibling = await startFakeOpenAi({ models: ['shared'] }, cleanups)
+  const narrow = await startFakeOpenAi({ models: ['narrow'] }, cleanups)
+  await narrow.late(0.2, 'chat')
   const services = [
     { name: 'chat', url: service.url },
     { name: 'sibling', url: sibling.url },
+    { name: 'narrow', url: narrow.url, concurrency: 1 },
   ]
   const nodes = [node, second, mortal, heir]
   const gateway = await startGateway(cleanups, {
@@ -58,7 +62,7 @@ async function run(): Promise<boolean> {
     services,
     env: {
       ...{ STATE_URL: `sqlite:${disk}/gateway.db`, STATE_MAX_BYTES: '600kb', MAX_BODY: '200kb', MEMORY_BUDGET: '1mb' },
-      ...{ LOG_LEVEL: 'info', MAX_JOBS_PER_CALLER: '0', PROXY_TIMEOUT: '5' },
+      ...{ LOG_LEVEL: 'info', MAX_JOBS_PER_CALLER: '0', PROXY_TIMEOUT: '5', QUEUE_SIZE: '20' },
     },
   })
   const redis = await startRedis(cleanups)
@@ -68,8 +72,15 @@ async function run(): Promise<boolean> {
   const submit = (data: object, containers = ['echo']): Promise<unknown> =>
     post(`${gateway.url}/api/jobs`, jobOf(data, containers)).catch(() => undefined)
   const usage = { stream: true, stream_options: { include_usage: true }, sim: { cached: 5 } }
-  const chat = (model: string): Promise<unknown> =>
-    post(`${gateway.url}/v1/chat/completions`, { model, messages: [{ role: 'user', content: 'hello' }], ...usage })
+  const chat = (model: string, localAddress = '127.0.0.1'): Promise<unknown> => {
+    const body = { model, messages: [{ role: 'user', content: 'hello' }], ...usage }
+    return post(`${gateway.url}/v1/chat/completions`, body, { localAddress })
+  }
+  /** Callers that each ask again and again for what only one of them can have at a time. */
+  const crowd = (callers: number): { stop(): void } => {
+    const each = Array.from({ length: callers }, (_, n) => repeat(() => chat('narrow', `127.0.2.${n + 1}`)))
+    return { stop: () => each.forEach((one) => one.stop()) }
+  }
 
   console.log('\n== traffic')
   let isRunning = true
@@ -82,8 +93,10 @@ async function run(): Promise<boolean> {
       await sleep(100)
     }
   })()
+  const few = crowd(6)
   await sleep(15_000)
   const board = await prometheus.boardIsShown()
+  few.stop()
 
   const results = [board]
   const instance = `127.0.0.1:${gateway.port}`
@@ -122,6 +135,10 @@ async function run(): Promise<boolean> {
     await heir.comeBack()
     await mortal.kill()
   })
+  const many = crowd(40)
+  await check('QueueFillsUp', () => undefined)
+  await check('QueueRefuses', () => undefined)
+  many.stop()
   const filling = repeat(() => Promise.all(Array.from({ length: 8 }, () => submit({ output: 'x'.repeat(30_000) }))))
   await check('LedgerFull', () => undefined)
   filling.stop()
