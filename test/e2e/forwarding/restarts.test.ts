@@ -1,74 +1,18 @@
-/** Backends that refuse connections while they restart: their clients wait, for two seconds at most, and see nothing of it. */
+/** Backends that refuse connections while they restart: their clients wait, for OUTAGE_WAIT at most (here 2), and see nothing of it. */
 import assert from 'node:assert/strict'
-import { spawn, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
 import { after, describe, test } from 'node:test'
 import { entryOf, gatewayFor, startGateway } from '../../kit/builders/gateways.ts'
 import { jobOf } from '../../kit/builders/jobs.ts'
-import { infoText } from '../../kit/builders/infos.ts'
 import { startFakeNode } from '../../kit/fakeNode/index.ts'
 import { startFakeOpenAi } from '../../kit/fakeOpenAi/index.ts'
 import type { Gateway } from '../../kit/gateway.ts'
 import { openRaw, post, request, type Answer } from '../../kit/http.ts'
-import { eventually, freePort, type Cleanup } from '../../kit/wait.ts'
+import { eventually, freePort } from '../../kit/wait.ts'
 import { chat } from '../openai/support.ts'
 import { assertError, statsOf } from '../support.ts'
+import { BackendProcess } from './backendProcess.ts'
 
 const file = { after }
-
-/** A node and a service in one process, which listens when it is told to, so that its start takes no time. */
-const BACKEND = `
-  const [port, info] = process.argv.slice(1)
-  const ids = (body) => Array.isArray(body) ? body.map(ids) : { id: crypto.randomUUID() }
-  const answer = (url, text) => {
-    if (url === '/info') return info
-    if (url === '/v1/models') return '{"data":[{"id":"small-model"}]}'
-    if (url === '/metrics') return ''
-    if (url.startsWith('/api/jobs?')) return '[]'
-    if (url === '/api/jobs/stream') return crypto.randomUUID() + '\\n'
-    return JSON.stringify(ids(JSON.parse(text)))
-  }
-  const server = require('node:http').createServer(async (incoming, response) => {
-    let text = ''
-    for await (const chunk of incoming) text += chunk
-    response.end(answer(incoming.url, text))
-  })
-  process.stdin.once('data', () => server.listen(Number(port), '127.0.0.1', () => console.log('listening')))
-  process.stdin.on('end', () => process.exit())
-`
-
-class Backend {
-  readonly port: number
-  #child: ChildProcess
-
-  constructor(t: Cleanup, port: number) {
-    this.port = port
-    this.#child = this.#spawn()
-    t.after(() => this.#child.kill('SIGKILL'))
-  }
-
-  get address(): string {
-    return `127.0.0.1:${this.port}`
-  }
-
-  /** Ends its process, if it listens; another is there that can listen at once. */
-  async kill(): Promise<void> {
-    const [old] = [this.#child]
-    this.#child = this.#spawn()
-    old.kill('SIGKILL')
-    await once(old, 'exit')
-  }
-
-  async listen(): Promise<void> {
-    this.#child.stdin?.write('listen\n')
-    await once(this.#child.stdout!, 'data')
-  }
-
-  #spawn(): ChildProcess {
-    const args = ['-e', BACKEND, String(this.port), infoText()]
-    return spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] })
-  }
-}
 
 const CALLS: [string, object][] = [
   ['/api/jobs', jobOf()],
@@ -78,7 +22,7 @@ const CALLS: [string, object][] = [
 ]
 
 describe('a process that is killed and started again', async () => {
-  const backend = new Backend(file, await freePort())
+  const backend = new BackendProcess(file, await freePort())
   await backend.listen()
   const gateway = await startGateway(file, {
     nodes: [backend],
@@ -106,7 +50,7 @@ describe('a process that is killed and started again', async () => {
     assert.ok((await errors()) <= 2 * CALLS.length + 2, String(await errors()))
   })
 
-  test('that stays away is a 502 after two seconds, with Retry-After; in a batch it is the word on the items', async () => {
+  test('that stays away is a 502 after OUTAGE_WAIT, with Retry-After; in a batch it is the word on the items', async () => {
     await eventually(async () => (await request(`${gateway.url}/health`)).text.includes('"2/2"'), { withinMs: 20_000 })
     await backend.kill()
     const startedAt = performance.now()
@@ -175,5 +119,25 @@ describe('a request that waits for a backend', () => {
     await here.waitFor('batch')
     await away.comeBack()
     assert.equal((await answer).text.match(/"id"/g)?.length, 3, (await answer).text)
+  })
+
+  test('is served too where the backend answers its polls with errors while it starts', async (t) => {
+    const node = await startFakeNode({ rateLimit: 0 }, t)
+    const gateway = await gatewayFor(t, [node], { REFRESH_INTERVAL: '0.1', OUTAGE_WAIT: '10' })
+    await node.misbehave({ act: 'answer', status: 500, body: '{}' }, 'info')
+    await gateway.waitForLog((line) => line.message === 'node down')
+    const waiting = post(`${gateway.url}/api/jobs`, jobOf())
+    await eventually(async () => (await running(gateway)) === 2, { everyMs: 5 })
+    await node.behave()
+    assert.equal((await waiting).status, 200)
+  })
+
+  test('has its answer at once with OUTAGE_WAIT=0', async (t) => {
+    const node = await startFakeNode({ rateLimit: 0 }, t)
+    const gateway = await gatewayFor(t, [node], { REFRESH_INTERVAL: '60', OUTAGE_WAIT: '0' })
+    await node.refuse()
+    const answer = await post(`${gateway.url}/api/jobs`, jobOf())
+    assertError(answer, 502)
+    assert.equal(answer.headers['x-queue-ms'], '0')
   })
 })
