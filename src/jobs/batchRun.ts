@@ -32,7 +32,10 @@ export class BatchRun {
   readonly #patience: Patience
   /** Bounds the items that wait for places. */
   readonly #queued = new Semaphore(MOST_QUEUED)
-  /** Items that have got their places in this turn of the event loop, and what becomes of them. */
+  /** Of the items that wait, for all of them together: so they get their places in the same turns of the event loop. */
+  readonly #slice = new Slice()
+  #turn: Promise<void> | undefined
+  /** Items that have got their places at this moment, and what becomes of them. */
   readonly #gathered = new Map<Lease['node'], { readonly group: Placed[]; readonly done: Promise<void> }>()
   /** Ends the waits of its items; made when the first of them has to wait. */
   #leaving: Leaving | undefined
@@ -139,9 +142,7 @@ export class BatchRun {
     let lease: Lease | undefined
     try {
       lease = await this.#queued.run(async () => {
-        // When a backend is back, all that are left may get their places in one turn of the event loop.
-        const slice = new Slice()
-        if (slice.isOver) await slice.next()
+        await this.#untilTurn()
         return state.take() ?? (await state.acquire(this.#signal))
       })
     } catch (error) {
@@ -157,7 +158,14 @@ export class BatchRun {
     return (this.#leaving ??= new Leaving(this.#client)).signal
   }
 
-  /** Sends an item with all others that get places at the same node in this turn of the event loop. */
+  /** When a backend is back, all items may get their places one after the other: the event loop is left to others now and then. */
+  async #untilTurn(): Promise<void> {
+    if (!this.#turn && !this.#slice.isOver) return
+    this.#turn ??= this.#slice.next().finally(() => (this.#turn = undefined))
+    await this.#turn
+  }
+
+  /** Sends an item with all others that get places at the same node at this moment. */
   #gather(job: Placed): Promise<void> {
     const { node } = job.lease
     const gathered = this.#gathered.get(node)
@@ -166,12 +174,16 @@ export class BatchRun {
       return gathered.done
     }
     const group = [job]
-    const done = setImmediate().then(() => {
-      this.#gathered.delete(node)
-      return this.#sendWhole(group)
-    })
+    const done = this.#sendGathered(node, group)
     this.#gathered.set(node, { group, done })
     return done
+  }
+
+  async #sendGathered(node: Lease['node'], group: readonly Placed[]): Promise<void> {
+    do await setImmediate()
+    while (this.#turn)
+    this.#gathered.delete(node)
+    await this.#sendWhole(group)
   }
 
   /** Sends one group to its node, and what that does not take to others. */
