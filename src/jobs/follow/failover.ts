@@ -131,9 +131,7 @@ export class Failover {
 
   async #move(job: LiveJob, why: Loss): Promise<void> {
     // It may have waited its turn for a while.
-    if (!this.#options.live.isUnfinished(job)) return
-    if (why === 'node died' && !job.node.contact.isDead) return
-    if (why === 'gateway died' && !job.isOrphan) return
+    if (!this.#isStillLost(job, why)) return
     // A replica that may be taken for dead starts no runs: another one may be about to.
     if (!this.#isSure) return this.#pauses.pause(job)
     if (!isWanted(this.#options, job)) return this.#giveUpInTime(job, NOBODY_TOOK_IT)
@@ -153,13 +151,25 @@ export class Failover {
     if (!request) return this.#withoutRequest(job)
     // Others are on their way: a later look tries again.
     if (!fits) return this.#pauses.pause(job)
-    const outcome = await resubmit(this.#options, job, request, memory)
+    const outcome = await resubmit(
+      this.#options,
+      job,
+      request,
+      memory,
+      () => this.#isSure && this.#isStillLost(job, why),
+    )
     if (outcome.kind === 'answer' && this.#isAccepted(job, outcome.answer, outcome.lease, why)) return
     if (mayHaveBegun(outcome)) this.#options.live.runLost(job)
     // Nobody could take it now: it stays `running`, and a later look tries again. Its request may be long, hence the pause.
     this.#pauses.pause(job)
     this.#options.logger.debug('lost job waits for a node', { job: job.record.id, why })
     this.#giveUpInTime(job, NOBODY_TOOK_IT)
+  }
+
+  #isStillLost(job: LiveJob, why: Loss): boolean {
+    if (!this.#options.live.isUnfinished(job)) return false
+    if (why === 'node died') return job.node.contact.isDead
+    return why !== 'gateway died' || job.isOrphan
   }
 
   get #isSure(): boolean {

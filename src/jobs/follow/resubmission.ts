@@ -27,19 +27,22 @@ export interface ResubmissionOptions {
 /**
  * Sends a job that its node lost to another one, on behalf of its client; to the same node only where that is alive and
  * nobody else takes it. Never rejects. The work of an answer goes on: whoever takes it ends it.
+ *
+ * @param isStillLost asked before it is sent: it may have waited for a place
  */
 export async function resubmit(
   { upstream, via }: ResubmissionOptions,
   job: LiveJob,
   body: Buffer,
   memory: Reservation,
+  isStillLost: () => boolean,
 ): Promise<CollectedOutcome> {
-  const exchange = exchangeFor(job.record, body, via)
+  const exchange = exchangeFor(job.record, body, via, isStillLost)
   const state = upstream.begin(exchange)
   const options = { state, onAttempt: limitWait, memory }
   state.tried.add(job.node)
   const elsewhere = await upstream.send(exchange, options)
-  if (mayHaveBegun(elsewhere) || job.node.contact.isFailing) return elsewhere
+  if (mayHaveBegun(elsewhere) || job.node.contact.isFailing || !isStillLost()) return elsewhere
   state.tried.delete(job.node)
   return upstream.send(exchange, options)
 }
@@ -60,14 +63,18 @@ function requirementFor(record: JobRecord): Requirement {
   return whileHealthy(requireContainers(record.containers))
 }
 
-function exchangeFor(record: JobRecord, body: Buffer, via: string): Exchange {
+function exchangeFor(record: JobRecord, body: Buffer, via: string, isStillLost: () => boolean): Exchange {
   const headers = headersOnBehalf(record.clientAddress, record.id, via)
   return {
     requirement: requirementFor(record),
     cost: record.cost,
     caller: record.caller,
     cooldownKey: `${JOBS_PATH} ${record.caller}`,
-    requestFor: (to) => ({ method: 'POST', path: to.spec.basePath + JOBS_PATH, headers, body }),
+    requestFor: (to) => {
+      // It may have waited for its place, and its node may be back by now.
+      if (!isStillLost()) throw new GatewayFault('ERR_CLIENT_GONE', 'The job is not lost any more')
+      return { method: 'POST', path: to.spec.basePath + JOBS_PATH, headers, body }
+    },
     retry: RUN_ONCE,
     work: 'goesOn',
     // Nobody sees it.
