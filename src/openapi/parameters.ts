@@ -16,6 +16,12 @@ export const PARAMETERS: Readonly<Record<string, Parameter>> = {
     description: "A hint at the job's size, in any unit of the client's own: large jobs prefer fast nodes.",
     schema: { type: 'number', exclusiveMinimum: 0 },
   },
+  Priority: {
+    name: 'X-Priority',
+    in: 'header',
+    description: "Lowers the priority of the caller's key while the request waits for a place. It never raises it.",
+    schema: { type: 'string', enum: ['high', 'normal', 'low'] },
+  },
   Failover: {
     name: 'X-Infernet-Failover',
     in: 'header',

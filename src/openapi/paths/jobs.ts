@@ -90,7 +90,13 @@ export const JOB_PATHS: Paths = {
       description:
         'It goes to the best healthy node that runs all its containers. Answered as soon as a node has taken it and it is ' +
         'recorded, or, where `Prefer: wait` is sent, when it has ended. Any content type is read as JSON.',
-      parameters: [parameter('IdempotencyKey'), parameter('Cost'), parameter('Failover'), parameter('Prefer')],
+      parameters: [
+        parameter('IdempotencyKey'),
+        parameter('Cost'),
+        parameter('Priority'),
+        parameter('Failover'),
+        parameter('Prefer'),
+      ],
       requestBody: jsonBody(named('Submission')),
       responses: {
         200: json(
@@ -121,7 +127,7 @@ export const JOB_PATHS: Paths = {
       description:
         'Each goes to the node that suits it best. For the limits a batch counts as many requests as it has items. Where nothing could be accepted, all for one reason that is not the ' +
         "client's, that reason is the answer to the whole.",
-      parameters: [parameter('IdempotencyKey'), parameter('Cost'), parameter('Failover')],
+      parameters: [parameter('IdempotencyKey'), parameter('Cost'), parameter('Priority'), parameter('Failover')],
       requestBody: jsonBody({ ...list(named('Submission')), maxItems: 10_000 }),
       responses: {
         200: json(
@@ -137,7 +143,7 @@ export const JOB_PATHS: Paths = {
     post: {
       ...{ operationId: 'streamJob', tags, security, summary: 'Run a job and get its output as it comes' },
       description: 'Only its first container runs. No subscriptions.',
-      parameters: [parameter('Cost'), parameter('Failover')],
+      parameters: [parameter('Cost'), parameter('Priority'), parameter('Failover')],
       requestBody: jsonBody(named('Job')),
       responses: { 200: STREAM, ...SUBMISSION_FAULTS },
     },

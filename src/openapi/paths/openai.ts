@@ -18,7 +18,7 @@ import {
   type Paths,
   type Schema,
 } from '../openApi.ts'
-import { FROM_BACKEND } from '../parameters.ts'
+import { FROM_BACKEND, parameter } from '../parameters.ts'
 import { CLIENTS } from '../security.ts'
 
 const tags = ['OpenAI-compatible']
@@ -88,6 +88,7 @@ const REALTIME: Operation = {
       ...{ name: 'model', in: 'query', required: true, schema: { type: 'string' } },
       description: 'Decides which services can take it.',
     },
+    parameter('Priority'),
   ],
   responses: {
     101: { description: 'From here on the connection is a WebSocket with the service.', headers: FROM_BACKEND },
@@ -101,7 +102,7 @@ export const OPENAI_PATHS: Paths = {
   ...Object.fromEntries(
     Object.entries(DEPLOYMENTS).map(([path, about]) => [
       path,
-      { post: { ...forwarded(path, about, DEPLOYMENT_BODY), parameters: [MODEL] } },
+      { post: { ...forwarded(path, about, DEPLOYMENT_BODY), parameters: [MODEL, parameter('Priority')] } },
     ]),
   ),
   '/v1/realtime': { get: REALTIME },
@@ -142,6 +143,7 @@ export function forwarded(
     description:
       'Goes to the best healthy service with this model. The service’s own key, where one is set, takes the place of the ' +
       "client's. Leaving cancels the request.",
+    parameters: [parameter('Priority')],
     requestBody: {
       required: true,
       content: { [isForm ? 'multipart/form-data' : 'application/json']: { schema: body } },
