@@ -46,8 +46,7 @@ export class HeldService {
   readonly taken: string[] = []
   /** What `/metrics` tells from now on; `undefined`: that path is 404. */
   load: EngineLoad | undefined
-  /** Requests here that are neither answered nor left, and the most there ever were at once. */
-  running = 0
+  /** The most requests that it ever held at once. */
   mostRunning = 0
   /** Questions for `/metrics` that were answered. */
   looks = 0
@@ -55,6 +54,8 @@ export class HeldService {
   readonly #listener: Listener
   readonly #arrived: Held[] = []
   readonly #wanted: ((held: Held) => void)[] = []
+  /** Those that are neither answered nor left. */
+  readonly #open = new Set<Held>()
   #how: ((held: Held) => unknown) | undefined
 
   constructor({ models = ['small-model'], load }: HeldServiceOptions) {
@@ -68,6 +69,11 @@ export class HeldService {
         connection: () => undefined,
       },
     )
+  }
+
+  /** Requests that it holds: neither answered nor left. */
+  get running(): number {
+    return this.#open.size
   }
 
   get address(): string {
@@ -86,7 +92,7 @@ export class HeldService {
   /** As the end of its process does: breaks all connections, and refuses new ones. */
   refuse(): void {
     this.#listener.refuse()
-    this.running = 0
+    this.#open.clear()
     this.#arrived.length = 0
   }
 
@@ -102,6 +108,12 @@ export class HeldService {
   serve(how: (held: Held) => unknown = (held) => held.answer()): void {
     this.#how = how
     for (const held of this.#arrived.splice(0)) how(held)
+  }
+
+  /** Answers all requests that it holds, those too that a test has taken, and all that come. */
+  letGo(): void {
+    this.serve()
+    for (const held of this.#open) held.answer()
   }
 
   /** Takes so many requests. */
@@ -120,9 +132,9 @@ export class HeldService {
     const ask = readAsk(endpoint, url.slice(PREFIX.length), rawHeaders, body)
     const label = String(headers['x-request-id'])
     this.taken.push(label)
-    this.running++
-    this.mostRunning = Math.max(this.mostRunning, this.running)
     const held = this.#hold(exchange, ask, label)
+    this.#open.add(held)
+    this.mostRunning = Math.max(this.mostRunning, this.running)
     const want = this.#how ?? this.#wanted.shift()
     if (want) want(held)
     else this.#arrived.push(held)
@@ -131,11 +143,11 @@ export class HeldService {
   #hold(exchange: Exchange, ask: Ask, label: string): Held {
     const over = (): void => {
       exchange.over()
-      this.running--
+      this.#open.delete(held)
     }
     const left = new Promise<void>((resolve) => {
       exchange.onLeft = () => {
-        this.running--
+        this.#open.delete(held)
         const index = this.#arrived.indexOf(held)
         if (index >= 0) this.#arrived.splice(index, 1)
         resolve()

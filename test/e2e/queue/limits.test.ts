@@ -18,7 +18,11 @@ import {
 } from './support.ts'
 
 const file = { after }
-const stage = await startStage(file, 4, { env: { QUEUE_SIZE: '10' } })
+const [stage, unqueued, impatient] = await Promise.all([
+  startStage(file, 4, { env: { QUEUE_SIZE: '10' } }),
+  startStage(file, 1, { env: { QUEUE_SIZE: '0' } }),
+  startStage(file, 1, { env: { QUEUE_TIMEOUT: '0.6' } }),
+])
 
 describe('QUEUE_SIZE', () => {
   test('bounds how many wait: the others get 429 `queue_full` at once, and the service never sees them', async (t) => {
@@ -92,8 +96,7 @@ describe('QUEUE_SIZE', () => {
   })
 
   test('of 0 there is no queue: all requests go to the service at once', async (t) => {
-    const other = await startStage(t, 1, { env: { QUEUE_SIZE: '0' } })
-    const { gateway, service, model, first } = await other.scene(t)
+    const { gateway, service, model, first } = await unqueued.scene(t)
     const answering = questions('a', 5, { model, ...caller(1) }).map((question) => ask(gateway, question))
     const held = await service.take(5)
     assert.equal(service.running, 6)
@@ -106,8 +109,7 @@ describe('QUEUE_SIZE', () => {
 })
 
 test('QUEUE_TIMEOUT ends a wait with 503 `queue_timeout`, in the shape of its path, and the service never sees the request', async (t) => {
-  const other = await startStage(t, 1, { env: { QUEUE_TIMEOUT: '0.6' } })
-  const { gateway, service, model, first } = await other.scene(t)
+  const { gateway, service, model, first } = await impatient.scene(t)
   const asks: [path: string, code: string | undefined][] = [
     ['/v1/chat/completions', 'queue_timeout'],
     ['/v1/messages', undefined],

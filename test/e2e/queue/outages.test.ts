@@ -10,11 +10,14 @@ import { assertError, statsOf } from '../support.ts'
 import { inFlightIs, openChat } from '../openai/support.ts'
 import { answerInTurn, ask, assertRetryAfter, caller, queueMs, questions, SELDOM, waitingIs } from './support.ts'
 
+/** Longer than any machine needs here. */
+const PATIENT = { ...SELDOM, OUTAGE_WAIT: '30' }
+
 describe('while the only service restarts', { concurrency: 2 }, () => {
   // Whether or not polls come in between.
   for (const [name, env] of [
-    ['seldom', SELDOM],
-    ['often', { REFRESH_INTERVAL: '0.3' }],
+    ['seldom', PATIENT],
+    ['often', { ...PATIENT, REFRESH_INTERVAL: '0.3' }],
   ] as const) {
     test(`chats and streams wait, and are served when it is back; it is polled ${name}`, async (t) => {
       const service = await startHeldService(t)
@@ -35,7 +38,7 @@ describe('while the only service restarts', { concurrency: 2 }, () => {
 
   test('for three seconds, under a steady stream of requests, none of them fails', async (t) => {
     const service = await startHeldService(t)
-    const gateway = await gatewayForServices(t, [entryOf(service)], SELDOM)
+    const gateway = await gatewayForServices(t, [entryOf(service)], { ...SELDOM, OUTAGE_WAIT: '8' })
     service.serve()
     let isOver = false
     const statuses: number[] = []
@@ -62,7 +65,7 @@ describe('while the only service restarts', { concurrency: 2 }, () => {
     const engines = await spawnEngines([{ model, timeScale }], t)
     const [url] = engines.urls
     const service = { url: url!, address: new URL(url!).host }
-    const gateway = await gatewayForServices(t, [entryOf(service)], SELDOM)
+    const gateway = await gatewayForServices(t, [entryOf(service)], PATIENT)
     // At 1.2 ms a token these take a minute, so that the death comes before the end.
     const long = { max_tokens: 50_000 }
     const short = { max_tokens: 10 }
@@ -100,13 +103,13 @@ describe('while the only service restarts', { concurrency: 2 }, () => {
 })
 
 describe('where no service comes back within OUTAGE_WAIT', { concurrency: 2 }, () => {
-  test('a request that was tried gets 502, and one that was not 503, each after the wait', async (t) => {
+  test('a request that was tried gets 502 at the end of the wait', async (t) => {
     const service = await startHeldService(t)
     const gateway = await gatewayForServices(t, [entryOf(service)], { ...SELDOM, OUTAGE_WAIT: '1' })
     service.refuse()
     const tried = await ask(gateway, { label: 'tried', ...caller(1) })
-    assert.ok(tried.status === 502 || tried.status === 503, `${tried.status} ${tried.text}`)
-    assertError(tried, tried.status, tried.status === 502 ? 'backend_unreachable' : 'no_healthy_backend')
+    assertError(tried, 502, 'backend_unreachable')
+    // Less what passed before it was found to be away.
     assert.ok(queueMs(tried) >= 900, `${queueMs(tried)} ms`)
     assert.deepEqual(service.taken, [])
   })
@@ -134,14 +137,14 @@ describe('where no service comes back within OUTAGE_WAIT', { concurrency: 2 }, (
 
   test('a model that no service lists is still 404 at once', async (t) => {
     const service = await startHeldService(t)
-    const gateway = await gatewayForServices(t, [entryOf(service)], { ...SELDOM, OUTAGE_WAIT: '30' })
+    const gateway = await gatewayForServices(t, [entryOf(service)], PATIENT)
     const answer = await ask(gateway, { label: 'x', model: 'unknown' })
     assertError(answer, 404, 'model_not_found')
   })
 
   test('a client that leaves during an outage is gone at once, and its request is never sent', async (t) => {
     const service = await startHeldService(t)
-    const gateway = await gatewayForServices(t, [entryOf(service)], { ...SELDOM, OUTAGE_WAIT: '30' })
+    const gateway = await gatewayForServices(t, [entryOf(service)], PATIENT)
     service.refuse()
     const leaving = new AbortController()
     void ask(gateway, { label: 'gone', signal: leaving.signal, ...caller(1) })
@@ -159,7 +162,7 @@ describe('where no service comes back within OUTAGE_WAIT', { concurrency: 2 }, (
 describe('a request that ends its service each time', () => {
   test('is tried at most twice, and the others are served', async (t) => {
     const service = await startHeldService(t)
-    const gateway = await gatewayForServices(t, [entryOf(service, { concurrency: 1 })], SELDOM)
+    const gateway = await gatewayForServices(t, [entryOf(service, { concurrency: 1 })], PATIENT)
     const others = questions('a', 6, caller(1)).map((question) => ask(gateway, question))
     const poison = ask(gateway, { label: 'poison', ...caller(2) })
     service.serve(async (held) => {

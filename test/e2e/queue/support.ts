@@ -154,8 +154,8 @@ export async function startStage(
     const [service, model] = [services[used]!, models[used]!]
     used++
     t.after(async () => {
-      service.serve()
-      await waitingIs(gateway, 0)
+      service.letGo()
+      if (env?.QUEUE_SIZE !== '0') await waitingIs(gateway, 0)
     })
     void ask(gateway, { label: 'first', model, ...occupant })
     return { gateway, service, model, first: await service.next() }
