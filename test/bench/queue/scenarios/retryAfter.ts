@@ -1,17 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { exponential } from '../../routing/random.ts'
+import type { ContenderName } from '../contenders.ts'
 import { FLEETS, meanTokens, slotsOf } from '../engines.ts'
-import { valuesOf } from '../figures.ts'
+import { valuesOf, type Figure } from '../figures.ts'
 import { randomOf, tokensOf } from '../loads.ts'
-import { sideBySide, type Side } from '../rig.ts'
-import { among, WARM_UP_MS, type Scenario } from '../scenario.ts'
-import { median } from '../statistics.ts'
+import { sideBySide, type Measured, type Setup, type Side } from '../rig.ts'
+import { among, WARM_UP_MS, type Options, type Scenario } from '../scenario.ts'
+import { median, sum } from '../statistics.ts'
 
 const FLEET = 'single'
 const SERVICE_MS = 400
-const CALLERS = 100
 const QUEUE_SIZE = 20
-/** Between an answer and the caller's next request. */
+/** Between an answer and the client's next request. */
 const THINK_MS = 500
 
 /** One request from its first refusal to its acceptance or the end of the run; ms. */
@@ -52,54 +52,83 @@ class Log {
   }
 }
 
-/** A small queue with many callers that come back exactly when they are told. */
+/** Clients of as many callers; each has one request at a time. */
+const PARTS = [
+  { callers: 100, clientsEach: 1 },
+  { callers: 5, clientsEach: 20 },
+] as const
+type Part = (typeof PARTS)[number]
+
+/** A small queue with many clients that come back exactly when they are told. */
 export const retryAfter: Scenario = {
   name: 'retryAfter',
-  title: `${CALLERS} callers, places for ${QUEUE_SIZE} of them to wait; all heed Retry-After`,
+  title: `100 clients, places for ${QUEUE_SIZE} of them to wait; all heed Retry-After`,
   async run(options) {
-    const seconds = 2 * options.seconds
-    const callers = Array.from({ length: CALLERS }, () => ({}))
-    const setup = { fleet: FLEET, contenders: among(options, 'gateway'), callers } as const
-    const settings = { QUEUE_SIZE: `${QUEUE_SIZE}` }
-    const { of, cpu } = await sideBySide({ ...setup, settings }, async (side) => {
-      const log = new Log()
-      for (let caller = 0; caller < CALLERS; caller++) void comeBack(side, log, caller, options.seeds[0]!)
-      await sleep(WARM_UP_MS)
-      const from = performance.now()
-      await sleep(1000 * seconds)
-      const busyMs = side.client.sent
-        .filter(({ end, endAt }) => end === 'answered' && endAt >= from)
-        .reduce((all, { serviceMs }) => all + serviceMs, 0)
-      const ratios = log.refused.flatMap((refused) => {
-        const needed = refused.at < from ? undefined : log.neededMs(refused)
-        return needed === undefined ? [] : [refused.toldMs / needed]
-      })
-      return { ratios, log, busy: busyMs / (1000 * seconds * slotsOf(FLEETS[FLEET])) }
-    })
-    const scenario = 'Retry-After'
-    return {
-      cpu: [cpu],
-      figures: [
-        {
-          ...{ scenario, what: 'told / needed, median', goal: { within: [0.5, 2] } },
-          values: valuesOf(of, ({ ratios }) => median(ratios)),
-        },
-        { scenario, what: 'refusals that count', digits: 0, values: valuesOf(of, ({ ratios }) => ratios.length) },
-        {
-          ...{ scenario, what: 'told, s, median' },
-          values: valuesOf(of, ({ log }) => median(log.refused.map(({ toldMs }) => toldMs / 1000))),
-        },
-        { scenario, what: 'refused again', values: valuesOf(of, ({ log }) => log.again / log.retries) },
-        { scenario, what: 'refused without it', digits: 0, values: valuesOf(of, ({ log }) => log.withoutTime) },
-        { scenario, what: 'slots busy', values: valuesOf(of, ({ busy }) => busy) },
-      ],
+    const figures: Figure[] = []
+    const cpu: number[] = []
+    for (const part of PARTS) {
+      const measured = await measure(part, options)
+      figures.push(...figuresOf(`Retry-After, ${part.callers} × ${part.clientsEach}`, measured.of))
+      cpu.push(measured.cpu)
     }
+    return { figures, cpu }
   },
 }
 
-/** One caller: a request at a time, sent again when the gateway says so until it is accepted. */
-async function comeBack({ client }: Side, log: Log, caller: number, seed: number): Promise<void> {
-  const random = randomOf(seed, caller)
+interface Result {
+  readonly log: Log
+  /** Told over needed, of each first refusal. */
+  readonly ratios: readonly number[]
+  /** Share of the slots' time in which they served what was answered. */
+  readonly busy: number
+}
+
+function measure({ callers, clientsEach }: Part, options: Options): Promise<Measured<Result>> {
+  const setup: Setup = {
+    ...{ fleet: FLEET, contenders: among(options, 'gateway'), callers: Array.from({ length: callers }, () => ({})) },
+    settings: { QUEUE_SIZE: `${QUEUE_SIZE}` },
+  }
+  return sideBySide(setup, async (side) => {
+    const log = new Log()
+    for (let client = 0; client < callers * clientsEach; client++) {
+      void comeBack(side, log, { caller: client % callers, random: randomOf(options.seeds[0]!, client) })
+    }
+    await sleep(WARM_UP_MS)
+    const from = performance.now()
+    await sleep(1000 * options.seconds)
+    const answers = side.client.sent.filter(({ end, endAt }) => end === 'answered' && endAt >= from)
+    const busyMs = sum(answers.map(({ serviceMs }) => serviceMs))
+    const ratios = log.refused.flatMap((refused) => {
+      const needed = refused.at < from ? undefined : log.neededMs(refused)
+      return needed === undefined ? [] : [refused.toldMs / needed]
+    })
+    return { ratios, log, busy: busyMs / (1000 * options.seconds * slotsOf(FLEETS[FLEET])) }
+  })
+}
+
+function figuresOf(scenario: string, of: ReadonlyMap<ContenderName, Result>): Figure[] {
+  return [
+    {
+      ...{ scenario, what: 'told / needed, median', goal: { within: [0.5, 2] } },
+      values: valuesOf(of, ({ ratios }) => median(ratios)),
+    },
+    { scenario, what: 'refusals that count', digits: 0, values: valuesOf(of, ({ ratios }) => ratios.length) },
+    {
+      ...{ scenario, what: 'told, s, median' },
+      values: valuesOf(of, ({ log }) => median(log.refused.map(({ toldMs }) => toldMs / 1000))),
+    },
+    { scenario, what: 'refused again', values: valuesOf(of, ({ log }) => log.again / log.retries) },
+    { scenario, what: 'refused without it', digits: 0, values: valuesOf(of, ({ log }) => log.withoutTime) },
+    { scenario, what: 'slots busy', values: valuesOf(of, ({ busy }) => busy) },
+  ]
+}
+
+/** One client: a request at a time, sent again when the gateway says so until it is accepted. */
+async function comeBack(
+  { client }: Side,
+  log: Log,
+  { caller, random }: { caller: number; random: () => number },
+): Promise<void> {
   while (!client.isOver) {
     await sleep(exponential(random, THINK_MS))
     const tokens = tokensOf(random, meanTokens(FLEETS[FLEET], SERVICE_MS))
