@@ -30,8 +30,8 @@ export class BatchRun {
   readonly #client: Response
   readonly #by: Submitter
   readonly #patience: Patience
-  /** Bounds the items that wait for places. */
-  readonly #queued = new Semaphore(MOST_QUEUED)
+  /** Bounds the items that wait for places, by what they ask for. */
+  readonly #queued = new Map<string, Semaphore>()
   /** Of the items that wait, for all of them together: so they get their places in the same turns of the event loop. */
   readonly #slice = new Slice()
   #turn: Promise<void> | undefined
@@ -141,7 +141,8 @@ export class BatchRun {
   async #sendLate({ item, state }: Waiting): Promise<void> {
     let lease: Lease | undefined
     try {
-      lease = await this.#queued.run(async () => {
+      lease = await this.#queuedOf(state).run(async () => {
+        this.#signal.throwIfAborted()
         await this.#untilTurn()
         return state.take() ?? (await state.acquire(this.#signal))
       })
@@ -152,6 +153,12 @@ export class BatchRun {
     }
     if (!lease) return concludeUntaken({ item, state })
     await this.#gather({ item, state, lease })
+  }
+
+  #queuedOf({ asked: { requirement } }: RetryState): Semaphore {
+    let queued = this.#queued.get(requirement.key)
+    if (!queued) this.#queued.set(requirement.key, (queued = new Semaphore(MOST_QUEUED)))
+    return queued
   }
 
   get #signal(): AbortSignal {

@@ -14,6 +14,8 @@ const NODE_RECORD_SECONDS = 15 * 60
 const RECORD_TOLERANCE_SECONDS = 5
 /** Jobs that are sent elsewhere at once: a node may leave thousands behind. */
 const MAX_MOVES_AT_ONCE = 32
+/** A move that waits for a place for longer than this holds up no others. Seconds. */
+const MOVE_HOLD_SECONDS = 5
 /** Their requests that are read from the ledger at once: how long one is shows only then. */
 const MAX_READS_AT_ONCE = 4
 const FIRST_PAUSE_SECONDS = 1
@@ -40,7 +42,7 @@ export interface FailoverOptions extends ResubmissionOptions {
 /** Decides what becomes of a job that its node lost, and runs it again where that is allowed. */
 export class Failover {
   readonly #options: FailoverOptions
-  readonly #moves = new Semaphore(MAX_MOVES_AT_ONCE)
+  readonly #moves = new Semaphore(MAX_MOVES_AT_ONCE, MOVE_HOLD_SECONDS)
   readonly #reads = new Semaphore(MAX_READS_AT_ONCE)
   readonly #pauses: Pauses
 

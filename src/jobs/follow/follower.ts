@@ -1,3 +1,4 @@
+import type { Dispatcher } from '../../dispatch/index.ts'
 import type { Fleet, TrackedNode } from '../../fleet/index.ts'
 import { type Identity, type Logger, type MemoryBudget, Semaphore } from '../../base/index.ts'
 import type { Transport } from '../../upstream/index.ts'
@@ -12,6 +13,8 @@ import { hasEnded, type NodeJob } from './readAnswer.ts'
 /** Long answers of all nodes that are read at once. One that takes longer than this gives its place to the next and goes on. */
 const MAX_LONG_READS = 8
 const LONG_READ_SECONDS = 10
+/** While requests wait for a place at a node, each end that is seen sooner is a place used sooner. Seconds. */
+const WANTED_PAUSE_SECONDS = 0.1
 /** Looks in a row at which a node must not know a job before it counts as forgotten. */
 const FORGOTTEN_AFTER_LOOKS = 2
 /**
@@ -26,6 +29,7 @@ export interface FollowerOptions {
   readonly transport: Transport
   readonly memory: MemoryBudget
   readonly live: LiveJobs
+  readonly dispatcher: Pick<Dispatcher, 'on'>
   readonly failover: Failover
   readonly identity: Identity
   readonly askers: Askers
@@ -55,6 +59,7 @@ export class Follower {
     options.askers.on('asked', (job, address) => this.#want(job, address, false))
     options.askers.on('awaited', (job, address) => this.#want(job, address, true))
     options.live.on('unfollow', (job) => this.#remove(job))
+    options.dispatcher.on('wanted', (node) => this.#followers.get(node)?.lookSoon(WANTED_PAUSE_SECONDS))
     options.fleet.on('node:removed', (node) => this.#forgetIdle(node))
   }
 

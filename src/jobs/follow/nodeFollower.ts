@@ -119,9 +119,9 @@ export class NodeFollower {
     return this.#lone.has(job) || this.#inCalls.has(job) || this.#unknown.has(job) || this.#skipped.has(job)
   }
 
-  /** Brings the next look forward, as far as the pace allows. */
-  lookSoon(): void {
-    this.#lookBy(this.#lastLookAt + this.#options.periodSeconds)
+  /** Brings the next look forward to this long after the last one (seconds), as far as the node's rate limit allows. */
+  lookSoon(pauseSeconds = this.#options.periodSeconds): void {
+    this.#lookBy(this.#lastLookAt + Math.min(pauseSeconds, this.#options.periodSeconds))
   }
 
   stop(): void {

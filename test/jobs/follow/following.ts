@@ -54,6 +54,7 @@ export async function setUpFollowing(
     byHand: new StatesByHand(ledger),
     fleet,
     ledger,
+    dispatcher,
     transport,
     upstream,
     live,
