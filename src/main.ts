@@ -171,7 +171,7 @@ async function startWith(
   const askers = new Askers(live, ledger.shared)
   const asks = new NodeAsks({ fleet, transport, memory, identity })
   const byHand = new StatesByHand(ledger)
-  const jobParts = { live, ledger, askers, asks, byHand }
+  const jobParts = { live, ledger, askers, asks, byHand, dispatcher }
   const common = { ...jobParts, fleet, selector, upstream, transport, memory, identity, via, logger }
   const failover = new Failover({
     ...common,
@@ -299,8 +299,7 @@ async function startWith(
   if (!workplace?.isReplacement) void fleet.start()
   learnt.start()
   usage.start()
-  const poolCare = setInterval(() => transport.keepOnly(fleet.origins()), POOL_CARE_MS)
-  poolCare.unref()
+  const poolCare = setInterval(() => transport.keepOnly(fleet.origins()), POOL_CARE_MS).unref()
 
   const stop = async (): Promise<void> => {
     // Whoever waits has an answer at once.
@@ -311,6 +310,7 @@ async function startWith(
     // Its own jobs are followed until the other gateways have them, or they have ended.
     await takeover?.untilHandedOver(Math.max(0, endsAt - fleet.now()))
     takeover?.stop()
+    await upstream.stopWaiting()
     forwarder.close()
     server.close()
     server.closeAllConnections()

@@ -26,7 +26,9 @@ export class Eligibility {
   readonly #outliers: KindOutliers<TrackedNode> | undefined
   fallback: FallbackLevel = Fallback.none
   /** Nodes that may be chosen, but for want of a place. */
-  readonly full: TrackedNode[] = []
+  full: Set<TrackedNode> | undefined
+  /** Whether nodes were left out that other requests for the same may go to: those that were tried, that rest, or are set aside. */
+  isHindered = false
   /** Whether a node has a place; undefined where that does not matter. */
   readonly #isOpen: ((node: TrackedNode) => boolean) | undefined
   /** Least seconds until one of those that were refused because they cool down may be asked again. */
@@ -49,17 +51,22 @@ export class Eligibility {
   allows(node: TrackedNode): boolean {
     const { now, fallback } = this
     if (fallback < Fallback.ejected && !node.load.admits(now)) return false
-    if (this.#except?.has(node)) return false
+    if (this.#except?.has(node)) return this.#hinder()
     const seconds = this.#cooldownKey === undefined ? 0 : node.cooldownSeconds(this.#cooldownKey, now)
     if (seconds > 0) {
       this.leastCooldownSeconds = Math.min(this.leastCooldownSeconds, seconds)
-      return false
+      return this.#hinder()
     }
     const isAdmitted =
       fallback >= Fallback.setAside || this.#outliers === undefined || this.#outliers.admits(node, now, this.#isRetry)
-    if (!isAdmitted) return false
+    if (!isAdmitted) return this.#hinder()
     if (this.#isOpen === undefined || this.#isOpen(node)) return true
-    this.full.push(node)
+    ;(this.full ??= new Set()).add(node)
+    return false
+  }
+
+  #hinder(): false {
+    this.isHindered = true
     return false
   }
 }

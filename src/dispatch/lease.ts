@@ -22,7 +22,7 @@ export interface LeaseExtras {
 export interface Released {
   released(node: TrackedNode): void
   /** The node has answered that it wants no more for now. */
-  pushedBack(node: TrackedNode): void
+  pushedBack(node: TrackedNode, status: number, caller: string): void
 }
 
 /**
@@ -37,7 +37,7 @@ export class Lease {
   readonly cacheUse: CacheUse | undefined
   /** Why the node was chosen, as `X-Routing-Reason` tells it; undefined where answers do not tell or no choice was made. */
   readonly routing: string | undefined
-  /** Tells how much work it was; to be set before the work ends. */
+  /** Says at its end how much work it was; to be set before that. */
   meter: WorkMeter | undefined
   readonly #charge: RunningCharge | undefined
   readonly #startedAt: number
@@ -103,7 +103,8 @@ export class Lease {
   /** The node has answered: what that says of it. To be told once; of an answer that is streamed, at its head. */
   judged(verdict: Verdict, status: number): void {
     this.#verdict = verdict
-    if (verdict === 'pushback' && isPushback(status)) this.#told?.pushedBack(this.node)
+    if (verdict === 'pushback' && isPushback(status))
+      this.#told?.pushedBack(this.node, status, this.#asked?.caller ?? '')
     if (this.#asked) judge(this.fleet, this.node, this.#asked, { verdict, status, trial: this.#trial })
   }
 

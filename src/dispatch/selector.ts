@@ -50,9 +50,13 @@ export interface Choice {
   readonly warm: WarmCandidate<TrackedNode> | undefined
   /** Nodes that could have been chosen, but for want of a place. */
   readonly full: readonly TrackedNode[]
+  /** Whether nodes were left out that other requests for the same may go to; see `Eligibility`. */
+  readonly isHindered: boolean
   /** Where there is no node: least seconds until one of those that cool down may be asked again, or 0 if none does. */
   readonly cooldownSeconds: number
 }
+
+const NONE: readonly TrackedNode[] = []
 
 /** A node and what one more request there would cost, seconds. */
 export interface NodeScore {
@@ -137,22 +141,23 @@ export class Selector {
     const isAtSession = node !== undefined
     node ??= choose(reachable)
     // One that has no place at the moment is better than one that fails.
-    if (!node && eligibility.full.length === 0) {
+    if (!node && !eligibility.full) {
       if (outliers) {
         eligibility.fallback = Fallback.setAside
         node = choose(reachable)
       }
       eligibility.fallback = Fallback.ejected
-      if (eligibility.full.length === 0) node ??= choose(reachable)
+      if (!eligibility.full) node ??= choose(reachable)
       eligibility.fallback = Fallback.unhealthy
-      if (eligibility.full.length === 0) node ??= choose(this.#whenMostAreUnhealthy(requirement, now))
+      if (!eligibility.full) node ??= choose(this.#whenMostAreUnhealthy(requirement, now))
     }
-    const { leastCooldownSeconds, full } = eligibility
+    const { leastCooldownSeconds, full, isHindered } = eligibility
     return {
       node,
       reason: reasonOf(except, reachable, isAtSession || (warm !== undefined && warm.warmCharacters > 0)),
       warm,
-      full,
+      full: full ? [...full] : NONE,
+      isHindered,
       cooldownSeconds: node || leastCooldownSeconds === Infinity ? 0 : leastCooldownSeconds,
     }
   }

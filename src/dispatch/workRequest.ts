@@ -29,6 +29,6 @@ export interface WorkRequest {
 export interface Turn {
   /** Those with a lower number came earlier. */
   readonly order: number
-  /** When it has waited long enough, monotonic seconds. */
-  readonly deadline: number
+  /** How much longer it may wait, all its waits together. */
+  secondsLeft: number
 }

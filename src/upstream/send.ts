@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import { nextTurn } from '../base/turns.ts'
 import { GatewayFault } from '../faults.ts'
 import { toFault } from '../http/errors.ts'
 import type { Dispatcher } from '../dispatch/dispatcher.ts'
@@ -92,6 +93,12 @@ export class Upstream {
       const outcome = await this.#try(exchange, state, lease, options)
       if (outcome) return outcome
     }
+  }
+
+  /** The gateway ends: what still waits for a place in the queue is refused. Resolves when the refusals are on their way. */
+  async stopWaiting(): Promise<void> {
+    this.#dispatcher.queue?.close()
+    await nextTurn()
   }
 
   /** For exchanges that wait together for backends that are away. */

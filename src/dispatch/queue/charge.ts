@@ -7,6 +7,9 @@ import type { ChargeEnd, RunningCharge, TokenCounts } from '../workMeter.ts'
 /** Prompt tokens that cost as much as one token of the answer. */
 const PROMPT_TOKENS_PER_TOKEN = 50
 
+/** A request counts for at most this many times the work that others take in its time. */
+const MOST_TIMES_USUAL = 10
+
 /** The work of one request, by its usage. */
 function workOf({ promptTokens, completionTokens, cachedTokens = 0 }: TokenCounts): number {
   return completionTokens + Math.max(0, promptTokens - cachedTokens) / PROMPT_TOKENS_PER_TOKEN
@@ -29,7 +32,7 @@ export class Charge implements RunningCharge {
     this.#weights = { account: weight, pool: pool.waitingWeight > 0 ? pool.waitingWeight : weight }
     this.#estimate = account.meanWork(pool.meanWork)
     account.running++
-    pool.running++
+    pool.runs(1)
     pool.serves(account, of)
     pool.charge(account, of, this.#estimate, this.#weights)
   }
@@ -38,20 +41,25 @@ export class Charge implements RunningCharge {
     const pool = this.#pool
     const account = this.#account
     account.running--
-    pool.running--
-    // Refused: it took nothing.
-    const work = outcome === 'pushback' ? 0 : this.#work(node, seconds, now, meter?.usage())
+    // Refused, or nothing came of it: the next backend counts.
+    const isVain = outcome === 'pushback' || outcome === 'failure'
+    const work = isVain ? 0 : this.#work(node, seconds, now, meter?.usage())
     pool.charge(account, this.#of, work - this.#estimate, this.#weights)
-    if (outcome === 'pushback') return
-    account.concluded(outcome === 'cancelled')
-    account.done(work, now)
-    pool.done(work, { seconds, now, isWhole: outcome === 'success' })
+    if (!isVain) {
+      account.concluded(outcome === 'cancelled')
+      account.done(work, now)
+      pool.done(work, { seconds, now, isWhole: outcome === 'success' })
+    }
+    pool.runs(-1)
   }
 
   #work(node: TrackedNode, seconds: number, now: number, usage: TokenCounts | undefined): number {
-    const { workRate } = this.#pool
+    const { workRate, meanWork } = this.#pool
     if (usage) {
-      const work = workOf(usage)
+      const told = workOf(usage)
+      // What a service tells is believed as far as it can be: a single absurd count would stop its caller, and its priority.
+      const usual = workRate.value === undefined ? told : Math.max(meanWork, seconds * workRate.value)
+      const work = Math.min(told, MOST_TIMES_USUAL * usual)
       if (seconds > 0) workRate.add(work / seconds)
       return work
     }

@@ -1,3 +1,4 @@
+import type { EngineLoad } from '../../fleet/engines/engineLoad.ts'
 import type { TrackedNode } from '../../fleet/node.ts'
 
 /** Places of an engine that shows its load, while no queue was seen in it: they double with each poll until one is. */
@@ -7,9 +8,24 @@ const GROWTH = 1 / 8
 /** How often places that were learnt from a pushback grow, seconds. */
 const GROWTH_SECONDS = 1
 
+/** 429s to several callers within this time say that the service is full, not that a caller has used up its quota. Seconds. */
+const SAME_CAUSE_SECONDS = 30
+
+/** For how long the load that an engine showed keeps its service closed: it is asked each second while requests wait. Seconds. */
+const MOST_CLOSED_SECONDS = 4
+
+interface Pushback {
+  readonly status: number
+  readonly caller: string
+  /** Our requests that it has besides the one that it refused. */
+  readonly others: number
+  /** Monotonic seconds. */
+  readonly now: number
+}
+
 /**
  * How many requests of ours one backend gets at a time: its `concurrency` where the operator gives one, less where its engine's own
- * count shows that requests wait inside it. Without either a service has room until it answers 429 or 503. Infernet nodes without a
+ * count shows that requests wait inside it. Without either a service has room until it answers 503, or 429 to several callers. Infernet nodes without a
  * given `concurrency` queue by themselves, and always have room.
  */
 export class Gate {
@@ -22,7 +38,9 @@ export class Gate {
   #hasSeenQueue = false
   /** While requests waited in the engine at its last poll: closed until ours there are fewer than this. */
   #closedFrom = Infinity
+  #closedAt = -Infinity
   #grownAt = -Infinity
+  #lastPushback: { readonly caller: string; readonly now: number } | undefined
 
   constructor(node: TrackedNode) {
     this.#node = node
@@ -30,7 +48,7 @@ export class Gate {
 
   /** Requests of ours that it may have at once; `Infinity` where it has no gate. */
   get places(): number {
-    this.#heedOperator()
+    this.#forgetOutdated()
     return Math.min(this.#places, this.#told ?? Infinity)
   }
 
@@ -52,8 +70,8 @@ export class Gate {
    *
    * @param isWanted whether requests wait for a place at it
    */
-  sawLoad({ running, waiting, own }: { running: number; waiting: number; own: number }, isWanted: boolean): void {
-    this.#heedOperator()
+  sawLoad({ running, waiting, own, at }: EngineLoad, isWanted: boolean): void {
+    this.#forgetOutdated()
     if (this.#from !== 'metrics') {
       this.#from = 'metrics'
       this.#places = this.#told ?? FIRST_PLACES
@@ -63,22 +81,29 @@ export class Gate {
       this.#hasSeenQueue = true
       this.#places = Math.max(1, Math.min(this.#places, running))
       this.#closedFrom = own - waiting
+      this.#closedAt = at
     } else if (isWanted && this.#node.load.inFlight >= this.#places - 1) {
       this.#grow(this.#hasSeenQueue ? GROWTH : 1)
     }
   }
 
-  /** It answered that it wants no more for now; `others` are our requests that it has besides the one that it refused. */
-  pushedBack(others: number, now: number): void {
-    this.#heedOperator()
+  /** It answered that it wants no more for now: to this caller, or if several hear that, to all. */
+  pushedBack({ status, caller, others, now }: Pushback): void {
+    this.#forgetOutdated()
     if (this.#node.isInfernet || this.#told !== undefined || this.#from === 'metrics') return
+    const last = this.#lastPushback
+    this.#lastPushback = { caller, now }
+    const isForAll = status !== 429 || (last && last.caller !== caller && now - last.now < SAME_CAUSE_SECONDS)
+    if (!isForAll || others < 1) return
     this.#from = 'pushback'
-    this.#places = Math.max(1, others)
+    this.#places = others
     this.#grownAt = now
   }
 
   /** Requests have waited for a place at it: to be called from time to time. `now`: monotonic seconds. */
   wanted(now: number): void {
+    // A load that is no longer told closes nothing.
+    if (now - this.#closedAt > MOST_CLOSED_SECONDS) this.#closedFrom = Infinity
     if (this.#from !== 'pushback' || now - this.#grownAt < GROWTH_SECONDS) return
     this.#grownAt = now
     if (this.#node.load.inFlight >= this.#places - 1) this.#grow(GROWTH)
@@ -88,8 +113,8 @@ export class Gate {
     this.#places += Math.max(1, Math.floor(this.#places * part))
   }
 
-  /** What was learnt under another word of the operator's, or from metrics that are gone, holds no more. */
-  #heedOperator(): void {
+  /** Forgets what was learnt before the operator gave another `concurrency`, or from metrics that are gone. */
+  #forgetOutdated(): void {
     const told = this.#node.load.toldConcurrency
     const hasLostMetrics = this.#from === 'metrics' && this.#node.engineLoad === undefined
     if (told === this.#told && !hasLostMetrics) return

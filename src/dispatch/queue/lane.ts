@@ -5,6 +5,9 @@ import type { Seat, Ticket } from './ticket.ts'
 /** Part of its requests that a caller loses, from which on the newest go first. */
 const LOSSY = 0.1
 
+/** Requests of one caller that came back from backends, past which no other is looked for. */
+const MOST_TRIED = 100
+
 /** The waiting requests of one caller with one priority, in the order in which they came. */
 export class Lane implements Seat {
   readonly account: Account
@@ -63,10 +66,23 @@ export class Lane implements Seat {
     return this.isHasty(now, meanSeconds) && now - this.newest!.since > meanSeconds
   }
 
-  /** The next one, or the one after that; undefined where there is none. */
-  next(place: 0 | 1, isHasty: boolean): Ticket | undefined {
+  all(): Ticket[] {
+    return this.#tickets.slice(this.#first)
+  }
+
+  /** The one at this place in the order of their turns; undefined where there is none. */
+  next(place: number, isHasty: boolean): Ticket | undefined {
     if (place >= this.size) return undefined
     return isHasty ? this.#tickets.at(-1 - place) : this.#tickets[this.#first + place]
+  }
+
+  /** The first that was at no backend yet, so that it may go wherever one is free; undefined where that is the first of all. */
+  firstUntried(isHasty: boolean): Ticket | undefined {
+    for (let place = 0; place < Math.min(this.size, MOST_TRIED); place++) {
+      const ticket = this.next(place, isHasty) as Ticket
+      if (!hasTried(ticket)) return place > 0 ? ticket : undefined
+    }
+    return undefined
   }
 
   /** The place of the first ticket that did not come before `order`. */
@@ -89,4 +105,9 @@ export class Lane implements Seat {
     this.#tickets.splice(0, this.#first)
     this.#first = 0
   }
+}
+
+/** Whether it was at a backend before, and may not go wherever others may. */
+export function hasTried({ request: { tried } }: Ticket): boolean {
+  return tried !== undefined && tried.size > 0
 }

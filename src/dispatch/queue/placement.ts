@@ -11,6 +11,8 @@ import type { RunningCharge } from '../workMeter.ts'
  */
 export interface Obstacle {
   readonly why: 'full' | 'held' | 'resting'
+  /** Others that ask for the same find no place either. */
+  readonly isForAll: boolean
   /** `resting`: until one of them may be asked again, seconds. */
   readonly seconds: number
   /** A busy backend that has the beginning of its prompt in its cache. */

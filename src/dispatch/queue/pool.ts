@@ -2,7 +2,7 @@ import { PRIORITIES, type Priority } from '../../base/priority.ts'
 import type { TrackedNode } from '../../fleet/node.ts'
 import { RunningMean } from '../../fleet/load/runningMean.ts'
 import { describeKind } from '../judge.ts'
-import type { Requirement } from '../requirement.ts'
+import { shortened, type Requirement } from '../requirement.ts'
 import { Account } from './account.ts'
 import { DrainRate } from './fading.ts'
 import type { Lane } from './lane.ts'
@@ -12,11 +12,22 @@ import type { Ticket } from './ticket.ts'
 /** Requests over which the mean work and time of one are taken. */
 const MEAN_REQUESTS = 100
 /** Callers without requests that are remembered, about. */
-const MOST_IDLE_ACCOUNTS = 1000
+const MOST_IDLE_ACCOUNTS = 500
 /** Work over weight of a caller counts in steps of this part of what all places together do at a time. */
 const QUANTUM_PLACES = 1 / 4
-/** Longest that a refused request is sent away for, seconds. */
-const LONGEST_AWAY_SECONDS = 3600
+/** Steps that differ by less than this from what they should be are kept. */
+const MOST_QUANTUM_RATIO = 1.5
+/** No request is sent away for longer than the time in which this many times what waits is served. */
+const MOST_BOOKED_QUEUES = 2
+
+/** Who keeps the pools. */
+export interface PoolKeeper {
+  readonly weightOf: (caller: string) => number
+  /** No request of the pool waits any more. */
+  hasEmptied(pool: Pool): void
+  /** A request of the pool has ended; it may have been the last one. */
+  used(pool: Pool): void
+}
 
 /** All requests that ask for the same: who of their callers is next, and what each has had. */
 export class Pool {
@@ -41,13 +52,21 @@ export class Pool {
   readonly drain = new DrainRate()
   readonly #work = new RunningMean(MEAN_REQUESTS)
   readonly #seconds = new RunningMean(MEAN_REQUESTS)
+  readonly #keeper: PoolKeeper
   readonly #weightOf: (caller: string) => number
   /** `virtualWork` of the class that was served last. */
   #servedAt = 0
+  #quantum = 1
+  /** Until when requests were sent away that found the queue full, monotonic seconds. */
+  #bookedUntil = -Infinity
+  /** Accounts at which those that are idle are looked for next. */
+  #mostAccounts = 2 * MOST_IDLE_ACCOUNTS
 
-  constructor(requirement: Requirement, kind: string, weightOf: (caller: string) => number) {
+  constructor(requirement: Requirement, kind: string, keeper: PoolKeeper) {
+    const { weightOf } = keeper
+    this.#keeper = keeper
     this.requirement = requirement
-    this.name = describeKind(kind)
+    this.name = shortened(describeKind(kind))
     this.#weightOf = weightOf
     const [high, normal, low] = PRIORITIES.map((priority) => new PriorityClass(priority)) as [
       PriorityClass,
@@ -65,15 +84,23 @@ export class Pool {
     return this.#seconds.value ?? this.assumedSeconds
   }
 
-  /** Steps in which callers' work is compared. */
+  /** Steps in which callers' work is compared. The same for all that wait: where it changes, they are put in order anew. */
   get quantum(): number {
-    return Math.max(Number.MIN_VALUE, QUANTUM_PLACES * this.places * this.meanWork)
+    return this.#quantum
+  }
+
+  /** Takes over what became of the mean work and the places. */
+  adjustQuantum(): void {
+    const quantum = Math.max(Number.MIN_VALUE, QUANTUM_PLACES * this.places * this.meanWork)
+    if (quantum < this.#quantum * MOST_QUANTUM_RATIO && quantum * MOST_QUANTUM_RATIO > this.#quantum) return
+    this.#quantum = quantum
+    for (const priority of PRIORITIES) this.classes[priority].reorderAll(quantum)
   }
 
   accountOf(caller: string): Account {
     let account = this.accounts.get(caller)
     if (!account) {
-      if (this.accounts.size >= 2 * MOST_IDLE_ACCOUNTS) this.#forgetIdle()
+      if (this.accounts.size >= this.#mostAccounts) this.#forgetIdle()
       this.accounts.set(caller, (account = new Account(caller, this.#weightOf)))
     }
     return account
@@ -88,7 +115,10 @@ export class Pool {
   /** Returns the lane that it is in. */
   add(ticket: Ticket, now: number): Lane {
     const { account, priority } = ticket.seat
-    if (this.waiting++ === 0) this.drain.passed(now, false)
+    if (this.waiting++ === 0) {
+      this.drain.passed(now, false)
+      this.adjustQuantum()
+    }
     if (account.waiting++ === 0) this.waitingWeight += account.countedWeight = account.weight
     return this.classes[priority].add(ticket, this.quantum)
   }
@@ -100,7 +130,11 @@ export class Pool {
     this.drain.passed(now, true)
     this.waiting--
     if (--account.waiting === 0) this.waitingWeight = Math.max(0, this.waitingWeight - account.countedWeight)
-    if (this.waiting === 0) this.waitingWeight = 0
+    if (this.waiting === 0) {
+      this.waitingWeight = 0
+      this.#keeper.hasEmptied(this)
+      this.#keeper.used(this)
+    }
     return true
   }
 
@@ -108,6 +142,16 @@ export class Pool {
   get resting(): number {
     const { high, normal, low } = this.classes
     return high.resting + normal.resting + low.resting
+  }
+
+  /** Requests whose backends rest take part again, if that is over at this time (monotonic seconds). */
+  wake(now: number): void {
+    for (const of of this.inTurn()) of.wake(now, this.#quantum)
+  }
+
+  /** All that wait, in no particular order. */
+  tickets(): Ticket[] {
+    return this.inTurn().flatMap((of) => [...of.lanes].flatMap((lane) => lane.all()))
   }
 
   /** Classes with waiting requests, the one whose turn it is first. */
@@ -128,7 +172,7 @@ export class Pool {
 
   /** A request is served: those that come later begin where it was. */
   serves(account: Account, of: PriorityClass): void {
-    of.servedAt = Math.max(of.servedAt, account.virtualWork)
+    of.serves(account)
     this.#servedAt = Math.max(this.#servedAt, of.virtualWork)
   }
 
@@ -138,21 +182,37 @@ export class Pool {
       this.#work.add(work)
       this.#seconds.add(seconds)
     }
-    this.drain.passed(now, this.waiting > 0)
-    this.drain.done(work, now)
+    const isBusy = this.waiting > 0
+    this.drain.passed(now, isBusy)
+    if (isBusy) this.drain.done(work, now)
   }
 
-  /** After how many seconds a request of this caller, which is refused now, should come again; it counts on that then. */
-  bookReturn(account: Account, now: number): number {
+  /** A request has begun or ended at a backend. */
+  runs(change: 1 | -1): void {
+    this.running += change
+    this.#keeper.used(this)
+  }
+
+  /**
+   * After how many seconds a request of this caller, which is refused now, should come again; it counts on that then.
+   *
+   * @param isFull the whole queue is, not only the caller's part of it: then it competes with the refused requests of all others
+   */
+  bookReturn(account: Account, now: number, isFull: boolean): number {
     const mean = this.meanWork
     const perSecond = this.drain.perSecond(now) ?? (this.places * mean) / this.meanSeconds
-    const weight = account.weight
-    const allWeights = this.waitingWeight + (account.waiting > 0 ? 0 : weight)
-    const own = ((account.waiting + 1) * account.meanWork(mean) * allWeights) / weight
-    const wait = Math.min(this.waiting * mean, own) / perSecond
-    const each = wait / (account.waiting + 1)
-    account.bookedUntil = Math.min(Math.max(account.bookedUntil, now + each) + each, now + LONGEST_AWAY_SECONDS)
-    return Math.max(1, Math.ceil(account.bookedUntil - now))
+    const all = (this.waiting * mean) / perSecond
+    if (isFull) {
+      // One request is served, and one place is free, after this long.
+      this.#bookedUntil = Math.min(Math.max(this.#bookedUntil, now) + mean / perSecond, now + MOST_BOOKED_QUEUES * all)
+      return secondsUntil(this.#bookedUntil, now)
+    }
+    const { weight, waiting } = account
+    const allWeights = this.waitingWeight + (waiting > 0 ? 0 : weight)
+    const own = ((waiting + 1) * account.meanWork(mean) * allWeights) / (weight * perSecond)
+    const each = Math.min(all, own) / (waiting + 1)
+    account.bookedUntil = Math.min(Math.max(account.bookedUntil, now + each) + each, now + MOST_BOOKED_QUEUES * all)
+    return secondsUntil(account.bookedUntil, now)
   }
 
   /** Whether requests that ask for this may go to the backend. */
@@ -171,9 +231,11 @@ export class Pool {
 
   #forgetIdle(): void {
     for (const [caller, account] of this.accounts) {
-      if (this.accounts.size <= MOST_IDLE_ACCOUNTS) return
+      if (this.accounts.size <= MOST_IDLE_ACCOUNTS) break
       if (account.waiting === 0 && account.running === 0) this.accounts.delete(caller)
     }
+    // As many more may come before all are looked at again.
+    this.#mostAccounts = this.accounts.size + MOST_IDLE_ACCOUNTS
   }
 }
 
@@ -181,4 +243,9 @@ export class Pool {
 export interface ChargedWeights {
   readonly account: number
   readonly pool: number
+}
+
+/** Whole seconds, at least 1 (RFC 9110, 10.2.3). */
+function secondsUntil(at: number, now: number): number {
+  return Math.max(1, Math.ceil(at - now))
 }

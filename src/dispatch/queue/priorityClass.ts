@@ -10,6 +10,11 @@ const MOST_LOOKED_AT = 16
 /** A request that has waited for this many mean services is not passed over. */
 const MOST_PASSED_OVER_SERVICES = 2
 
+/** A backend that was not there before may take what rests: it is looked at again after this long. Seconds. */
+const MOST_REST_SECONDS = 1
+/** Of this many requests that are served one is of a caller that lost many, if any wait: else it would never lose fewer. */
+const STALE_TURN = 10
+
 /** Parts of the work while requests of all priorities wait: shares with a floor, never strict precedence. */
 const PRIORITY_SHARES: Readonly<Record<Priority, number>> = { high: 60, normal: 30, low: 10 }
 
@@ -25,6 +30,8 @@ export class PriorityClass {
   readonly #fresh = new LaneHeap()
   /** Of callers that lose requests, and whose newest has waited long too: after everybody else. */
   readonly #stale = new LaneHeap()
+  /** Requests that were served since one of those. */
+  #sinceStale = 0
   readonly #resting = new Set<Lane>()
   /** Lanes with waiting requests. */
   readonly #lanes = new Map<Account, Lane>()
@@ -76,6 +83,12 @@ export class PriorityClass {
     if (lane) this.#reorder(lane, quantum)
   }
 
+  /** All of them, since the steps in which work is compared have changed. */
+  reorderAll(quantum: number): void {
+    for (const lane of this.#lanes.values()) this.takeOut(lane)
+    for (const lane of this.#lanes.values()) this.#reorder(lane, quantum)
+  }
+
   #reorder(lane: Lane, quantum: number): void {
     if (this.#resting.has(lane)) return
     lane.quanta = Math.floor(lane.account.virtualWork / quantum)
@@ -83,8 +96,16 @@ export class PriorityClass {
     else this.#fresh.put(lane)
   }
 
+  /** A request of this caller is served: those that come later begin where it was. */
+  serves(account: Account): void {
+    this.servedAt = Math.max(this.servedAt, account.virtualWork)
+    const lane = this.#lanes.get(account)
+    this.#sinceStale = lane && this.#stale.has(lane) ? 0 : this.#sinceStale + 1
+  }
+
   /** The lane whose turn it is. */
   first(now: number, meanSeconds: number): Lane | undefined {
+    if (this.#sinceStale >= STALE_TURN && this.#stale.first) return this.#stale.first
     for (;;) {
       const lane = this.#fresh.first
       if (!lane) return this.#stale.first
@@ -121,9 +142,9 @@ export class PriorityClass {
   }
 
   /** All backends that could take its requests rest until then, after answers to its caller alone. */
-  rest(lane: Lane, until: number): void {
+  rest(lane: Lane, until: number, now: number): void {
     this.takeOut(lane)
-    lane.restsUntil = until
+    lane.restsUntil = Math.min(until, now + MOST_REST_SECONDS)
     this.#resting.add(lane)
   }
 

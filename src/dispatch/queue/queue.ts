@@ -1,18 +1,20 @@
 import { EventEmitter } from 'node:events'
 import { limitKeyOf } from '../../base/limitKey.ts'
-import { GatewayFault } from '../../faults.ts'
+import type { GatewayFault } from '../../faults.ts'
 import type { Fleet } from '../../fleet/fleet.ts'
 import type { TrackedNode } from '../../fleet/node.ts'
 import { Lease } from '../lease.ts'
 import { NoBackendAvailable } from '../noBackend.ts'
 import type { WorkRequest } from '../workRequest.ts'
 import { Charge } from './charge.ts'
+import { queueClosed, queueFull, queueTimeout } from './ends.ts'
 import { Gates } from './gate.ts'
-import type { Lane } from './lane.ts'
+import { hasTried, type Lane } from './lane.ts'
 import type { Obstacle, Placer } from './placement.ts'
 import type { Pool } from './pool.ts'
 import { Pools } from './pools.ts'
 import type { PriorityClass } from './priorityClass.ts'
+import type { QueueOptions } from './queueOptions.ts'
 import { Room } from './room.ts'
 import type { QueueEvents, QueueSnapshot, WaitEnd } from './snapshot.ts'
 import { snapshotOf } from './snapshots.ts'
@@ -20,19 +22,8 @@ import { Ticket, type TicketEnds } from './ticket.ts'
 
 /** While requests wait, what no event tells is looked for this often, ms. */
 const TICK_MS = 100
-/** For how long an engine is asked for its load each second, once a request waited for it. Seconds. */
-const WATCH_SECONDS = 2
 /** Lanes whose requests cannot be served now that are passed over at a time. */
-const MOST_PASSED_OVER = 16
-
-export interface QueueOptions {
-  /** Requests that may wait. */
-  readonly size: number
-  /** How long they wait, seconds. */
-  readonly timeoutSeconds: number
-  /** A caller's share among those that wait for the same; default: 1. Read anew each time. */
-  readonly weightOf?: ((caller: string) => number) | undefined
-}
+const MOST_PASSED_OVER = 64
 
 /**
  * Where requests wait until a backend that can take them has a place. Whose turn it is follows the work that callers have had over
@@ -48,6 +39,7 @@ export class Queue extends EventEmitter<QueueEvents> implements TicketEnds {
   #orders = 0
   #timer: NodeJS.Timeout | undefined
   #watchedAt = -Infinity
+  #isClosed = false
 
   constructor(fleet: Fleet, placer: Placer, options: QueueOptions) {
     super()
@@ -55,22 +47,20 @@ export class Queue extends EventEmitter<QueueEvents> implements TicketEnds {
     this.#placer = placer
     this.#options = options
     this.#room = new Room(options.size)
-    this.#pools = new Pools(fleet, this.gates, options.weightOf ?? one)
+    this.#pools = new Pools(fleet, this.gates, options.weightOf)
     fleet.on('service:load', (node, load) => {
       this.gates.of(node).sawLoad(load, this.#pools.isWanted(node))
       this.freed(node)
     })
-    fleet.on('node:up', (node) => this.freed(node))
+    fleet.on('node:up', (node) => {
+      for (const pool of this.#pools.waiting()) if (pool.fits(node)) pool.wake(Infinity)
+      this.freed(node)
+    })
   }
 
   /** Requests that wait, those included that wait elsewhere for a backend that is away. */
   get waiting(): number {
     return this.#room.taken
-  }
-
-  /** Whether a request may go to the backend now, as far as its places go. */
-  isOpen(node: TrackedNode): boolean {
-    return this.gates.of(node).isOpen
   }
 
   /**
@@ -93,15 +83,21 @@ export class Queue extends EventEmitter<QueueEvents> implements TicketEnds {
    * @throws the signal's reason
    */
   async wait(request: WorkRequest, signal: AbortSignal): Promise<Lease> {
+    if (this.#isClosed) throw queueClosed()
     const now = this.#fleet.now()
-    const pool = this.#pools.of(request.asked)
-    // It finds out whether anything could take it at all, and what a full queue need not hold up.
-    const placed = this.#place(request, pool)
+    // Finds out whether any backend could take it. One that is idle does, also where there is no room to wait.
+    const placed = this.#place(request, this.#pools.find(request.asked.requirement))
     if (placed instanceof Lease) return placed
+    const pool = this.#pools.of(request.asked)
     const account = pool.accountOf(limitKeyOf(request.asked.caller))
-    if (!request.turn && !this.#room.hasFor(account.caller)) throw this.#refusal(pool, request)
-    request.turn ??= { order: ++this.#orders, deadline: now + this.#options.timeoutSeconds }
-    if (placed.why === 'resting' && now + placed.seconds > request.turn.deadline) throw rests(placed.seconds)
+    if (!request.turn && !this.#room.hasFor(account.caller)) {
+      const lease = placed.why === 'held' && this.#placeAnywhere(request, pool)
+      if (lease) return lease
+      throw this.#refusal(pool, request)
+    }
+    request.turn ??= { order: ++this.#orders, secondsLeft: this.#options.timeoutSeconds }
+    if (placed.why === 'resting' && placed.seconds > request.turn.secondsLeft)
+      throw new NoBackendAvailable(placed.seconds)
     const of = classOf(pool, request)
     if (pool.waiting === 0) this.#pools.joins(pool)
     pool.came(account, of)
@@ -110,9 +106,10 @@ export class Queue extends EventEmitter<QueueEvents> implements TicketEnds {
     if (placed.why === 'held') ticket.heldSince = now
     const lane = pool.add(ticket, now)
     this.#room.take(account.caller)
-    if (placed.why === 'resting' && lane.size === 1) of.rest(lane, now + placed.seconds)
+    if (placed.why === 'resting' && lane.size === 1 && account.caller === request.asked.caller)
+      of.rest(lane, now + placed.seconds, now)
     this.#timer ??= setInterval(tick, TICK_MS, this).unref()
-    this.#watch(pool, now)
+    this.#pools.watchClosely(pool, now)
     return ticket.promise
   }
 
@@ -123,8 +120,11 @@ export class Queue extends EventEmitter<QueueEvents> implements TicketEnds {
    * @throws GatewayFault ERR_QUEUE_FULL
    */
   waitElsewhere(request: WorkRequest): () => void {
+    if (this.#isClosed) throw queueClosed()
     const caller = limitKeyOf(request.asked.caller)
-    if (!this.#room.hasFor(caller)) throw this.#refusal(this.#pools.of(request.asked), request)
+    // One that has waited before, or was tried, has a better answer than that there is no room.
+    const isNew = !request.turn && !(request.tried && request.tried.size > 0)
+    if (isNew && !this.#room.hasFor(caller)) throw this.#refusal(this.#pools.of(request.asked), request)
     this.#room.take(caller)
     return () => this.#room.giveBack(caller)
   }
@@ -137,8 +137,18 @@ export class Queue extends EventEmitter<QueueEvents> implements TicketEnds {
   }
 
   /** The backend answered that it wants no more for now. */
-  pushedBack(node: TrackedNode): void {
-    this.gates.of(node).pushedBack(node.load.inFlight - 1, this.#fleet.now())
+  pushedBack(node: TrackedNode, status: number, caller: string): void {
+    this.gates.of(node).pushedBack({ status, caller, others: node.load.inFlight - 1, now: this.#fleet.now() })
+  }
+
+  /** Ends all waits, since the gateway does. */
+  close(): void {
+    this.#isClosed = true
+    for (const pool of this.#pools.waiting()) {
+      for (const ticket of pool.tickets()) {
+        this.#fails(ticket, queueClosed())
+      }
+    }
   }
 
   /** The queue as people see it. */
@@ -153,14 +163,20 @@ export class Queue extends EventEmitter<QueueEvents> implements TicketEnds {
   }
 
   timedOut(ticket: Ticket): void {
+    const pool = this.#pools.of(ticket.request.asked)
+    const lease = ticket.heldSince === undefined ? undefined : this.#placeAnywhere(ticket.request, pool, ticket)
+    if (lease) {
+      this.#remove(ticket, 'placed')
+      return ticket.served(lease)
+    }
     if (!this.#remove(ticket, 'timedOut')) return
     const { account } = ticket.seat
     account.concluded(true)
-    const seconds = this.#pools.of(ticket.request.asked).bookReturn(account, this.#fleet.now())
-    ticket.failed(new GatewayFault('ERR_QUEUE_TIMEOUT', undefined, { headers: { 'Retry-After': String(seconds) } }))
+    const seconds = pool.bookReturn(account, this.#fleet.now(), false)
+    ticket.failed(queueTimeout(seconds))
   }
 
-  /** Looks for what no event tells: rests that are over, holds that are, lists that have changed. */
+  /** Looks for changes that have no event: rests and holds that are over, lists that have changed. */
   tick(): void {
     const now = this.#fleet.now()
     const pools = this.#pools.waiting()
@@ -172,20 +188,22 @@ export class Queue extends EventEmitter<QueueEvents> implements TicketEnds {
     const isWatchDue = now - this.#watchedAt >= 1
     if (isWatchDue) this.#watchedAt = now
     for (const pool of pools) {
+      pool.wake(now)
+      if (!isWatchDue) continue
       this.#pools.measure(pool)
-      for (const of of pool.inTurn()) of.wake(now, pool.quantum)
-      if (isWatchDue) this.#watch(pool, now)
+      pool.adjustQuantum()
+      this.#pools.watchClosely(pool, now)
+      for (const node of this.#pools.backends(pool)) this.gates.of(node).wanted(now)
     }
     this.#fill(pools)
+    for (const node of this.#pools.fullNodes()) this.emit('wanted', node)
   }
 
-  #place(request: WorkRequest, known: Pool | undefined, ticket?: Ticket): Lease | Obstacle {
+  #place(request: WorkRequest, known: Pool | undefined, ticket?: Ticket, mayHold?: false): Lease | Obstacle {
     const now = this.#fleet.now()
-    const hold = {
-      waiting: known?.waiting ?? 0,
-      isOver: ticket?.heldSince !== undefined && now - ticket.heldSince > (known?.meanSeconds ?? 0),
-    }
-    return this.#placer.place(request, hold, (node) => {
+    const waiting = (known?.waiting ?? 0) - (ticket ? 1 : 0)
+    const isOver = ticket?.heldSince !== undefined && now - ticket.heldSince > (known?.meanSeconds ?? 0)
+    return this.#placer.place(request, { waiting, isOver: isOver || mayHold === false }, (node) => {
       const pool = known ?? this.#pools.of(request.asked)
       const account = ticket?.seat.account ?? pool.accountOf(limitKeyOf(request.asked.caller))
       const of = classOf(pool, request)
@@ -196,10 +214,20 @@ export class Queue extends EventEmitter<QueueEvents> implements TicketEnds {
     })
   }
 
+  /** A place at a backend that has one, although another would have been worth waiting for. */
+  #placeAnywhere(request: WorkRequest, pool: Pool, ticket?: Ticket): Lease | undefined {
+    try {
+      const placed = this.#place(request, pool, ticket, false)
+      return placed instanceof Lease ? placed : undefined
+    } catch {
+      return undefined
+    }
+  }
+
   /** Serves what can be served, each time the pool with the least work. With a node: until that has no place left. */
   #fill(pools: readonly Pool[], node?: TrackedNode): void {
     const left = new Set(pools)
-    while (left.size > 0 && (node === undefined || this.isOpen(node))) {
+    while (left.size > 0 && (node === undefined || this.gates.of(node).isOpen)) {
       let next: Pool | undefined
       for (const pool of left) if (!next || pool.virtualWork < next.virtualWork) next = pool
       if (!next || this.#serve(next, node)) continue
@@ -241,12 +269,15 @@ export class Queue extends EventEmitter<QueueEvents> implements TicketEnds {
       const obstacle = this.#tries(front, pool)
       if (obstacle === true) return 'served'
       // No backend has a place: for the others neither.
-      if (obstacle.why === 'full' && isUnhindered(front.request)) return 'full'
-      const second = lane.next(1, isHasty)
-      const next = second && this.#tries(second, pool)
+      if (obstacle.isForAll) return 'full'
+      // Those of the same caller that came back from a backend do not hold up the others.
+      const other = hasTried(front) ? lane.firstUntried(isHasty) : lane.next(1, isHasty)
+      const next = other && this.#tries(other, pool)
       if (next === true) return 'served'
-      if (obstacle.why === 'resting' && next?.why !== 'full' && next?.why !== 'held') {
-        of.rest(lane, now + Math.min(obstacle.seconds, next?.seconds ?? Infinity))
+      // Of an IPv6 network each address rests by itself.
+      const isOneCaller = front.request.asked.caller === lane.account.caller
+      if (isOneCaller && obstacle.why === 'resting' && next?.why !== 'full' && next?.why !== 'held') {
+        of.rest(lane, now + Math.min(obstacle.seconds, next?.seconds ?? Infinity), now)
       } else {
         of.takeOut(lane)
         passedOver.push(lane)
@@ -258,22 +289,28 @@ export class Queue extends EventEmitter<QueueEvents> implements TicketEnds {
   /** True where the request is served or has ended otherwise. */
   #tries(ticket: Ticket, pool: Pool): true | Obstacle {
     const { request } = ticket
+    let placed: Lease | Obstacle
     try {
-      const placed = this.#place(request, pool, ticket)
-      if (placed instanceof Lease) {
-        this.#remove(ticket, 'placed')
-        ticket.served(placed)
-        return true
-      }
-      ticket.home = placed.home
-      if (placed.why === 'held') ticket.heldSince ??= this.#fleet.now()
-      if (placed.why !== 'resting' || this.#fleet.now() + placed.seconds <= ticket.turn.deadline) return placed
-      throw rests(placed.seconds)
+      placed = this.#place(request, pool, ticket)
     } catch (error) {
-      this.#remove(ticket, 'noBackend')
-      ticket.failed(error as Error)
+      return this.#fails(ticket, error as Error)
+    }
+    if (placed instanceof Lease) {
+      this.#remove(ticket, 'placed')
+      ticket.served(placed)
       return true
     }
+    ticket.home = placed.home
+    const now = this.#fleet.now()
+    if (placed.why === 'held') ticket.heldSince ??= now
+    const isTooLate = placed.why === 'resting' && now + placed.seconds > ticket.deadline
+    return isTooLate ? this.#fails(ticket, new NoBackendAvailable(placed.seconds)) : placed
+  }
+
+  #fails(ticket: Ticket, reason: Error): true {
+    this.#remove(ticket, 'noBackend')
+    ticket.failed(reason)
+    return true
   }
 
   /** Returns whether it was there. */
@@ -281,6 +318,7 @@ export class Queue extends EventEmitter<QueueEvents> implements TicketEnds {
     const now = this.#fleet.now()
     const pool = this.#pools.of(ticket.request.asked)
     if (!pool.remove(ticket, now)) return false
+    ticket.turn.secondsLeft = Math.max(0, ticket.deadline - now)
     this.#room.giveBack(ticket.seat.account.caller)
     this.#tell(pool, ticket.request, now - ticket.since, end)
     return true
@@ -288,29 +326,15 @@ export class Queue extends EventEmitter<QueueEvents> implements TicketEnds {
 
   #refusal(pool: Pool, request: WorkRequest): GatewayFault {
     const account = pool.accountOf(limitKeyOf(request.asked.caller))
-    const seconds = pool.bookReturn(account, this.#fleet.now())
+    const seconds = pool.bookReturn(account, this.#fleet.now(), this.#room.isFull)
     this.#tell(pool, request, 0, 'refused')
-    const message =
-      this.#room.taken >= this.#room.limit
-        ? `${this.#room.limit} requests wait already, as many as may`
-        : 'You have as many requests waiting as there are places left in the queue for others'
-    return new GatewayFault('ERR_QUEUE_FULL', message, {
-      params: { limit: this.#room.limit },
-      headers: { 'Retry-After': String(seconds) },
-    })
+    this.#pools.used(pool)
+    return queueFull(this.#room, seconds)
   }
 
   #tell(pool: Pool, request: WorkRequest, seconds: number, end: WaitEnd): void {
     const { caller } = request.asked
     this.emit('waited', { pool: pool.name, caller, priority: classOf(pool, request).priority, seconds, end })
-  }
-
-  /** Has the engines asked for their load: what waits hangs on that. Gates that were learnt from pushbacks try a little more. */
-  #watch(pool: Pool, now: number): void {
-    for (const node of this.#pools.backends(pool)) {
-      if (!node.isInfernet) this.#fleet.engines.watchClosely(node, now + WATCH_SECONDS)
-      this.gates.of(node).wanted(now)
-    }
   }
 }
 
@@ -318,19 +342,6 @@ function classOf(pool: Pool, { priority = 'normal' }: WorkRequest): PriorityClas
   return pool.classes[priority]
 }
 
-/** Whether it may go wherever others of its pool may. */
-function isUnhindered({ tried }: WorkRequest): boolean {
-  return tried === undefined || tried.size === 0
-}
-
-function rests(seconds: number): NoBackendAvailable {
-  return new NoBackendAvailable(seconds)
-}
-
 function tick(queue: Queue): void {
   queue.tick()
-}
-
-function one(): number {
-  return 1
 }

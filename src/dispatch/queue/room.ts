@@ -13,6 +13,10 @@ export class Room {
     return this.#all
   }
 
+  get isFull(): boolean {
+    return this.#all >= this.limit
+  }
+
   /** Whether one more request of this caller may wait: there is a place, and it does not hold more of them than are free. */
   hasFor(caller: string): boolean {
     const own = this.#held.get(caller) ?? 0

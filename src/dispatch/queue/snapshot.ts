@@ -1,4 +1,5 @@
 import type { Priority } from '../../base/priority.ts'
+import type { TrackedNode } from '../../fleet/node.ts'
 
 /** The queue for people: `/stats`, `/metrics` and the dashboard. */
 export interface QueueSnapshot {
@@ -60,6 +61,8 @@ export interface Waited {
 
 export interface QueueEvents {
   waited: [Waited]
+  /** Requests wait for a place at this node, which has none; emitted again and again while they do. */
+  wanted: [node: TrackedNode]
 }
 
 export const MOST_POOLS_SHOWN = 100

@@ -39,7 +39,7 @@ function poolOf(pool: Pool, pools: Pools, gates: Gates, now: number): PoolSnapsh
   return {
     name,
     waiting,
-    longestWaitSeconds: Math.max(0, ...lanes.map((lane) => waitOf(lane, now))),
+    longestWaitSeconds: lanes.reduce((longest, lane) => Math.max(longest, waitOf(lane, now)), 0),
     idlePlaces: waiting > pool.resting ? idlePlaces(pool, pools, gates) : 0,
     priorities: Object.fromEntries(
       PRIORITIES.map((priority) => [priority, classes[priority].waiting]),

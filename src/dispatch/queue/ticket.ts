@@ -25,6 +25,8 @@ export class Ticket {
   readonly promise: Promise<Lease>
   /** Monotonic seconds. */
   readonly since: number
+  /** When it has waited for long enough, monotonic seconds. */
+  readonly deadline: number
   /** A busy backend that has the beginning of its prompt in its cache. */
   home: TrackedNode | undefined
   /** Since when it could have been served, but for a better backend that is busy. Monotonic seconds. */
@@ -45,13 +47,14 @@ export class Ticket {
     this.request = request
     this.turn = turn
     this.since = wait.now
+    this.deadline = wait.now + turn.secondsLeft
     this.#signal = wait.signal
     this.#ends = wait.ends
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
     })
-    this.#timer = setTimeout(timedOut, Math.max(0, turn.deadline - wait.now) * 1000, this).unref()
+    this.#timer = setTimeout(timedOut, turn.secondsLeft * 1000, this).unref()
     this.#signal.addEventListener('abort', this)
   }
 

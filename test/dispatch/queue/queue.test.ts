@@ -2,8 +2,11 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { describe, test } from 'node:test'
 import { NoBackendAvailable } from '../../../src/dispatch/noBackend.ts'
+import type { WorkMeter } from '../../../src/dispatch/workMeter.ts'
 import type { Waited } from '../../../src/dispatch/queue/snapshot.ts'
 import { GatewayFault } from '../../../src/faults.ts'
+import type { TrackedNode } from '../../../src/fleet/node.ts'
+import { exponential, seededRandom } from '../../kit/routingSimulation/random.ts'
 import { end, QueueSite, settled, type Asked } from './site.ts'
 
 const many = (caller: string, count: number): string[] => Array.from({ length: count }, () => caller)
@@ -136,6 +139,25 @@ describe('a request', () => {
     assert.ok((tooLong.fault as NoBackendAvailable).cooldownSeconds > 29)
   })
 
+  test('whose backends rest is served by another one as soon as that is there', async () => {
+    const site = new QueueSite({ services: [{ concurrency: 1 }, { concurrency: 1 }] })
+    const [one, two] = site.services as [TrackedNode, TrackedNode]
+    two.health.observe(false)
+    two.health.observe(false)
+    two.health.observe(false)
+    site.fleet.version++
+    one.coolDown('openai m a', site.now + 30, site.now)
+    const asked = site.ask('a')
+    await settled()
+    assert.deepEqual([Boolean(asked.lease), site.queue.waiting], [false, 1])
+    two.health.observe(true)
+    two.health.observe(true)
+    site.fleet.version++
+    site.fleet.emit('node:up', two)
+    await settled()
+    assert.equal(asked.lease?.node, two)
+  })
+
   test('that returns to the queue goes where it was', async () => {
     const site = new QueueSite({ services: [{ concurrency: 1 }] })
     const running = site.ask('a')
@@ -150,9 +172,74 @@ describe('a request', () => {
     assert.deepEqual([Boolean(again.lease), Boolean(late.lease)], [true, false])
   })
 
+  test('is held up by no other request of its caller that came back from a backend', async () => {
+    const site = new QueueSite({ services: [{ concurrency: 1 }, { concurrency: 1 }] })
+    const [one, two] = site.services as [TrackedNode, TrackedNode]
+    const running = site.askAll(many('a', 2))
+    await settled()
+    const hindered = site.askAll(many('a', 3), { tried: new Set([two]) })
+    const fresh = site.ask('a')
+    await settled()
+    end(running.find(({ lease }) => lease?.node === two)!)
+    await settled()
+    assert.equal(fresh.lease?.node, two)
+    end(running.find(({ lease }) => lease?.node === one)!)
+    await settled()
+    assert.equal(hindered[0]!.lease?.node, one)
+  })
+
+  test('is held up by no other whose caller a backend has sent away', async () => {
+    const site = new QueueSite({ services: [{ concurrency: 1 }, { concurrency: 1 }] })
+    const [one, two] = site.services as [TrackedNode, TrackedNode]
+    const running = site.askAll(many('x', 2))
+    await settled()
+    two.coolDown('openai m a', site.now + 20, site.now)
+    const resting = site.ask('a')
+    const other = site.ask('b')
+    await settled()
+    end(running.find(({ lease }) => lease?.node === two)!)
+    await settled()
+    assert.equal(other.lease?.node, two)
+    end(running.find(({ lease }) => lease?.node === one)!)
+    await settled()
+    assert.equal(resting.lease?.node, one)
+  })
+
+  test('gets the backend back that it could not reach, also while another is busy', async () => {
+    const site = new QueueSite({ services: [{ concurrency: 1 }, { concurrency: 1 }] })
+    const [one, two] = site.services as [TrackedNode, TrackedNode]
+    site.askAll(many('x', 2))
+    await settled()
+    site.queue.gates.of(two)
+    const back = site.ask('a', { tried: new Set([two]), unreached: new Set([two]) })
+    await settled()
+    assert.equal(Boolean(back.lease), false)
+    two.load.ended(site.now, { outcome: 'success' })
+    site.queue.freed(two)
+    await settled()
+    assert.equal(back.lease?.node, two)
+    assert.equal(one.load.inFlight, 1)
+  })
+
+  test('waits for as long as set, all its waits together, however long it was served in between', async () => {
+    const site = new QueueSite({ services: [{ concurrency: 1 }], timeoutSeconds: 10 })
+    site.ask('x')
+    const first = site.ask('a')
+    await settled()
+    site.now += 4
+    first.leave()
+    await settled()
+    site.now += 100
+    const { turn } = first.request
+    assert.equal(turn?.secondsLeft, 6)
+    const again = site.ask('a', { turn })
+    await settled()
+    assert.deepEqual([again.fault, site.queue.waiting], [undefined, 1])
+  })
+
   test('is held up by no other that cannot be served', async () => {
     const site = new QueueSite({ services: [{ concurrency: 1 }, { concurrency: 1 }] })
-    const [one, two] = site.services as [(typeof site.services)[0], (typeof site.services)[0]]
+    const [one, two] = site.services as [TrackedNode, TrackedNode]
     const running = site.askAll(many('a', 2))
     await settled()
     // The first in the queue were at the second backend before.
@@ -203,6 +290,29 @@ describe('the room of the queue', () => {
     assert.deepEqual(site.queue.snapshot().pools[0]!.priorities, { high: 0, normal: 0, low: 0 })
   })
 
+  test('is no reason to refuse what an idle backend can take, although a busy one would be better', async () => {
+    const site = new QueueSite({ services: [{ concurrency: 1 }, { concurrency: 1 }], size: 1 })
+    const [fast, slow] = site.services as [TrackedNode, TrackedNode]
+    fast.load.configure({ concurrency: 1, weight: 100 })
+    const asked = site.askAll(['a', 'b'])
+    await settled()
+    assert.equal(asked[0]!.lease?.node, fast)
+    assert.deepEqual([Boolean(asked[1]!.lease), site.queue.waiting], [false, 1])
+    const third = site.ask('c')
+    await settled()
+    assert.equal(third.lease?.node, slow)
+  })
+
+  test('keeps no long names that clients make up', async () => {
+    const site = new QueueSite({ services: [{ concurrency: 1, models: ['m', 'x'.repeat(2000)] }], size: 1 })
+    const asked = site.askAll(many('a', 3), { model: 'x'.repeat(2000) })
+    await settled()
+    asked[1]!.leave()
+    end(asked[0]!)
+    await settled()
+    assert.deepEqual(site.queue.snapshot().pools, [])
+  })
+
   test('has those too that wait elsewhere for a backend that is away', async () => {
     const site = new QueueSite({ services: [{ concurrency: 1 }], size: 2 })
     const { request } = site.ask('a')
@@ -227,6 +337,25 @@ describe('the room of the queue', () => {
 })
 
 describe('turns', () => {
+  test('are as even as the work when requests differ and backends come and go, also after a long time', async () => {
+    const site = new QueueSite({ services: [{ concurrency: 1 }] })
+    const random = seededRandom(1)
+    await serveAll(site, site.askAll(many('a', 300)), () => 1)
+    const asked = ['a', 'b'].flatMap((caller) => site.askAll(many(caller, 150)))
+    let n = 0
+    const seconds = new Map([
+      ['a', 0],
+      ['b', 0],
+    ])
+    await serveAll(site, asked.slice(0), (caller) => {
+      const took = exponential(random, ++n < 100 ? 1 : 3)
+      if (n < 150) seconds.set(caller, seconds.get(caller)! + took)
+      return took
+    })
+    const share = seconds.get('a')! / (seconds.get('a')! + seconds.get('b')!)
+    assert.ok(Math.abs(share - 0.5) < 0.06, `${share}`)
+  })
+
   test('go to the caller that has had the least work, whoever came first', async () => {
     const site = new QueueSite({ services: [{ concurrency: 1 }] })
     const asked = [...site.askAll(many('hog', 8)), ...site.askAll(many('light', 2))]
@@ -276,6 +405,45 @@ describe('turns', () => {
     const early = (await serveAll(site, asked, () => 1)).slice(0, 30)
     const n = early.filter((caller) => caller === 'n').length
     assert.ok(n >= 12 && n <= 18, `${n} of 30`)
+  })
+
+  test('come now and then also to a caller that lost requests, while others always wait', async () => {
+    const site = new QueueSite({ services: [{ concurrency: 1 }] })
+    await serveAll(site, site.askAll(many('a', 5)), () => 1)
+    const running = site.ask('a')
+    await settled()
+    const lost = site.askAll(many('x', 3))
+    await settled()
+    for (const { leave } of lost) leave()
+    const patient = site.ask('x')
+    await settled()
+    site.now += 5
+    const others = site.askAll(many('a', 30))
+    const order = await serveAll(site, [running, patient, ...others], () => 1)
+    assert.ok(order.indexOf('x') <= 12, order.join(' '))
+  })
+
+  test('are not lost by one absurd count of tokens', async () => {
+    const site = new QueueSite({ services: [{ concurrency: 1 }] })
+    await serveAll(site, site.askAll(many('a', 20)), () => 1)
+    const usage = (completionTokens: number): WorkMeter => ({
+      usage: () => ({ promptTokens: 0, completionTokens }),
+    })
+    for (let n = 0; n < 10; n++) {
+      const asked = site.ask('a')
+      await settled()
+      asked.lease!.meter = usage(10)
+      site.now += 1
+      end(asked)
+    }
+    const [liar, ...asked] = site.askAll(['a', ...many('a', 60)], { priority: 'normal' }) as [Asked, ...Asked[]]
+    const low = site.askAll(many('low', 60), { priority: 'low' })
+    await settled()
+    liar.lease!.meter = usage(9_999_999)
+    site.now += 1
+    end(liar)
+    const order = (await serveAll(site, [...asked, ...low], () => 1)).slice(0, 40)
+    assert.ok(order.filter((caller) => caller === 'a').length >= 10, order.join(' '))
   })
 
   test('of a caller that loses requests go to the newest, those that wait patiently stay in order', async () => {
@@ -332,6 +500,18 @@ describe('what waits', () => {
         ['c', 2, 'placed'],
       ],
     )
+  })
+
+  test('is refused when the gateway ends', async () => {
+    const site = new QueueSite({ services: [{ concurrency: 1 }] })
+    const asked = site.askAll(['a', 'b', 'c'])
+    await settled()
+    site.queue.close()
+    await settled()
+    const late = site.ask('d')
+    await settled()
+    for (const { fault } of [...asked.slice(1), late]) assert.equal((fault as GatewayFault).code, 'ERR_DRAINING')
+    assert.equal(site.queue.waiting, 0)
   })
 
   test('is timed out after the time set, with a word on when to come back', async () => {

@@ -31,6 +31,8 @@ export interface Asked {
   readonly caller: string
   readonly request: WorkRequest
   readonly leave: (reason?: Error) => void
+  /** Settles when it has a place, or never will. */
+  readonly placed: Promise<Lease>
   lease: Lease | undefined
   fault: Error | undefined
 }
@@ -41,6 +43,7 @@ export class QueueSite {
   now = 1000
   readonly fleet: Fleet
   readonly dispatcher: Dispatcher
+  /** Undefined where its size is 0. */
   readonly queue: Queue
   readonly services: readonly TrackedNode[]
 
@@ -70,8 +73,9 @@ export class QueueSite {
       cooldownKey: `openai ${model} ${caller}`,
       ...more,
     }
-    const asked: Asked = { caller, request, leave, lease: undefined, fault: undefined }
-    this.dispatcher.acquire(request, controller.signal).then(
+    const placed = this.dispatcher.acquire(request, controller.signal)
+    const asked: Asked = { caller, request, leave, placed, lease: undefined, fault: undefined }
+    placed.then(
       (lease) => (asked.lease = lease),
       (error: unknown) => (asked.fault = error as Error),
     )
