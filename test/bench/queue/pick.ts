@@ -41,7 +41,9 @@ async function newDispatcher(): Promise<Dispatcher> {
   }
   fleet.version++
   // A caller may hold half of all places: here each has a small part.
-  return new Dispatcher(fleet, new Selector(fleet), { queue: { size: 4 * WAITING, timeoutSeconds: 3600 } })
+  return new Dispatcher(fleet, new Selector(fleet), {
+    queue: { size: 4 * WAITING, timeoutSeconds: 3600, weightOf: () => 1 },
+  })
 }
 
 /** Requests of some callers at one dispatcher: as many wait as should, and as many run as can. */

@@ -258,7 +258,9 @@ describe('a pause that a service asks for with 429', async () => {
     startFakeOpenAi({ models: ['x', 'y'] }, file),
     startFakeOpenAi({ models: ['x'] }, file),
   ])
-  const gateway = await gatewayForServices(file, [entryOf(paused), entryOf(other)], SELDOM)
+  // A pause that ends sooner is waited for.
+  const env = { ...SELDOM, QUEUE_TIMEOUT: '5' }
+  const gateway = await gatewayForServices(file, [entryOf(paused), entryOf(other)], env)
   const ask = (model: string, options = {}): Promise<Answer> => askChat(gateway, chat({}, { model }), options)
 
   test('holds for that model and that caller, and nothing else', async () => {
@@ -272,6 +274,17 @@ describe('a pause that a service asks for with 429', async () => {
     assertError(rest, 429)
     assert.ok(Number(rest.headers['retry-after']) >= 1 && Number(rest.headers['retry-after']) <= 60)
     assert.equal(paused.seen('chat').length + other.seen('chat').length, asked)
+  })
+
+  test('is waited for where it ends within QUEUE_TIMEOUT, but not by the request that it was the answer to', async () => {
+    await paused.answer(429, 'chat', { times: 1, headers: { 'retry-after': '1' } })
+    const from = { localAddress: '127.0.0.10' }
+    const refused = await ask('y', from)
+    assert.deepEqual([refused.status, refused.headers['retry-after']], [429, '1'])
+    assert.equal((await ask('y', from)).status, 200)
+    const [before, after] = paused.seen('chat').slice(-2)
+    // Clocks of timers and of the service are read apart.
+    assert.ok(after!.at - before!.at >= 950, `${after!.at - before!.at} ms`)
   })
 })
 

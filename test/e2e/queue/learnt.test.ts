@@ -73,7 +73,7 @@ describe('a service that tells neither its `concurrency` nor its load', { concur
     for (const answer of await Promise.all(answering)) assert.equal(answer.status, 200)
   })
 
-  test('gets no more than it had in flight after a 429, and later more again', async (t) => {
+  test('gets no more than it had in flight after 429s to several callers, and later more again', async (t) => {
     const service = await startHeldService(t)
     const gateway = await gatewayForServices(t, [entryOf(service)], SELDOM)
     const first = questions('a', 4, caller(1)).map((question) => ask(gateway, question))
@@ -82,6 +82,11 @@ describe('a service that tells neither its `concurrency` nor its load', { concur
     const fifth = await service.next()
     fifth.fail(429, { 'retry-after': '1' })
     assert.equal((await refused).status, 429)
+    // One may have used up its quota: only if another hears the same is the service full.
+    const refusedToo = ask(gateway, { label: 'refused too', ...caller(5) })
+    const sixth = await service.next()
+    sixth.fail(429, { 'retry-after': '1' })
+    assert.equal((await refusedToo).status, 429)
     // The caller that was refused, and others that were not.
     const others = await queueUp(gateway, [
       { label: 'o2', ...caller(2) },

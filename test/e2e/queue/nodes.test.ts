@@ -52,6 +52,18 @@ describe('a node whose line says `concurrency=1`', () => {
     assert.equal(submitted.filter(({ ms }) => ms > 0).length, 2)
   })
 
+  test('is looked at more often while jobs wait, so that its place is used again soon', async () => {
+    const before = (await jobs.jobs()).length
+    await Promise.all(Array.from({ length: 12 }, () => submit('jobs', { seconds: 0.01 })))
+    const accepted = (await jobs.jobs()).slice(before).map(({ acceptedAt }) => acceptedAt)
+    const gaps = accepted.slice(1).map((at, n) => at - accepted[n]!)
+    // A regular look comes each second, and half a second after a first job: some gaps (ms) must be shorter than either.
+    assert.ok(
+      gaps.some((gap) => gap < 400),
+      gaps.join(' '),
+    )
+  })
+
   test('gets a stream when its job has ended, and a job when its stream has', async () => {
     const { id } = await submit('streams', { seconds: 0.3 })
     const stream = await openHeld('streams')

@@ -73,7 +73,7 @@ export async function waitingIs(gateway: Gateway, wanted: number, headers: Recor
 }
 
 /** Requests that were queued up. */
-export interface QueuedUp {
+interface QueuedUp {
   answers(): Promise<Answer[]>
 }
 
@@ -130,7 +130,7 @@ interface Scene {
 }
 
 /** One gateway for several tests, one after the other: each has a service, and thereby a queue, of its own. */
-export interface Stage {
+interface Stage {
   readonly gateway: Gateway
   /** A service that no test has had yet. After the test nothing waits there any more. */
   scene(t: Cleanup): Promise<Scene>
