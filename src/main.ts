@@ -83,7 +83,7 @@ export interface Overrides {
   readonly workplace?: Workplace
 }
 
-/** What can be told of all workers of a machine together; of usage, that it is written. */
+/** What all workers of a machine report together; `usage`: they write what they have counted. */
 export type Subject = 'metrics' | 'stats' | 'usage'
 
 /** What a gateway has from the primary whose worker it is. */

@@ -111,7 +111,7 @@ export class RetryState implements WorkRequest {
       if (lease) return this.#taken(lease)
       this.#isQueued = true
     } catch (error) {
-      this.#noteNobody(error)
+      this.#noteNoBackend(error)
     }
     return undefined
   }
@@ -147,7 +147,7 @@ export class RetryState implements WorkRequest {
     try {
       return this.#taken(await this.#dispatcher.acquire(this, signal))
     } catch (error) {
-      this.#noteNobody(error)
+      this.#noteNoBackend(error)
       return undefined
     }
   }
@@ -198,7 +198,7 @@ export class RetryState implements WorkRequest {
     return lease
   }
 
-  #noteNobody(error: unknown): void {
+  #noteNoBackend(error: unknown): void {
     if (!(error instanceof NoBackendAvailable)) throw error
     if (error.cooldownSeconds > 0) this.#mayReturnIn(Math.ceil(error.cooldownSeconds))
   }

@@ -19,22 +19,22 @@ function workOf({ promptTokens, completionTokens, cachedTokens = 0 }: TokenCount
 export class Charge implements RunningCharge {
   readonly #pool: Pool
   readonly #account: Account
-  readonly #of: PriorityClass
+  readonly #priorityClass: PriorityClass
   readonly #estimate: number
   readonly #weights: ChargedWeights
 
   /** Counts the request; `ended` must follow exactly once. */
-  constructor(pool: Pool, account: Account, of: PriorityClass) {
+  constructor(pool: Pool, account: Account, priorityClass: PriorityClass) {
     this.#pool = pool
     this.#account = account
-    this.#of = of
+    this.#priorityClass = priorityClass
     const { weight } = account
     this.#weights = { account: weight, pool: pool.waitingWeight > 0 ? pool.waitingWeight : weight }
     this.#estimate = account.meanWork(pool.meanWork)
     account.running++
     pool.runs(1)
-    pool.serves(account, of)
-    pool.charge(account, of, this.#estimate, this.#weights)
+    pool.serves(account, priorityClass)
+    pool.charge(account, priorityClass, this.#estimate, this.#weights)
   }
 
   ended(node: TrackedNode, { outcome, seconds, now, meter }: ChargeEnd): void {
@@ -44,7 +44,7 @@ export class Charge implements RunningCharge {
     // Refused, or nothing came of it: the next backend counts.
     const isVain = outcome === 'pushback' || outcome === 'failure'
     const work = isVain ? 0 : this.#work(node, seconds, now, meter?.usage())
-    pool.charge(account, this.#of, work - this.#estimate, this.#weights)
+    pool.charge(account, this.#priorityClass, work - this.#estimate, this.#weights)
     if (!isVain) {
       account.concluded(outcome === 'cancelled')
       account.done(work, now)

@@ -107,9 +107,10 @@ export class Pool {
   }
 
   /** A caller comes with a request: neither it nor its class has a claim on what others had while it did not wait. */
-  came(account: Account, of: PriorityClass): void {
-    if (account.waiting === 0) account.virtualWork = Math.max(account.virtualWork, of.leastVirtualWork)
-    if (of.waiting === 0) of.virtualWork = Math.max(of.virtualWork, this.#leastOfClasses())
+  came(account: Account, priorityClass: PriorityClass): void {
+    if (account.waiting === 0) account.virtualWork = Math.max(account.virtualWork, priorityClass.leastVirtualWork)
+    if (priorityClass.waiting === 0)
+      priorityClass.virtualWork = Math.max(priorityClass.virtualWork, this.#leastOfClasses())
   }
 
   /** Returns the lane that it is in. */
@@ -146,24 +147,26 @@ export class Pool {
 
   /** Requests whose backends rest take part again, if that is over at this time (monotonic seconds). */
   wake(now: number): void {
-    for (const of of this.inTurn()) of.wake(now, this.#quantum)
+    for (const priorityClass of this.inTurn()) priorityClass.wake(now, this.#quantum)
   }
 
   /** All that wait, in no particular order. */
   tickets(): Ticket[] {
-    return this.inTurn().flatMap((of) => [...of.lanes].flatMap((lane) => lane.all()))
+    return this.inTurn().flatMap((priorityClass) => [...priorityClass.lanes].flatMap((lane) => lane.all()))
   }
 
   /** Classes with waiting requests, the one whose turn it is first. */
   inTurn(): PriorityClass[] {
-    const waiting = PRIORITIES.map((priority) => this.classes[priority]).filter((of) => of.waiting > 0)
+    const waiting = PRIORITIES.map((priority) => this.classes[priority]).filter(
+      (priorityClass) => priorityClass.waiting > 0,
+    )
     return waiting.length < 2 ? waiting : waiting.sort((a, b) => a.virtualWork - b.virtualWork)
   }
 
   /** A request of this caller gets this much work: it counts against all whose turn it was. Negative: it took less than was counted. */
-  charge(account: Account, of: PriorityClass, work: number, weights: ChargedWeights): void {
+  charge(account: Account, priorityClass: PriorityClass, work: number, weights: ChargedWeights): void {
     account.virtualWork += work / weights.account
-    of.virtualWork += work / of.share
+    priorityClass.virtualWork += work / priorityClass.share
     this.virtualWork += work / weights.pool
     if (account.waiting === 0) return
     const { quantum } = this
@@ -171,9 +174,9 @@ export class Pool {
   }
 
   /** A request is served: those that come later begin where it was. */
-  serves(account: Account, of: PriorityClass): void {
-    of.serves(account)
-    this.#servedAt = Math.max(this.#servedAt, of.virtualWork)
+  serves(account: Account, priorityClass: PriorityClass): void {
+    priorityClass.serves(account)
+    this.#servedAt = Math.max(this.#servedAt, priorityClass.virtualWork)
   }
 
   /** A request has ended after this much work and time at a backend, to its end or not. Monotonic seconds. */

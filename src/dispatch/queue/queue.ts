@@ -98,16 +98,17 @@ export class Queue extends EventEmitter<QueueEvents> implements TicketEnds {
     request.turn ??= { order: ++this.#orders, secondsLeft: this.#options.timeoutSeconds }
     if (placed.why === 'resting' && placed.seconds > request.turn.secondsLeft)
       throw new NoBackendAvailable(placed.seconds)
-    const of = classOf(pool, request)
+    const priorityClass = classOf(pool, request)
     if (pool.waiting === 0) this.#pools.joins(pool)
-    pool.came(account, of)
-    const ticket = new Ticket({ account, priority: of.priority }, request, request.turn, { now, signal, ends: this })
+    pool.came(account, priorityClass)
+    const { priority } = priorityClass
+    const ticket = new Ticket({ account, priority }, request, request.turn, { now, signal, ends: this })
     ticket.home = placed.home
     if (placed.why === 'held') ticket.heldSince = now
     const lane = pool.add(ticket, now)
     this.#room.take(account.caller)
     if (placed.why === 'resting' && lane.size === 1 && account.caller === request.asked.caller)
-      of.rest(lane, now + placed.seconds, now)
+      priorityClass.rest(lane, now + placed.seconds, now)
     this.#timer ??= setInterval(tick, TICK_MS, this).unref()
     this.#pools.watchClosely(pool, now)
     return ticket.promise
@@ -206,9 +207,9 @@ export class Queue extends EventEmitter<QueueEvents> implements TicketEnds {
     return this.#placer.place(request, { waiting, isOver: isOver || mayHold === false }, (node) => {
       const pool = known ?? this.#pools.of(request.asked)
       const account = ticket?.seat.account ?? pool.accountOf(limitKeyOf(request.asked.caller))
-      const of = classOf(pool, request)
-      if (!ticket) pool.came(account, of)
-      const charge = new Charge(pool, account, of)
+      const priorityClass = classOf(pool, request)
+      if (!ticket) pool.came(account, priorityClass)
+      const charge = new Charge(pool, account, priorityClass)
       this.#pools.served(pool, node, now)
       return charge
     })
@@ -237,14 +238,14 @@ export class Queue extends EventEmitter<QueueEvents> implements TicketEnds {
 
   /** Serves one request of a pool. Returns whether there was one that could be served, or that ended for want of backends. */
   #serve(pool: Pool, node: TrackedNode | undefined): boolean {
-    for (const of of pool.inTurn()) {
+    for (const priorityClass of pool.inTurn()) {
       const passedOver: Lane[] = []
       try {
-        const how = this.#serveClass(pool, of, node, passedOver)
+        const how = this.#serveClass(pool, priorityClass, node, passedOver)
         if (how !== 'none') return how === 'served'
       } finally {
         const { quantum } = pool
-        for (const lane of passedOver) of.putBack(lane, quantum)
+        for (const lane of passedOver) priorityClass.putBack(lane, quantum)
       }
     }
     return false
@@ -253,18 +254,18 @@ export class Queue extends EventEmitter<QueueEvents> implements TicketEnds {
   /** @param passedOver gets the lanes that are out of their heaps, whose requests can be served later */
   #serveClass(
     pool: Pool,
-    of: PriorityClass,
+    priorityClass: PriorityClass,
     node: TrackedNode | undefined,
     passedOver: Lane[],
   ): 'served' | 'none' | 'full' {
     const now = this.#fleet.now()
     const { meanSeconds } = pool
     while (passedOver.length < MOST_PASSED_OVER) {
-      const lane = of.first(now, meanSeconds)
+      const lane = priorityClass.first(now, meanSeconds)
       if (!lane) return 'none'
       const isHasty = lane.isHasty(now, meanSeconds)
       const front = lane.next(0, isHasty) as Ticket
-      const home = node && of.atHome(front, { node, quanta: lane.quanta, now, meanSeconds })
+      const home = node && priorityClass.atHome(front, { node, quanta: lane.quanta, now, meanSeconds })
       if (home && this.#tries(home, pool) === true) return 'served'
       const obstacle = this.#tries(front, pool)
       if (obstacle === true) return 'served'
@@ -277,9 +278,9 @@ export class Queue extends EventEmitter<QueueEvents> implements TicketEnds {
       // Of an IPv6 network each address rests by itself.
       const isOneCaller = front.request.asked.caller === lane.account.caller
       if (isOneCaller && obstacle.why === 'resting' && next?.why !== 'full' && next?.why !== 'held') {
-        of.rest(lane, now + Math.min(obstacle.seconds, next?.seconds ?? Infinity), now)
+        priorityClass.rest(lane, now + Math.min(obstacle.seconds, next?.seconds ?? Infinity), now)
       } else {
-        of.takeOut(lane)
+        priorityClass.takeOut(lane)
         passedOver.push(lane)
       }
     }

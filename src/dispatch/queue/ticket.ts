@@ -63,7 +63,7 @@ export class Ticket {
     this.#ends.left(this)
   }
 
-  /** Tells who ends it that its time is over. */
+  /** Its time is over. */
   timedOut(): void {
     this.#ends.timedOut(this)
   }
