@@ -166,10 +166,9 @@ test('of two services the one with twice the weight gets twice the load where bo
     startFakeOpenAi({ concurrency: 100 }, t),
   ])
   const [light, heavy] = services
-  const gateway = await gatewayForServices(t, [
-    entryOf(light, { concurrency: 2 }),
-    entryOf(heavy, { concurrency: 2, weight: 2 }),
-  ])
+  const entries = [entryOf(light, { concurrency: 2 }), entryOf(heavy, { concurrency: 2, weight: 2 })]
+  // Else those that find no place would wait in the gateway.
+  const gateway = await gatewayForServices(t, entries, { QUEUE_SIZE: '0' })
   const open = async (): Promise<unknown> =>
     openStream(`${gateway.url}/v1/chat/completions`, { body: chat({ stallAfter: 0 }, { stream: true }) })
   for (let i = 0; i < 24; i++) await open()

@@ -157,7 +157,7 @@ function testStore(open: StoreKind['open'], timeoutSeconds: number): void {
       const refused = await post(`${a!.url}/api/jobs`, jobOf({}))
       assert.equal(refused.status, 429)
       const params = refused.json<{ params: object }>().params
-      assert.deepEqual(params, { limit: 2, unfinished: 2 })
+      assert.deepEqual(params, { setting: 'MAX_JOBS_PER_CALLER', limit: 2, unfinished: 2 })
       // The end of a job gives its room back, for all.
       await finish(nodes[0]!, id)
       await eventually(async () => (await post(`${a!.url}/api/jobs`, jobOf({ seconds: 60 }))).status === 200)
