@@ -1,4 +1,6 @@
+import type { EventEmitter } from 'node:events'
 import type { EngineLoad } from '../../fleet/engines/engineLoad.ts'
+import type { FleetEvents } from '../../fleet/fleetEvents.ts'
 import type { TrackedNode } from '../../fleet/node.ts'
 
 /** Places of an engine that shows its load, while no queue was seen in it: they double with each poll until one is. */
@@ -128,11 +130,19 @@ export class Gate {
 
 /** The gates of all backends. */
 export class Gates {
-  readonly #gates = new WeakMap<TrackedNode, Gate>()
+  readonly #gates = new Map<TrackedNode, Gate>()
+
+  /** @param fleet says which backends are gone */
+  constructor(fleet: EventEmitter<FleetEvents>) {
+    fleet.on('node:removed', (node) => this.#gates.delete(node))
+  }
 
   of(node: TrackedNode): Gate {
-    let gate = this.#gates.get(node)
-    if (!gate) this.#gates.set(node, (gate = new Gate(node)))
+    const known = this.#gates.get(node)
+    if (known) return known
+    const gate = new Gate(node)
+    // One that no list names any more only ends what it has.
+    if (!node.isRetired) this.#gates.set(node, gate)
     return gate
   }
 }

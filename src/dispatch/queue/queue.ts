@@ -30,7 +30,7 @@ const MOST_PASSED_OVER = 64
  * their weights, within the shares of priorities; where a request goes, the dispatcher says. See README.md.
  */
 export class Queue extends EventEmitter<QueueEvents> implements TicketEnds {
-  readonly gates = new Gates()
+  readonly gates: Gates
   readonly #options: QueueOptions
   readonly #fleet: Fleet
   readonly #placer: Placer
@@ -44,6 +44,7 @@ export class Queue extends EventEmitter<QueueEvents> implements TicketEnds {
   constructor(fleet: Fleet, placer: Placer, options: QueueOptions) {
     super()
     this.#fleet = fleet
+    this.gates = new Gates(fleet)
     this.#placer = placer
     this.#options = options
     this.#room = new Room(options.size)
@@ -70,7 +71,7 @@ export class Queue extends EventEmitter<QueueEvents> implements TicketEnds {
    */
   take(request: WorkRequest): Lease | undefined {
     const pool = this.#pools.find(request.asked.requirement)
-    if (pool && pool.waiting > pool.resting) return undefined
+    if (pool && pool.waiting > 0 && pool.waiting > pool.resting) return undefined
     const placed = this.#place(request, pool)
     return placed instanceof Lease ? placed : undefined
   }
