@@ -12,8 +12,11 @@ const SERVICE_MS = 300
 const HOG = 0
 const HOG_IN_FLIGHT = 64
 const LIGHT_CALLERS = 9
-/** Between two requests of a light caller, so that it asks for less than its share. */
-const PAUSE_MS = 3 * SERVICE_MS
+/**
+ * Between two requests of a light caller: each asks for a tenth of a slot, all of them for a quarter of the single engine. With pauses of
+ * three services they ask for more than half of it, and wait for each other.
+ */
+const PAUSE_MS = 9 * SERVICE_MS
 
 /** Most of a light caller's p99 wait, in mean services. */
 const GOALS: readonly (readonly [FleetName, number])[] = [
