@@ -1,4 +1,4 @@
-import { FadingSum } from './fading.ts'
+import { FadingSum, RefusedRatio } from './fading.ts'
 
 /** With each request that ends, this part of what was known of a caller's requests is left. */
 const MEMORY = 0.9
@@ -27,6 +27,7 @@ export class Account {
   /** What its pool counts of it while it waits. */
   countedWeight = 0
   readonly recent = new FadingSum(RECENT_SECONDS)
+  readonly refused = new RefusedRatio()
   #work = 0
   #requests = 0
 

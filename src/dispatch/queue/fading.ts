@@ -45,3 +45,22 @@ export class DrainRate {
     return seconds > 0.1 && work > 0 ? work / seconds : undefined
   }
 }
+
+/** What the ratio moves with each request. */
+const REFUSED_STEP = 0.05
+/** However many are refused, one in five is taken to be admitted. */
+const MOST_REFUSED_RATIO = 0.8
+
+/** Part of the requests that came lately and were refused for want of room. */
+export class RefusedRatio {
+  #ratio = 0
+
+  came(isRefused: boolean): void {
+    this.#ratio += REFUSED_STEP * (Number(isRefused) - this.#ratio)
+  }
+
+  /** How often a request has to come until it is admitted, on the mean: others come in between, and take the free places. */
+  get attempts(): number {
+    return 1 / (1 - Math.min(this.#ratio, MOST_REFUSED_RATIO))
+  }
+}

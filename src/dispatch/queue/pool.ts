@@ -4,7 +4,7 @@ import { RunningMean } from '../../fleet/load/runningMean.ts'
 import { describeKind } from '../judge.ts'
 import { shortened, type Requirement } from '../requirement.ts'
 import { Account } from './account.ts'
-import { DrainRate } from './fading.ts'
+import { DrainRate, RefusedRatio } from './fading.ts'
 import type { Lane } from './lane.ts'
 import { PriorityClass } from './priorityClass.ts'
 import type { Ticket } from './ticket.ts'
@@ -18,7 +18,7 @@ const QUANTUM_PLACES = 1 / 4
 /** Steps that differ by less than this from what they should be are kept. */
 const MOST_QUANTUM_RATIO = 1.5
 /** No request is sent away for longer than the time in which this many times what waits is served. */
-const MOST_BOOKED_QUEUES = 2
+const MOST_BOOKED_QUEUES = 20
 
 /** Who keeps the pools. */
 export interface PoolKeeper {
@@ -50,6 +50,7 @@ export class Pool {
   /** Work a second of a running request, of those that told their work. */
   readonly workRate = new RunningMean(MEAN_REQUESTS)
   readonly drain = new DrainRate()
+  readonly #refused = new RefusedRatio()
   readonly #work = new RunningMean(MEAN_REQUESTS)
   readonly #seconds = new RunningMean(MEAN_REQUESTS)
   readonly #keeper: PoolKeeper
@@ -196,6 +197,12 @@ export class Pool {
     this.#keeper.used(this)
   }
 
+  /** A request of the caller has come that has to wait, if there is room for it. */
+  metRoom(account: Account, isRefused: boolean): void {
+    account.refused.came(isRefused)
+    this.#refused.came(isRefused)
+  }
+
   /**
    * After how many seconds a request of this caller, which is refused now, should come again; it counts on that then.
    *
@@ -205,17 +212,19 @@ export class Pool {
     const mean = this.meanWork
     const perSecond = this.drain.perSecond(now) ?? (this.places * mean) / this.meanSeconds
     const all = (this.waiting * mean) / perSecond
+    const latest = now + MOST_BOOKED_QUEUES * all
     if (isFull) {
-      // One request is served, and one place is free, after this long.
-      this.#bookedUntil = Math.min(Math.max(this.#bookedUntil, now) + mean / perSecond, now + MOST_BOOKED_QUEUES * all)
-      return secondsUntil(this.#bookedUntil, now)
+      // One request is served, and one place is free, after this long; but others may come in between and take it.
+      const each = (mean / perSecond) * this.#refused.attempts
+      this.#bookedUntil = Math.min(Math.max(this.#bookedUntil, now) + each, latest)
+      return wholeSeconds(this.#bookedUntil - now)
     }
     const { weight, waiting } = account
     const allWeights = this.waitingWeight + (waiting > 0 ? 0 : weight)
     const own = ((waiting + 1) * account.meanWork(mean) * allWeights) / (weight * perSecond)
-    const each = Math.min(all, own) / (waiting + 1)
-    account.bookedUntil = Math.min(Math.max(account.bookedUntil, now + each) + each, now + MOST_BOOKED_QUEUES * all)
-    return secondsUntil(account.bookedUntil, now)
+    const each = (Math.min(all, own) / (waiting + 1)) * account.refused.attempts
+    account.bookedUntil = Math.min(Math.max(account.bookedUntil, now) + each, latest)
+    return wholeSeconds(account.bookedUntil - now)
   }
 
   /** Whether requests that ask for this may go to the backend. */
@@ -248,7 +257,7 @@ export interface ChargedWeights {
   readonly pool: number
 }
 
-/** Whole seconds, at least 1 (RFC 9110, 10.2.3). */
-function secondsUntil(at: number, now: number): number {
-  return Math.max(1, Math.ceil(at - now))
+/** As `Retry-After` has them: at least 1 (RFC 9110, 10.2.3). */
+function wholeSeconds(seconds: number): number {
+  return Math.max(1, Math.ceil(seconds))
 }

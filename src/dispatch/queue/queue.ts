@@ -20,7 +20,7 @@ import type { QueueEvents, QueueSnapshot, WaitEnd } from './snapshot.ts'
 import { snapshotOf } from './snapshots.ts'
 import { Ticket, type TicketEnds } from './ticket.ts'
 
-/** While requests wait, what no event tells is looked for this often, ms. */
+/** While requests wait, changes without an event are looked for this often, ms. */
 const TICK_MS = 100
 /** Lanes whose requests cannot be served now that are passed over at a time. */
 const MOST_PASSED_OVER = 64
@@ -96,14 +96,15 @@ export class Queue extends EventEmitter<QueueEvents> implements TicketEnds {
       if (lease) return lease
       throw this.#refusal(pool, request)
     }
+    pool.metRoom(account, false)
     request.turn ??= { order: ++this.#orders, secondsLeft: this.#options.timeoutSeconds }
-    if (placed.why === 'resting' && placed.seconds > request.turn.secondsLeft)
-      throw new NoBackendAvailable(placed.seconds)
+    const isTooLong = placed.why === 'resting' && placed.seconds > request.turn.secondsLeft
+    if (isTooLong) throw new NoBackendAvailable(placed.seconds)
     const priorityClass = classOf(pool, request)
     if (pool.waiting === 0) this.#pools.joins(pool)
     pool.came(account, priorityClass)
-    const { priority } = priorityClass
-    const ticket = new Ticket({ account, priority }, request, request.turn, { now, signal, ends: this })
+    const seat = { account, priority: priorityClass.priority }
+    const ticket = new Ticket(seat, request, request.turn, { now, signal, ends: this })
     ticket.home = placed.home
     if (placed.why === 'held') ticket.heldSince = now
     const lane = pool.add(ticket, now)
@@ -172,9 +173,8 @@ export class Queue extends EventEmitter<QueueEvents> implements TicketEnds {
       return ticket.served(lease)
     }
     if (!this.#remove(ticket, 'timedOut')) return
-    const { account } = ticket.seat
-    account.concluded(true)
-    const seconds = pool.bookReturn(account, this.#fleet.now(), false)
+    ticket.seat.account.concluded(true)
+    const seconds = pool.bookReturn(ticket.seat.account, this.#fleet.now(), false)
     ticket.failed(queueTimeout(seconds))
   }
 
@@ -328,6 +328,7 @@ export class Queue extends EventEmitter<QueueEvents> implements TicketEnds {
 
   #refusal(pool: Pool, request: WorkRequest): GatewayFault {
     const account = pool.accountOf(limitKeyOf(request.asked.caller))
+    pool.metRoom(account, true)
     const seconds = pool.bookReturn(account, this.#fleet.now(), this.#room.isFull)
     this.#tell(pool, request, 0, 'refused')
     this.#pools.used(pool)
@@ -335,8 +336,8 @@ export class Queue extends EventEmitter<QueueEvents> implements TicketEnds {
   }
 
   #tell(pool: Pool, request: WorkRequest, seconds: number, end: WaitEnd): void {
-    const { caller } = request.asked
-    this.emit('waited', { pool: pool.name, caller, priority: classOf(pool, request).priority, seconds, end })
+    const { asked, priority = 'normal' } = request
+    this.emit('waited', { pool: pool.name, caller: asked.caller, priority, seconds, end })
   }
 }
 

@@ -106,6 +106,17 @@ test('a batch that is larger than the places of its node is completed', async ()
   await batches.ended(id)
 })
 
+test('items of a batch for a busy node do not hold up those for a free one, however many they are', async () => {
+  const stream = await openHeld('left')
+  const batch = [...Array.from({ length: 20 }, () => jobOf({}, ['left'])), jobOf({}, ['open'])]
+  const before = open.seen('batch').length
+  const answering = post(`${gateway.url}/api/jobs/batch`, batch, { timeoutMs: 60_000 })
+  await open.waitFor(() => open.seen('batch').length > before)
+  stream.destroy()
+  const answer = await answering
+  assert.equal(answer.json<{ id?: string }[]>().filter(({ id }) => id !== undefined).length, 21)
+})
+
 test('a node whose line says nothing gets all jobs at once, however many it has', async () => {
   const submitted = await Promise.all(Array.from({ length: 12 }, () => submit('open', { seconds: 60 })))
   assert.equal(open.seen('submit').length, 12)
