@@ -102,8 +102,9 @@ test('each kind goes to the node that is good at it', async () => {
   )
   const gateway = await gatewayFor({ after }, nodes)
   const client = (kind: string, times: number) => repeat(times, () => stream(gateway, [kind], { seconds: 0.05 }))
-  const clients = (times: number) => Promise.all([...good, ...good].map((kind) => client(kind, times)))
-  await clients(40)
+  // With few at a time each kind may stay at the one node where it began, and nothing is learnt of the other.
+  const learning = [...good, ...good, ...good, ...good]
+  await Promise.all(learning.map((kind) => client(kind, 20)))
 
   const { services } = await statsOf(gateway)
   for (const [i, kind] of good.entries()) {
@@ -115,6 +116,6 @@ test('each kind goes to the node that is good at it', async () => {
   }
   let well = 0
   nodes.forEach((node, i) => node.on('jobEnded', ({ containers }) => (well += containers[0] === good[i] ? 1 : 0)))
-  await clients(20)
+  await Promise.all([...good, ...good].map((kind) => client(kind, 20)))
   assert.ok(well > 56, `${well} of 80 jobs went to the node that is good at them`)
 })
