@@ -3,9 +3,9 @@ import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { freePort } from '../../kit/wait.ts'
+import { untilSaid, withUs } from '../children.ts'
 import type { Fleet } from './fleet.ts'
 import type { GatewayName } from './gateways.ts'
 
@@ -14,7 +14,6 @@ const GATEWAY = fileURLToPath(new URL('gatewayMain.ts', import.meta.url))
 const SMG = process.env['SMG'] ?? 'smg'
 /** Of the gateway, simulated. */
 const POLL_SECONDS = 30
-const START_MS = 30_000
 
 export type ContenderName = GatewayName | 'smg'
 
@@ -82,25 +81,4 @@ async function spawnGateway(
       ...{ PROXY_RATELIMIT_REQS_PER_MIN: '0', MEMORY_BUDGET: '2gb' },
     },
   })
-}
-
-async function untilSaid(child: ChildProcess, url: string, sign: string): Promise<void> {
-  for (const deadline = Date.now() + START_MS; Date.now() < deadline; await sleep(50)) {
-    if (child.exitCode !== null) break
-    const text = await fetch(url)
-      .then((answer) => answer.text())
-      .catch(() => '')
-    if (text.includes(sign)) return
-  }
-  throw new Error(`${child.spawnfile} is not ready`)
-}
-
-const running = new Set<ChildProcess>()
-process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')))
-
-/** Ends the child with this process, however that ends by itself. */
-function withUs(child: ChildProcess): ChildProcess {
-  running.add(child)
-  child.once('exit', () => running.delete(child))
-  return child
 }

@@ -3,16 +3,15 @@ import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { freePort } from '../../kit/wait.ts'
+import { untilSaid, withUs } from '../children.ts'
 import { keyOf, type Caller } from './client.ts'
 import type { Engines } from './engines.ts'
 
 const GATEWAY = fileURLToPath(new URL('../../../src/cli.ts', import.meta.url))
 /** The router of the SGLang project: its command, from PyPI's `smg`. */
 const SMG = process.env['SMG'] ?? 'smg'
-const START_MS = 30_000
 
 /** Those `metrics` learn how many places their engines have from their /metrics; the others are given `concurrency`. */
 export const CONTENDERS = ['gateway', 'metrics', 'no queue', 'metrics, no queue', 'smg'] as const
@@ -98,25 +97,4 @@ async function spawnGateway(
       ...(name.endsWith('no queue') && { QUEUE_SIZE: '0' }),
     },
   })
-}
-
-async function untilSaid(child: ChildProcess, url: string, sign: string): Promise<void> {
-  for (const deadline = Date.now() + START_MS; Date.now() < deadline; await sleep(50)) {
-    if (child.exitCode !== null) break
-    const text = await fetch(url)
-      .then((answer) => answer.text())
-      .catch(() => '')
-    if (text.includes(sign)) return
-  }
-  throw new Error(`${child.spawnfile} is not ready`)
-}
-
-const running = new Set<ChildProcess>()
-process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')))
-
-/** Ends the child with this process, however that ends by itself. */
-function withUs(child: ChildProcess): ChildProcess {
-  running.add(child)
-  child.once('exit', () => running.delete(child))
-  return child
 }
