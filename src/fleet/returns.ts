@@ -74,6 +74,11 @@ export class Returns {
     for (const wake of this.#waiting.get(node) ?? []) wake()
   }
 
+  /** Ends all waits, as if their nodes had answered. */
+  wakeAll(): void {
+    for (const node of this.#waiting.keys()) this.answered(node)
+  }
+
   #enter(node: TrackedNode, wake: Wake): void {
     const waiting = this.#waiting.get(node)
     if (waiting) waiting.add(wake)

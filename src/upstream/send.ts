@@ -95,9 +95,14 @@ export class Upstream {
     }
   }
 
-  /** The gateway ends: what still waits for a place in the queue is refused. Resolves when the refusals are on their way. */
+  /**
+   * The gateway ends: what still waits for a place in the queue is refused, and so is what waits for a backend that is away. Resolves
+   * when the refusals are on their way.
+   */
   async stopWaiting(): Promise<void> {
-    this.#dispatcher.queue?.close()
+    const { queue, fleet } = this.#dispatcher
+    queue?.close()
+    fleet.returns.wakeAll()
     await nextTurn()
   }
 

@@ -89,6 +89,8 @@ export class Queue extends EventEmitter<QueueEvents> implements TicketEnds {
     // Finds out whether any backend could take it. One that is idle does, also where there is no room to wait.
     const placed = this.#place(request, this.#pools.find(request.asked.requirement))
     if (placed instanceof Lease) return placed
+    const { secondsLeft = this.#options.timeoutSeconds } = request.turn ?? {}
+    if (placed.why === 'resting' && placed.seconds > secondsLeft) throw new NoBackendAvailable(placed.seconds)
     const pool = this.#pools.of(request.asked)
     const account = pool.accountOf(limitKeyOf(request.asked.caller))
     if (!request.turn && !this.#room.hasFor(account.caller)) {
@@ -97,9 +99,7 @@ export class Queue extends EventEmitter<QueueEvents> implements TicketEnds {
       throw this.#refusal(pool, request)
     }
     pool.metRoom(account, false)
-    request.turn ??= { order: ++this.#orders, secondsLeft: this.#options.timeoutSeconds }
-    const isTooLong = placed.why === 'resting' && placed.seconds > request.turn.secondsLeft
-    if (isTooLong) throw new NoBackendAvailable(placed.seconds)
+    request.turn ??= { order: ++this.#orders, secondsLeft }
     const priorityClass = classOf(pool, request)
     if (pool.waiting === 0) this.#pools.joins(pool)
     pool.came(account, priorityClass)

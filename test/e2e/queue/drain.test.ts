@@ -22,3 +22,25 @@ test('a gateway that is told to stop serves what waits, within DRAIN_TIMEOUT, an
   assert.deepEqual(await gateway.exited, { code: 0, signal: null })
   assert.deepEqual(service.taken, ['first', 'w1', 'w2', 'w3'])
 })
+
+test('what still waits when DRAIN_TIMEOUT is over is refused in words, in the queue and for a backend that is away', async (t) => {
+  const [busy, away] = [
+    await startHeldService(t, { models: ['busy'] }),
+    await startHeldService(t, { models: ['away'] }),
+  ]
+  const entries = [entryOf(busy, { concurrency: 1 }), entryOf(away, { concurrency: 1 })]
+  const env = { ...SELDOM, DRAIN_TIMEOUT: '1', OUTAGE_WAIT: '20' }
+  const gateway = await gatewayForServices(t, entries, env)
+  void ask(gateway, { label: 'first', model: 'busy' }).catch(() => undefined)
+  await busy.next()
+  const inQueue = await queueUp(gateway, questions('w', 2, { model: 'busy', ...caller(1) }))
+  away.refuse()
+  const forAway = await queueUp(gateway, [{ label: 'away', model: 'away', ...caller(2) }])
+  gateway.signal('SIGTERM')
+  for (const answer of [...(await inQueue.answers()), ...(await forAway.answers())]) {
+    assertError(answer, 503)
+    assertRetryAfter(answer)
+  }
+  await gateway.exited
+  assert.deepEqual(busy.taken, ['first'])
+})

@@ -3,9 +3,10 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { entryOf, gatewayForServices } from '../../kit/builders/gateways.ts'
 import { startHeldService } from '../../kit/heldService.ts'
-import type { HeldService } from '../../kit/heldService.ts'
+import type { Gateway } from '../../kit/gateway.ts'
+import type { Held, HeldService } from '../../kit/heldService.ts'
 import type { Answer } from '../../kit/http.ts'
-import { eventually } from '../../kit/wait.ts'
+import { eventually, type Cleanup } from '../../kit/wait.ts'
 import { inFlightIs } from '../openai/support.ts'
 import { answerInTurn, ask, caller, questions, queueUp, SELDOM, waitingIs } from './support.ts'
 
@@ -18,15 +19,21 @@ async function pollsRead(service: HeldService): Promise<void> {
   await eventually(() => service.looks >= before + 2)
 }
 
+/** A service that has a request, shows that another waits in it, and for which two more wait in the gateway: `b1` and `b2`. */
+async function closedByItsLoad(t: Cleanup): Promise<{ service: HeldService; gateway: Gateway; first: Held }> {
+  const service = await startHeldService(t, { load: IDLE })
+  const gateway = await gatewayForServices(t, [entryOf(service)], OFTEN)
+  void ask(gateway, { label: 'a1', ...caller(1) })
+  const first = await service.next()
+  service.load = { running: 1, waiting: 1 }
+  await pollsRead(service)
+  await queueUp(gateway, questions('b', 2, caller(2)))
+  return { service, gateway, first }
+}
+
 describe('a service that tells its load at /metrics', { concurrency: 2 }, () => {
   test('gets no more while requests wait in it, and more when none does', async (t) => {
-    const service = await startHeldService(t, { load: IDLE })
-    const gateway = await gatewayForServices(t, [entryOf(service)], OFTEN)
-    void ask(gateway, { label: 'a1', ...caller(1) })
-    const first = await service.next()
-    service.load = { running: 1, waiting: 1 }
-    await pollsRead(service)
-    await queueUp(gateway, questions('b', 2, caller(2)))
+    const { service, gateway, first } = await closedByItsLoad(t)
     service.load = { running: 1, waiting: 0 }
     const next = await service.next()
     assert.equal(next.label, 'b1')
@@ -48,13 +55,7 @@ describe('a service that tells its load at /metrics', { concurrency: 2 }, () => 
   })
 
   test('is not full because its metrics are gone: what waits is sent', async (t) => {
-    const service = await startHeldService(t, { load: IDLE })
-    const gateway = await gatewayForServices(t, [entryOf(service)], OFTEN)
-    void ask(gateway, { label: 'a1', ...caller(1) })
-    const first = await service.next()
-    service.load = { running: 1, waiting: 1 }
-    await pollsRead(service)
-    await queueUp(gateway, questions('b', 2, caller(2)))
+    const { service, first } = await closedByItsLoad(t)
     service.load = undefined
     assert.deepEqual(await answerInTurn(service, 2), ['b1', 'b2'])
     first.answer()
