@@ -63,7 +63,7 @@ export class Spending {
   }
 
   /**
-   * Charges a session whose tokens nobody counts for one modest reply, unless it does not come about.
+   * Charges a session, whose tokens are not counted, for one modest reply, unless it is not opened.
    *
    * @throws GatewayFault ERR_RATE_LIMITED
    */

@@ -42,7 +42,7 @@ const CALLER_COLUMNS: readonly TableColumn<CallerRow>[] = [
   { label: 'Gave up', show: ([one]) => [part(one.loss_ratio === 0 ? '–' : percent(one.loss_ratio))], isNumber: true },
 ]
 
-/** Whether so many wait that requests are soon refused. */
+/** Whether the queue is nearly full, and requests will soon be refused. */
 export function isNearlyFull({ waiting, limit }: Queue): boolean {
   return waiting > NEARLY_FULL * limit
 }

@@ -61,7 +61,7 @@ export class Lane implements Seat {
     return this.account.lossRatio > LOSSY && now - (this.oldest?.since ?? now) > meanSeconds
   }
 
-  /** Whether even its newest has waited for so long that it is likely to be lost: others go first. */
+  /** Whether even its newest has waited too long, and is likely to be lost: others go first. */
   isStale(now: number, meanSeconds: number): boolean {
     return this.isHasty(now, meanSeconds) && now - this.newest!.since > meanSeconds
   }

@@ -356,7 +356,7 @@ describe('turns', () => {
     assert.ok(Math.abs(share - 0.5) < 0.06, `${share}`)
   })
 
-  test('go to the caller that has had the least work, whoever came first', async () => {
+  test('go to the caller that has had the least work, not to the one that came first', async () => {
     const site = new QueueSite({ services: [{ concurrency: 1 }] })
     const asked = [...site.askAll(many('hog', 8)), ...site.askAll(many('light', 2))]
     const order = await serveAll(site, asked, () => 1)
@@ -482,7 +482,7 @@ describe('what waits', () => {
     assert.deepEqual([after!.caller, after!.weight, after!.waiting, after!.running], ['b', 2, 1, 0])
   })
 
-  test('is told of once, when its wait has ended', async () => {
+  test('is reported once, when its wait has ended', async () => {
     const site = new QueueSite({ services: [{ concurrency: 1 }], size: 3 })
     const told: Waited[] = []
     site.queue.on('waited', (waited) => told.push(waited))

@@ -97,7 +97,7 @@ suite('/admin/usage', { concurrency: true }, () => {
     assert.equal(page.to, today())
     assert.equal(Date.parse(page.to) - Date.parse(page.from), 29 * 86_400_000)
     assert.deepEqual((await usageOf(gateway, '?caller=name:team&model=a')).usage, [row('name:team', 'a', 2)])
-    assert.deepEqual((await usageOf(gateway, '?caller=name:nobody')).usage, [])
+    assert.deepEqual((await usageOf(gateway, '?caller=name:unknown')).usage, [])
     assert.deepEqual(await usageOf(gateway, '?from=1970-01-01&to=1970-01-02'), {
       from: '1970-01-01',
       to: '1970-01-02',

@@ -21,7 +21,7 @@ const WAYS: Record<string, Way> = {
 }
 
 const OTHER_WAYS: Record<string, Way> = {
-  "header of an agent's own": (session) => [chat(), { 'X-Claude-Code-Session-Id': session }],
+  "header of an agent's own": (session) => [chat(), { 'Session-Id': session }],
   'metadata.user_id': (session) => [chat({}, { metadata: { user_id: JSON.stringify({ session_id: session }) } })],
 }
 
