@@ -1,3 +1,5 @@
+import { jainIndex } from '../base/fairness.ts'
+
 /** What one process tells of its queue in `/stats`; times in seconds. */
 export interface Queue {
   readonly waiting: number
@@ -113,12 +115,10 @@ function sumCallers(callers: readonly Caller[], accounts: ReadonlyMap<string, Ac
   }
 }
 
-/** Jain's index of what callers got, over their weights; null of fewer than two. */
+/** Of what callers got, over their weights; null of fewer than two. */
 function fairnessOf(callers: readonly Account[]): number | null {
-  if (callers.length < 2) return null
-  const shares = callers.map(({ recent_work, weight }) => recent_work / weight)
-  const squares = total(shares, (share) => share ** 2)
-  return squares === 0 ? 1 : rounded(total(shares, (share) => share) ** 2 / (shares.length * squares))
+  const index = jainIndex(callers.map(({ recent_work, weight }) => recent_work / weight))
+  return index === undefined ? null : rounded(index)
 }
 
 function groupsOf<T>(items: readonly T[], keyOf: (item: T) => string): T[][] {

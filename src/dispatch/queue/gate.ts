@@ -27,8 +27,8 @@ interface Pushback {
 
 /**
  * How many requests of ours one backend gets at a time: its `concurrency` where the operator gives one, less where its engine's own
- * count shows that requests wait inside it. Without either a service has room until it answers 503, or 429 to several callers. Infernet nodes without a
- * given `concurrency` queue by themselves, and always have room.
+ * count shows that requests wait inside it. Without either a service has room until it answers 503, or 429 to several callers.
+ * Infernet nodes without a given `concurrency` queue by themselves, and always have room.
  */
 export class Gate {
   readonly #node: TrackedNode

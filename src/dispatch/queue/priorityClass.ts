@@ -26,7 +26,7 @@ export class PriorityClass {
   virtualWork = 0
   waiting = 0
   /** `virtualWork` of the caller that was served last. */
-  servedAt = 0
+  #servedAt = 0
   readonly #fresh = new LaneHeap()
   /** Of callers that lose requests, and whose newest has waited long too: after everybody else. */
   readonly #stale = new LaneHeap()
@@ -41,14 +41,9 @@ export class PriorityClass {
     this.share = PRIORITY_SHARES[priority]
   }
 
-  /** Undefined where none of its requests wait. */
-  laneOf(account: Account): Lane | undefined {
-    return this.#lanes.get(account)
-  }
-
   /** What a caller that comes begins with at least: it has no claim on what others had while it was away. */
   get leastVirtualWork(): number {
-    return this.#fresh.first?.account.virtualWork ?? this.servedAt
+    return this.#fresh.first?.account.virtualWork ?? this.#servedAt
   }
 
   /** Returns its lane. */
@@ -98,7 +93,7 @@ export class PriorityClass {
 
   /** A request of this caller is served: those that come later begin where it was. */
   serves(account: Account): void {
-    this.servedAt = Math.max(this.servedAt, account.virtualWork)
+    this.#servedAt = Math.max(this.#servedAt, account.virtualWork)
     const lane = this.#lanes.get(account)
     this.#sinceStale = lane && this.#stale.has(lane) ? 0 : this.#sinceStale + 1
   }

@@ -4,6 +4,7 @@ import type { Lane } from './lane.ts'
 import type { Pool } from './pool.ts'
 import type { Pools } from './pools.ts'
 import type { Room } from './room.ts'
+import { jainIndex } from '../../base/fairness.ts'
 import { PRIORITIES } from '../../base/priority.ts'
 import {
   MOST_CALLERS_SHOWN,
@@ -44,7 +45,7 @@ function poolOf(pool: Pool, pools: Pools, gates: Gates, now: number): PoolSnapsh
     priorities: Object.fromEntries(
       PRIORITIES.map((priority) => [priority, classes[priority].waiting]),
     ) as PoolSnapshot['priorities'],
-    fairness: fairnessOf([...isShown], now),
+    fairness: jainIndex([...isShown].map(({ recent, weight }) => recent.at(now) / weight)),
     callers,
   }
 }
@@ -79,12 +80,4 @@ function waitOf(lane: Lane, now: number): number {
 
 function inOrder(a: Lane, b: Lane): number {
   return (a.oldest?.turn.order ?? 0) - (b.oldest?.turn.order ?? 0)
-}
-
-/** Jain's index: (Σx)² / (n·Σx²). */
-function fairnessOf(accounts: readonly Account[], now: number): number | undefined {
-  const shares = accounts.map(({ recent, weight }) => recent.at(now) / weight)
-  const sum = shares.reduce((all, share) => all + share, 0)
-  const squares = shares.reduce((all, share) => all + share * share, 0)
-  return shares.length < 2 || squares === 0 ? undefined : (sum * sum) / (shares.length * squares)
 }
